@@ -1,0 +1,68 @@
+"""The ``segrepro`` command: one verb for each rule of the workflow, each usable by hand.
+
+A verb is a module of ``segrepro.verbs`` with ``add_arguments(parser)`` and ``run(args)``; its docstring is its
+help. Only the module of the verb that was asked for is imported, and it imports heavy libraries inside ``run``:
+``segrepro --help`` answers at once, and no verb of data, evaluation or report loads TensorFlow.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+
+from segrepro import __version__
+from segrepro.errors import UserError
+
+# verb -> one line of help; the module is segrepro.verbs.<verb with _ for ->
+VERBS = {
+    "schema": "write the JSON schema of config.yaml",
+    "spec": "write the resolved spec of one model",
+    "sample": "generate the sample archives in the official layouts",
+    "fetch": "download an archive from its mirrors, resume, verify its checksum",
+    "convert-voc": "convert the VOC 2012 archive to a dataset folder",
+    "convert-sbd": "convert the SBD archive to a dataset folder",
+    "convert-coco": "convert COCO 2017 pictures and annotations to dataset folders",
+    "manifest": "write the manifest of a named dataset",
+    "check-labels": "check a manifest's pictures and labels before anything trains on them",
+    "train": "train one model from its spec and a manifest; resumes by itself",
+    "predict": "predict a manifest's pictures into a score store",
+    "evaluate": "score a score store against the masks of a manifest",
+    "tables": "collect metrics into the comparison tables",
+    "figure-grid": "draw picture, ground truth and predictions side by side",
+    "figure-curves": "draw training curves",
+}
+
+
+def _parser(verb: str | None) -> argparse.ArgumentParser:
+    listing = "\n".join(f"  {name:16}{text}" for name, text in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog="segrepro",
+        description="Semantic segmentation, reproduced. The verbs behind the workflow's rules:\n\n" + listing,
+        epilog="`segrepro VERB --help` explains one verb.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"segrepro {__version__}")
+    if verb not in VERBS:
+        parser.add_argument("verb", metavar="VERB", choices=list(VERBS))
+        return parser
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    module = importlib.import_module(f"segrepro.verbs.{verb.replace('-', '_')}")
+    sub = verbs.add_parser(
+        verb, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    module.add_arguments(sub)
+    sub.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one verb; exit 0 on success, 1 on a `UserError` (one sentence, no traceback), 2 on bad usage."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter would bury our messages
+    argv = sys.argv[1:] if argv is None else argv
+    args = _parser(argv[0] if argv else None).parse_args(argv)
+    try:
+        args.run(args)
+    except UserError as error:
+        sys.exit(f"segrepro {argv[0]}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""Archives, data sets, manifests, label checks."""

@@ -1,0 +1,122 @@
+"""Manifests: the one list of examples that every trainer and predictor eats.
+
+A manifest is a CSV with one row an example: ``id,image,mask`` and optionally a box ``x1,y1,x2,y2`` (pixels, may
+leave the picture; half-open, so that the width is x2 - x1) and an instance (``instance_mask,instance``). Paths are
+relative to the manifest's own folder; rows are sorted, so the file's hash is stable. ``mask`` is empty where
+there is no ground truth (VOC test).
+"""
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from segrepro.errors import UserError
+from segrepro.files import atomic_path
+
+BASE_COLUMNS = ("id", "image", "mask")
+BOX_COLUMNS = ("x1", "y1", "x2", "y2")
+INSTANCE_COLUMNS = ("instance_mask", "instance")
+
+
+@dataclass(frozen=True, order=True)
+class Example:
+    """One training or evaluation example.
+
+    Attributes:
+        id: the picture's id.
+        image: path of the picture (JPEG, RGB).
+        mask: path of the single-channel mask, or None where there is no ground truth.
+        box: (x1, y1, x2, y2) in pixels, or None for the whole picture.
+        instance_mask: path of the single-channel instance mask, or None.
+        instance: the pixel value of this example's object in the instance mask, or None.
+    """
+
+    id: str
+    image: Path
+    mask: Path | None = None
+    box: tuple[int, int, int, int] | None = None
+    instance_mask: Path | None = None
+    instance: int | None = None
+
+
+def write_manifest(path: Path, examples: list[Example]) -> None:
+    """Write a manifest atomically: rows sorted, paths relative to the manifest's folder.
+
+    Raises:
+        UserError: there are no examples, or a whole picture is listed twice.
+    """
+    path = Path(path)
+    if not examples:
+        raise UserError(f"{path}: the manifest would be empty; check the id lists it is built from.")
+    _refuse_duplicates(path, examples)
+    with_box = any(example.box for example in examples)
+    with_instance = any(example.instance is not None for example in examples)
+    columns = (
+        BASE_COLUMNS + (BOX_COLUMNS if with_box else ()) + (INSTANCE_COLUMNS if with_instance else ())
+    )
+    folder = path.parent.resolve()
+
+    def relative(file: Path | None) -> str:
+        return Path(os.path.relpath(Path(file).resolve(), folder)).as_posix() if file else ""
+
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for e in sorted(examples, key=lambda e: (e.id, e.box or (), e.instance or 0)):
+            row = {"id": e.id, "image": relative(e.image), "mask": relative(e.mask)}
+            row |= dict(zip(BOX_COLUMNS, e.box or (), strict=False))
+            row |= {"instance_mask": relative(e.instance_mask), "instance": e.instance}
+            writer.writerow(row)
+
+
+def read_manifest(path: Path) -> list[Example]:
+    """Read a manifest; paths come back joined to the manifest's folder.
+
+    Raises:
+        UserError: the file is missing, empty, lacks a column, or has a row that cannot be read.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such manifest; make it with `segrepro manifest`.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a CSV manifest ({error}); make it again.") from error
+    if not rows:
+        raise UserError(f"{path}: the manifest has no rows; make it again from non-empty lists.")
+    missing = [column for column in BASE_COLUMNS if column not in rows[0]]
+    if missing:
+        raise UserError(f"{path}: column '{missing[0]}' is missing; a manifest starts with id,image,mask.")
+    examples = [_example(path, number, row) for number, row in enumerate(rows, start=2)]
+    _refuse_duplicates(path, examples)
+    return examples
+
+
+def _example(path: Path, line: int, row: dict[str, str]) -> Example:
+    try:
+        if not row["id"] or not row["image"]:
+            raise ValueError("id and image must not be empty")
+        box = None
+        if row.get("x1"):
+            x1, y1, x2, y2 = (int(row[column]) for column in BOX_COLUMNS)
+            if x1 >= x2 or y1 >= y2:
+                raise ValueError(f"the box {x1},{y1},{x2},{y2} is empty")
+            box = (x1, y1, x2, y2)
+        instance_mask = path.parent / row["instance_mask"] if row.get("instance_mask") else None
+        instance = int(row["instance"]) if row.get("instance") else None
+        mask = path.parent / row["mask"] if row["mask"] else None
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}, line {line}: {error}; make the manifest again.") from error
+    return Example(row["id"], path.parent / row["image"], mask, box, instance_mask, instance)
+
+
+def _refuse_duplicates(path: Path, examples: list[Example]) -> None:
+    seen: set[str] = set()
+    for example in examples:
+        if example.box is not None:
+            continue
+        if example.id in seen:
+            raise UserError(f"{path}: picture '{example.id}' is listed twice; remove one of the two rows.")
+        seen.add(example.id)

@@ -1,0 +1,1 @@
+"""Confusion matrices and the metrics made of them."""

@@ -1,0 +1,1 @@
+"""Input pipeline, augmentation, losses, schedules, trainer."""

@@ -16,7 +16,7 @@ from segrepro.errors import UserError
 # verb -> one line of help; the module is segrepro.verbs.<verb with _ for ->
 VERBS = {
     "schema": "write the JSON schema of config.yaml",
-    "spec": "write the resolved spec of one model",
+    "spec": "write a resolved part of the config: a model's spec, the reported numbers",
     "sample": "generate the sample archives in the official layouts",
     "fetch": "download an archive from its mirrors, resume, verify its checksum",
     "convert-voc": "convert the VOC 2012 archive to a dataset folder",

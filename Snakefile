@@ -1,0 +1,36 @@
+# segrepro: from the archives of VOC 2012, SBD and COCO to the comparison tables, in one graph.
+#
+#   snakemake --cores all --resources gpu=1          everything, at sample scale
+#   snakemake results/tables/miou.csv                one table and what it needs
+#   snakemake --config scale=full -n                 what the published experiment would run
+#
+# The rules only wire files; all logic is in the package workflow/segrepro, one verb of its command line a rule.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+configfile: f"{workflow.basedir}/workflow/scales/{config['scale']}.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/inference.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/report.smk"
+
+
+# A GPU is a thing of one machine: a limit given for a laptop must not serialise a cluster.
+resource_scopes:
+    gpu="local",
+
+
+rule all:
+    default_target: True
+    localrule: True
+    input:
+        tables(),
+        figures(),
+        label_checks(),

@@ -1,0 +1,41 @@
+"""Fixtures that several test files share."""
+
+import copy
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def _merge(base: dict, overlay: dict) -> dict:
+    """Lay one config mapping over another, as Snakemake does: mappings deeply, all else replaced."""
+    for key, value in overlay.items():
+        base[key] = _merge(base.get(key) or {}, value) if isinstance(value, dict) else value
+    return base
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    return ROOT
+
+
+@pytest.fixture
+def merged_config():
+    """Return a function that gives config.yaml with a scale's overlay laid over it, as a plain mapping."""
+
+    def load(scale: str = "sample") -> dict:
+        return _merge(_parsed("config.yaml") | {"scale": scale}, _parsed(f"workflow/scales/{scale}.yaml"))
+
+    return load
+
+
+@cache
+def _text(name: str) -> dict:
+    return yaml.safe_load((ROOT / name).read_text())
+
+
+def _parsed(name: str) -> dict:
+    return copy.deepcopy(_text(name))

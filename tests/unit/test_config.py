@@ -1,0 +1,169 @@
+"""The typed config: what is refused, how it is said, and what touches which model."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from segrepro.config import Config, json_schema, model_spec, parse_config
+from segrepro.errors import UserError
+
+
+def put(config: dict, path: str, value: object) -> dict:
+    *parents, last = path.split(".")
+    section = config
+    for key in parents:
+        section = section[key]
+    section[last] = value
+    return config
+
+
+def refusal(config: dict) -> str:
+    with pytest.raises(UserError) as caught:
+        parse_config(config)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("scale", ["sample", "full"])
+def test_the_shipped_configs_are_valid(merged_config, scale):
+    assert parse_config(merged_config(scale)).scale == scale
+
+
+def test_the_full_scale_is_the_published_experiment(merged_config):
+    config = parse_config(merged_config("full"))
+    protocol = config.protocols["deeplabv3_report"]
+    assert (protocol.steps, protocol.micro_batch, protocol.crop) == (30_000, 16, 513)
+    assert (protocol.learning_rate, protocol.end_learning_rate, protocol.power) == (7e-3, 1e-6, 0.9)
+    assert config.datasets["trainaug"].pictures == 10_582
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "parts"),
+    [
+        ("protocols.deeplabv3_report.learning_rat", 0.1, ["protocols.deeplabv3_report.learning_rat", "learning_rate"]),
+        ("sede", 1, ["sede", "did you mean 'seed'"]),
+        ("archives.sbd.md6", "ab", ["archives.sbd.md6", "'md5'"]),
+        ("networks.deeplabv3_r101.xyzzy", 1, ["networks.deeplabv3_r101.xyzzy", "known here are", "backbone"]),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(merged_config, path, value, parts):
+    message = refusal(put(merged_config(), path, value))
+    assert all(part in message for part in parts), message
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "parts"),
+    [
+        ("seed", "zero", ["seed", "integer", "'zero'"]),
+        ("protocols.deeplabv3_report.learning_rate", "1e-4", ["learning_rate", "write 1.0e-4"]),
+        ("protocols.deeplabv3_report.flip", 1, ["protocols.deeplabv3_report.flip", "boolean"]),
+        ("protocols.deeplabv3_report.steps", -3, ["protocols.deeplabv3_report.steps", "greater than 0"]),
+        ("networks.deeplabv3_r101.output_stride", 12, ["networks.deeplabv3_r101.output_stride", "8, 16 or 32"]),
+        ("scale", "medium", ["scale", "'sample' or 'full'"]),
+        ("models", None, ["models"]),
+        ("models.Bad Name", {"network": "a", "protocol": "b", "dataset": "c"}, ["models.Bad Name"]),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_full_path(merged_config, path, value, parts):
+    message = refusal(put(merged_config(), path, value))
+    assert all(part in message for part in parts), message
+
+
+def test_a_missing_key_is_named(merged_config):
+    config = merged_config()
+    del config["protocols"]["deeplabv3_report"]["momentum"]
+    assert "protocols.deeplabv3_report.momentum: this key is required" in refusal(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "parts"),
+    [
+        ("protocols.deeplabv3_report.crop", 100, ["protocols.deeplabv3_report.crop: 100 does not fit", "97"]),
+        ("models.deeplabv3_trainaug.network", "resnet", ["models.deeplabv3_trainaug.network", "deeplabv3_r101"]),
+        ("models.deeplabv3_trainaug.dataset", "trainaugg", ["models.deeplabv3_trainaug.dataset", "trainaug"]),
+        ("models.deeplabv3_trainaug.dataset", "voc_test", ["models.deeplabv3_trainaug.dataset", "no masks"]),
+        ("models.deeplabv3_trainaug.init", {"model": "ghost"}, ["models.deeplabv3_trainaug.init.model", "'ghost'"]),
+        ("models.deeplabv3_trainaug.init", {"weights": "ghost"}, ["init.weights", "'ghost'"]),
+        ("models.deeplabv3_trainaug.init", {}, ["models.deeplabv3_trainaug.init.model", "either"]),
+        ("models.deeplabv3_trainaug.init", {"model": "deeplabv3_trainaug"}, ["init.model", "circle"]),
+        ("systems.deeplabv3_trainaug.model", "ghost", ["systems.deeplabv3_trainaug.model", "'ghost'"]),
+        ("systems.deeplabv3_trainaug.splits", ["voc_vla"], ["systems.deeplabv3_trainaug.splits", "voc_vla"]),
+        ("protocols.deeplabv3_report.schedule", "step", ["protocols.deeplabv3_report.step_every"]),
+        ("protocols.deeplabv3_report.scale_range", [2.0, 0.5], ["protocols.deeplabv3_report.scale_range"]),
+        ("datasets.trainaug.disjoint_from", ["voc_vall"], ["datasets.trainaug.disjoint_from", "voc_vall"]),
+        ("datasets.trainaug.absent_classes", ["aeroplan"], ["datasets.trainaug.absent_classes", "aeroplan"]),
+    ],
+)
+def test_an_impossible_combination_is_named_with_its_full_path(merged_config, path, value, parts):
+    message = refusal(put(merged_config(), path, value))
+    assert all(part in message for part in parts), message
+
+
+def test_a_cycle_of_inits_is_shown_whole(merged_config):
+    config = merged_config()
+    model = config["models"]["deeplabv3_trainaug"]
+    config["models"] |= {
+        "a": model | {"init": {"model": "b"}},
+        "b": model | {"init": {"model": "c"}},
+        "c": model | {"init": {"model": "a"}},
+    }
+    assert "a <- b <- c <- a" in refusal(config)
+
+
+def test_the_stored_schema_is_fresh(project_root):
+    stored = (project_root / "workflow/schemas/config.schema.json").read_text()
+    assert stored == json_schema(), "run `make schema`"
+
+
+def test_every_key_is_documented_or_speaks_for_itself():
+    silent = {
+        f"{section.__name__}.{name}"
+        for section in Config.__subclasses__() + list(_sections())
+        for name, field in section.model_fields.items()
+        if field.annotation in (int, float) and field.description is None and not field.metadata
+    }
+    assert silent == set()
+
+
+def _sections():
+    from segrepro.config import Section
+
+    return Section.__subclasses__()
+
+
+def test_a_setting_of_figures_or_of_the_run_changes_no_spec(merged_config):
+    config = merged_config()
+    before = model_spec(parse_config(config), "deeplabv3_trainaug")
+    put(config, "figures.grid.rows", 3)
+    put(config, "runtime.checkpoint_every", 7)
+    put(config, "archives_dir", "/archives")
+    assert model_spec(parse_config(config), "deeplabv3_trainaug") == before
+    put(config, "protocols.deeplabv3_report.momentum", 0.8)
+    assert model_spec(parse_config(config), "deeplabv3_trainaug") != before
+
+
+JUNK = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.integers(), max_size=2)
+
+
+def _paths(node: object, prefix: tuple = ()) -> list[tuple]:
+    if isinstance(node, dict):
+        return [p for key, value in node.items() for p in [(*prefix, key), *_paths(value, (*prefix, key))]]
+    return []
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_mutated_config_is_accepted_or_refused_in_words(merged_config, data):
+    config = merged_config()
+    for _ in range(data.draw(st.integers(1, 3))):
+        path = data.draw(st.sampled_from(_paths(config)))
+        section = config
+        for key in path[:-1]:
+            section = section[key]
+        if data.draw(st.booleans()):
+            section[path[-1]] = data.draw(JUNK)
+        else:
+            del section[path[-1]]
+    try:
+        parse_config(config)
+    except UserError as error:
+        assert str(error).startswith("config: ")  # noqa: PT017 - any other exception fails the test by itself

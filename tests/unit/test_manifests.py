@@ -1,0 +1,167 @@
+"""Manifests: what is written comes back, and what cannot be meant is refused."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from segrepro.data.manifests import Example, read_manifest, write_manifest
+from segrepro.errors import UserError
+
+# ids and folders as they occur, and the characters that CSV has to quote
+NAMES = st.text("abcXYZ0123456789_-, \"'äß", min_size=1, max_size=12).map(str.strip).filter(bool)
+BOXES = st.tuples(st.integers(-50, 500), st.integers(-50, 500), st.integers(1, 600), st.integers(1, 600)).map(
+    lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+)
+
+
+@st.composite
+def whole_pictures(draw, root):
+    ids = draw(st.lists(NAMES, min_size=1, max_size=6, unique=True))
+    with_masks = draw(st.booleans())
+    return [Example(i, root / "images" / f"{i}.jpg", root / "masks" / f"{i}.png" if with_masks else None) for i in ids]
+
+
+@st.composite
+def boxed_objects(draw, root):
+    ids = draw(st.lists(NAMES, min_size=1, max_size=6))
+    boxes = draw(st.lists(BOXES, min_size=len(ids), max_size=len(ids)))
+    with_instance = draw(st.booleans())
+    return [
+        Example(
+            i,
+            root / f"{i}.jpg",
+            root / f"{i}.png",
+            box,
+            root / f"{i}_object.png" if with_instance else None,
+            number + 1 if with_instance else None,
+        )
+        for number, (i, box) in enumerate(zip(ids, boxes, strict=True))
+    ]
+
+
+def resolved(examples):
+    def full(path):
+        return path and path.resolve()
+
+    return sorted((e.id, full(e.image), full(e.mask), e.box, full(e.instance_mask), e.instance) for e in examples)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_what_is_written_comes_back(data):
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "data"
+        examples = data.draw(st.one_of(whole_pictures(root), boxed_objects(root)))
+        manifest = Path(folder) / "deep" / "manifest.csv"
+        write_manifest(manifest, examples)
+        assert resolved(read_manifest(manifest)) == resolved(examples)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_the_bytes_do_not_depend_on_the_order_of_the_examples(data):
+    with tempfile.TemporaryDirectory() as folder:
+        examples = data.draw(boxed_objects(Path(folder)))
+        shuffled = data.draw(st.permutations(examples))
+        for name, some in (("a.csv", examples), ("b.csv", shuffled)):
+            write_manifest(Path(folder) / name, list(some))
+        assert (Path(folder) / "a.csv").read_bytes() == (Path(folder) / "b.csv").read_bytes()
+
+
+def test_rows_are_sorted_with_paths_relative_to_the_manifest(tmp_path):
+    data = tmp_path / "data"
+    examples = [Example(i, data / f"{i}.jpg", data / f"{i}.png") for i in ("b", "a")]
+    write_manifest(tmp_path / "results" / "m.csv", examples)
+    assert (tmp_path / "results" / "m.csv").read_text() == (
+        "id,image,mask\na,../data/a.jpg,../data/a.png\nb,../data/b.jpg,../data/b.png\n"
+    )
+
+
+def test_a_project_that_moves_keeps_its_manifest_bytes(tmp_path):
+    for home in ("here", "there"):
+        root = tmp_path / home
+        write_manifest(root / "results" / "m.csv", [Example("a", root / "data" / "a.jpg")])
+    here, there = ((tmp_path / home / "results" / "m.csv").read_bytes() for home in ("here", "there"))
+    assert here == there
+
+
+def test_a_box_may_leave_the_picture(tmp_path):
+    example = Example("a", tmp_path / "a.jpg", tmp_path / "a.png", (-12, -3, 40, 50))
+    write_manifest(tmp_path / "m.csv", [example])
+    assert read_manifest(tmp_path / "m.csv")[0].box == (-12, -3, 40, 50)
+
+
+def test_several_boxes_of_one_picture_are_several_examples(tmp_path):
+    boxes = [(0, 0, 5, 5), (1, 1, 4, 4)]
+    write_manifest(tmp_path / "m.csv", [Example("a", tmp_path / "a.jpg", tmp_path / "a.png", b) for b in boxes])
+    assert [e.box for e in read_manifest(tmp_path / "m.csv")] == boxes
+
+
+def test_a_picture_without_ground_truth_has_no_mask(tmp_path):
+    write_manifest(tmp_path / "m.csv", [Example("a", tmp_path / "a.jpg")])
+    assert read_manifest(tmp_path / "m.csv")[0].mask is None
+
+
+def test_a_whole_picture_listed_twice_is_refused(tmp_path):
+    twice = [Example("a", tmp_path / "a.jpg"), Example("a", tmp_path / "other.jpg")]
+    with pytest.raises(UserError, match="'a' is listed twice"):
+        write_manifest(tmp_path / "m.csv", twice)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "m.csv").write_text("id,image,mask\na,a.jpg,\na,b.jpg,\n")
+    with pytest.raises(UserError, match="'a' is listed twice"):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_an_empty_manifest_is_neither_written_nor_read(tmp_path):
+    with pytest.raises(UserError, match="would be empty"):
+        write_manifest(tmp_path / "m.csv", [])
+    assert not (tmp_path / "m.csv").exists()
+    for content in ("", "id,image,mask\n"):
+        (tmp_path / "m.csv").write_text(content)
+        with pytest.raises(UserError, match="has no rows"):
+            read_manifest(tmp_path / "m.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,image\na,a.jpg\n", "column 'mask' is missing"),
+        ("name,image,mask\na,a.jpg,\n", "column 'id' is missing"),
+        ("id,image,mask\n,a.jpg,\n", "line 2: id and image must not be empty"),
+        ("id,image,mask\na,,\n", "line 2: id and image must not be empty"),
+        ("id,image,mask\nb,b.jpg,\na\n", "line 3: id and image must not be empty"),
+        ("id,image,mask,x1,y1,x2,y2\na,a.jpg,,5,0,5,9\n", "line 2: the box 5,0,5,9 is empty"),
+        ("id,image,mask,x1,y1,x2,y2\na,a.jpg,,5,0,wide,9\n", "line 2: .*'wide'"),
+        ("id,image,mask,x1,y1,x2,y2\na,a.jpg,,5,0,6\n", "line 2"),
+        ("id,image,mask,x1\na,a.jpg,,5\n", "line 2"),
+        ("id,image,mask,instance_mask,instance\na,a.jpg,,o.png,first\n", "line 2: .*'first'"),
+    ],
+)
+def test_a_row_that_cannot_be_meant_is_refused_by_line(tmp_path, content, message):
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(content)
+    with pytest.raises(UserError, match=message) as error:
+        read_manifest(manifest)
+    assert str(manifest) in str(error.value)
+
+
+def test_a_missing_manifest_names_the_verb_that_makes_it(tmp_path):
+    with pytest.raises(UserError, match="segrepro manifest"):
+        read_manifest(tmp_path / "none.csv")
+
+
+def test_a_picture_in_place_of_a_manifest_is_refused(tmp_path):
+    (tmp_path / "m.csv").write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00")
+    with pytest.raises(UserError, match="not a CSV manifest"):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_a_failed_write_leaves_the_old_manifest(tmp_path):
+    write_manifest(tmp_path / "m.csv", [Example("a", tmp_path / "a.jpg")])
+    before = (tmp_path / "m.csv").read_bytes()
+    with pytest.raises(UserError):
+        write_manifest(tmp_path / "m.csv", [])
+    assert (tmp_path / "m.csv").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["m.csv"]

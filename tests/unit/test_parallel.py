@@ -1,0 +1,99 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from segrepro.data.parallel import LOOK_AHEAD, map_in_processes
+from segrepro.errors import UserError
+
+RUN_FOR_EVER = """
+import sys, test_parallel
+from segrepro.data.parallel import map_in_processes
+if __name__ == "__main__":
+    map_in_processes(test_parallel.write_pid_and_wait, [sys.argv[1]] * 4, threads=2, label="waiting")
+"""
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def refuse_odd(number: int) -> int:
+    if number % 2:
+        raise UserError(f"{number} is odd")
+    return number
+
+
+def kill_itself(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def mark_done(task: tuple[str, int]) -> None:
+    Path(task[0], str(task[1])).touch()
+
+
+def write_pid_and_wait(folder: str) -> None:
+    Path(folder, str(os.getpid())).touch()
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_results_come_in_the_order_of_the_tasks(threads):
+    assert map_in_processes(square, range(50), threads=threads, label="t", total=50) == [n * n for n in range(50)]
+    assert map_in_processes(square, [], threads=threads, label="t") == []
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_first_error_by_task_order_is_raised(threads):
+    with pytest.raises(UserError, match="^3 is odd$"):
+        map_in_processes(refuse_odd, [0, 2, 3, 4, 5, 7], threads=threads, label="t")
+
+
+def test_tasks_are_taken_only_so_far_ahead_of_the_work(tmp_path):
+    ahead = []
+
+    def tasks():
+        for number in range(60):
+            ahead.append(number - len(list(tmp_path.iterdir())))
+            yield str(tmp_path), number
+
+    map_in_processes(mark_done, tasks(), threads=2, label="t")
+    assert len(ahead) == 60
+    assert max(ahead) <= 2 * LOOK_AHEAD
+
+
+def test_a_killed_worker_is_an_error_and_no_hang():
+    with pytest.raises(UserError, match="a worker process was killed"):
+        map_in_processes(kill_itself, [1, 2, 3], threads=2, label="t")
+
+
+def test_no_threads_are_refused():
+    with pytest.raises(UserError, match="--threads 0"):
+        map_in_processes(square, [1], threads=0, label="t")
+
+
+def test_workers_end_when_the_parent_is_killed(tmp_path):
+    script = tmp_path / "run.py"
+    script.write_text(RUN_FOR_EVER)
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    parent = subprocess.Popen(
+        [sys.executable, str(script), str(pids)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 30
+    while len(list(pids.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    workers = [int(path.name) for path in pids.iterdir()]
+    assert len(workers) == 2
+    parent.kill()
+    parent.wait()
+    while any(psutil.pid_exists(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(psutil.pid_exists(pid) for pid in workers)

@@ -1,0 +1,131 @@
+"""The comparison tables: columns, order, rounding, and what is reported beside what is measured."""
+
+import csv
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from segrepro.cli import main
+from segrepro.labels import COCO91, VOC21
+from segrepro.report.tables import MIOU_COLUMNS, miou_rows
+
+HEADER = (
+    "system,split,miou,pixel_accuracy,mean_accuracy,fw_iou,"
+    "reported_miou,reported_pixel_accuracy,reported_source,difference,pictures,classes"
+)
+
+
+def entry(system="net", split="voc_val", space=VOC21, **values):
+    per_class = {space.classes[label]: 0.5 for label in space.used_labels}
+    return {
+        "system": system,
+        "split": split,
+        "label_space": space.name,
+        "pictures": 1449,
+        "classes": 21,
+        "miou": 0.76424,
+        "pixel_accuracy": 0.9445,
+        "mean_accuracy": 0.87654,
+        "fw_iou": 0.9,
+        "per_class_iou": per_class,
+        **values,
+    }
+
+
+def run(folder, *entries, reported=None):
+    """Write the inputs, run the verb; return the rows of both tables."""
+    files = []
+    for number, value in enumerate(entries):
+        files.append(folder / f"m{number}.json")
+        files[-1].write_text(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
+    options = []
+    if reported is not None:
+        (folder / "reported.json").write_text(json.dumps(reported))
+        options = ["--reported", str(folder / "reported.json")]
+    outputs = [folder / "miou.csv", folder / "per_class_iou.csv"]
+    options += ["--miou", str(outputs[0]), "--per-class", str(outputs[1])]
+    main(["tables", "--metrics", *map(str, files), *options])
+    return [list(csv.DictReader(path.open(newline=""))) for path in outputs]
+
+
+def error_of(folder, *entries, reported=None):
+    with pytest.raises(SystemExit) as stopped:
+        run(folder, *entries, reported=reported)
+    assert not list(folder.glob("*.csv"))
+    return stopped.value.code
+
+
+def test_the_main_table_is_tidy_in_percent_with_the_agreed_columns(tmp_path):
+    reported = {"net": {"voc_val": {"miou": 76.4, "pixel_accuracy": 94.45, "source": "report 2, table 3"}}}
+    run(tmp_path, entry(), reported=reported)
+    assert (tmp_path / "miou.csv").read_bytes().decode() == (
+        f'{HEADER}\nnet,voc_val,76.42,94.45,87.65,90.00,76.40,94.45,"report 2, table 3",0.02,1449,21\n'
+    )
+    assert ",".join(MIOU_COLUMNS) == HEADER
+
+
+def test_what_is_not_reported_stays_empty(tmp_path):
+    reported = {"net": {"voc_test": {"miou": 75.72}}, "other": {"voc_val": {"miou": 1}}}
+    (row,), _ = run(tmp_path, entry(), reported=reported)
+    assert [row[key] for key in row if key.startswith("reported") or key == "difference"] == [""] * 4
+    (row,), _ = run(tmp_path, entry(), reported={"net": {"voc_val": {"miou": None, "source": "paper"}}})
+    assert (row["reported_miou"], row["reported_source"], row["difference"]) == ("", "paper", "")
+    (row,), _ = run(tmp_path, entry())
+    assert row["difference"] == ""
+
+
+def test_rows_keep_the_order_of_the_command_line(tmp_path):
+    rows, per_class = run(tmp_path, entry("z"), entry("a"), entry("a", split="sample_val"))
+    pairs = [("z", "voc_val"), ("a", "voc_val"), ("a", "sample_val")]
+    assert [(row["system"], row["split"]) for row in rows] == pairs
+    assert [(row["system"], row["split"]) for row in per_class] == pairs
+
+
+@given(measured=st.floats(0, 1), reported=st.integers(0, 10000).map(lambda n: n / 100))
+def test_the_difference_is_that_of_the_printed_numbers(measured, reported):
+    (row,) = miou_rows([entry(miou=measured)], {"net": {"voc_val": {"miou": reported}}})
+    hundredths = [round(float(row[key]) * 100) for key in ("miou", "reported_miou", "difference")]
+    assert hundredths[2] == hundredths[0] - hundredths[1]
+    assert row["difference"] != "-0.00"
+
+
+def test_the_class_table_has_the_classes_in_label_order_and_gaps_for_absent_ones(tmp_path):
+    values = entry()
+    values["per_class_iou"] |= {"cat": 0.98765, "dog": None}
+    _, (row,) = run(tmp_path, values)
+    assert list(row) == ["system", "split", *VOC21.classes]
+    assert (row["cat"], row["dog"], row["sofa"]) == ("98.77", "", "50.00")
+
+
+def test_classes_of_another_label_space_are_added_once(tmp_path):
+    _, rows = run(tmp_path, entry("a"), entry("b", space=COCO91))
+    columns = list(rows[0])
+    assert columns[:23] == ["system", "split", *VOC21.classes]
+    assert len(columns) == len(set(columns))
+    assert (rows[0]["zebra"], rows[1]["zebra"], rows[1]["aeroplane"]) == ("", "50.00", "")
+
+
+def test_metrics_that_cannot_be_used_are_named(tmp_path):
+    broken = entry()
+    del broken["fw_iou"]
+    assert "m0.json: key 'fw_iou' is missing" in error_of(tmp_path, broken)
+    assert "m0.json: key 'system' is missing" in error_of(tmp_path, "[1]")
+    assert "m0.json: not JSON" in error_of(tmp_path, "{")
+    assert "m1.json: system 'net' on 'voc_val' was given before by" in error_of(tmp_path, entry(), entry())
+
+
+@pytest.mark.parametrize(
+    ("reported", "message"),
+    [
+        ({"net": {"voc_val": {"mIoU": 76}}}, "net.voc_val.mIoU is unknown"),
+        ({"net": {"voc_val": {"miou": "76"}}}, "net.voc_val.miou is '76'; give a number of percent"),
+        ({"net": {"voc_val": {"miou": 101}}}, "0 to 100"),
+        ({"net": {"voc_val": {"miou": True}}}, "is True"),
+        ({"net": {"voc_val": {"source": 3}}}, "name the source"),
+        ({"net": {"voc_val": 76.42}}, "net.voc_val is not a mapping"),
+        ([], "reported.json is not a mapping"),
+    ],
+)
+def test_reported_values_that_cannot_be_used_are_named(tmp_path, reported, message):
+    assert message in error_of(tmp_path, entry(), reported=reported)

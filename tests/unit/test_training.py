@@ -1,0 +1,427 @@
+"""The training loop and its parts, on networks that train in a second."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from segrepro.data.manifests import Example
+from segrepro.errors import UserError
+from segrepro.training import checkpoints
+from segrepro.training.augment import MEAN_PIXEL, augment
+from segrepro.training.input import example_index, training_batches
+from segrepro.training.losses import summed_cross_entropy, valid_pixels
+from segrepro.training.model_files import load_model, save_model, transfer_weights
+from segrepro.training.optimiser import CoupledSGD
+from segrepro.training.schedules import PolySchedule, StepSchedule
+from segrepro.training.trainer import Trainer, TrainingStopped
+
+PROTOCOL = {
+    "steps": 6,
+    "micro_batch": 2,
+    "accumulation": 1,
+    "crop": 17,
+    "scale_range": [0.5, 2.0],
+    "scale_step": None,
+    "flip": True,
+    "pad_picture": "zero",
+    "schedule": "poly",
+    "learning_rate": 0.05,
+    "end_learning_rate": 1e-6,
+    "power": 0.9,
+    "step_every": None,
+    "step_factor": 0.1,
+    "momentum": 0.9,
+    "momentum_form": "tf1",
+    "weight_decay": 1e-4,
+    "weight_decay_on": "all",
+    "bias_rate_factor": 1.0,
+    "loss_at": "label",
+    "precision": "float32",
+    "log_every": 2,
+}
+
+
+@pytest.fixture
+def examples(tmp_path) -> list[Example]:
+    rng = np.random.default_rng(0)
+    made = []
+    for i in range(5):
+        picture, mask = tmp_path / f"{i}.jpg", tmp_path / f"{i}.png"
+        Image.fromarray(rng.integers(0, 256, (20 + i, 24, 3), dtype=np.uint8)).save(picture)
+        labels = rng.integers(0, 3, (20 + i, 24), dtype=np.uint8)
+        labels[0] = 255
+        Image.fromarray(labels).save(mask)
+        made.append(Example(str(i), picture, mask))
+    return made
+
+
+def small_model(seed: int = 0, *, batch_norm: bool = True) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((None, None, 3), name="picture")
+    x = keras.layers.Rescaling(1 / 255, name="scale")(inputs)
+    x = keras.layers.Conv2D(8, 3, strides=2, padding="same", name="conv")(x)
+    x = keras.layers.BatchNormalization(name="bn")(x) if batch_norm else x
+    x = keras.layers.Conv2D(3, 1, name="logits", dtype="float32")(keras.layers.ReLU(name="relu")(x))
+    return keras.Model(inputs, x, name="small")
+
+
+def trainer_of(folder, protocol=PROTOCOL, strategy=None, model=None, **options) -> Trainer:
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        model = model or small_model()
+    return Trainer(
+        model,
+        protocol,
+        resize="half_pixel",
+        strategy=strategy,
+        checkpoint_folder=folder,
+        checkpoint_every=options.pop("checkpoint_every", 2),
+        **options,
+    )
+
+
+def batches_of(examples, trainer, protocol=PROTOCOL):
+    return training_batches(examples, protocol, seed=3, start_step=trainer.step, threads=1)
+
+
+# --- schedules and optimiser ---------------------------------------------------------------------------------------
+
+
+def test_poly_follows_the_formula_and_stops_at_its_end():
+    schedule = PolySchedule(start=7e-3, end=1e-6, power=0.9, steps=30_000)
+    for step in (0, 1, 15_000, 29_999, 30_000, 40_000):
+        expected = (7e-3 - 1e-6) * (1 - min(step, 30_000) / 30_000) ** 0.9 + 1e-6
+        assert float(schedule(step)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_poly_equals_keras_polynomial_decay():
+    ours = PolySchedule(start=0.1, end=0.01, power=0.9, steps=50)
+    theirs = keras.optimizers.schedules.PolynomialDecay(0.1, 50, 0.01, power=0.9)
+    np.testing.assert_allclose([ours(s) for s in range(60)], [theirs(s) for s in range(60)], rtol=1e-6)
+
+
+def test_step_reduces_at_multiples():
+    schedule = StepSchedule(start=0.01, every=10, factor=0.1)
+    np.testing.assert_allclose([schedule(s) for s in (0, 9, 10, 25)], [0.01, 0.01, 0.001, 0.0001], rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["tf1", "caffe"])
+def test_momentum_and_coupled_decay_follow_the_equations(form):
+    rates = [0.1, 0.1, 0.01, 0.01]
+    weight = keras.Variable([1.0, -2.0], name="kernel")
+    optimiser = CoupledSGD(
+        StepSchedule(start=0.1, every=2, factor=0.1),
+        momentum=0.9,
+        momentum_form=form,
+        coupled_decay=0.5,
+        decay_on="kernels",
+        bias_rate_factor=1.0,
+    )
+    w, v = np.array([1.0, -2.0]), np.zeros(2)
+    for rate in rates:
+        gradient = np.array([0.3, 0.1])
+        optimiser.apply([tf.constant(gradient, tf.float32)], [weight])
+        g = gradient + 0.5 * w
+        v = 0.9 * v + (g if form == "tf1" else rate * g)
+        w = w - (rate * v if form == "tf1" else v)
+    np.testing.assert_allclose(weight.numpy(), w, rtol=1e-5)
+
+
+def test_coupled_decay_equals_a_regulariser_in_the_loss():
+    ours, theirs = small_model(1), small_model(1)
+    decay, rate = 0.01, 0.1
+    x, y = np.random.default_rng(0).random((4, 8, 8, 3)) * 255, np.zeros((4, 4, 4), np.int32)
+    first = CoupledSGD(
+        rate, momentum=0.9, momentum_form="tf1", coupled_decay=decay, decay_on="all", bias_rate_factor=1.0
+    )
+    second = keras.optimizers.SGD(rate, momentum=0.9)
+    for _ in range(3):
+        for model, optimiser, penalty in ((ours, first, 0.0), (theirs, second, decay)):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(y, model(x, training=True)))
+                loss += penalty * sum(tf.nn.l2_loss(v.value) for v in model.trainable_variables)
+            optimiser.apply(
+                tape.gradient(loss, [v.value for v in model.trainable_variables]), model.trainable_variables
+            )
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_biases_learn_faster_and_only_kernels_decay_when_asked():
+    model = small_model()
+    model.get_layer("conv").bias.assign(np.ones(8))
+    before = {v.path: v.numpy() for v in model.trainable_variables}
+    optimiser = CoupledSGD(
+        0.1, momentum=0.0, momentum_form="caffe", coupled_decay=0.5, decay_on="kernels", bias_rate_factor=2.0
+    )
+    optimiser.apply([tf.ones(v.shape) for v in model.trainable_variables], model.trainable_variables)
+    for v in model.trainable_variables:
+        kind = v.path.rsplit("/", 1)[-1]
+        gradient = 1.0 + (0.5 * before[v.path] if kind == "kernel" else 0.0)
+        rate = 0.2 if kind == "bias" else 0.1
+        np.testing.assert_allclose(v.numpy(), before[v.path] - rate * gradient, rtol=1e-5, err_msg=v.path)
+
+
+# --- loss ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_loss_equals_keras_with_ignored_class():
+    rng = np.random.default_rng(0)
+    logits = tf.constant(rng.normal(size=(2, 5, 5, 4)), tf.float32)
+    labels = rng.integers(0, 4, (2, 5, 5)).astype(np.uint8)
+    labels[:, 0] = 255
+    total, correct = summed_cross_entropy(logits, tf.constant(labels), loss_at="label", resize="half_pixel")
+    mean = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)(labels, logits)
+    valid = valid_pixels(tf.constant(labels))
+    assert float(valid) == (labels != 255).sum()
+    assert float(total / valid) == pytest.approx(float(mean), rel=1e-5)
+    assert float(correct) == ((logits.numpy().argmax(-1) == labels) & (labels != 255)).sum()
+
+
+def test_void_pixels_have_no_gradient():
+    logits = tf.Variable(tf.random.stateless_normal((1, 4, 4, 3), (1, 2)))
+    labels = tf.constant([[[255] * 4, [0] * 4, [1] * 4, [255] * 4]], tf.uint8)
+    with tf.GradientTape() as tape:
+        total, _ = summed_cross_entropy(logits, labels, loss_at="label", resize="half_pixel")
+    gradient = tape.gradient(total, logits).numpy()[0]
+    assert np.all(gradient[[0, 3]] == 0)
+    assert np.all(np.abs(gradient[[1, 2]]).sum(-1) > 0)
+
+
+def test_a_crop_of_void_alone_gives_a_finite_loss():
+    labels = tf.fill((1, 4, 4), tf.constant(255, tf.uint8))
+    total, _ = summed_cross_entropy(tf.zeros((1, 4, 4, 3)), labels, loss_at="label", resize="half_pixel")
+    assert float(total) == 0.0
+
+
+# --- input ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 100])
+def test_each_epoch_is_a_permutation_of_its_own(count):
+    epochs = [
+        [int(example_index(tf.constant(e * count + i, tf.int64), count, 5)) for i in range(count)] for e in range(3)
+    ]
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(count))
+    if count == 100:
+        assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_the_stream_goes_on_exactly_where_it_was_left(examples):
+    whole = list(training_batches(examples, PROTOCOL, seed=3, start_step=0, threads=2))
+    rest = list(training_batches(examples, PROTOCOL, seed=3, start_step=4, threads=1))
+    assert len(whole) == PROTOCOL["steps"]
+    for (a, b), (c, d) in zip(whole[4:], rest, strict=True):
+        np.testing.assert_array_equal(a, c)
+        np.testing.assert_array_equal(b, d)
+
+
+def test_another_seed_gives_another_stream(examples):
+    first, second = (
+        next(iter(training_batches(examples, PROTOCOL, seed=s, start_step=0, threads=1)))[0] for s in (0, 1)
+    )
+    assert not np.array_equal(first, second)
+
+
+def test_picture_and_mask_stay_aligned_under_augmentation():
+    rows, columns = np.mgrid[:40, :50]
+    mask = ((rows // 8 + columns // 8) % 2).astype(np.uint8)
+    picture = np.repeat(mask[..., None] * 255, 3, axis=2).astype(np.uint8)
+    for seed in range(20):
+        out, labels = augment(
+            tf.constant(picture), tf.constant(mask), tf.constant([seed, 1], tf.int64), PROTOCOL | {"crop": 33}
+        )
+        known = labels.numpy() != 255
+        agree = (out.numpy()[..., 0] > 127.5) == (labels.numpy() == 1)
+        assert agree[known].mean() > 0.9, seed  # edges are blurred by bilinear scaling
+
+
+@pytest.mark.parametrize(("fill", "expected"), [("zero", (0, 0, 0)), ("mean", MEAN_PIXEL)])
+def test_a_small_picture_is_padded_with_fill_and_void(fill, expected):
+    protocol = PROTOCOL | {"crop": 33, "scale_range": [1.0, 1.0], "flip": False, "pad_picture": fill}
+    picture, mask = tf.fill((10, 12, 3), tf.constant(200, tf.uint8)), tf.ones((10, 12), tf.uint8)
+    out, labels = augment(picture, mask, tf.constant([0, 0], tf.int64), protocol)
+    assert out.shape == (33, 33, 3)
+    np.testing.assert_allclose(out[20, 20], expected, rtol=1e-5)
+    np.testing.assert_allclose(out[5, 5], [200] * 3, rtol=1e-5)
+    assert labels.numpy()[20, 20] == 255
+    assert (labels.numpy() == 1).sum() == 120
+
+
+def test_scales_stay_in_range_and_on_their_grid():
+    protocol = PROTOCOL | {"scale_range": [0.5, 2.0], "scale_step": 0.25, "crop": 100, "flip": False}
+    picture, mask = tf.zeros((40, 40, 3), tf.uint8), tf.zeros((40, 40), tf.uint8)
+    sides = set()
+    for seed in range(60):
+        _, labels = augment(picture, mask, tf.constant([seed, 0], tf.int64), protocol)
+        sides.add(int(np.sqrt((labels.numpy() == 0).sum())))
+    assert sides == {20, 30, 40, 50, 60, 70, 80}
+
+
+def test_examples_without_mask_or_with_a_box_are_refused(examples):
+    for example in (
+        Example("x", examples[0].image),
+        Example("x", examples[0].image, examples[0].mask, (0, 0, 5, 5)),
+    ):
+        with pytest.raises(UserError, match="'x'"):
+            training_batches([example], PROTOCOL, seed=0, start_step=0, threads=1)
+
+
+# --- trainer -------------------------------------------------------------------------------------------------------
+
+
+def test_training_lowers_the_loss_and_writes_its_history(examples, tmp_path):
+    protocol = PROTOCOL | {"steps": 40, "log_every": 10, "learning_rate": 0.1}
+    trainer = trainer_of(tmp_path / "c", protocol)
+    trainer.run(batches_of(examples, trainer, protocol))
+    trainer.write_history(tmp_path / "history.csv")
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines[0] == "step,learning_rate,loss,pixel_accuracy"
+    assert [int(line.split(",")[0]) for line in lines[1:]] == [10, 20, 30, 40]
+    assert trainer.history[-1][2] < trainer.history[0][2]
+
+
+class _KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("killed_after", [1, 3, 5])
+def test_a_killed_training_ends_with_the_same_weights_bit_for_bit(examples, tmp_path, killed_after):
+    whole = trainer_of(tmp_path / "whole")
+    whole.run(batches_of(examples, whole))
+
+    def deadly(batches):
+        for i, batch in enumerate(batches):
+            if i == killed_after:
+                raise _KilledError
+            yield batch
+
+    killed = trainer_of(tmp_path / "killed")
+    with pytest.raises(_KilledError):
+        killed.run(deadly(batches_of(examples, killed)))
+    resumed = trainer_of(tmp_path / "killed", model=small_model(seed=99 if killed_after >= 2 else 0))
+    assert resumed.step == killed_after // 2 * 2
+    resumed.run(batches_of(examples, resumed))
+    for a, b in zip(whole.state, resumed.state, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert whole.history == resumed.history
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(examples, tmp_path, capsys):
+    trainer = trainer_of(tmp_path)
+    trainer.run(batches_of(examples, trainer))
+    newest = max(tmp_path.glob("step_*.npz"))
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    newest.write_bytes(content)
+    assert trainer_of(tmp_path).step == 4
+    assert "damaged" in capsys.readouterr().err
+    newest.write_bytes(b"")
+    assert trainer_of(tmp_path).step == 4
+
+
+def test_only_two_checkpoints_are_kept(examples, tmp_path):
+    trainer = trainer_of(tmp_path / "c", checkpoint_every=1)
+    trainer.run(batches_of(examples, trainer))
+    assert [p.name for p in sorted((tmp_path / "c").iterdir())] == ["step_000000005.npz", "step_000000006.npz"]
+
+
+def test_a_checkpoint_of_other_shapes_is_not_used(tmp_path):
+    checkpoints.save(tmp_path, checkpoints.Checkpoint(3, [np.zeros(2)], np.zeros((0, 4)), np.zeros(4)))
+    assert checkpoints.load_newest(tmp_path, [(3,)]) is None
+    assert checkpoints.load_newest(tmp_path, [(2,)]).step == 3
+
+
+def test_a_signal_saves_a_checkpoint_and_stops(examples, tmp_path):
+    trainer = trainer_of(tmp_path, checkpoint_every=100)
+
+    def signalled(batches):
+        for i, batch in enumerate(batches):
+            if i == 2:
+                trainer._ask_stop(15, None)
+            yield batch
+
+    with pytest.raises(TrainingStopped):
+        trainer.run(signalled(batches_of(examples, trainer)))
+    assert trainer_of(tmp_path).step == 3
+
+
+def test_a_loss_that_is_not_finite_stops_with_a_sentence_and_no_checkpoint(examples, tmp_path):
+    protocol = PROTOCOL | {"learning_rate": 1e30}
+    trainer = trainer_of(tmp_path, protocol, model=small_model(batch_norm=False), checkpoint_every=1)
+    with pytest.raises(UserError, match="not finite at step"):
+        trainer.run(batches_of(examples, trainer, protocol))
+    for path in tmp_path.glob("*.npz"):
+        with np.load(path) as file:
+            assert np.isfinite(file["running"][0])
+
+
+def test_accumulation_averages_micro_batches(examples, tmp_path):
+    """Two micro-batches of one example give the mean of their gradients, as Caffe's iter_size does."""
+    protocol = PROTOCOL | {"micro_batch": 1, "accumulation": 2, "steps": 1, "momentum": 0.0, "weight_decay": 0.0}
+    model = small_model(batch_norm=False)
+    before = [v.numpy() for v in model.trainable_variables]
+    trainer = trainer_of(tmp_path, protocol, model=model)
+    (pictures, labels), *_ = batches_of(examples, trainer, protocol)
+    reference = small_model(batch_norm=False)
+    gradients = []
+    for k in range(2):
+        with tf.GradientTape() as tape:
+            total, _ = summed_cross_entropy(
+                reference(pictures[k], training=True), labels[k], loss_at="label", resize="half_pixel"
+            )
+            loss = total / valid_pixels(labels[k])
+        gradients.append(tape.gradient(loss, [v.value for v in reference.trainable_variables]))
+    trainer.run([(pictures, labels)])
+    for old, new, a, b in zip(before, model.trainable_variables, *gradients, strict=True):
+        np.testing.assert_allclose(new.numpy(), old - 0.05 * (a + b) / 2, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_trains_on_float32_weights(examples, tmp_path, precision):
+    keras.mixed_precision.set_global_policy(precision)
+    try:
+        protocol = PROTOCOL | {"precision": precision}
+        trainer = trainer_of(tmp_path, protocol)
+        trainer.run(batches_of(examples, trainer, protocol))
+        assert trainer.model.get_layer("conv").kernel.dtype == "float32"
+        assert trainer.model.get_layer("conv").compute_dtype == precision.removeprefix("mixed_")
+        assert all(np.isfinite(row[2]) for row in trainer.history)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
+# --- model files ---------------------------------------------------------------------------------------------------
+
+
+def test_the_same_weights_give_the_same_file(tmp_path):
+    for name in ("a", "b"):
+        save_model(small_model(), tmp_path / f"{name}.keras")
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    x = np.random.default_rng(0).random((1, 9, 9, 3))
+    np.testing.assert_array_equal(load_model(tmp_path / "a.keras")(x), small_model()(x))
+
+
+def test_a_broken_model_file_is_named(tmp_path):
+    (tmp_path / "m.keras").write_bytes(b"PK\x03\x04 broken")
+    for name in ("m.keras", "missing.keras"):
+        with pytest.raises(UserError, match=name):
+            load_model(tmp_path / name)
+
+
+def test_weights_move_by_name_and_a_new_head_stays_new():
+    source, target = small_model(1), small_model(2)
+    head = target.get_layer("logits").kernel.numpy()
+    assert transfer_weights(source, target, head="replace") == ["logits"]
+    np.testing.assert_array_equal(target.get_layer("conv").kernel, source.get_layer("conv").kernel)
+    np.testing.assert_array_equal(target.get_layer("logits").kernel, head)
+    assert transfer_weights(source, target, head="keep") == []
+    np.testing.assert_array_equal(target.get_layer("logits").kernel, source.get_layer("logits").kernel)
+
+
+def test_weights_of_another_network_are_refused():
+    with pytest.raises(UserError, match="'bn' is not in model"):
+        transfer_weights(small_model(batch_norm=False), small_model(), head="keep")

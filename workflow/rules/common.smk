@@ -1,0 +1,139 @@
+# What the rules share: the validated config, the places of files, and the targets.
+import json
+import os
+import sys
+
+sys.path.insert(0, f"{workflow.basedir}/workflow")  # the package of this checkout, before any installed one
+
+from snakemake.exceptions import WorkflowError
+
+from segrepro.config import DatasetChecks, model_spec, parse_config
+from segrepro.data.datasets import DATASETS, FOLDERS
+from segrepro.errors import UserError
+
+try:
+    CONFIG = parse_config(config)
+except UserError as error:
+    raise WorkflowError(str(error))
+
+# The generated data and what is made of them stay apart from the real ones.
+DATA = "data/sample" if CONFIG.scale == "sample" else "data"
+RESULTS = "results" if CONFIG.scale == "sample" else "results/full"
+GENERATED = "data/sample/archives"
+
+# At full scale the jobs that need a network get the environment with CUDA.
+NETWORK_ENVIRONMENT = f"{workflow.basedir}/envs/{'cpu' if CONFIG.scale == 'sample' else 'gpu'}.yaml"
+TENSORBOARD = f"--tensorboard {RESULTS}/models/{{wildcards.model}}/tensorboard" if CONFIG.runtime.tensorboard else ""
+
+# Jobs call `segrepro`: with the interpreter that runs Snakemake, or under --sdm conda with the environment's.
+in_conda = "conda" in {str(method) for method in workflow.deployment_settings.deployment_method}
+shell.prefix(
+    f"set -euo pipefail; segrepro() {{{{ PYTHONPATH={workflow.basedir}/workflow "
+    f"{'python' if in_conda else sys.executable} -m segrepro \"$@\"; }}}}; "
+)
+
+
+def fetched():
+    """All files that can be fetched, archives and weights, by file name."""
+    archives = [getattr(CONFIG.archives, name) for name in type(CONFIG.archives).model_fields]
+    return {entry.file: entry for entry in [*archives, *CONFIG.weights.values()] if entry is not None}
+
+
+def download(entry):
+    """Where an archive or a weights file is once it is verified."""
+    return f"{DATA}/downloads/{entry.file}"
+
+
+def generated_source(wildcards):
+    """The generated archive (and its checksum list) that a fetch at sample scale takes, as rule inputs."""
+    entry = fetched()[wildcards.archive]
+    local = [url.removeprefix("file:") for url in entry.urls if url.startswith(f"file:{GENERATED}/")]
+    return [*local, f"{GENERATED}/SHA256SUMS"] if local else []
+
+
+def fetch_options(wildcards):
+    """The command-line options that say where a file comes from and what it must be."""
+    entry = fetched()[wildcards.archive]
+    options = [f"--url {os.path.expandvars(url)}" for url in entry.urls]
+    options += [f"--{kind} {getattr(entry, kind)}" for kind in ("md5", "sha256", "bytes") if getattr(entry, kind)]
+    if entry.sha256_list:
+        options.append(f"--sha256-list {os.path.expandvars(entry.sha256_list)}")
+    if CONFIG.archives_dir:
+        options.append(f"--local-dir {os.path.expandvars(CONFIG.archives_dir)}")
+    return " ".join(options)
+
+
+wildcard_constraints:
+    archive="|".join(sorted(a.file.replace(".", r"\.") for a in fetched().values())),
+    dataset="|".join(DATASETS),
+    model="[a-z0-9_]+",
+    system="[a-z0-9_]+",
+    split="|".join(DATASETS),
+
+
+def dataset_folders(wildcards):
+    """The converted folders that a dataset is listed from."""
+    return [f"{DATA}/{FOLDERS[key].path}" for key in DATASETS[wildcards.dataset].needs]
+
+
+def dataset_checks(dataset):
+    """What the config says that a dataset must be; nothing in particular where it is silent."""
+    return CONFIG.datasets.get(dataset, DatasetChecks())
+
+
+def check_options(dataset):
+    """The command-line options of a dataset's label checks."""
+    checks, bounds = dataset_checks(dataset), CONFIG.label_checks
+    options = [f"--label-space {DATASETS[dataset].label_space or 'none'}"]
+    if checks.pictures is not None:
+        options.append(f"--pictures {checks.pictures}")
+    if checks.ids_sha256 is not None:
+        options.append(f"--ids-sha256 {checks.ids_sha256}")
+    if checks.disjoint_from:
+        options.append("--disjoint-from " + " ".join(f"{DATA}/manifests/{o}.csv" for o in checks.disjoint_from))
+    if checks.absent_classes:
+        options.append("--absent-class " + " ".join(checks.absent_classes))
+    if checks.min_classes is not None:
+        options.append(f"--min-classes {checks.min_classes}")
+    if DATASETS[dataset].has_masks:
+        options += [f"--{name.replace('_', '-')} {value}" for name, value in bounds.model_dump().items()]
+    return " ".join(options)
+
+
+def available(dataset):
+    """Whether the config has the archives that a dataset needs (VOC test is optional)."""
+    return CONFIG.archives.voc2012_test is not None or "voc2012_test" not in DATASETS[dataset].needs
+
+
+def label_checks():
+    """Label checks of every dataset that the config lists."""
+    return [
+        f"{RESULTS}/{kind}"
+        for name in CONFIG.datasets
+        if available(name)
+        for kind in (f"checks/{name}.json", f"figures/labels/{name}.png")
+    ]
+
+
+def tables():
+    return expand(f"{RESULTS}/tables/{{table}}.csv", table=["miou", "per_class_iou"])
+
+
+def figures():
+    splits = sorted({split for system in CONFIG.systems.values() for split in system.splits})
+    return expand(f"{RESULTS}/figures/grid/{{split}}.png", split=splits) + [f"{RESULTS}/figures/training.png"]
+
+
+def initial_weights(wildcards):
+    """The file that a model starts from, as a rule input; none where it starts from scratch."""
+    init = CONFIG.models[wildcards.model].init
+    if init is None:
+        return []
+    if init.model is not None:
+        return f"{RESULTS}/models/{init.model}/model.keras"
+    return download(CONFIG.weights[init.weights])
+
+
+def scored(split=None):
+    """(system, split) pairs of the tables, in the config's order."""
+    return [(name, s) for name, system in CONFIG.systems.items() for s in system.splits if split in (None, s)]

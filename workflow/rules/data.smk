@@ -1,0 +1,196 @@
+# From archives to manifests that have passed the label checks.
+
+
+if CONFIG.scale == "sample":
+
+    rule sample_archives:
+        output:
+            expand(
+                f"{GENERATED}/{{file}}",
+                file=[
+                    "VOCtrainval_11-May-2012.tar",
+                    "VOC2012test.tar",
+                    "benchmark.tgz",
+                    "train2017.zip",
+                    "val2017.zip",
+                    "annotations_trainval2017.zip",
+                    "SHA256SUMS",
+                ],
+            ),
+            preview=report(
+                f"{RESULTS}/figures/sample.png", category="Data", labels={"figure": "generated sample scenes"}
+            ),
+        log:
+            f"{RESULTS}/logs/sample.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/sample.tsv"
+        conda:
+            "../../envs/cpu.yaml"
+        threads: 8
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            counts=" ".join(
+                f"--{name.replace('_', '-')} {count}" for name, count in CONFIG.sample.model_dump().items()
+            ),
+            seed=CONFIG.seed,
+            folder=GENERATED,
+        shell:
+            "segrepro sample --out {params.folder} --seed {params.seed} {params.counts} "
+            "--preview {output.preview} --threads {threads} &> {log}"
+
+
+rule fetch:
+    input:
+        generated_source,
+    output:
+        f"{DATA}/downloads/{{archive}}",
+    log:
+        f"{RESULTS}/logs/fetch/{{archive}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=500,
+        runtime=1440,
+    params:
+        source=fetch_options,
+    shell:
+        "segrepro fetch --out {output} {params.source} "
+        f"--attempts {CONFIG.runtime.fetch_attempts} --stall-seconds {CONFIG.runtime.fetch_stall_seconds} "
+        "2>&1 | tee {log}"
+
+
+rule convert_voc2012:
+    input:
+        download(CONFIG.archives.voc2012_trainval),
+    output:
+        directory(f"{DATA}/voc2012"),
+    log:
+        f"{RESULTS}/logs/convert/voc2012.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/convert/voc2012.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "segrepro convert-voc --archive {input} --out {output} --threads {threads} &> {log}"
+
+
+if CONFIG.archives.voc2012_test is not None:
+
+    rule convert_voc2012_test:
+        input:
+            download(CONFIG.archives.voc2012_test),
+        output:
+            directory(f"{DATA}/voc2012_test"),
+        log:
+            f"{RESULTS}/logs/convert/voc2012_test.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/convert/voc2012_test.tsv"
+        conda:
+            "../../envs/cpu.yaml"
+        threads: 8
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        shell:
+            "segrepro convert-voc --test --archive {input} --out {output} --threads {threads} &> {log}"
+
+
+rule convert_sbd:
+    input:
+        download(CONFIG.archives.sbd),
+    output:
+        directory(f"{DATA}/sbd"),
+    log:
+        f"{RESULTS}/logs/convert/sbd.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/convert/sbd.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    shell:
+        "segrepro convert-sbd --archive {input} --out {output} --threads {threads} &> {log}"
+
+
+rule convert_coco2017:
+    input:
+        pictures=lambda w: download(
+            CONFIG.archives.coco2017_train if w.coco_split == "train2017" else CONFIG.archives.coco2017_val
+        ),
+        annotations=download(CONFIG.archives.coco2017_annotations),
+    output:
+        directory(f"{DATA}/coco2017/{{coco_split}}"),
+    log:
+        f"{RESULTS}/logs/convert/coco2017_{{coco_split}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/convert/coco2017_{{coco_split}}.tsv"
+    wildcard_constraints:
+        coco_split="train2017|val2017",
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 16
+    resources:
+        mem_mb=6000,
+        runtime=480,
+    params:
+        min_pixels=CONFIG.coco.min_pixels,
+    shell:
+        "segrepro convert-coco --pictures {input.pictures} --annotations {input.annotations} "
+        "--split {wildcards.coco_split} --min-pixels {params.min_pixels} "
+        "--out {output} --threads {threads} &> {log}"
+
+
+rule manifest:
+    input:
+        dataset_folders,
+    output:
+        f"{DATA}/manifests/{{dataset}}.csv",
+    log:
+        f"{RESULTS}/logs/manifest/{{dataset}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        folders=lambda w: " ".join(
+            f"{FOLDERS[key].option} {DATA}/{FOLDERS[key].path}" for key in DATASETS[w.dataset].needs
+        ),
+    shell:
+        "segrepro manifest {wildcards.dataset} --out {output} {params.folders} &> {log}"
+
+
+rule check_labels:
+    input:
+        manifest=f"{DATA}/manifests/{{dataset}}.csv",
+        others=lambda w: [f"{DATA}/manifests/{other}.csv" for other in dataset_checks(w.dataset).disjoint_from],
+    output:
+        json=f"{RESULTS}/checks/{{dataset}}.json",
+        figure=report(
+            f"{RESULTS}/figures/labels/{{dataset}}.png",
+            category="Data",
+            labels={"figure": "label histogram", "dataset": "{dataset}"},
+        ),
+    log:
+        f"{RESULTS}/logs/checks/{{dataset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/checks/{{dataset}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        options=lambda w: check_options(w.dataset),
+    shell:
+        "segrepro check-labels --manifest {input.manifest} {params.options} "
+        "--json {output.json} --figure {output.figure} --threads {threads} &> {log}"

@@ -1,0 +1,65 @@
+# From a manifest and a spec to a trained model.
+
+
+rule spec:
+    localrule: True
+    output:
+        f"{RESULTS}/models/{{model}}/spec.yaml",
+    log:
+        f"{RESULTS}/logs/spec/{{model}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        # All that the weights depend on, besides data and code: a change reruns this rule, and with it this model.
+        spec=lambda w: json.dumps(model_spec(CONFIG, w.model), sort_keys=True),
+    shell:
+        "segrepro spec --json {params.spec:q} --out {output} &> {log}"
+
+
+rule train:
+    input:
+        spec=f"{RESULTS}/models/{{model}}/spec.yaml",
+        manifest=lambda w: f"{DATA}/manifests/{CONFIG.models[w.model].dataset}.csv",
+        checks=lambda w: f"{RESULTS}/checks/{CONFIG.models[w.model].dataset}.json",
+        init=initial_weights,
+    output:
+        model=f"{RESULTS}/models/{{model}}/model.keras",
+        history=f"{RESULTS}/models/{{model}}/history.csv",
+    log:
+        f"{RESULTS}/logs/train/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{model}}.tsv"
+    conda:
+        NETWORK_ENVIRONMENT
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=2880,
+    params:
+        init=lambda w, input: f"--init {input.init}" if input.init else "",
+        # Checkpoints are no outputs: Snakemake deletes the outputs of failed jobs.
+        checkpoints=f"{RESULTS}/models/{{model}}/checkpoints",
+    shell:
+        "segrepro train --spec {input.spec} --manifest {input.manifest} {params.init} "
+        "--model {output.model} --history {output.history} --checkpoints {params.checkpoints} "
+        f"--checkpoint-every {CONFIG.runtime.checkpoint_every} {TENSORBOARD} "
+        "--threads {threads} 2>&1 | tee {log}"
+
+
+rule figure_curves:
+    input:
+        expand(f"{RESULTS}/models/{{model}}/history.csv", model=CONFIG.models),
+    output:
+        report(f"{RESULTS}/figures/training.png", category="Training", labels={"figure": "training curves"}),
+    log:
+        f"{RESULTS}/logs/figures/training.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        names=" ".join(CONFIG.models),
+    shell:
+        "segrepro figure-curves --history {input} --names {params.names} --out {output} &> {log}"

@@ -1,0 +1,233 @@
+"""COCO 2017: from the archives to a dataset folder with two kinds of masks.
+
+COCO-90 (``masks_coco90``): the label is the category id 1..90, everything else background.
+COCO-20 (``masks_coco20``): VOC's 20 classes are 1..20 in VOC's order, everything else is background.
+
+Which pixels are void (255), in both: those of a crowd (``iscrowd``), and those that objects of two different
+labels claim, since COCO does not say which is in front. Objects of one label may overlap: there is nothing to
+doubt. For COCO-20 only the wanted categories count: a crowd of another category is background, and where an
+object of another category overlaps a wanted one, the pixel keeps the wanted label ("everything else background;
+overlapping instances and crowds void" is read as instances and crowds of the 20 wanted categories).
+
+Dataset folder:
+
+- ``images/<id>.jpg`` as published
+- ``masks_coco90/<id>.png``, and ``masks_coco20/<id>.png`` for the pictures of ``lists/coco20.txt``
+- ``lists/coco90.txt`` all pictures; ``lists/coco20.txt`` those with more than ``min_pixels`` pixels of labels 1..20
+- ``pictures.csv`` (``id,width,height,coco20_pixels,coco90_pixels,annotations``) and ``summary.json``
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+from pycocotools import mask as rle_tools
+
+from segrepro.data.archives import open_zip, read_member
+from segrepro.data.coco_annotations import Annotations, Picture, Region, read_annotations
+from segrepro.data.conversion import check_jpeg, list_summary, object_pixels, write_id_lists
+from segrepro.data.masks import write_mask
+from segrepro.data.parallel import map_in_processes
+from segrepro.errors import UserError
+from segrepro.files import atomic_directory, write_json
+from segrepro.labels import BACKGROUND, COCO91, VOID
+
+SPLITS = ("train2017", "val2017")
+
+# DeepLabv3 (arXiv 1706.05587) pre-trains on the COCO pictures with more labelled pixels of VOC's classes.
+MIN_PIXELS = 1000
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """One row of ``pictures.csv``; pixels are those of objects, void left out."""
+
+    id: str
+    width: int
+    height: int
+    coco20_pixels: int
+    coco90_pixels: int
+    annotations: int
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One picture: its bytes, its regions, where they come from and where the masks go."""
+
+    picture: Picture
+    content: bytes
+    regions: list[Region]
+    source: str
+    member: str
+    folder: Path
+    min_pixels: int
+
+
+def convert_coco(
+    pictures: Path,
+    annotations: Path,
+    out: Path,
+    *,
+    split: str,
+    threads: int = 1,
+    min_pixels: int = MIN_PIXELS,
+) -> dict:
+    """Convert one split of COCO 2017 to a dataset folder; ``out`` appears whole or not at all.
+
+    The parent reads the archives and hands pictures to the processes a few at a time, so memory does not
+    grow with the number of pictures, but for their annotations: see ``benchmarks/coco_conversion.py``.
+
+    Args:
+        pictures: ``train2017.zip`` or ``val2017.zip``.
+        annotations: ``annotations_trainval2017.zip``.
+        out: the dataset folder; replaced where it exists.
+        split: ``train2017`` or ``val2017``.
+        threads: number of processes.
+        min_pixels: pictures with more pixels of labels 1..20 are in ``lists/coco20.txt``.
+
+    Returns:
+        The summary that is also in ``<out>/summary.json``.
+
+    Raises:
+        UserError: an archive, the JSON, a picture or a region cannot be used; file and id are named.
+    """
+    known = read_annotations(annotations, split)
+    with open_zip(pictures) as opened, atomic_directory(out) as folder:
+        for name in ("images", "masks_coco20", "masks_coco90"):
+            (folder / name).mkdir()
+        count, regions = len(known.pictures), sum(map(len, known.regions.values()))
+        tasks = _tasks(opened, known, split, folder, min_pixels)
+        rows = map_in_processes(_convert_picture, tasks, threads=threads, label=f"COCO {split}", total=count)
+        rows.sort(key=lambda row: row.id)
+        lists = {
+            "coco20": [row.id for row in rows if row.coco20_pixels > min_pixels],
+            "coco90": [row.id for row in rows],
+        }
+        summary = {
+            "pictures": count,
+            "annotations": regions,
+            "degenerate_polygons_skipped": known.degenerate_polygons,
+            "min_pixels": min_pixels,
+            "lists": list_summary(lists),
+        }
+        write_id_lists(folder / "lists", lists)
+        _write_rows(folder / "pictures.csv", rows)
+        write_json(folder / "summary.json", summary)
+    return summary
+
+
+def _tasks(opened: ZipFile, known: Annotations, split: str, folder: Path, min_pixels: int) -> Iterator[_Task]:
+    """Give the pictures in the order of the archive: 18 GB are read front to back instead of at random."""
+    offsets = {info.filename: info.header_offset for info in opened.infolist()}
+    for picture in known.pictures:
+        if f"{split}/{picture.file_name}" not in offsets:
+            raise UserError(
+                f"{opened.filename}: picture {picture.id} has no member {split}/{picture.file_name}; "
+                f"use {split}.zip, or get it again."
+            )
+    for picture in sorted(known.pictures, key=lambda picture: offsets[f"{split}/{picture.file_name}"]):
+        member = f"{split}/{picture.file_name}"
+        yield _Task(
+            picture,
+            read_member(opened, member),
+            known.regions.pop(picture.id, []),
+            known.source,
+            f"{opened.filename}: {member}",
+            folder,
+            min_pixels,
+        )
+
+
+def _convert_picture(task: _Task) -> PictureRow:
+    picture = task.picture
+    size = check_jpeg(task.content, name=task.member)
+    if size != (picture.width, picture.height):
+        raise UserError(
+            f"{task.member}: the picture is {size[0]} x {size[1]} pixels, but picture {picture.id} of "
+            f"{task.source} is {picture.width} x {picture.height}; use archives that belong together."
+        )
+    coco90, coco20 = draw_masks(task.regions, picture, source=task.source)
+    pixels90, pixels20 = (int(np.count_nonzero(object_pixels(mask))) for mask in (coco90, coco20))
+    name = Path(picture.file_name)
+    (task.folder / "images" / name).write_bytes(task.content)
+    write_mask(task.folder / "masks_coco90" / name.with_suffix(".png"), coco90)
+    if pixels20 > task.min_pixels:
+        write_mask(task.folder / "masks_coco20" / name.with_suffix(".png"), coco20)
+    return PictureRow(name.stem, picture.width, picture.height, pixels20, pixels90, len(task.regions))
+
+
+def draw_masks(regions: list[Region], picture: Picture, *, source: str) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a picture's regions as COCO-90 and COCO-20 masks, by the rules at the head of this module.
+
+    Args:
+        regions: the picture's annotations.
+        picture: gives the size.
+        source: how messages call the JSON.
+
+    Returns:
+        Two arrays, uint8 of shape (height, width): labels 0..90 and 0..20, both with 255 void.
+
+    Raises:
+        UserError: a region does not fit the picture.
+    """
+    objects: dict[int, list[dict]] = {}
+    crowds: dict[int, list[dict]] = {}
+    for region in regions:
+        where = f"{source}: annotation {region.id} of picture {picture.id}"
+        group = crowds if region.crowd else objects
+        group.setdefault(region.category, []).extend(_encoded(region, picture, where=where))
+    shape = (picture.height, picture.width)
+    coco90, coco20 = (np.zeros(shape, np.uint8, order="F") for _ in range(2))  # RLEs run down the columns
+    for category in sorted(objects):
+        covered = _union(objects[category], shape)
+        _claim(coco90, covered, category)
+        if voc_label := int(COCO91.to_voc21[category]):
+            _claim(coco20, covered, voc_label)
+    for category, encoded in crowds.items():
+        covered = _union(encoded, shape)
+        coco90[covered] = VOID
+        if COCO91.to_voc21[category] != BACKGROUND:
+            coco20[covered] = VOID
+    return coco90, coco20
+
+
+def _claim(mask: np.ndarray, covered: np.ndarray, label: int) -> None:
+    """Give ``covered`` pixels their label, or void where another label has them already."""
+    mask[covered] = np.where(mask[covered] == BACKGROUND, np.uint8(label), np.uint8(VOID))
+
+
+def _union(encoded: list[dict], shape: tuple[int, int]) -> np.ndarray:
+    if not encoded:  # nothing but degenerate polygons
+        return np.zeros(shape, bool, order="F")
+    return rle_tools.decode(rle_tools.merge(encoded)).view(bool)
+
+
+def _encoded(region: Region, picture: Picture, *, where: str) -> list[dict]:
+    """Return the region as RLEs of the picture's size, as pycocotools wants them."""
+    width, height = picture.width, picture.height
+    if region.run_lengths is None:
+        polygons = [np.frombuffer(polygon) for polygon in region.polygons]
+        limits = np.array([width, height], float)
+        for polygon in polygons:
+            # pycocotools walks along the edges: coordinates far outside would take forever, NaN crash it
+            corners = polygon.reshape(-1, 2)
+            if not np.all((corners >= -limits) & (corners <= 2 * limits)):
+                raise UserError(f"{where}: a polygon is far outside the picture; use COCO's own JSON.")
+        return rle_tools.frPyObjects([p.tolist() for p in polygons], height, width) if polygons else []
+    if region.size != (height, width) or sum(region.run_lengths) != height * width:
+        raise UserError(
+            f"{where}: the RLE is for {region.size} with {sum(region.run_lengths)} pixels, the picture is "
+            f"{(height, width)} (height, width) with {height * width}; use COCO's own JSON."
+        )
+    uncompressed = {"counts": region.run_lengths.tolist(), "size": [height, width]}
+    return [rle_tools.frPyObjects(uncompressed, height, width)]
+
+
+def _write_rows(path: Path, rows: list[PictureRow]) -> None:
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(column.name for column in fields(PictureRow))
+        writer.writerows(map(astuple, rows))

@@ -1,0 +1,247 @@
+"""COCO's annotations JSON: read, checked, and held compactly.
+
+``instances_train2017.json`` is 448 MB of text. As Python lists of floats it would take several GB, so each
+annotation is reduced to a `Region` with packed coordinates while the JSON is still being parsed.
+"""
+
+import json
+import re
+from array import array
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from segrepro.data.archives import open_zip, read_member
+from segrepro.data.conversion import ID_PATTERN
+from segrepro.errors import UserError
+from segrepro.labels import COCO_CATEGORIES
+
+# A triangle. COCO has a few "polygons" with less, which pycocotools would take for a bounding box.
+MIN_POLYGON_NUMBERS = 6
+
+# Larger than any JPEG can be (16 bit): such a size is a fault of the JSON.
+MAX_SIDE = 65_535
+
+
+class Picture(NamedTuple):
+    """One entry of the JSON's ``images``; sizes in pixels."""
+
+    id: int
+    file_name: str
+    width: int
+    height: int
+
+
+class Region(NamedTuple):
+    """One annotation: a category and the pixels it covers.
+
+    Attributes:
+        id: the annotation's id.
+        category: the COCO category id, 1..90.
+        crowd: whether it marks a crowd of objects instead of one.
+        polygons: each x1, y1, x2, y2, ... in pixels (doubles); empty where ``run_lengths`` is given.
+        run_lengths: lengths of the runs of 0, 1, 0, ... in column order (unsigned ints), or None.
+        size: (height, width) that the run lengths are for, or None.
+    """
+
+    id: int
+    category: int
+    crowd: bool
+    polygons: tuple[array, ...]
+    run_lengths: array | None
+    size: tuple[int, int] | None
+
+
+@dataclass
+class Annotations:
+    """What one JSON holds.
+
+    Attributes:
+        source: how messages call the JSON.
+        pictures: sorted by id.
+        regions: picture id -> its regions in the JSON's order; pictures without any are left out.
+        degenerate_polygons: how many polygons with less than three corners were skipped.
+    """
+
+    source: str
+    pictures: list[Picture] = field(default_factory=list)
+    regions: dict[int, list[Region]] = field(default_factory=dict)
+    degenerate_polygons: int = 0
+
+
+def read_annotations(archive: Path, split: str) -> Annotations:
+    """Read ``annotations/instances_<split>.json`` from the annotations archive.
+
+    Args:
+        archive: ``annotations_trainval2017.zip``.
+        split: ``train2017`` or ``val2017``.
+
+    Raises:
+        UserError: the member is missing or no COCO instances JSON; a key is missing or of another type; a
+            category is not COCO's; an annotation belongs to no picture; a picture is listed twice.
+    """
+    member = f"annotations/instances_{split}.json"
+    with open_zip(archive) as opened:
+        content = read_member(opened, member)
+    return parse_annotations(content, source=f"{archive}: {member}")
+
+
+def parse_annotations(content: bytes, *, source: str) -> Annotations:
+    """Parse a COCO instances JSON; see `read_annotations`."""
+    annotations = Annotations(source)
+    parser = _Parser(source)
+    try:
+        text = content.decode("utf-8")
+        del content
+        whole = json.loads(text, object_hook=parser.reduce)
+        del text
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{source}: not JSON ({error}); get the annotations archive again.") from error
+    if not isinstance(whole, dict):
+        raise UserError(f"{source}: not a COCO instances file; use instances_*.json.")
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(whole.get(key), list):
+            raise UserError(f"{source}: key '{key}' is missing or no list; use COCO's instances_*.json.")
+    _check_categories(whole["categories"], source)
+    annotations.pictures = _checked_pictures(whole["images"], source)
+    annotations.regions = _grouped_regions(whole["annotations"], annotations.pictures, source)
+    annotations.degenerate_polygons = parser.degenerate_polygons
+    return annotations
+
+
+class _Parser:
+    """The JSON's object hook: reduces pictures and annotations as soon as each is parsed."""
+
+    def __init__(self, source: str):
+        self.source = source
+        self.degenerate_polygons = 0
+
+    def reduce(self, entry: dict[str, Any]) -> Any:
+        if "segmentation" in entry or "image_id" in entry:
+            return self._annotation(entry)
+        if "file_name" in entry:
+            return self._picture(entry)
+        return entry
+
+    def _picture(self, entry: dict[str, Any]) -> Picture:
+        where = f"{self.source}: picture {entry.get('id', entry['file_name'])!r}"
+        number, width, height = (self._whole(entry, key, where) for key in ("id", "width", "height"))
+        file_name = entry["file_name"]
+        if not isinstance(file_name, str) or not re.fullmatch(rf"{ID_PATTERN}\.jpg", file_name):
+            raise UserError(f"{where}: file_name {file_name!r} is not the name of a .jpg; use COCO's own JSON.")
+        if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
+            raise UserError(f"{where}: a size of {width} x {height} is impossible; use COCO's own JSON.")
+        return Picture(number, file_name, width, height)
+
+    def _annotation(self, entry: dict[str, Any]) -> tuple[int, Region]:
+        where = f"{self.source}: annotation {entry.get('id', '(without id)')}"
+        number, picture, category, crowd = (
+            self._whole(entry, key, where) for key in ("id", "image_id", "category_id", "iscrowd")
+        )
+        if category not in COCO_CATEGORIES:
+            raise UserError(
+                f"{where}: category_id {category} is none of COCO's 80 object categories; "
+                "use instances_*.json (stuff and panoptic annotations label other things)."
+            )
+        if crowd not in (0, 1):
+            raise UserError(f"{where}: iscrowd is {crowd}, which must be 0 or 1; use COCO's own JSON.")
+        try:
+            polygons, run_lengths, size = self._segmentation(entry["segmentation"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            reason = "it is missing" if "segmentation" not in entry else str(error)
+            raise UserError(
+                f"{where}: key 'segmentation' is neither polygons nor an RLE ({reason}); use COCO's own JSON."
+            ) from error
+        return picture, Region(number, category, bool(crowd), polygons, run_lengths, size)
+
+    def _segmentation(self, value: Any) -> tuple[tuple[array, ...], array | None, tuple[int, int] | None]:
+        if isinstance(value, dict):
+            counts = value["counts"]
+            runs = _uncompressed(counts) if isinstance(counts, str) else counts
+            height, width = value["size"]
+            return (), array("I", runs), (height, width)
+        if not isinstance(value, list):
+            raise TypeError(f"it is {value!r}")
+        polygons = tuple(array("d", polygon) for polygon in value)
+        whole = tuple(polygon for polygon in polygons if len(polygon) >= MIN_POLYGON_NUMBERS)
+        self.degenerate_polygons += len(polygons) - len(whole)
+        if any(len(polygon) % 2 for polygon in whole):
+            raise ValueError("a polygon has an odd number of coordinates")
+        return whole, None, None
+
+    @staticmethod
+    def _whole(entry: dict[str, Any], key: str, where: str) -> int:
+        if type(entry.get(key)) is not int:
+            reason = f"is {entry[key]!r}, not a whole number" if key in entry else "is missing"
+            raise UserError(f"{where}: key '{key}' {reason}; use COCO's own JSON.")
+        return entry[key]
+
+
+def _uncompressed(counts: str) -> list[int]:
+    """Return the run lengths of a compressed RLE.
+
+    Numbers are written in groups of 5 bits, lowest first, each as a character from 48 on; bit 5 says that more
+    follow and bit 4 of the last is the sign. From the fourth number on, what is written is the difference to
+    the number two before (COCO API, ``maskApi.c``, ``rleToString``).
+    """
+    runs: list[int] = []
+    number = shift = 0
+    for character in counts:
+        group = ord(character) - 48
+        if not 0 <= group < 64:
+            raise ValueError(f"character {character!r} is none of a compressed RLE")
+        number |= (group & 0x1F) << shift
+        shift += 5
+        if group & 0x20:
+            continue
+        if group & 0x10:
+            number -= 1 << shift
+        runs.append(number + (runs[-2] if len(runs) > 2 else 0))
+        number = shift = 0
+    if shift:
+        raise ValueError("the compressed RLE ends within a number")
+    return runs
+
+
+def _check_categories(categories: list[Any], source: str) -> None:
+    for entry in categories:
+        if not isinstance(entry, dict) or "id" not in entry or "name" not in entry:
+            raise UserError(f"{source}: a category lacks its 'id' or 'name'; use COCO's own JSON.")
+        if COCO_CATEGORIES.get(entry["id"]) != entry["name"]:
+            raise UserError(
+                f"{source}: category {entry['id']} is called {entry['name']!r}, where COCO has "
+                f"{COCO_CATEGORIES.get(entry['id'])!r}; use COCO's own instances_*.json."
+            )
+
+
+def _checked_pictures(entries: list[Any], source: str) -> list[Picture]:
+    for entry in entries:
+        if not isinstance(entry, Picture):
+            name = entry.get("id") if isinstance(entry, dict) else entry
+            raise UserError(f"{source}: picture {name!r}: key 'file_name' is missing; use COCO's own JSON.")
+    pictures = sorted(entries)
+    if not pictures:
+        raise UserError(f"{source}: lists no pictures; use COCO's own JSON.")
+    for what in ("id", "file_name"):
+        values = sorted(getattr(picture, what) for picture in pictures)
+        for before, value in pairwise(values):
+            if before == value:
+                raise UserError(f"{source}: picture {what} {value} is listed twice; use COCO's own JSON.")
+    return pictures
+
+
+def _grouped_regions(entries: list[Any], pictures: list[Picture], source: str) -> dict[int, list[Region]]:
+    known = {picture.id for picture in pictures}
+    grouped: dict[int, list[Region]] = {}
+    for entry in entries:
+        if not isinstance(entry, tuple) or isinstance(entry, Picture):
+            name = entry.get("id") if isinstance(entry, dict) else entry
+            raise UserError(f"{source}: annotation {name!r}: key 'image_id' is missing; use COCO's own JSON.")
+        picture, region = entry
+        if picture not in known:
+            raise UserError(
+                f"{source}: annotation {region.id}: picture {picture} is not listed in 'images'; use COCO's own JSON."
+            )
+        grouped.setdefault(picture, []).append(region)
+    return grouped

@@ -1,0 +1,325 @@
+"""Which pictures make which dataset: the registry behind the manifests.
+
+A `Dataset` names the dataset folders it is built from (`Dataset.needs`), the label space of its masks and the
+rule that lists its pictures. The Snakefile reads `DATASETS` to wire files, so this module imports nothing
+heavy.
+
+Sources of the rules: trainaug and the official id hashes: the DeepLab papers' training list of 10,582 ids;
+seg11valid: the FCN release (Long et al.), whose ``seg11valid.txt`` are the VOC 2011 val pictures that SBD train
+does not contain.
+"""
+
+import itertools
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from segrepro.data.manifests import Example
+from segrepro.errors import UserError
+
+Folders = Mapping[str, Path]
+
+SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A dataset folder that a converter wrote.
+
+    Attributes:
+        path: where it is, below the data folder.
+        option: the option of ``segrepro manifest`` that names it.
+        converter: the verb that writes it.
+    """
+
+    path: str
+    option: str
+    converter: str
+
+
+FOLDERS = {
+    "voc2012": Folder("voc2012", "--voc", "convert-voc"),
+    "voc2012_test": Folder("voc2012_test", "--voc-test", "convert-voc --test"),
+    "sbd": Folder("sbd", "--sbd", "convert-sbd"),
+    "coco_train": Folder("coco2017/train2017", "--coco", "convert-coco --split train2017"),
+    "coco_val": Folder("coco2017/val2017", "--coco", "convert-coco --split val2017"),
+}
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the published dataset holds, for the label checks at full scale.
+
+    Attributes:
+        pictures: the number of pictures.
+        ids_sha256: `segrepro.files.ids_sha256` of the ids; None where no trusted list was at hand.
+    """
+
+    pictures: int
+    ids_sha256: str | None = None
+
+
+# FCN's own list (sha256 of the released seg11valid.txt): what `seg11valid` is at full scale when VOC 2011's val
+# list restricts it (see `_seg11valid`). All of its 736 ids are in VOC 2012 val.
+FCN_SEG11VALID = Published(736, "4ca991bd72c251fd2485eaa9e29536502ea3800d1b1c17c151fd6a04bcfbc2cc")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named dataset.
+
+    Attributes:
+        name: the manifest's name.
+        needs: keys of `FOLDERS`, in the order in which the pictures are looked for.
+        label_space: name of the masks' label space; None where there are no masks.
+        build: the rule, from the folders of `needs` (and optionally ``voc2011_val``, a file) to examples.
+        published: counts and hash at full scale; None where they depend on an option.
+        disjoint_from: datasets that must not share a picture with this one.
+        min_void_share: smallest share of void pixels that the masks must have: a set whose annotation has void
+            borders, yet shows none, had its void turned into a class. VOC 2012's masks have about 5 % void
+            (6.1 % in 659 pictures measured); trainaug mixes one VOC mask with six of SBD, which has no void.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    label_space: str | None
+    build: Callable[[Folders], list[Example]]
+    published: Published | None = None
+    disjoint_from: tuple[str, ...] = ()
+    min_void_share: float = 0.0
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the pictures have ground truth."""
+        return self.label_space is not None
+
+
+def build_dataset(name: str, folders: Folders) -> list[Example]:
+    """List the examples of a named dataset.
+
+    Args:
+        name: a key of `DATASETS`.
+        folders: dataset folders by the keys of `FOLDERS`; for seg11valid optionally ``voc2011_val``, a list
+            file.
+
+    Returns:
+        The examples, sorted by id.
+
+    Raises:
+        UserError: the name is unknown, a folder is not given, a list is missing, empty or malformed, a listed
+            picture or mask is missing, or the lists contradict each other.
+    """
+    if name not in DATASETS:
+        raise UserError(f"dataset '{name}' is unknown: use one of {', '.join(DATASETS)}.")
+    dataset = DATASETS[name]
+    for key in dataset.needs:
+        if folders.get(key) is None:
+            folder = FOLDERS[key]
+            raise UserError(
+                f"dataset '{name}' needs the folder {folder.path}: give it with {folder.option} "
+                f"(`segrepro {folder.converter}` writes it)."
+            )
+    examples = sorted(dataset.build(folders))
+    if not examples:
+        raise UserError(f"dataset '{name}' would have no pictures: check the id lists of {', '.join(dataset.needs)}.")
+    return examples
+
+
+def read_ids(path: Path) -> list[str]:
+    """Read an id list: one picture id a line, blank lines ignored.
+
+    Returns:
+        The ids, sorted.
+
+    Raises:
+        UserError: the list is missing or no text, an id is no plain file name, or an id occurs twice.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise UserError(
+            f"{path}: no such id list; give the dataset folder that the converter wrote (it holds lists/)."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file of picture ids ({error}); convert the source again.") from None
+    ids = [line.strip() for line in lines if line.strip()]
+    for number, picture in enumerate(ids, start=1):
+        if not SAFE_ID.fullmatch(picture):
+            raise UserError(f"{path}: entry {number}, {picture!r}, is no picture id; convert the source again.")
+    ids.sort()
+    for before, after in itertools.pairwise(ids):
+        if before == after:
+            raise UserError(f"{path}: picture '{after}' is listed twice; remove one of the two lines.")
+    return ids
+
+
+def _list(folder: Path, name: str) -> list[str]:
+    return read_ids(Path(folder) / "lists" / f"{name}.txt")
+
+
+def _names(folder: Path) -> set[str]:
+    try:
+        return {entry.name for entry in os.scandir(folder)}
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{folder}: no such folder; convert the source again.") from None
+
+
+def _examples(folder: Path, ids: list[str], *, masks: str | None = "masks") -> list[Example]:
+    """Make an example of each id, with pictures and masks of one dataset folder; refuse missing files.
+
+    A folder is listed once instead of asking for each of COCO's 118,287 files.
+    """
+    folder = Path(folder)
+    wanted = [("images", ".jpg", "picture")] + ([(masks, ".png", "mask")] if masks else [])
+    for subfolder, suffix, what in wanted:
+        names = _names(folder / subfolder)
+        missing = [picture for picture in ids if picture + suffix not in names]
+        if missing:
+            raise UserError(
+                f"{folder / subfolder / (missing[0] + suffix)}: the {what} is missing, though a list names it "
+                f"({len(missing)} missing in all); convert the source again."
+            )
+    return [Example(i, folder / "images" / f"{i}.jpg", folder / masks / f"{i}.png" if masks else None) for i in ids]
+
+
+def _voc(name: str) -> Callable[[Folders], list[Example]]:
+    return lambda folders: _examples(folders["voc2012"], _list(folders["voc2012"], name))
+
+
+def _voc_trainval(folders: Folders) -> list[Example]:
+    voc = Path(folders["voc2012"])
+    train, val, both = (_list(voc, name) for name in ("train", "val", "trainval"))
+    odd = sorted(set(both) ^ (set(train) | set(val)))
+    if odd:
+        raise UserError(
+            f"{voc / 'lists' / 'trainval.txt'}: not the union of train.txt and val.txt (picture '{odd[0]}', "
+            f"{len(odd)} in all, differ); convert the source again."
+        )
+    return _examples(voc, both)
+
+
+def _voc_test(folders: Folders) -> list[Example]:
+    return _examples(folders["voc2012_test"], _list(folders["voc2012_test"], "test"), masks=None)
+
+
+def _trainaug(folders: Folders) -> list[Example]:
+    """(VOC train + SBD train and val) - VOC val: VOC's masks for VOC's ids, SBD's for the others."""
+    voc, sbd = folders["voc2012"], folders["sbd"]
+    train, val = _list(voc, "train"), _list(voc, "val")
+    shared = sorted(set(train) & set(val))
+    if shared:
+        raise UserError(
+            f"{Path(voc) / 'lists'}: picture '{shared[0]}' is in both train.txt and val.txt "
+            f"({len(shared)} in all); convert the source again."
+        )
+    extra = (set(_list(sbd, "train")) | set(_list(sbd, "val"))) - set(train) - set(val)
+    return _examples(voc, train) + _examples(sbd, sorted(extra))
+
+
+def _sbd_train(folders: Folders) -> list[Example]:
+    """SBD's own train list as it is (FCN trained on it): it shares pictures with VOC 2012 val."""
+    return _examples(folders["sbd"], _list(folders["sbd"], "train"))
+
+
+def _seg11valid(folders: Folders) -> list[Example]:
+    """VOC val pictures that are not in SBD train, with VOC's masks.
+
+    FCN's 736 ids are VOC *2011* val (1,111 pictures) minus SBD train. VOC 2012 val (1,449) contains VOC 2011
+    val and 338 later additions, some of which are not in SBD train either; nothing in an id tells the two
+    apart. So the rule alone gives a superset of FCN's list at full scale. With VOC 2011's val list (or FCN's
+    own ``seg11valid.txt``) as ``voc2011_val`` it gives exactly FCN's 736: `FCN_SEG11VALID`.
+    """
+    voc = folders["voc2012"]
+    ids = set(_list(voc, "val")) - set(_list(folders["sbd"], "train"))
+    restriction = folders.get("voc2011_val")
+    if restriction is not None:
+        listed = set(read_ids(restriction))
+        if not ids & listed:
+            raise UserError(
+                f"{restriction}: names no picture of VOC 2012 val outside SBD train; give VOC 2011's "
+                "ImageSets/Segmentation/val.txt."
+            )
+        ids &= listed
+    return _examples(voc, sorted(ids))
+
+
+def _coco(key: str, name: str) -> Callable[[Folders], list[Example]]:
+    splits = {Path(FOLDERS[other].path).name for other in ("coco_train", "coco_val")}
+    split = Path(FOLDERS[key].path).name
+
+    def build(folders: Folders) -> list[Example]:
+        folder = Path(folders[key])
+        # both splits come by the same option: a swap would train on the pictures that are to score
+        if folder.name in splits - {split}:
+            raise UserError(f"{folder}: this is the other split; give the folder {split} with --coco.")
+        return _examples(folder, _list(folder, name), masks=f"masks_{name}")
+
+    return build
+
+
+# Counts and hashes at full scale. VOC and trainaug: sha256 of the official lists. SBD, COCO, VOC test: the
+# counts that their publishers give; COCO-20's count depends on the pixel limit.
+DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        Dataset(
+            "voc_train",
+            ("voc2012",),
+            "voc21",
+            _voc("train"),
+            Published(1464, "aa623bd2c8ce4443a8aaae51c524c0eb165e8e44caf6aa9e3ad33d7b75a3ef20"),
+            disjoint_from=("voc_val",),
+            min_void_share=0.005,
+        ),
+        Dataset(
+            "voc_val",
+            ("voc2012",),
+            "voc21",
+            _voc("val"),
+            Published(1449, "cdc1326d12f69ce5153aa5da04a4d8783e146868d42d19f82f44e74b97ac907d"),
+            disjoint_from=("voc_train",),
+            min_void_share=0.005,
+        ),
+        Dataset(
+            "voc_trainval",
+            ("voc2012",),
+            "voc21",
+            _voc_trainval,
+            Published(2913, "f8dae64f9e08d8b06ef41286dcd4c516e7d98c8e6ec6d965bc6d29cb11a4de51"),
+            min_void_share=0.005,
+        ),
+        Dataset(
+            "trainaug",
+            ("voc2012", "sbd"),
+            "voc21",
+            _trainaug,
+            Published(10582, "d1326bd532648d73bc4b1bd275434eba81930982dc7401a65a8cecb26c028e24"),
+            disjoint_from=("voc_val",),
+            min_void_share=0.0005,
+        ),
+        Dataset("sbd_train", ("sbd",), "voc21", _sbd_train, Published(8498)),
+        Dataset(
+            "seg11valid",
+            ("voc2012", "sbd"),
+            "voc21",
+            _seg11valid,
+            disjoint_from=("sbd_train",),
+            min_void_share=0.005,
+        ),
+        Dataset("coco20", ("coco_train",), "voc21", _coco("coco_train", "coco20")),
+        Dataset("coco90", ("coco_train",), "coco91", _coco("coco_train", "coco90"), Published(118287)),
+        Dataset("coco20_val", ("coco_val",), "voc21", _coco("coco_val", "coco20"), disjoint_from=("coco20",)),
+        Dataset(
+            "coco90_val",
+            ("coco_val",),
+            "coco91",
+            _coco("coco_val", "coco90"),
+            Published(5000),
+            disjoint_from=("coco90",),
+        ),
+        Dataset("voc_test", ("voc2012_test",), None, _voc_test, Published(1456)),
+    )
+}

@@ -1,0 +1,284 @@
+"""Fetching a file from the first of its mirrors that has it, and proving that it is the right one.
+
+A file gets its final name only when it has been verified: a size, md5 or sha256 where one is known, and in any case
+that it is not a web page. What can be resumed stays beside it as ``<out>.partial`` (`segrepro.data.partials`).
+"""
+
+import fcntl
+import os
+import socket
+import sys
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from segrepro.data.downloads import Patience, copy_file, download
+from segrepro.data.partials import WEB_PAGE, MirrorError, Partial, looks_like_web_page
+from segrepro.errors import UserError
+from segrepro.files import file_digest
+
+DIGEST_CHARACTERS = {"md5": 32, "sha256": 64}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known of a file before it is fetched; None for what is not.
+
+    Attributes:
+        bytes: its size.
+        md5: its md5, hexadecimal.
+        sha256: its sha256, hexadecimal.
+    """
+
+    bytes: int | None = None
+    md5: str | None = None
+    sha256: str | None = None
+
+    def __post_init__(self):
+        for algorithm, digest in self.digests.items():
+            if len(digest) != DIGEST_CHARACTERS[algorithm] or set(digest.lower()) - set("0123456789abcdef"):
+                raise UserError(
+                    f"{algorithm} '{digest}' is not a checksum: give {DIGEST_CHARACTERS[algorithm]} hexadecimal digits."
+                )
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The known digests by algorithm."""
+        known = {"md5": self.md5, "sha256": self.sha256}
+        return {algorithm: digest for algorithm, digest in known.items() if digest}
+
+
+def fetch(
+    out: Path,
+    urls: Sequence[str],
+    *,
+    expected: Expected | None = None,
+    local_dir: Path | None = None,
+    patience: Patience | None = None,
+) -> None:
+    """Bring one file to ``out``: from a folder of the user, or from the first mirror that has the right one.
+
+    A file that is at ``out`` already and passes the checks is kept. A file of ``local_dir`` is linked, not copied.
+
+    Args:
+        out: where the file goes; its name is looked for in ``local_dir``.
+        urls: mirrors in the order of trial: ``http://``, ``https://``, ``file:///absolute``, ``file:relative``.
+        expected: what the file must be like.
+        local_dir: a folder that may have the file.
+        patience: how long to go on with each mirror.
+
+    Raises:
+        UserError: no mirror has the right file (each is listed with its reason), the user's own file is another
+            one, the disk is full, or another process is fetching the same file.
+    """
+    out, expected, patience = Path(out), expected or Expected(), patience or Patience()
+    urls = list(dict.fromkeys(urls))
+    local_files = {url: _local_file(url) for url in urls}
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(out):
+            if _is_here(out, expected) or (local_dir and _link_local(out, Path(local_dir), expected)):
+                return
+            _fetch_from_mirrors(out, local_files, expected, patience)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or out}: cannot be read or written ({error.strerror}); "
+            "check the disk and the permissions, and run again."
+        ) from error
+
+
+def find_fault(path: Path, expected: Expected) -> str | None:
+    """Return what is wrong with a file ("has 3 bytes, expected 4"), or None.
+
+    Args:
+        path: the file; read once for each known digest.
+        expected: what it must be like.
+    """
+    with path.open("rb") as stream:
+        first_bytes = stream.read(64)
+    size = path.stat().st_size
+    if not size:
+        return "is empty"
+    if looks_like_web_page(first_bytes):
+        return WEB_PAGE
+    if expected.bytes not in (None, size):
+        return f"has {size:,} bytes, expected {expected.bytes:,}"
+    for algorithm, digest in expected.digests.items():
+        got = file_digest(path, algorithm)
+        if got != digest.lower():
+            return f"has the wrong {algorithm}: expected {digest.lower()}, got {got}"
+    return None
+
+
+def look_up_sha256(checksums: Path, name: str) -> str:
+    """Return the sha256 of the file called ``name`` in a SHA256SUMS file (lines ``<sha256>  <name>``).
+
+    Raises:
+        UserError: the list is missing or does not name the file.
+    """
+    try:
+        lines = checksums.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{checksums}: no such list of checksums; make it first.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{checksums}: is not a text file of checksums; make it again.") from None
+    for line in lines:
+        digest, _, listed = line.partition(" ")
+        if listed.removeprefix(" ").removeprefix("*").removeprefix("./") == name:
+            return digest
+    raise UserError(f"{checksums}: does not list {name}; make the list again with this file in it.")
+
+
+def _is_here(out: Path, expected: Expected) -> bool:
+    if out.is_dir():
+        raise UserError(f"{out}: is a folder; give the name of a file.")
+    if not out.exists():
+        return False
+    fault = find_fault(out, expected)
+    if fault:
+        _say(f"{out} {fault}; fetching it again")
+        return False
+    _say(f"{out} is here already")
+    _warn_without_digest(out, expected)
+    return True
+
+
+def _link_local(out: Path, folder: Path, expected: Expected) -> bool:
+    """Link the user's own copy, if there is one; the user's file is never touched."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; name the folder that has the archives, or none.")
+    own = folder.resolve() / out.name
+    if not own.is_file() or (out.exists() and own.samefile(out)):
+        return False
+    fault = find_fault(own, expected)
+    if fault:
+        raise UserError(f"{own}: {fault}; replace it, or take it away to have it fetched.")
+    link = out.with_name(f"{out.name}.link")
+    link.unlink(missing_ok=True)
+    link.symlink_to(own)
+    link.replace(out)
+    _say(f"{out} links to {own}")
+    _warn_without_digest(out, expected)
+    return True
+
+
+def _fetch_from_mirrors(out: Path, mirrors: dict[str, Path | None], expected: Expected, patience: Patience) -> None:
+    partial = Partial(out)
+    reasons = {}
+    for url, local_file in mirrors.items():
+        partial.inherited = partial.size > 0
+        try:
+            fault = _try_mirror(url, local_file, partial, expected, patience)
+            if fault and partial.inherited:  # the mirror may be right, and the bytes from before wrong
+                partial.discard()
+                fault = _try_mirror(url, local_file, partial, expected, patience)
+        except MirrorError as error:
+            fault = str(error)
+        else:
+            if fault is None:
+                _fsync(partial.path)
+                partial.become(out)
+                _fsync(out.parent)
+                _warn_without_digest(out, expected)
+                return
+            partial.discard()
+        reasons[url] = fault
+        _say(f"{url}: {fault}")
+    raise UserError(_no_mirror(out, reasons))
+
+
+def _try_mirror(
+    url: str, local_file: Path | None, partial: Partial, expected: Expected, patience: Patience
+) -> str | None:
+    """Complete the partial file from one mirror; return what is wrong with it, or None."""
+    _say(f"fetching {url}")
+    if local_file is not None:
+        copy_file(local_file, url, partial, expected_bytes=expected.bytes)
+    else:
+        download(url, partial, provable=bool(expected.digests), expected_bytes=expected.bytes, patience=patience)
+    if expected.digests:
+        _say(f"verifying {' and '.join(expected.digests)} of {partial.path.stem}")
+    return find_fault(partial.path, expected)
+
+
+def _no_mirror(out: Path, reasons: dict[str, str]) -> str:
+    if not reasons:
+        return f"{out.name}: no address is given; put the file into a folder and name that (--local-dir)."
+    listing = "; ".join(f"{url}: {reason}" for url, reason in reasons.items())
+    remedy = "check the network and run again (what has arrived is kept)"
+    if any(reason.startswith("has ") for reason in reasons.values()):
+        remedy = "check the checksum and the size that are configured, or name another mirror"
+    if WEB_PAGE in reasons.values():
+        remedy = "open the address in a browser, log in where it asks for it, and run again"
+    return (
+        f"{out.name} could not be fetched: {listing}. To go on, {remedy}; "
+        "or put the file into a folder and name that (--local-dir)."
+    )
+
+
+def _local_file(url: str) -> Path | None:
+    """Return the path of a ``file:`` address, None for ``http(s)://``.
+
+    Raises:
+        UserError: it is no address of either kind.
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme in ("http", "https") and rest.startswith("//"):
+        return None
+    if scheme == "file" and rest:
+        if not rest.startswith("//"):
+            return Path(urllib.parse.unquote(rest))
+        host, slash, path = rest[2:].partition("/")
+        if host in ("", "localhost") and path:
+            return Path(urllib.parse.unquote(slash + path))
+    raise UserError(
+        f"address '{url}' cannot be used: give http://, https://, file:///absolute/path or file:relative/path."
+    )
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Hold the lock of a target; the operating system frees it however the process ends."""
+    path = out.with_name(f"{out.name}.lock")
+    while True:
+        stream = path.open("a+")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with stream:
+                stream.seek(0)
+                holder = stream.read().strip() or "another process"
+            raise UserError(f"{out}: is being fetched by {holder}; wait for it, or stop it and run again.") from None
+        if path.exists() and path.stat().st_ino == os.fstat(stream.fileno()).st_ino:
+            break
+        stream.close()  # its holder removed it just now: take a new one
+    with stream:
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        stream.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _warn_without_digest(out: Path, expected: Expected) -> None:
+    if not expected.digests:
+        _say(
+            f"warning: no checksum is known for {out.name}, so nothing proves it is the right file; "
+            f"its sha256 is {file_digest(out, 'sha256')}"
+        )
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

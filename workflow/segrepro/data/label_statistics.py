@@ -1,0 +1,255 @@
+"""Measuring a manifest's pictures and masks: decode each one fully, count the labels.
+
+Whatever is wrong with a single file is refused here, by name; whether the whole set makes sense is judged by
+`segrepro.data.checks`.
+"""
+
+import itertools
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from tqdm import tqdm
+
+from segrepro.data.manifests import Example
+from segrepro.data.masks import UNREADABLE_PICTURE
+from segrepro.errors import UserError
+from segrepro.labels import BACKGROUND, VOID, label_space
+
+PICTURE_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG of a stereo camera, with a second picture behind the first
+EXIF_ORIENTATION = 0x0112
+UPRIGHT = 1
+PICTURES_PER_TASK = 16  # about 0.1 s of work, so that handing over a task costs nothing
+
+
+@dataclass
+class LabelStatistics:
+    """Counts over a set of pictures; two sets' counts add up.
+
+    Attributes:
+        pictures: number of pictures.
+        pixels: int64 of shape (256,): pixels of each mask value.
+        pictures_with: int64 of shape (256,): pictures in which the mask value occurs.
+        empty: ids of the pictures without any object pixel (only background and void), sorted.
+        grey: number of pictures with one channel, which decoders repeat three times (COCO has some).
+        rotated: number of pictures whose EXIF tag asks for a rotation, which decoders must not obey: masks do
+            not.
+    """
+
+    pictures: int = 0
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    pictures_with: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    empty: list[str] = field(default_factory=list)
+    grey: int = 0
+    rotated: int = 0
+
+    def __iadd__(self, other: "LabelStatistics") -> "LabelStatistics":
+        """Add the counts of another set of pictures."""
+        self.pictures += other.pictures
+        self.pixels += other.pixels
+        self.pictures_with += other.pictures_with
+        self.empty = sorted(self.empty + other.empty)
+        self.grey += other.grey
+        self.rotated += other.rotated
+        return self
+
+    @property
+    def void_share(self) -> float:
+        """Void pixels over all mask pixels, in [0, 1]."""
+        return float(self.pixels[VOID] / max(self.pixels.sum(), 1))
+
+    @property
+    def background_share(self) -> float:
+        """Background pixels over labelled (non-void) pixels, in [0, 1].
+
+        Over the labelled ones: a set whose objects all became background is 1.0 then, whatever its void
+        borders.
+        """
+        labelled = self.pixels.sum() - self.pixels[VOID]
+        return float(self.pixels[BACKGROUND] / max(labelled, 1))
+
+
+def measure(examples: list[Example], space: str | None, *, threads: int = 1) -> LabelStatistics:
+    """Decode every picture and mask of a manifest and count the labels.
+
+    Rows of one picture (DeconvNet's manifests have a row a box) are measured once.
+
+    Args:
+        examples: the manifest's examples.
+        space: name of the masks' label space; None to check pictures only.
+        threads: number of processes.
+
+    Returns:
+        The counts; the same for any number of processes.
+
+    Raises:
+        UserError: a file is missing, damaged, of the wrong kind or size, or holds a value outside the label
+            space.
+    """
+    used = label_space(space).used_labels if space else None
+    rows = [list(group) for _, group in itertools.groupby(sorted(examples), key=lambda example: example.id)]
+    tasks = [(rows[i : i + PICTURES_PER_TASK], used) for i in range(0, len(rows), PICTURES_PER_TASK)]
+    total = LabelStatistics()
+    interval = 1 if sys.stderr.isatty() else 10  # seconds: a log file needs few lines
+    with tqdm(total=len(rows), unit="picture", desc="check", mininterval=interval) as progress:
+        for part in _mapped(tasks, processes=min(threads, len(tasks))):
+            total += part
+            progress.update(part.pictures)
+    return total
+
+
+def _mapped(tasks: list[tuple], *, processes: int) -> Iterator[LabelStatistics]:
+    """Yield each task's statistics in order, so that the first bad picture is the same in every run."""
+    if processes <= 1:
+        yield from map(_measure_pictures, tasks)
+        return
+    executor = ProcessPoolExecutor(processes)
+    try:
+        yield from executor.map(_measure_pictures, tasks)
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _measure_pictures(task: tuple[list[list[Example]], tuple[int, ...] | None]) -> LabelStatistics:
+    total = LabelStatistics()
+    for rows in task[0]:
+        total += measure_picture(rows, task[1])
+    return total
+
+
+def measure_picture(rows: list[Example], used_labels: tuple[int, ...] | None) -> LabelStatistics:
+    """Decode one picture, its mask and its instance mask, and count the mask's labels.
+
+    Args:
+        rows: the examples of one picture.
+        used_labels: the labels that name a class in the masks' label space; None to check the picture only.
+
+    Raises:
+        UserError: as `measure`.
+    """
+    first = rows[0]
+    for row in rows:
+        if (row.image, row.mask, row.instance_mask) != (first.image, first.mask, first.instance_mask):
+            raise UserError(
+                f"picture '{first.id}' comes with different files in different rows of the manifest; make it again."
+            )
+    statistics = LabelStatistics(pictures=1)
+    size = _check_picture(first.image, statistics)
+    _check_boxes(rows, size)
+    if used_labels is None:
+        return statistics
+    if first.mask is None:
+        raise UserError(
+            f"picture '{first.id}' has no mask in the manifest; only a set without ground truth may lack masks "
+            "(--label-space none)."
+        )
+    counts = np.bincount(read_single_channel(first.mask, size).ravel(), minlength=256)
+    _check_values(first.mask, counts, used_labels)
+    statistics.pixels += counts
+    statistics.pictures_with += counts > 0
+    if counts.sum() == counts[BACKGROUND] + counts[VOID]:
+        statistics.empty.append(first.id)
+    _check_instances(rows, size)
+    return statistics
+
+
+def _check_picture(path: Path, statistics: LabelStatistics) -> tuple[int, int]:
+    """Decode a picture fully, note what is unusual, and return (width, height)."""
+    with _decoded(path) as picture:
+        if picture.format not in PICTURE_FORMATS:
+            raise UserError(f"{path}: not a JPEG but {picture.format}; put the published picture there.")
+        if picture.mode not in ("RGB", "L"):
+            raise UserError(
+                f"{path}: does not decode to three channels (mode {picture.mode}); convert it to an RGB JPEG."
+            )
+        statistics.grey += picture.mode == "L"
+        statistics.rotated += picture.getexif().get(EXIF_ORIENTATION, UPRIGHT) != UPRIGHT
+        return picture.size
+
+
+def read_single_channel(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Read a mask as a dataset folder must hold it: an 8-bit, single-channel PNG, pixel value = label.
+
+    Stricter than `segrepro.data.masks.read_mask`, which also reads the palette PNGs of the archives: the
+    training input would decode a palette to colours.
+
+    Args:
+        path: the file.
+        size: (width, height) that it must have, in pixels.
+
+    Returns:
+        uint8 of shape (height, width).
+
+    Raises:
+        UserError: the file is missing, damaged, no single-channel PNG, or of another size.
+    """
+    with _decoded(path) as mask:
+        if mask.format != "PNG" or mask.mode != "L":
+            raise UserError(
+                f"{path}: not a single-channel 8-bit PNG ({mask.format}, mode {mask.mode}); a palette or RGB "
+                "mask "
+                "would be read as colours: convert the source again."
+            )
+        if mask.size != size:
+            raise UserError(
+                f"{path}: the mask is {mask.width}x{mask.height} but its picture is {size[0]}x{size[1]} "
+                "pixels; "
+                "convert the source again."
+            )
+        return np.asarray(mask)
+
+
+def _decoded(path: Path) -> Image.Image:
+    """Open and fully decode an image file."""
+    try:
+        image = Image.open(path)
+        image.load()
+    except FileNotFoundError:
+        raise UserError(f"{path}: the manifest names this file but it is missing; convert the source again.") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path}: not an image; delete it and convert the source again.") from None
+    except UNREADABLE_PICTURE as error:
+        raise UserError(f"{path}: cannot be decoded ({error}); delete it and convert the source again.") from error
+    return image
+
+
+def _check_values(path: Path, counts: np.ndarray, used_labels: tuple[int, ...]) -> None:
+    wrong = sorted(set(np.flatnonzero(counts).tolist()) - {*used_labels, VOID})
+    if not wrong:
+        return
+    shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
+    gaps = " with gaps" if len(used_labels) <= used_labels[-1] else ""
+    raise UserError(
+        f"{path}: pixel value {shown} is not in the label space (0..{used_labels[-1]}{gaps}, {VOID} for void); "
+        "the "
+        "labels are shifted, of another label space (COCO's category or stuff ids?) or colours of a palette: "
+        "convert the source again."
+    )
+
+
+def _check_boxes(rows: list[Example], size: tuple[int, int]) -> None:
+    for row in rows:
+        if row.box is None:
+            continue
+        x1, y1, x2, y2 = row.box
+        if x1 >= size[0] or y1 >= size[1] or x2 <= 0 or y2 <= 0:
+            raise UserError(
+                f"{row.image}: the box {x1},{y1},{x2},{y2} lies outside the {size[0]}x{size[1]} picture; make "
+                "the "
+                "manifest again."
+            )
+
+
+def _check_instances(rows: list[Example], size: tuple[int, int]) -> None:
+    if rows[0].instance_mask is None:
+        return
+    present = set(np.unique(read_single_channel(rows[0].instance_mask, size)).tolist())
+    for row in rows:
+        if row.instance is not None and (row.instance not in present or row.instance in (BACKGROUND, VOID)):
+            raise UserError(
+                f"{row.instance_mask}: holds no object {row.instance}, which the manifest names; make it again."
+            )

@@ -1,0 +1,128 @@
+"""Masks as files: single-channel PNGs whose pixel VALUE is the label, read and written with Pillow.
+
+VOC publishes palette PNGs: the index of a pixel is its label, the palette is only for the eye. OpenCV and
+``Image.convert`` give colours or grey levels instead of indices (the report's own code read such grey levels as
+labels), so every mask of the project is read by `read_mask`.
+"""
+
+import io
+import struct
+import zlib
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from segrepro.errors import UserError
+from segrepro.labels import VOC21, VOID, voc_palette
+
+# What the pixels of a VOC or SBD mask may hold; SBD draws no void border.
+VOC_MASK_VALUES = frozenset((*VOC21.used_labels, VOID))
+SBD_MASK_VALUES = frozenset(VOC21.used_labels)
+
+# What Pillow raises on files that are not what they claim to be, or end early.
+UNREADABLE_PICTURE = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
+    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
+
+
+def read_mask(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
+    """Read a mask: the pixel values of a grey PNG, the pixel indices of a palette PNG.
+
+    Args:
+        source: path of the PNG, or its content.
+        name: how messages call the mask (an archive's member, say); the path where not given.
+
+    Returns:
+        uint8 of shape (height, width): labels as they are in the file, not yet checked.
+
+    Raises:
+        UserError: the file is missing or damaged, is no PNG (JPEG changes labels), or has colours instead of
+            one channel of 8 bits or less.
+    """
+    name = name or ("mask" if isinstance(source, bytes) else str(source))
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
+            kind, mode = opened.format, opened.mode
+            mask = np.array(opened) if (kind, mode) in (("PNG", "L"), ("PNG", "P")) else None
+    except FileNotFoundError:
+        raise UserError(f"{name}: no such mask; convert the data set again.") from None
+    except UNREADABLE_PICTURE as error:
+        raise UserError(f"{name}: the mask cannot be read ({error}); get its archive again.") from error
+    if mask is None:
+        raise UserError(
+            f"{name}: a {kind} of mode {mode} is no mask; use a single-channel or palette PNG (mode L or P), "
+            "where the pixel value is the label."
+        )
+    return mask
+
+
+def check_values(mask: np.ndarray, allowed: Collection[int], *, name: str) -> np.ndarray:
+    """Return the values that occur in ``mask``, sorted; refuse a value that is not allowed.
+
+    Args:
+        mask: uint8 of shape (height, width).
+        allowed: the values that may occur, e.g. `VOC_MASK_VALUES`.
+        name: how the message calls the mask.
+
+    Raises:
+        UserError: a value occurs that is not allowed.
+    """
+    present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+    strangers = [int(value) for value in present if value not in allowed]
+    if strangers:
+        highest = max(value for value in allowed if value != VOID)
+        void = f" and {VOID} (void)" if VOID in allowed else ""
+        raise UserError(
+            f"{name}: label {strangers[0]} occurs, where 0..{highest}{void} are possible; "
+            "these are not the labels of this data set: use the official archive."
+        )
+    return present
+
+
+def check_size(mask: np.ndarray, width: int, height: int, *, name: str) -> None:
+    """Refuse a mask (height, width) that does not have the size of its picture.
+
+    Raises:
+        UserError: the sizes differ.
+    """
+    if mask.shape != (height, width):
+        raise UserError(
+            f"{name}: the mask is {mask.shape[1]} x {mask.shape[0]} pixels and its picture {width} x {height}; "
+            "picture and mask do not belong together: use the official archive."
+        )
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Write a mask as single-channel PNG (mode L): what every dataset folder holds.
+
+    The file is written in place: use it below `segrepro.files.atomic_directory` or `atomic_path`.
+
+    Args:
+        path: ends in ``.png``.
+        mask: uint8 of shape (height, width).
+    """
+    # masks are runs of equal pixels: zlib's run-length strategy is faster than the default, and smaller
+    _grey_picture(mask).save(path, format="PNG", compress_type=zlib.Z_RLE)
+
+
+def write_palette_mask(path: Path, mask: np.ndarray) -> None:
+    """Write a mask as VOC does: palette PNG (mode P) in VOC's colours, pixel index = label.
+
+    For submission archives and for showing; the file is written in place.
+
+    Args:
+        path: ends in ``.png``.
+        mask: uint8 of shape (height, width).
+    """
+    picture = _grey_picture(mask)
+    picture.putpalette(voc_palette().tobytes())
+    picture.save(path, format="PNG")
+
+
+def _grey_picture(mask: np.ndarray) -> Image.Image:
+    if mask.dtype != np.uint8 or mask.ndim != 2:
+        raise ValueError(f"a mask is uint8 of shape (height, width), not {mask.dtype} of {mask.shape}")
+    return Image.fromarray(np.ascontiguousarray(mask))

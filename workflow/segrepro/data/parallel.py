@@ -1,0 +1,127 @@
+"""One function over many pictures in several processes: bounded memory, one progress bar, no orphans."""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import connection, forkserver
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from segrepro.errors import UserError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+# Tasks that wait for each process: enough to keep it busy while the parent reads, little enough for memory
+# (a COCO picture with its annotations is about 0.2 MB).
+LOOK_AHEAD = 8
+
+# A bar redrawn ten times a second makes a log file unreadable.
+SECONDS_BETWEEN_LOG_LINES = 10.0
+
+
+def progress_bar(label: str, *, total: int | None = None, unit: str = "pictures") -> tqdm:
+    """Return a progress bar on stderr with rate and remaining time; sparse when stderr is no terminal."""
+    interval = 0.1 if sys.stderr.isatty() else SECONDS_BETWEEN_LOG_LINES
+    return tqdm(total=total, desc=label, unit=f" {unit}", mininterval=interval, file=sys.stderr)
+
+
+def map_in_processes(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    *,
+    threads: int,
+    label: str,
+    total: int | None = None,
+) -> list[Result]:
+    """Call ``function`` for every task; results come back in the order of the tasks.
+
+    ``tasks`` may be a generator that reads as it goes: at most `LOOK_AHEAD` tasks a process are taken ahead of
+    the work. With one thread everything happens in this process. Otherwise the processes come from a fork
+    server, which has imported the function's module and nothing else: they stay small whatever the caller
+    holds in memory, and share the library code. They end when the caller does, even by ``kill -9``.
+
+    Args:
+        function: a module-level function.
+        tasks: its arguments, one each; they must be picklable.
+        threads: number of processes, 1 or more.
+        label: what the progress bar says.
+        total: number of tasks, where known.
+
+    Raises:
+        UserError: as ``function`` raises it (for the first such task), or a process was killed.
+    """
+    if threads < 1:
+        raise UserError(f"--threads {threads}: use 1 or more.")
+    with progress_bar(label, total=total) as bar:
+        if threads == 1 or total == 1:
+            results = map(function, tasks)
+        else:
+            results = _bounded_map(function, tasks, min(threads, total or threads))
+        collected = []
+        for result in results:
+            collected.append(result)
+            bar.update()
+    return collected
+
+
+def _bounded_map(function: Callable[[Task], Result], tasks: Iterable[Task], processes: int) -> Iterator[Result]:
+    remaining = iter(tasks)
+    pool = ProcessPoolExecutor(processes, mp_context=_fork_server(function.__module__), initializer=_start_worker)
+    try:
+        waiting = deque(pool.submit(function, task) for task in itertools.islice(remaining, processes * LOOK_AHEAD))
+        while waiting:
+            result = waiting.popleft().result()
+            for task in itertools.islice(remaining, 1):
+                waiting.append(pool.submit(function, task))
+            yield result
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker process was killed, most likely because memory ran out; "
+            "run again with fewer --threads or more memory."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _fork_server(module: str) -> multiprocessing.context.BaseContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([module])
+    with _single_threaded_blas():
+        forkserver.ensure_running()
+    return context
+
+
+@contextmanager
+def _single_threaded_blas() -> Iterator[None]:
+    """N processes with N BLAS threads each would fight for the cores; the pools are sized at import."""
+    wanted = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, once
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)  # the parent is gone, there is nobody to report to

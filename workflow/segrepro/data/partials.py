@@ -1,0 +1,167 @@
+"""The part of a download that is here already, and the note of where it came from.
+
+The bytes lie in ``<out>.partial``, the note in ``<out>.partial.json``. Both outlive a failed attempt, a failed
+mirror and a killed process, so that 18 GB need not start over.
+"""
+
+import errno
+import itertools
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from segrepro.errors import UserError
+from segrepro.files import write_json
+
+LOG_INTERVAL_SECONDS = 10  # between two lines of progress where nobody watches
+WEB_PAGE = "is a web page, not an archive (a login page or proxy answers, or the file has moved)"
+
+
+class MirrorError(Exception):
+    """A mirror cannot give the file (the reason is the message); the next one may."""
+
+
+class PassingError(Exception):
+    """A failure that may pass: the same mirror is worth another attempt, after at least ``pause_seconds``."""
+
+    def __init__(self, reason: str, pause_seconds: float = 0):
+        super().__init__(reason)
+        self.pause_seconds = pause_seconds
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the bytes of a partial file came from.
+
+    Attributes:
+        urls: the mirrors; more than one when a download went on elsewhere.
+        etag: the strong entity tag of the last mirror's file, if it had one.
+        last_modified: its ``Last-Modified``, if it had one.
+        total: size of the whole file in bytes, if it is known.
+    """
+
+    urls: tuple[str, ...]
+    etag: str | None = None
+    last_modified: str | None = None
+    total: int | None = None
+
+
+class Partial:
+    """A partial file beside its target.
+
+    Attributes:
+        path: the partial file.
+        inherited: whether it holds bytes of an earlier run or of another mirror.
+    """
+
+    def __init__(self, out: Path):
+        self.path = out.with_name(f"{out.name}.partial")
+        self._note = out.with_name(f"{out.name}.partial.json")
+        self.inherited = self.size > 0
+
+    @property
+    def size(self) -> int:
+        """Bytes received so far."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    @property
+    def origin(self) -> Origin | None:
+        """The note of origin; None where there is none that can be read."""
+        try:
+            note = json.loads(self._note.read_text(encoding="utf-8"))
+            return Origin(**{**note, "urls": tuple(note["urls"])})
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return None
+
+    def discard(self) -> None:
+        """Delete the bytes and the note."""
+        self.path.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+        self.inherited = False
+
+    def become(self, out: Path) -> None:
+        """Give the verified file its final name."""
+        self.path.replace(out)
+        self._note.unlink(missing_ok=True)
+
+    def check_space(self, total: int | None) -> None:
+        """Refuse a download that the disk cannot hold.
+
+        Raises:
+            UserError: what is missing of ``total`` bytes is more than the disk has free.
+        """
+        missing = (total or 0) - self.size
+        free = shutil.disk_usage(self.path.parent).free
+        if missing > free:
+            raise UserError(
+                f"{self.path.parent}: {_readable(missing)} are still needed for {self.path.stem}, but only "
+                f"{_readable(free)} are free; make room or choose a folder on another disk, and run again."
+            )
+
+    def receive(self, chunks: Iterator[bytes], origin: Origin, *, resume: bool) -> None:
+        """Write what comes, after what is here (``resume``) or instead of it; a web page never replaces it.
+
+        Raises:
+            MirrorError: a web page comes, or more bytes than announced.
+            PassingError: the bytes end before ``origin.total``.
+            UserError: the disk is full; what was written stays.
+        """
+        first = next(chunks, b"")
+        if not resume:
+            if looks_like_web_page(first):
+                raise MirrorError(WEB_PAGE)
+            self.discard()
+        write_json(self._note, asdict(origin))
+        with self._full_disk_named(), self.path.open("ab") as stream, self._progress(origin.total) as bar:
+            for chunk in itertools.chain([first], chunks):
+                stream.write(chunk)
+                stream.flush()  # a killed process loses nothing that arrived
+                bar.update(len(chunk))
+        if origin.total is None or self.size == origin.total:
+            return
+        if self.size < origin.total:
+            raise PassingError(f"the connection ended after {self.size:,} of {origin.total:,} bytes")
+        self.discard()
+        raise MirrorError(f"sent more than the {origin.total:,} bytes it announced")
+
+    def _progress(self, total: int | None) -> tqdm:
+        live = sys.stderr.isatty()
+        return tqdm(
+            total=total,
+            initial=self.size,
+            desc=self.path.stem,
+            unit="B",
+            unit_scale=True,
+            mininterval=0.1 if live else LOG_INTERVAL_SECONDS,
+            maxinterval=LOG_INTERVAL_SECONDS,
+            miniters=1,
+            dynamic_ncols=live,
+            file=sys.stderr,
+        )
+
+    @contextmanager
+    def _full_disk_named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise UserError(
+                f"{self.path}: no space is left after {_readable(self.size)}; make room and run again, "
+                "the download goes on from there."
+            ) from error
+
+
+def looks_like_web_page(first_bytes: bytes) -> bool:
+    """Say whether a file's first bytes are those of an HTML page."""
+    return first_bytes.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html"))
+
+
+def _readable(count: int) -> str:
+    return tqdm.format_sizeof(count, "B")

@@ -1,0 +1,21 @@
+"""Silhouettes of the sample's objects, parametric: every function jitters its own proportions.
+
+No two cars are the same polygon. Strokes are at least 0.09 object units wide: a bicycle drawn 80 pixels wide has
+bars of about 5 pixels, which logits at stride 8 can still learn.
+"""
+
+from segrepro.data.sample_shapes.creatures import CREATURES
+from segrepro.data.sample_shapes.extras import EXTRAS
+from segrepro.data.sample_shapes.furnishings import FURNISHINGS
+from segrepro.data.sample_shapes.outlines import Contour, Part, polygon
+from segrepro.data.sample_shapes.vehicles import VEHICLES
+
+VOC_SHAPES = dict(sorted((VEHICLES | CREATURES | FURNISHINGS).items()))
+"""VOC class name -> silhouette, in VOC's (alphabetical) order."""
+
+EXTRA_SHAPES = dict(sorted(EXTRAS.items()))
+"""COCO category name -> silhouette."""
+
+SHAPES = VOC_SHAPES | EXTRA_SHAPES
+
+__all__ = ["EXTRA_SHAPES", "SHAPES", "VOC_SHAPES", "Contour", "Part", "polygon"]

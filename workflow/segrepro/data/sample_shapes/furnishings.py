@@ -1,0 +1,105 @@
+"""Silhouettes of the six VOC things of a room."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from segrepro.data.sample_shapes.outlines import Part, bar, box, ellipse, part, parts, polygon
+
+
+def _bottle(rng: np.random.Generator) -> list[Part]:
+    w, neck, shoulder = rng.uniform(0.3, 0.4), rng.uniform(0.11, 0.15), rng.uniform(-0.4, -0.15)
+    body = polygon(
+        *((-w, shoulder + 0.2), (-w, 0.95), (w, 0.95), (w, shoulder + 0.2), (neck, shoulder - 0.15)),
+        *((neck, -0.85), (-neck, -0.85), (-neck, shoulder - 0.15)),
+        smooth=1,
+    )
+    return [
+        part("main", body),
+        part("trim", box(-w * 0.93, 0.15, w * 0.93, 0.62)),
+        part("light", box(-w * 0.55, 0.28, w * 0.55, 0.48, 1)),
+        part("dark", box(-neck * 1.25, -1.02, neck * 1.25, -0.78)),
+        part("glass", bar(-w * 0.6, shoulder + 0.2, -w * 0.6, 0.08, 0.08)),
+    ]
+
+
+def _chair(rng: np.random.Generator) -> list[Part]:
+    w, top, seat = rng.uniform(0.42, 0.5), rng.uniform(-1.0, -0.85), 0.12
+    slats = [bar(x, top + 0.1, x, seat, 0.1) for x in np.linspace(-w * 0.45, w * 0.45, 2)]
+    return [
+        *parts("trim", bar(-w * 0.75, seat, -w * 0.7, 0.8, 0.12), bar(w * 0.75, seat, w * 0.7, 0.8, 0.12)),
+        *parts("main", bar(-w, top, -w, seat, 0.15), bar(w, top, w, seat, 0.15), *slats),
+        part("main", box(-w - 0.07, top, w + 0.07, top + 0.28, 1)),
+        part("trim", polygon((-w, seat - 0.1), (w, seat - 0.1), (w + 0.2, seat + 0.18), (-w - 0.2, seat + 0.18))),
+        *parts(
+            "main",
+            bar(-w - 0.1, seat + 0.15, -w - 0.14, 1.0, 0.15),
+            bar(w + 0.1, seat + 0.15, w + 0.14, 1.0, 0.15),
+        ),
+        part("main", box(-w - 0.2, seat + 0.13, w + 0.2, seat + 0.25)),
+    ]
+
+
+def _diningtable(rng: np.random.Generator) -> list[Part]:
+    depth, drop = rng.uniform(0.3, 0.42), rng.uniform(0.18, 0.3)
+    y = -0.3
+    return [
+        *parts("dark", bar(-0.6, y, -0.58, 0.45, 0.12), bar(0.6, y, 0.58, 0.45, 0.12)),
+        *parts("dark", bar(-0.88, y + depth, -0.86, 0.78, 0.16), bar(0.88, y + depth, 0.86, 0.78, 0.16)),
+        part("main", polygon((-0.72, y - 0.05), (0.72, y - 0.05), (1.05, y + depth), (-1.05, y + depth))),
+        part(
+            "trim",
+            polygon((-1.05, y + depth), (1.05, y + depth), (1.0, y + depth + drop), (-1.0, y + depth + drop)),
+        ),
+        *parts("light", *(ellipse(x, y + depth * 0.45, 0.2, 0.08) for x in (-0.4, 0.4))),
+    ]
+
+
+def _pottedplant(rng: np.random.Generator) -> list[Part]:
+    leaves = []
+    for angle in np.linspace(-80, 80, 7) + rng.uniform(-8, 8, 7):
+        length, a = rng.uniform(0.36, 0.5), np.radians(angle - 90)
+        leaves.append(ellipse(np.cos(a) * length, 0.1 + np.sin(a) * length, length * 0.95, 0.19, angle - 90))
+    return [
+        *parts("main", *leaves),
+        *parts("main", box(-0.32, -0.2, 0.32, 0.2), ellipse(0, -0.25, 0.34, 0.34)),
+        part("trim", polygon((-0.42, 0.2), (0.42, 0.2), (0.28, 0.9), (-0.28, 0.9))),
+        part("trim", box(-0.48, 0.12, 0.48, 0.32)),
+        part("dark", box(-0.44, 0.31, 0.44, 0.36)),
+    ]
+
+
+def _sofa(rng: np.random.Generator) -> list[Part]:
+    top, seats = rng.uniform(-0.55, -0.4), int(rng.integers(2, 4))
+    edges = np.linspace(-0.78, 0.78, seats + 1)
+    pairs = list(pairwise(edges))
+    return [
+        *parts("dark", box(-0.9, 0.48, -0.76, 0.62), box(0.76, 0.48, 0.9, 0.62)),
+        part("main", box(-0.88, top, 0.88, 0.4, 1)),
+        *parts("trim", *(box(a + 0.02, top + 0.12, b - 0.02, 0.1, 1) for a, b in pairs)),
+        *parts("main", *(box(a, 0.04, b, 0.3, 1) for a, b in pairs)),
+        part("main", box(-0.85, 0.26, 0.85, 0.5)),
+        *parts("trim", box(-1.08, -0.16, -0.72, 0.52, 2), box(0.72, -0.16, 1.08, 0.52, 2)),
+    ]
+
+
+def _tvmonitor(rng: np.random.Generator) -> list[Part]:
+    h, bezel = rng.uniform(0.58, 0.7), rng.uniform(0.08, 0.13)
+    return [
+        part("dark", polygon((-0.12, h - 0.2), (0.12, h - 0.2), (0.18, h + 0.18), (-0.18, h + 0.18))),
+        part("dark", polygon((-0.45, h + 0.26), (-0.35, h + 0.12), (0.35, h + 0.12), (0.45, h + 0.26))),
+        part("dark", box(-1.0, -h, 1.0, h - 0.05)),
+        part("main", box(-1 + bezel, -h + bezel, 1 - bezel, h - 0.08 - bezel)),
+        part("glass", polygon((-0.8, -h + 0.2), (-0.3, -h + 0.2), (-0.62, h - 0.35), (-0.8, h - 0.35))),
+    ]
+
+
+FURNISHINGS = {
+    "bottle": _bottle,
+    "chair": _chair,
+    "diningtable": _diningtable,
+    "pottedplant": _pottedplant,
+    "sofa": _sofa,
+    "tvmonitor": _tvmonitor,
+}
+"""Class name -> function of a generator that returns the parts, painted in order."""

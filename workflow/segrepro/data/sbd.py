@@ -1,0 +1,203 @@
+"""SBD (Semantic Boundaries Dataset, Hariharan et al. 2011): from the archive to a dataset folder.
+
+Archive: ``benchmark_RELEASE/dataset/`` with ``img/<id>.jpg``, ``cls/<id>.mat``, ``inst/<id>.mat``, ``train.txt`` and
+``val.txt``. ``GTcls.Segmentation`` holds labels 0..20, ``GTinst.Segmentation`` objects 1..n with their labels
+in ``GTinst.Categories``. SBD draws no void border.
+
+Dataset folder: ``images/<id>.jpg`` as published, ``masks/<id>.png`` (labels 0..20), ``instances/<id>.png`` (0
+background, 1..n objects), ``lists/{train,val}.txt``, ``summary.json``.
+"""
+
+import io
+import re
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from segrepro.data.conversion import (
+    ID_PATTERN,
+    MIN_AGREEMENT,
+    agreement,
+    check_jpeg,
+    list_summary,
+    parse_id_list,
+    refuse_disagreement,
+    unpack,
+    write_id_lists,
+)
+from segrepro.data.masks import SBD_MASK_VALUES, check_size, check_values, write_mask
+from segrepro.data.parallel import map_in_processes
+from segrepro.errors import UserError
+from segrepro.files import atomic_directory, write_json
+from segrepro.labels import VOC21, VOID
+
+ROOT = "benchmark_RELEASE/dataset"
+LISTS = ("train", "val")
+PICTURES = "img"
+CLASSES = "cls"
+INSTANCES = "inst"
+SUFFIXES = {PICTURES: "jpg", CLASSES: "mat", INSTANCES: "mat"}
+
+# What scipy raises on a file that is no MATLAB 5 file, or a damaged one.
+_UNREADABLE_MAT = (
+    *(MatReadError, zlib.error, NotImplementedError, OSError, EOFError),
+    *(ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError),
+)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One picture whose files are unpacked and not yet checked."""
+
+    id: str
+    archive: Path
+    unpacked: Path
+    folder: Path
+
+
+def convert_sbd(archive: Path, out: Path, *, threads: int = 1) -> dict:
+    """Convert the SBD archive to a dataset folder; ``out`` appears whole or not at all.
+
+    Args:
+        archive: ``benchmark.tgz``.
+        out: the dataset folder; replaced where it exists.
+        threads: number of processes.
+
+    Returns:
+        The summary that is also in ``<out>/summary.json``: counts and id hashes of the lists, pictures, and how
+        many pictures' objects do not have the categories that the class mask shows.
+
+    Raises:
+        UserError: a list, picture or ``.mat`` is missing, damaged, or of another structure; it is named.
+    """
+    archive = Path(archive)
+    with atomic_directory(out) as folder, tempfile.TemporaryDirectory(dir=folder, prefix=".unpacked-") as tmp:
+        unpacked = Path(tmp)
+        lists = _unpack_archive(archive, unpacked)
+        ids = sorted(set().union(*lists.values()))
+        for name in ("images", "masks", "instances"):
+            (folder / name).mkdir()
+        tasks = (_Task(picture, archive, unpacked, folder) for picture in ids)
+        agreements = map_in_processes(_convert_picture, tasks, threads=threads, label="SBD", total=len(ids))
+        unlike = [picture for picture, shared in zip(ids, agreements, strict=True) if shared < MIN_AGREEMENT]
+        refuse_disagreement(archive, "pictures' objects disagree with their class masks", unlike, len(ids))
+        summary = {"pictures": len(ids), "lists": list_summary(lists), "instances_unlike_mask": len(unlike)}
+        write_id_lists(folder / "lists", lists)
+        write_json(folder / "summary.json", summary)
+    return summary
+
+
+def _unpack_archive(archive: Path, unpacked: Path) -> dict[str, list[str]]:
+    """Unpack in one pass (the lists come last in the archive, and unpacking 1.4 GB twice is slow)."""
+    pattern = re.compile(rf"{ROOT}/(?:({'|'.join(SUFFIXES)})/)?({ID_PATTERN})\.(jpg|mat|txt)")
+    for kind in SUFFIXES:
+        (unpacked / kind).mkdir()
+
+    def destination(member: str) -> Path | None:
+        match = pattern.fullmatch(member)
+        if not match:
+            return None
+        kind, stem, suffix = match.groups()
+        if kind is None:
+            return unpacked / f"{stem}.txt" if suffix == "txt" and stem in LISTS else None
+        return unpacked / kind / f"{stem}.{suffix}" if suffix == SUFFIXES[kind] else None
+
+    unpack(archive, destination, label="SBD: unpacking")
+    lists = {}
+    for name in LISTS:
+        member = f"{archive}: {ROOT}/{name}.txt"
+        if not (unpacked / f"{name}.txt").exists():
+            raise UserError(f"{member}: missing; use SBD's benchmark.tgz.")
+        lists[name] = parse_id_list((unpacked / f"{name}.txt").read_bytes(), name=member)
+    return lists
+
+
+def _convert_picture(task: _Task) -> float:
+    """Write one picture's files; return how far its objects' categories agree with its class mask."""
+    picture = _unpacked_file(task, PICTURES)
+    width, height = check_jpeg(picture.read_bytes(), name=_member(task, PICTURES))
+    picture.replace(task.folder / "images" / picture.name)
+    mask = read_class_mask(_unpacked_file(task, CLASSES).read_bytes(), name=_member(task, CLASSES))
+    instances, categories = read_instances(_unpacked_file(task, INSTANCES).read_bytes(), name=_member(task, INSTANCES))
+    check_size(mask, width, height, name=_member(task, CLASSES))
+    check_size(instances, width, height, name=_member(task, INSTANCES))
+    write_mask(task.folder / "masks" / f"{task.id}.png", mask)
+    write_mask(task.folder / "instances" / f"{task.id}.png", instances)
+    return agreement(mask, np.array([0, *categories], np.uint8)[instances])
+
+
+def read_class_mask(content: bytes, *, name: str) -> np.ndarray:
+    """Return the class mask of a ``cls/<id>.mat``: uint8 of shape (height, width), labels 0..20.
+
+    Raises:
+        UserError: the bytes are not such a file, or a label is out of range.
+    """
+    (segmentation,) = _read_struct(content, "GTcls", ("Segmentation",), name=name)
+    mask = _as_mask(segmentation, name=name)
+    check_values(mask, SBD_MASK_VALUES, name=name)
+    return mask
+
+
+def read_instances(content: bytes, *, name: str) -> tuple[np.ndarray, list[int]]:
+    """Return the objects of an ``inst/<id>.mat``.
+
+    Returns:
+        The instance mask, uint8 of shape (height, width), 0 background and 1..n the objects; and the n objects'
+        labels, 1..20.
+
+    Raises:
+        UserError: the bytes are not such a file, a category is no class, or an object has none.
+    """
+    segmentation, categories = _read_struct(content, "GTinst", ("Segmentation", "Categories"), name=name)
+    instances = _as_mask(segmentation, name=name)
+    labels = [] if categories.size == 0 else _as_mask(categories.reshape(1, -1), name=name).ravel().tolist()
+    for label in labels:
+        if not 0 < label < len(VOC21):
+            raise UserError(f"{name}: category {label} is no class (1..{len(VOC21) - 1}); use SBD's benchmark.tgz.")
+    if instances.max(initial=0) > len(labels) or len(labels) >= VOID:
+        raise UserError(
+            f"{name}: object {instances.max(initial=0)} occurs, but Categories has {len(labels)} entries "
+            f"(at most {VOID - 1} are possible); use SBD's benchmark.tgz."
+        )
+    return instances, labels
+
+
+def _read_struct(content: bytes, variable: str, fields: tuple[str, ...], *, name: str) -> list[np.ndarray]:
+    try:
+        value = loadmat(io.BytesIO(content), variable_names=[variable])[variable]
+        return [value[field].flat[0] for field in fields]
+    except _UNREADABLE_MAT as error:
+        raise UserError(
+            f"{name}: is no SBD file with {variable} and its {' and '.join(fields)} ({error}); use SBD's benchmark.tgz."
+        ) from error
+
+
+def _as_mask(values: np.ndarray, *, name: str) -> np.ndarray:
+    """MATLAB may store whole numbers as doubles: take them, and nothing else, as uint8."""
+    numeric = isinstance(values, np.ndarray) and values.dtype.kind in "uif"
+    if not numeric or values.ndim != 2 or values.size == 0:
+        raise UserError(f"{name}: Segmentation or Categories is no matrix of numbers; use SBD's benchmark.tgz.")
+    with np.errstate(invalid="ignore"):
+        narrow = values.astype(np.uint8)
+    if not np.array_equal(narrow, values):
+        raise UserError(f"{name}: a value is no whole number in 0..255; use SBD's benchmark.tgz.")
+    return narrow
+
+
+def _unpacked_file(task: _Task, kind: str) -> Path:
+    path = task.unpacked / kind / f"{task.id}.{SUFFIXES[kind]}"
+    if not path.exists():
+        raise UserError(
+            f"{_member(task, kind)}: missing, though a list names picture '{task.id}'; "
+            "the archive is not whole: get it again."
+        )
+    return path
+
+
+def _member(task: _Task, kind: str) -> str:
+    return f"{task.archive}: {ROOT}/{kind}/{task.id}.{SUFFIXES[kind]}"

@@ -1,0 +1,194 @@
+"""VOC 2012: from the archive to a dataset folder.
+
+Archive: ``VOCdevkit/VOC2012/`` with ``JPEGImages``, ``SegmentationClass`` and ``SegmentationObject`` (palette PNGs:
+the index is the value), ``Annotations`` (XML) and ``ImageSets/Segmentation`` (id lists).
+
+Dataset folder (of the test archive only ``images``, ``lists`` and ``summary.json``):
+
+- ``images/<id>.jpg`` as published
+- ``masks/<id>.png`` labels 0..20, 255 void
+- ``instances/<id>.png`` 0 background, 1..n objects, 255 void
+- ``lists/{train,val,trainval}.txt`` or ``lists/test.txt``; ``summary.json``
+"""
+
+import re
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segrepro.data.archives import iter_files
+from segrepro.data.conversion import (
+    ID_PATTERN,
+    MIN_AGREEMENT,
+    agreement,
+    check_jpeg,
+    list_summary,
+    object_pixels,
+    parse_id_list,
+    refuse_disagreement,
+    unpack,
+    write_id_lists,
+)
+from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask, write_mask
+from segrepro.data.parallel import map_in_processes
+from segrepro.errors import UserError
+from segrepro.files import atomic_directory, write_json
+from segrepro.labels import BACKGROUND, VOC_CLASSES, VOID
+
+ROOT = "VOCdevkit/VOC2012"
+LISTS = ("train", "val", "trainval")
+TEST_LISTS = ("test",)
+# The archive's folders of a picture's files, and how each file ends.
+PICTURES = "JPEGImages"
+MASKS = "SegmentationClass"
+INSTANCES = "SegmentationObject"
+ANNOTATIONS = "Annotations"
+SUFFIXES = {PICTURES: "jpg", MASKS: "png", INSTANCES: "png", ANNOTATIONS: "xml"}
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One picture whose files are unpacked and not yet checked."""
+
+    id: str
+    archive: Path
+    unpacked: Path
+    folder: Path
+    has_masks: bool
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """How a picture's annotations agree; None where there was nothing to compare."""
+
+    id: str
+    classes_named: bool | None = None
+    objects_match: bool | None = None
+
+
+def convert_voc(archive: Path, out: Path, *, threads: int = 1, test: bool = False) -> dict:
+    """Convert the VOC 2012 archive to a dataset folder; ``out`` appears whole or not at all.
+
+    Args:
+        archive: ``VOCtrainval_11-May-2012.tar``, or ``VOC2012test.tar`` with ``test``.
+        out: the dataset folder; replaced where it exists.
+        threads: number of processes.
+        test: convert the pictures of ``test.txt``, which have no masks.
+
+    Returns:
+        The summary that is also in ``<out>/summary.json``: counts and id hashes of the lists, pictures, and how
+        many pictures' annotations were compared and disagree.
+
+    Raises:
+        UserError: a list, picture, mask or annotation is missing, damaged, or fits ill; the member is named.
+    """
+    archive = Path(archive)
+    lists = _read_lists(archive, TEST_LISTS if test else LISTS)
+    ids = sorted(set().union(*lists.values()))
+    with atomic_directory(out) as folder, tempfile.TemporaryDirectory(dir=folder, prefix=".unpacked-") as tmp:
+        unpacked = Path(tmp)
+        _unpack_pictures(archive, set(ids), unpacked, [PICTURES] if test else list(SUFFIXES))
+        for name in ["images"] if test else ["images", "masks", "instances"]:
+            (folder / name).mkdir()
+        tasks = (_Task(picture, archive, unpacked, folder, not test) for picture in ids)
+        findings = map_in_processes(_convert_picture, tasks, threads=threads, label="VOC 2012", total=len(ids))
+        summary = {"pictures": len(ids), "lists": list_summary(lists)}
+        if not test:
+            summary |= _compared(archive, findings)
+        write_id_lists(folder / "lists", lists)
+        write_json(folder / "summary.json", summary)
+    return summary
+
+
+def _read_lists(archive: Path, names: tuple[str, ...]) -> dict[str, list[str]]:
+    members = {f"{ROOT}/ImageSets/Segmentation/{name}.txt": name for name in names}
+    lists = {
+        members[member]: parse_id_list(content, name=f"{archive}: {member}")
+        for member, content in iter_files(archive, members.__contains__)
+    }
+    for member, name in members.items():
+        if name not in lists:
+            raise UserError(
+                f"{archive}: has no member {member}; use VOCtrainval_11-May-2012.tar (VOC2012test.tar with --test)."
+            )
+    return lists
+
+
+def _unpack_pictures(archive: Path, ids: set[str], unpacked: Path, kinds: list[str]) -> None:
+    pattern = re.compile(rf"{ROOT}/({'|'.join(kinds)})/({ID_PATTERN})\.(jpg|png|xml)")
+    for kind in kinds:
+        (unpacked / kind).mkdir()
+
+    def destination(member: str) -> Path | None:
+        match = pattern.fullmatch(member)
+        if not match or match[2] not in ids or match[3] != SUFFIXES[match[1]]:
+            return None
+        return unpacked / match[1] / f"{match[2]}.{match[3]}"
+
+    unpack(archive, destination, label="VOC 2012: unpacking")
+
+
+def _convert_picture(task: _Task) -> _Finding:
+    picture = _unpacked_file(task, PICTURES)
+    width, height = check_jpeg(picture.read_bytes(), name=_member(task, PICTURES))
+    picture.replace(task.folder / "images" / picture.name)
+    if not task.has_masks:
+        return _Finding(task.id)
+    mask, instances = _read_checked(task, MASKS), _read_checked(task, INSTANCES)
+    check_size(mask, width, height, name=_member(task, MASKS))
+    check_size(instances, width, height, name=_member(task, INSTANCES))
+    present = check_values(mask, VOC_MASK_VALUES, name=_member(task, MASKS))
+    write_mask(task.folder / "masks" / f"{task.id}.png", mask)
+    write_mask(task.folder / "instances" / f"{task.id}.png", instances)
+    shared = agreement(object_pixels(mask).astype(np.uint8), object_pixels(instances).astype(np.uint8))
+    return _Finding(task.id, _classes_named(task, present), shared >= MIN_AGREEMENT)
+
+
+def _classes_named(task: _Task, present: np.ndarray) -> bool | None:
+    """Return whether the XML names every class that is in the mask; None where there is no XML.
+
+    The other direction is no fault: VOC also boxes objects that are too small or hidden to be in the mask.
+    """
+    path = task.unpacked / ANNOTATIONS / f"{task.id}.xml"
+    if not path.exists():
+        return None
+    try:
+        root = ElementTree.fromstring(path.read_bytes())
+    except (ElementTree.ParseError, ValueError) as error:
+        raise UserError(f"{_member(task, ANNOTATIONS)}: cannot be read ({error}); get the archive again.") from error
+    named = {(name.text or "").strip() for name in root.findall("object/name")}
+    return {VOC_CLASSES[label] for label in present if label not in (BACKGROUND, VOID)} <= named
+
+
+def _compared(archive: Path, findings: list[_Finding]) -> dict[str, int]:
+    with_xml = [finding for finding in findings if finding.classes_named is not None]
+    unnamed = [finding.id for finding in with_xml if not finding.classes_named]
+    unlike = [finding.id for finding in findings if not finding.objects_match]
+    refuse_disagreement(archive, "masks hold a class that their annotation does not name", unnamed, len(with_xml))
+    refuse_disagreement(archive, f"pictures' {MASKS} and {INSTANCES} do not match", unlike, len(findings))
+    return {
+        "annotations_compared": len(with_xml),
+        "masks_with_unnamed_class": len(unnamed),
+        "instances_unlike_mask": len(unlike),
+    }
+
+
+def _read_checked(task: _Task, kind: str) -> np.ndarray:
+    return read_mask(_unpacked_file(task, kind), name=_member(task, kind))
+
+
+def _unpacked_file(task: _Task, kind: str) -> Path:
+    path = task.unpacked / kind / f"{task.id}.{SUFFIXES[kind]}"
+    if not path.exists():
+        raise UserError(
+            f"{_member(task, kind)}: missing, though ImageSets/Segmentation lists picture '{task.id}'; "
+            "the archive is not whole: get it again."
+        )
+    return path
+
+
+def _member(task: _Task, kind: str) -> str:
+    return f"{task.archive}: {ROOT}/{kind}/{task.id}.{SUFFIXES[kind]}"

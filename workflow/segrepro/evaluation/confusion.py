@@ -1,0 +1,70 @@
+"""The confusion matrix of two label maps, and the file of every picture's confusion."""
+
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from segrepro.errors import UserError
+from segrepro.files import atomic_path
+from segrepro.labels import VOID
+
+
+def confusion(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count pixels by true and predicted label; void (255) in the truth is never counted.
+
+    Args:
+        truth: integer labels 0..num_classes-1 or 255, any shape.
+        prediction: integer labels 0..num_classes-1, of the same shape; its value under void is free.
+        num_classes: number of labels.
+
+    Returns:
+        int64 array of shape (num_classes, num_classes): rows are the truth, columns the prediction.
+
+    Raises:
+        ValueError: the shapes differ, or a label is out of range.
+    """
+    if truth.shape != prediction.shape:
+        raise ValueError(f"the mask is {_size(truth)} and the prediction {_size(prediction)}")
+    counted = truth != VOID
+    truth, prediction = truth[counted].astype(np.int64), prediction[counted].astype(np.int64)
+    for name, labels in (("mask", truth), ("prediction", prediction)):
+        if labels.size and (labels.min() < 0 or labels.max() >= num_classes):
+            wrong = labels.min() if labels.min() < 0 else labels.max()
+            raise ValueError(f"the {name} has label {wrong}, the label space has 0..{num_classes - 1}")
+    counts = np.bincount(truth * num_classes + prediction, minlength=num_classes**2)
+    return counts.reshape(num_classes, num_classes)
+
+
+def _size(labels: np.ndarray) -> str:
+    """Name an array's size as pictures' sizes are named: width x height."""
+    return " x ".join(str(n) for n in reversed(labels.shape))
+
+
+def save_confusions(path: Path, ids: Iterable[str], confusions: np.ndarray) -> None:
+    """Write per-picture confusions as compressed ``.npz``, atomically; same values, same bytes.
+
+    The arrays: ``ids`` (n,) of text, ``confusions`` (n, classes, classes) int32, rows the truth.
+    """
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, ids=np.array(list(ids), dtype=np.str_), confusions=confusions)
+
+
+def load_confusions(path: Path) -> tuple[list[str], np.ndarray]:
+    """Read what `save_confusions` wrote: the ids and the confusions, in the same order.
+
+    Raises:
+        UserError: the file is missing, damaged or holds something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            ids, confusions = arrays["ids"].tolist(), arrays["confusions"]
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such confusions; make them with `segrepro evaluate`.") from None
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: not per-picture confusions ({error}); evaluate again.") from error
+    if confusions.ndim != 3 or len(ids) != len(confusions):
+        raise UserError(f"{path}: not per-picture confusions (shape {confusions.shape}); evaluate again.")
+    return ids, confusions

@@ -1,0 +1,106 @@
+"""Metrics from a confusion matrix, as fractions in [0, 1].
+
+Averages over classes take the classes that occur in the ground truth. On the full VOC val all 21 occur, so this
+is the official mean of the VOC devkit; on a subset without some class, that class is not averaged (predicting
+it still costs the classes that it covers). Notation as in Long et al., "Fully Convolutional Networks for
+Semantic Segmentation", section 5: n_ij pixels of class i predicted as j, t_i = sum_j n_ij.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segrepro.labels import LabelSpace
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The metrics of one system on one split.
+
+    Attributes:
+        present: bool of shape (classes,), the classes that occur in the ground truth.
+        iou: n_ii / (t_i + sum_j n_ji - n_ii), shape (classes,); NaN where the class is not present.
+        miou: mean IoU over the classes present.
+        pixel_accuracy: sum_i n_ii / sum_i t_i.
+        mean_accuracy: mean of n_ii / t_i over the classes present.
+        fw_iou: frequency-weighted IoU, sum_i t_i IoU_i / sum_i t_i.
+    """
+
+    present: np.ndarray
+    iou: np.ndarray
+    miou: float
+    pixel_accuracy: float
+    mean_accuracy: float
+    fw_iou: float
+
+
+def metrics(confusion: np.ndarray) -> Metrics:
+    """Compute the metrics of a confusion matrix.
+
+    Args:
+        confusion: counts of shape (classes, classes), rows the truth, columns the prediction.
+
+    Raises:
+        ValueError: the matrix is not square or counts nothing.
+    """
+    if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
+        raise ValueError(f"a confusion matrix is square, not of shape {confusion.shape}")
+    counts = confusion.astype(np.float64)
+    correct, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    present = true > 0
+    if not present.any():
+        raise ValueError("not one pixel has a label other than void")
+    iou = np.full(len(counts), np.nan)
+    iou[present] = (correct / np.where(present, true + predicted - correct, 1))[present]
+    return Metrics(
+        present=present,
+        iou=iou,
+        miou=float(iou[present].mean()),
+        pixel_accuracy=float(correct.sum() / true.sum()),
+        mean_accuracy=float((correct[present] / true[present]).mean()),
+        fw_iou=float((true[present] * iou[present]).sum() / true.sum()),
+    )
+
+
+def picture_mious(confusions: np.ndarray) -> np.ndarray:
+    """Return the mIoU of each picture over the classes in its own mask; NaN where a mask is all void.
+
+    Args:
+        confusions: shape (pictures, classes, classes).
+
+    Returns:
+        float64 array of shape (pictures,).
+    """
+    return np.array([metrics(counts).miou if counts.any() else np.nan for counts in confusions])
+
+
+def summary(confusion: np.ndarray, space: LabelSpace) -> dict[str, Any]:
+    """Return the metrics of a confusion matrix in the form of the metrics JSON.
+
+    Args:
+        confusion: counts of shape (classes, classes) in ``space``.
+        space: the label space, which names the classes.
+
+    Returns:
+        ``miou``, ``pixel_accuracy``, ``mean_accuracy`` and ``fw_iou`` as fractions, ``classes`` (how many are
+        averaged), and ``per_class_iou``: class name -> fraction, or None where the ground truth has no such
+        pixel.
+
+    Raises:
+        ValueError: the matrix has another size than the label space, or counts nothing.
+    """
+    if confusion.shape != (len(space), len(space)):
+        raise ValueError(f"label space '{space.name}' has {len(space)} labels, the confusion {confusion.shape}")
+    result = metrics(confusion)
+    return {
+        "miou": result.miou,
+        "pixel_accuracy": result.pixel_accuracy,
+        "mean_accuracy": result.mean_accuracy,
+        "fw_iou": result.fw_iou,
+        "classes": int(result.present.sum()),
+        "per_class_iou": {
+            space.classes[label]: float(result.iou[label]) if result.present[label] else None
+            for label in space.used_labels
+        },
+    }

@@ -1,0 +1,86 @@
+"""Scoring the pictures of a split: a store's predictions against the masks of a manifest, in parallel."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segrepro.data.manifests import Example
+from segrepro.data.masks import read_mask
+from segrepro.data.parallel import map_in_processes
+from segrepro.errors import UserError
+from segrepro.evaluation.confusion import confusion
+from segrepro.inference.scores import ScoreReader
+
+
+@dataclass(frozen=True)
+class PictureScorer:
+    """Scores a picture of one store against its mask; can be sent to another process.
+
+    Attributes:
+        store: path of the score store, opened anew for each picture (2 ms of some 10).
+        space: name of the label space of the masks, which the predictions are mapped to.
+        num_classes: number of labels of that space.
+    """
+
+    store: Path
+    space: str
+    num_classes: int
+
+    def __call__(self, example: Example) -> np.ndarray:
+        """Return the confusion of one picture: int32 of shape (num_classes, num_classes).
+
+        Raises:
+            UserError: the mask cannot be read or differs in size, or a label is out of range.
+        """
+        truth = read_mask(example.mask)
+        with ScoreReader(self.store) as reader:
+            prediction = reader.labels(example.id, self.space)
+            try:
+                return confusion(truth, prediction, self.num_classes).astype(np.int32)
+            except ValueError as error:
+                raise UserError(
+                    f"{example.mask}: {error}, for system '{reader.system}' ({self.store}); check that manifest, "
+                    f"masks and score store belong together and that the masks' label space is '{self.space}'."
+                ) from error
+
+
+def picture_confusions(scorer: PictureScorer, examples: list[Example], *, threads: int, label: str) -> np.ndarray:
+    """Score pictures, spread over processes; the result does not depend on their number.
+
+    Args:
+        scorer: what scores one picture.
+        examples: rows of a manifest that passed `check_same_pictures`.
+        threads: number of processes, 1 or more.
+        label: what the progress bar says.
+
+    Returns:
+        int32 array of shape (pictures, num_classes, num_classes), in the order of ``examples``.
+
+    Raises:
+        UserError: a picture cannot be scored, or a process died.
+    """
+    return np.stack(map_in_processes(scorer, examples, threads=threads, label=label, total=len(examples)))
+
+
+def check_same_pictures(reader: ScoreReader, examples: list[Example], manifest: Path) -> None:
+    """Check that a store holds exactly the pictures of a manifest, and that each row is a picture with a mask.
+
+    Raises:
+        UserError: names the first picture that is missing, surplus, without a mask or with a box, and how many.
+    """
+    for example in examples:
+        if example.box is not None:
+            raise UserError(f"{manifest}: picture '{example.id}' has a box; evaluation takes whole pictures.")
+        if example.mask is None:
+            raise UserError(
+                f"{manifest}: picture '{example.id}' has no mask; a test split is scored by its own server."
+            )
+    wanted, stored = {example.id for example in examples}, set(reader.ids)
+    _refuse(wanted - stored, f"the {len(wanted)} pictures of {manifest} are not in {reader.path}")
+    _refuse(stored - wanted, f"the {len(stored)} pictures of {reader.path} are not in {manifest}")
+
+
+def _refuse(ids: set[str], what: str) -> None:
+    if ids:
+        raise UserError(f"{len(ids)} of {what}, the first is '{min(ids)}'; predict this manifest again.")

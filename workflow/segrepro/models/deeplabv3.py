@@ -1,0 +1,69 @@
+"""DeepLabv3's head (Chen et al. 2017, arXiv 1706.05587): atrous spatial pyramid pooling and a classifier."""
+
+import keras
+from keras import KerasTensor
+
+from segrepro.models.blocks import LayerMaker, layer_seed
+from segrepro.models.layers import ResizeLike
+
+# TF-slim's resnet_arg_scope, which the report's ASPP was built in.
+ASPP_BATCH_NORM_EPSILON = 1e-5
+
+
+def aspp(x: KerasTensor, make: LayerMaker, *, channels: int, rates: tuple[int, ...], resize: str) -> KerasTensor:
+    """Atrous spatial pyramid pooling: parallel views of the features at several scales, joined.
+
+    Branches, in the order of the report's code: 1x1; 3x3 at each rate (zero padding = rate); and the mean over
+    the whole map, 1x1, spread over the map again. Each has batch norm and ReLU and no bias; the joint is 1x1,
+    batch norm and ReLU. The mean is over the whole map in training on crops as in evaluation on pictures.
+
+    Args:
+        x: features, (batch, height, width, channels).
+        make: makes the layers.
+        channels: of each branch and of the result; 256 in the paper.
+        rates: dilation rates in features, at this output stride (see ``geometry.aspp_rates_at``).
+        resize: a key of ``RESIZE_MODES``; from 1x1 all give the same.
+
+    Returns:
+        (batch, height, width, channels).
+    """
+    branches = [make.convolution_norm_relu(x, "aspp0", channels)]
+    for number, rate in enumerate(rates, start=1):
+        branches.append(make.convolution_norm_relu(x, f"aspp{number}", channels, 3, rate=rate))
+    # In float32 by itself: a sum over a large map overflows float16.
+    pooled = keras.layers.GlobalAveragePooling2D(keepdims=True, dtype="float32", name="image_pooling")(x)
+    pooled = make.convolution_norm_relu(pooled, "image_pooling", channels)
+    branches.append(ResizeLike(resize, name="image_pooling_resize")([pooled, x]))
+    joined = keras.layers.Concatenate(name="aspp_concat")(branches)
+    return make.convolution_norm_relu(joined, "concat_projection", channels)
+
+
+def deeplabv3_head(
+    x: KerasTensor,
+    make: LayerMaker,
+    *,
+    num_classes: int,
+    channels: int,
+    rates: tuple[int, ...],
+    dropout: float,
+    resize: str,
+) -> KerasTensor:
+    """Build ASPP and the classifier: a biased 1x1 convolution, Glorot-initialised as in the report's code.
+
+    Args:
+        x: features, (batch, height, width, channels).
+        make: makes the layers.
+        num_classes: classes, background included.
+        channels: as of ``aspp``.
+        rates: as of ``aspp``.
+        dropout: share of features dropped before the classifier; 0 in paper and code.
+        resize: as of ``aspp``.
+
+    Returns:
+        Logits, float32 also under mixed precision, (batch, height, width, num_classes).
+    """
+    x = aspp(x, make, channels=channels, rates=rates, resize=resize)
+    if dropout:
+        x = keras.layers.Dropout(dropout, seed=layer_seed(make.seed, "dropout"), name="dropout")(x)
+    options = {"bias": True, "initializer": "glorot", "dtype": "float32"}
+    return make.convolution(x, "logits_conv", num_classes, **options)

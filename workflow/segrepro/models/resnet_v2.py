@@ -1,0 +1,179 @@
+"""ResNet-v2 (He et al. 2016, arXiv 1603.05027) with an output stride of 8, 16 or 32 by dilation.
+
+Layer names and variable shapes are those of ``keras.applications`` (``conv1_conv``, ``conv2_block1_preact_bn``,
+..., ``post_bn``), whose weights were converted from TF-slim's. The graph is that of both, too: the root is a
+biased convolution without batch norm or ReLU; units are pre-activated bottlenecks; the shortcut convolution of
+a block's first unit reads the pre-activated input, the other units add the raw one; and a block's stride sits
+in its LAST unit. Where the two differ, ``VARIANTS`` says how.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import keras
+from keras import KerasTensor
+
+from segrepro.models.blocks import LayerMaker
+from segrepro.models.layers import UnreadBatchNormalization
+
+ROOT_STRIDE = 4
+
+
+@dataclass(frozen=True)
+class ResNetV2Shape:
+    """What tells one ResNet-v2 from another.
+
+    Attributes:
+        units: units in each of the four blocks; the first unit of a block changes the channels.
+        widths: channels of the bottleneck in each block; the block gives four times as many.
+        root_filters: channels of the root convolution.
+        root_kernel: side of the root convolution, stride 2, before the 3x3 max pooling of stride 2.
+    """
+
+    units: tuple[int, int, int, int]
+    widths: tuple[int, int, int, int] = (64, 128, 256, 512)
+    root_filters: int = 64
+    root_kernel: int = 7
+
+
+RESNET_V2 = {
+    # He et al. 2016, table 1.
+    "resnet_v2_50": ResNetV2Shape(units=(3, 4, 6, 3)),
+    "resnet_v2_101": ResNetV2Shape(units=(3, 4, 23, 3)),
+    "resnet_v2_152": ResNetV2Shape(units=(3, 8, 36, 3)),
+    # Ours, for the sample: 96-pixel crops on a CPU. Three units in the last block take any multi-grid.
+    "resnet_v2_tiny": ResNetV2Shape(units=(2, 2, 2, 3), widths=(16, 32, 64, 96), root_filters=32, root_kernel=3),
+}
+
+
+class Variant(NamedTuple):
+    """Where Keras' port and TF-slim's graph differ.
+
+    Attributes:
+        epsilon: of the batch norms.
+        pool_padding: ``zeros``: one zero on each side, then valid (zeros compete: no ReLU came before);
+            ``same``: TF's padding, which never wins, and lies on one side only where the extent is even.
+        features: what the network hands on, a member of ``FEATURES``.
+        normalisation: of the pictures it was trained on, a key of ``NORMALISATIONS``.
+    """
+
+    epsilon: float
+    pool_padding: str
+    features: str
+    normalisation: str
+
+
+# post_norm: after the final batch norm and ReLU, as published. raw_sum: the last unit's sum before it, which
+# the report's DeepLabv3 code read (the norm's variables stay in the model, unread).
+FEATURES = ("post_norm", "raw_sum")
+
+VARIANTS = {
+    "keras": Variant(epsilon=1.001e-5, pool_padding="zeros", features="post_norm", normalisation="keras_tf"),
+    "slim": Variant(epsilon=1e-5, pool_padding="same", features="raw_sum", normalisation="mean_rgb"),
+}
+
+
+class UnitPlan(NamedTuple):
+    """Stride and dilation rate of one unit's 3x3 convolution; ``name`` as in Keras: ``conv4_block23``."""
+
+    name: str
+    width: int
+    is_first: bool
+    stride: int
+    rate: int
+
+
+def plan_units(shape: ResNetV2Shape, *, output_stride: int, multi_grid: tuple[int, ...]) -> Iterator[UnitPlan]:
+    """Place strides and dilation rates.
+
+    Blocks 1 to 3 halve the map in their last unit. Once the output stride is reached, such a unit keeps its
+    extent and all units AFTER it are dilated twice as much: OS 16 has block 4 at rate 2, OS 8 has block 3 at
+    rate 2 and block 4 at rate 4. The dilated network thus computes, at every second position, what the
+    strided one does.
+
+    Args:
+        shape: units and widths.
+        output_stride: 8, 16 or 32, in pixels.
+        multi_grid: factors on the rates of block 4's units: (1, 2, 4) in the DeepLabv3 paper, (1, 1, 1) in
+            effect in the report's code.
+    """
+    stride_so_far, rate = ROOT_STRIDE, 1
+    for block, (units, width) in enumerate(zip(shape.units, shape.widths, strict=True), start=1):
+        for unit in range(1, units + 1):
+            grid = multi_grid[unit - 1] if block == 4 else 1
+            halves = block < 4 and unit == units
+            strides = halves and stride_so_far < output_stride
+            yield UnitPlan(
+                name=f"conv{block + 1}_block{unit}",
+                width=width,
+                is_first=unit == 1,
+                stride=2 if strides else 1,
+                rate=rate * grid,
+            )
+            if strides:
+                stride_so_far *= 2
+            elif halves:
+                rate *= 2
+
+
+def _root(x: KerasTensor, make: LayerMaker, shape: ResNetV2Shape, pool_padding: str) -> KerasTensor:
+    """Stride 4: a biased strided convolution, then 3x3 max pooling of stride 2."""
+    x = make.convolution(x, "conv1_conv", shape.root_filters, shape.root_kernel, stride=2, bias=True)
+    if pool_padding == "zeros":
+        x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
+    padding = "valid" if pool_padding == "zeros" else "same"
+    return keras.layers.MaxPooling2D(3, strides=2, padding=padding, name="pool1_pool")(x)
+
+
+def _unit(x: KerasTensor, make: LayerMaker, plan: UnitPlan) -> KerasTensor:
+    """One pre-activated bottleneck: 1x1, 3x3 (strided, dilated), 1x1, plus the shortcut; no ReLU after."""
+    name, channels = plan.name, 4 * plan.width
+    preactivated = make.norm_relu(x, f"{name}_preact")
+    if plan.is_first:
+        shortcut = make.convolution(preactivated, f"{name}_0_conv", channels, stride=plan.stride, bias=True)
+    elif plan.stride > 1:
+        shortcut = keras.layers.MaxPooling2D(1, strides=plan.stride, name=f"{name}_subsample")(x)
+    else:
+        shortcut = x
+    y = make.convolution_norm_relu(preactivated, f"{name}_1", plan.width)
+    y = make.convolution_norm_relu(y, f"{name}_2", plan.width, 3, stride=plan.stride, rate=plan.rate)
+    y = make.convolution(y, f"{name}_3_conv", channels, bias=True)
+    return keras.layers.Add(name=f"{name}_out")([shortcut, y])
+
+
+def resnet_v2(
+    x: KerasTensor,
+    make: LayerMaker,
+    *,
+    shape: ResNetV2Shape,
+    output_stride: int,
+    multi_grid: tuple[int, ...],
+    pool_padding: str,
+    features: str,
+) -> dict[str, KerasTensor]:
+    """Build the network on normalised pictures.
+
+    Args:
+        x: normalised pictures, (batch, height, width, 3).
+        make: makes the layers.
+        shape: an entry of ``RESNET_V2``.
+        output_stride: 8, 16 or 32, in pixels.
+        multi_grid: as of ``plan_units``, one factor for each unit of the last block.
+        pool_padding: as of ``Variant``.
+        features: a member of ``FEATURES``.
+
+    Returns:
+        The output of every unit by its layer name (``conv2_block2_out`` is the last at stride 4, for decoders),
+        and ``features``: (batch, ceil(height / output_stride), ceil(width / output_stride), 4 * widths[3]).
+    """
+    taps = {}
+    x = _root(x, make, shape, pool_padding)
+    for plan in plan_units(shape, output_stride=output_stride, multi_grid=multi_grid):
+        x = _unit(x, make, plan)
+        taps[f"{plan.name}_out"] = x
+    if features == "post_norm":
+        taps["features"] = make.norm_relu(x, "post")
+    else:
+        taps["features"] = make.norm(x, "post_bn", layer=UnreadBatchNormalization)
+    return taps

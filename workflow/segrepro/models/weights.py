@@ -1,0 +1,164 @@
+"""Weights of ``keras.applications`` into a network's backbone, by layer name, complete both ways."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from segrepro.errors import UserError
+from segrepro.models.resnet_v2 import RESNET_V2
+
+# Layers of keras.applications' classifier: there may be one in the file, and no network here has it.
+CLASSIFIER_LAYERS = {"predictions", "probs"}
+# The layers that a ResNet-v2 shares with keras.applications.
+BACKBONE_PREFIXES = ("conv1_", "conv2_", "conv3_", "conv4_", "conv5_", "post_")
+APPLICATIONS = {
+    "resnet_v2_50": keras.applications.ResNet50V2,
+    "resnet_v2_101": keras.applications.ResNet101V2,
+    "resnet_v2_152": keras.applications.ResNet152V2,
+}
+# Keras 3's .weights.h5 calls the n-th layer of a class so, with _n behind for n > 0.
+UNNAMED_GROUPS = {
+    keras.layers.Conv2D: "conv2d",
+    keras.layers.BatchNormalization: "batch_normalization",
+    keras.layers.Dense: "dense",
+}
+# What h5py and Keras raise on files that are damaged or of another kind.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError)
+NAMES_SHOWN = 3
+
+# layer name -> variable name (kernel, bias, gamma, beta, moving_mean, moving_variance) -> array
+Weights = dict[str, dict[str, np.ndarray]]
+
+
+def load_backbone_weights(model: keras.Model, path: str | Path) -> int:
+    """Load the backbone of ``model`` from a weights file of ``keras.applications``' ResNet-v2.
+
+    Such weights were trained on pictures in [-1, 1]: the network's normalisation should be ``keras_tf``.
+
+    Args:
+        model: a network on ``resnet_v2_50``, ``_101`` or ``_152``.
+        path: ``.h5`` (as Keras publishes them, with or without classifier), ``.keras`` or ``.weights.h5``.
+
+    Returns:
+        How many variables were set. All were, or none.
+
+    Raises:
+        UserError: the file is absent or unreadable, is of another network, lacks variables of the backbone or
+            has more layers than it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: give a weights file of keras.applications.")
+    given = {name: arrays for name, arrays in _read(path, model).items() if name not in CLASSIFIER_LAYERS}
+    wanted = {
+        layer.name: {variable.name: variable for variable in layer.weights}
+        for layer in model.layers
+        if layer.weights and layer.name.startswith(BACKBONE_PREFIXES)
+    }
+    _check_complete(path, model.name, wanted, given)
+    for name, variables in wanted.items():
+        for key, variable in variables.items():
+            variable.assign(given[name][key])
+    return sum(len(variables) for variables in wanted.values())
+
+
+def _check_complete(path: Path, model_name: str, wanted: Mapping, given: Weights) -> None:
+    missing = [
+        f"{name}/{key} {tuple(variable.shape)}"
+        for name, variables in wanted.items()
+        for key, variable in variables.items()
+        if name not in given or key not in given[name] or given[name][key].shape != tuple(variable.shape)
+    ]
+    unused = [f"{name}/{key}" for name in given for key in given[name] if key not in wanted.get(name, {})]
+    faults = [
+        f"{what} {', '.join(names[:NAMES_SHOWN])}"
+        + (f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else "")
+        for what, names in (("it lacks", missing), ("it has besides", unused))
+        if names
+    ]
+    if faults:
+        raise UserError(
+            f"{path} holds weights of another network than {model_name}: {'; '.join(faults)}; "
+            "give the weights file of the same ResNet-v2 depth."
+        )
+
+
+def _read(path: Path, model: keras.Model) -> Weights:
+    try:
+        if path.suffix == ".keras":
+            return _of_model(keras.models.load_model(path, compile=False))
+        with h5py.File(path) as file:
+            group = file.get("model_weights", file)
+            if "layer_names" in group.attrs:
+                return _of_legacy_file(group)
+            return _of_unnamed_file(file["layers"], model)
+    except UNREADABLE as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(
+            f"{path} is damaged or holds no weights of {model.name}'s backbone ({reason}): give the weights "
+            "file of keras.applications' ResNet-v2 of the same depth."
+        ) from error
+
+
+def _of_model(model: keras.Model) -> Weights:
+    return {
+        layer.name: {variable.name: variable.numpy() for variable in layer.weights}
+        for layer in model.layers
+        if layer.weights
+    }
+
+
+def _of_legacy_file(group: h5py.Group) -> Weights:
+    """Read Keras 2's layout: one group a layer, datasets ``layer/kernel:0``."""
+    weights: Weights = {}
+    for layer in group.attrs["layer_names"]:
+        layer = _text(layer)
+        for dataset in group[layer].attrs["weight_names"]:
+            name = _text(dataset)
+            key = name.split("/")[-1].split(":")[0]
+            weights.setdefault(layer, {})[key] = np.asarray(group[layer][name])
+    return weights
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def _of_unnamed_file(group: h5py.Group, model: keras.Model) -> Weights:
+    """Read Keras 3's ``.weights.h5``, which names no layers but counts those of each class.
+
+    The counting order is that of the application which was saved. Keras' own ``load_weights`` only warns where
+    groups are left over; here such groups keep their name, and so count as unused.
+    """
+    name = _backbone_of(model)
+    if name not in APPLICATIONS:
+        raise ValueError("keras.applications has no such backbone")
+    application = APPLICATIONS[name](weights=None, include_top="dense" in group)
+    groups = {name: entry["vars"] for name, entry in group.items() if len(entry.get("vars", ()))}
+    weights: Weights = {}
+    counts: Counter[str] = Counter()
+    for layer in application.layers:
+        if not layer.weights:
+            continue
+        kind = UNNAMED_GROUPS[type(layer)]
+        arrays = groups.pop(f"{kind}_{counts[kind]}" if counts[kind] else kind, {})
+        counts[kind] += 1
+        keys = [variable.name for variable in layer.weights]
+        weights[layer.name] = {
+            keys[int(n)] if int(n) < len(keys) else n: np.asarray(value) for n, value in arrays.items()
+        }
+    left = {name: {n: np.asarray(value) for n, value in arrays.items()} for name, arrays in groups.items()}
+    return weights | left
+
+
+def _backbone_of(model: keras.Model) -> str | None:
+    """Tell a network's backbone by the units in its blocks."""
+    names = {layer.name for layer in model.layers}
+    units = tuple(
+        sum(f"conv{block}_block{unit}_out" in names for unit in range(1, len(names))) for block in (2, 3, 4, 5)
+    )
+    return next((name for name, shape in RESNET_V2.items() if shape.units == units), None)

@@ -1,0 +1,181 @@
+"""The picture grid: picture, ground truth and each system's labels side by side, in VOC colours."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image
+
+from segrepro.data.manifests import Example
+from segrepro.data.masks import read_mask
+from segrepro.errors import UserError
+from segrepro.evaluation.metrics import picture_mious
+from segrepro.evaluation.pictures import PictureScorer
+from segrepro.inference.scores import ScoreReader
+from segrepro.labels import VOID, LabelSpace, voc_palette
+from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, colourise, figure_style, new_figure
+
+# Lengths in inches.
+MARGIN = 0.06
+GAP = 0.06
+CAPTION = 0.19  # below each row: the picture's id, and each prediction's mIoU
+TITLE_LINE = 0.15
+LEGEND_LINE = 0.15
+LEGEND_COLUMN = 1.0
+MIN_CELL_WIDTH = 1.0  # with many systems the figure grows wider than a page instead of the cells smaller
+MAX_CELL_WIDTH = 2.2
+MAX_ASPECT = 1.0  # an upright picture is drawn narrower rather than its row higher
+LETTER_WIDTH = 0.065  # of the titles' type, on average
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """One row of the grid.
+
+    Attributes:
+        id: the picture's id.
+        picture: uint8 RGB, shape (height, width, 3).
+        truth: uint8 labels or void, shape (height, width).
+        predictions: uint8 labels of each system, same shape.
+        mious: each system's mIoU on this picture over the classes in its mask, in [0, 1]; NaN if all is void.
+    """
+
+    id: str
+    picture: np.ndarray
+    truth: np.ndarray
+    predictions: list[np.ndarray]
+    mious: list[float]
+
+
+def choose_ids(ids: list[str], mious: np.ndarray, count: int) -> list[str]:
+    """Choose pictures by rule: the best, the worst and equal steps of rank between, from best to worst.
+
+    With a count of 5 these are the best, the quartiles and the worst. Equal mIoUs are ranked by id. A rule
+    shows what a system does, where a choice by hand would show what its author likes.
+
+    Args:
+        ids: the pictures.
+        mious: mIoU of each, in [0, 1]; pictures with NaN (all void) are left out.
+        count: how many to choose; all where there are fewer.
+    """
+    ranked = [i for _, i in sorted((-m, i) for i, m in zip(ids, mious, strict=True) if not math.isnan(m))]
+    count = min(count, len(ranked))
+    ranks = np.linspace(0, len(ranked) - 1, count).round().astype(int)
+    return [ranked[rank] for rank in ranks]
+
+
+def load_row(example: Example, stores: list[Path], space: LabelSpace) -> GridRow:
+    """Read picture, mask and predictions of one example.
+
+    Raises:
+        UserError: a file is missing or damaged, the sizes differ, or a store lacks the picture.
+    """
+    if example.mask is None:
+        raise UserError(f"picture '{example.id}' has no mask; draw a split that has ground truth.")
+    picture, truth = read_picture(example.image), read_mask(example.mask)
+    if picture.shape[:2] != truth.shape:
+        raise UserError(f"{example.mask}: differs in size from {example.image}; check the data set's labels.")
+    predictions, mious = [], []
+    for store in stores:
+        scorer = PictureScorer(store, space.name, len(space))
+        mious.append(float(picture_mious(scorer(example)[None])[0]))
+        with ScoreReader(store) as reader:
+            predictions.append(reader.labels(example.id, space.name))
+    return GridRow(example.id, picture, truth, predictions, mious)
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Read a picture: uint8 RGB of shape (height, width, 3).
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such picture; convert the data set again.") from None
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{path}: damaged picture ({error}); convert the data set again.") from error
+
+
+def draw_grid(rows: list[GridRow], systems: list[str], space: LabelSpace) -> Figure:
+    """Draw the grid with a legend of the labels that occur in it.
+
+    Args:
+        rows: what to show, from top to bottom.
+        systems: the name of each system, in the order of each row's predictions.
+        space: the label space of truth and predictions, which names the labels in the legend.
+    """
+    columns = 2 + len(systems)
+    cell = (PAGE_WIDTH_INCHES - 2 * MARGIN - (columns - 1) * GAP) / columns
+    cell = min(max(cell, MIN_CELL_WIDTH), MAX_CELL_WIDTH)
+    width = 2 * MARGIN + columns * cell + (columns - 1) * GAP
+    titles = [wrap_name(name, int(cell / LETTER_WIDTH)) for name in ("picture", "ground truth", *systems)]
+    heights = [cell * min(row.truth.shape[0] / row.truth.shape[1], MAX_ASPECT) for row in rows]
+    maps = [labels for row in rows for labels in (row.truth, *row.predictions)]
+    labels = np.unique(np.concatenate([np.unique(part) for part in maps])).tolist()
+    legend_columns = max(1, int((width - 2 * MARGIN) / LEGEND_COLUMN))
+    legend = LEGEND_LINE * math.ceil(len(labels) / legend_columns) + 0.08
+    head = MARGIN + TITLE_LINE * max(title.count("\n") + 1 for title in titles)
+    height = head + sum(heights) + CAPTION * len(rows) + legend + MARGIN
+    with figure_style():
+        figure = new_figure(width, height)
+        for column, title in enumerate(titles):
+            x = MARGIN + column * (cell + GAP) + cell / 2
+            weight = "bold" if column >= 2 else "normal"
+            y = 1 - (head - 0.05) / height
+            figure.text(x / width, y, title, ha="center", va="bottom", size=7.5, weight=weight, linespacing=1.1)
+        top = head
+        for row, row_height in zip(rows, heights, strict=True):
+            _draw_row(figure, row, (cell, row_height), top)
+            top += row_height + CAPTION
+        figure.legend(
+            handles=[_patch(label, space) for label in labels],
+            loc="lower center",
+            bbox_to_anchor=(0.5, MARGIN / 2 / height),
+            ncols=min(legend_columns, len(labels)),
+            handlelength=1.3,
+            handleheight=0.9,
+            columnspacing=1.4,
+            labelspacing=0.45,
+            borderpad=0,
+        )
+    return figure
+
+
+def _draw_row(figure: Figure, row: GridRow, cell: tuple[float, float], top: float) -> None:
+    width, height = figure.get_size_inches()
+    cell_width, cell_height = cell
+    aspect = row.truth.shape[0] / row.truth.shape[1]
+    drawn = min(cell_width, cell_height / aspect)
+    images = [row.picture, *(colourise(labels) for labels in (row.truth, *row.predictions))]
+    captions = [row.id, "", *("all void" if math.isnan(m) else f"mIoU {100 * m:.1f}" for m in row.mious)]
+    for column, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        middle = MARGIN + column * (cell_width + GAP) + cell_width / 2
+        bottom = height - top - cell_height
+        box = ((middle - drawn / 2) / width, bottom / height, drawn / width, cell_height / height)
+        axes = figure.add_axes(box)
+        axes.imshow(image, interpolation="antialiased" if column == 0 else "nearest", aspect="auto")
+        axes.set_axis_off()
+        colour = MUTED if column == 0 else INK
+        figure.text(middle / width, (bottom - 0.025) / height, caption, ha="center", va="top", size=6.5, color=colour)
+
+
+def _patch(label: int, space: LabelSpace) -> Patch:
+    colour = voc_palette()[label] / 255
+    name = "void" if label == VOID else space.classes[label] or f"label {label}"
+    return Patch(facecolor=colour, edgecolor=MUTED, linewidth=0.4, label=name)
+
+
+def wrap_name(name: str, letters: int) -> str:
+    """Break a system's name into lines of at most some letters, after underscores, hyphens and spaces."""
+    lines = [""]
+    for part in name.replace("_", "_\0").replace("-", "-\0").replace(" ", " \0").split("\0"):
+        if lines[-1] and len(lines[-1]) + len(part.rstrip()) > letters:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,92 @@
+"""What all figures share: type sizes, colours, the VOC palette, and saving with the same bytes every time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import matplotlib.style
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from segrepro.files import atomic_path
+from segrepro.labels import voc_palette
+
+PAGE_WIDTH_INCHES = 7.0  # text width of a page of A4 or US letter with usual margins
+DPI = 250
+
+INK = "#222222"
+MUTED = "#666666"
+RULE = "#d0d0d0"
+
+# Okabe and Ito, "Color Universal Design" (2008): told apart with every common colour vision. Yellow is left
+# out, it is too light for lines on white.
+LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+LINE_STYLES = ("-", "--", ":", "-.")  # the next style when the colours have been used up
+
+STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs on every machine
+    "font.size": 7.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.6,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.4,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "lines.linewidth": 1.2,
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Draw in the figures' style, whatever the user's own matplotlib settings are."""
+    with matplotlib.style.context(["default", STYLE]):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return a figure of a size in inches, drawn without a display."""
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Save a figure as PNG, atomically; the same figure gives the same bytes (no software name, no date)."""
+    with atomic_path(Path(path)) as temporary, figure_style():
+        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+
+
+def line_look(index: int) -> dict[str, str]:
+    """Return colour and line style of the line of a given index (from 0), different for the first 28."""
+    return {
+        "color": LINE_COLOURS[index % len(LINE_COLOURS)],
+        "linestyle": LINE_STYLES[index // len(LINE_COLOURS) % len(LINE_STYLES)],
+    }
+
+
+def colourise(labels: np.ndarray) -> np.ndarray:
+    """Paint labels in the VOC palette, void (255) included.
+
+    Args:
+        labels: uint8, shape (height, width).
+
+    Returns:
+        uint8 RGB, shape (height, width, 3).
+    """
+    return voc_palette()[labels]

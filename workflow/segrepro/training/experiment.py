@@ -1,0 +1,121 @@
+"""From a spec and a manifest to a trained model: what ``segrepro train`` does."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+import yaml
+
+from segrepro.data.manifests import read_manifest
+from segrepro.errors import UserError
+from segrepro.files import file_digest
+from segrepro.models.build import build_network, load_backbone_weights
+from segrepro.training.input import training_batches
+from segrepro.training.model_files import load_model, save_model, transfer_weights
+from segrepro.training.trainer import Trainer, devices_strategy
+
+
+def prepare_tensorflow(threads: int, precision: str) -> None:
+    """Make TensorFlow deterministic, keep it to ``threads`` cores, and set the precision of the layers."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.experimental.enable_op_determinism()
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    keras.mixed_precision.set_global_policy(precision)
+
+
+def read_spec(path: Path) -> dict[str, Any]:
+    """Read a model spec (YAML, written by ``segrepro spec``).
+
+    Raises:
+        UserError: the file is missing or no spec.
+    """
+    try:
+        spec = yaml.safe_load(Path(path).read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(
+            f"{path}: cannot read the model spec ({error}); make it with `segrepro spec`."
+        ) from None
+    if not isinstance(spec, dict) or not {"network", "protocol", "classes", "seed"} <= spec.keys():
+        raise UserError(f"{path}: not a model spec; make it with `segrepro spec`.")
+    return spec
+
+
+def fingerprint(spec: dict[str, Any], manifest: Path, init: Path | None) -> str:
+    """Return what a checkpoint must share with a training to be continued by it: spec, data list and init."""
+    parts = [json.dumps(spec, sort_keys=True), file_digest(manifest), file_digest(init) if init else ""]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def initial_model(spec: dict[str, Any], init: Path | None) -> keras.Model:
+    """Build the spec's network and give it its first weights."""
+    model = build_network(spec["network"], spec["classes"], seed=spec["seed"])
+    if spec["init"] is None:
+        return model
+    if init is None:
+        raise UserError(f"model '{spec['name']}' starts from other weights (init): give their file by --init.")
+    if spec["init"]["model"] is not None:
+        transfer_weights(load_model(init), model, head=spec["init"]["head"])
+    else:
+        load_backbone_weights(model, init)
+    return model
+
+
+def train(
+    spec_path: Path,
+    manifest: Path,
+    *,
+    model_path: Path,
+    history_path: Path,
+    checkpoint_folder: Path,
+    checkpoint_every: int,
+    threads: int,
+    init: Path | None = None,
+    tensorboard: Path | None = None,
+) -> None:
+    """Train a model, or go on with it from its newest checkpoint, and write ``model.keras`` and ``history.csv``.
+
+    Args:
+        spec_path: the resolved spec.
+        manifest: what it trains on.
+        model_path: where the model goes.
+        history_path: where its history goes.
+        checkpoint_folder: parent of the checkpoints; each experiment (spec, data, init) has a folder in it.
+        checkpoint_every: steps between two checkpoints.
+        threads: CPU cores to use.
+        init: file of the initial weights, where the spec asks for one.
+        tensorboard: folder for TensorBoard event files.
+
+    Raises:
+        UserError: an input cannot be used, or the training diverged.
+        TrainingStopped: a signal asked to stop; a checkpoint is saved.
+    """
+    spec = read_spec(spec_path)
+    protocol = spec["protocol"]
+    prepare_tensorflow(threads, protocol["precision"])
+    strategy = devices_strategy()
+    if protocol["micro_batch"] % strategy.num_replicas_in_sync:
+        raise UserError(
+            f"micro_batch {protocol['micro_batch']} cannot be divided among {strategy.num_replicas_in_sync} GPUs: "
+            "change the protocol's micro_batch or CUDA_VISIBLE_DEVICES."
+        )
+    examples = read_manifest(manifest)
+    with strategy.scope():
+        model = initial_model(spec, init)
+    trainer = Trainer(
+        model,
+        protocol,
+        resize=spec["network"]["resize"],
+        strategy=strategy,
+        checkpoint_folder=checkpoint_folder / fingerprint(spec, manifest, init),
+        checkpoint_every=checkpoint_every,
+        tensorboard=tensorboard,
+    )
+    batches = training_batches(examples, protocol, seed=spec["seed"], start_step=trainer.step, threads=threads)
+    trainer.run(batches)
+    trainer.write_history(history_path)
+    save_model(model, model_path)

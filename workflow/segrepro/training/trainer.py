@@ -1,0 +1,253 @@
+"""The trainer: one loop for every network, deterministic by (seed, step), resumable at any step.
+
+A step is one optimiser update: ``accumulation`` micro-batches whose gradients are averaged, each normalised by its
+own valid pixels (Caffe's ``iter_size``); batch norm sees the micro-batch. With several GPUs each micro-batch is
+divided among them (`tf.distribute.MirroredStrategy`).
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from segrepro.errors import UserError
+from segrepro.files import atomic_path
+from segrepro.training import checkpoints
+from segrepro.training.losses import labels_at_stride, summed_cross_entropy, valid_pixels
+from segrepro.training.optimiser import build_optimiser
+from segrepro.training.schedules import build_schedule
+
+HISTORY_COLUMNS = ("step", "learning_rate", "loss", "pixel_accuracy")
+PROGRESS_SECONDS_IN_LOGS = 10.0
+
+
+class TrainingStopped(Exception):
+    """The training was asked to stop (SIGTERM, SIGINT) and has saved a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The compiled parts of a step; see `compile_steps`."""
+
+    gradients: Callable
+    add: Callable
+    apply: Callable
+
+
+def devices_strategy() -> tf.distribute.Strategy:
+    """Return MirroredStrategy when more than one GPU is visible, else the default strategy."""
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def compile_steps(
+    model: keras.Model,
+    optimiser: keras.optimizers.Optimizer,
+    protocol: dict[str, Any],
+    resize: str,
+    strategy: tf.distribute.Strategy,
+) -> Steps:
+    """Compile the three parts of a step: gradients of a micro-batch, their sum, the update.
+
+    They are separate functions, so that accumulation holds one micro-batch's activations at a time, on one device
+    or on many.
+    """
+    variables = model.trainable_variables
+    replicas = strategy.num_replicas_in_sync
+
+    def replica_gradients(pictures: tf.Tensor, labels: tf.Tensor) -> tuple:
+        with tf.GradientTape() as tape:
+            logits = model(pictures, training=True)
+            if protocol["loss_at"] == "stride":
+                labels = labels_at_stride(labels, tf.shape(logits)[1:3])
+            valid = valid_pixels(labels)
+            if replicas > 1:
+                valid = tf.distribute.get_replica_context().all_reduce("SUM", valid)
+            total, correct = summed_cross_entropy(logits, labels, loss_at=protocol["loss_at"], resize=resize)
+            loss = total / tf.maximum(valid, 1.0)
+            scaled = optimiser.scale_loss(loss)
+        gradients = tape.gradient(scaled, [v.value for v in variables])
+        return gradients, tf.stack([loss, correct, valid / replicas])
+
+    @tf.function
+    def gradients(pictures: Any, labels: Any) -> tuple:
+        gradients, sums = strategy.run(replica_gradients, args=(pictures, labels))
+        return gradients, strategy.reduce("SUM", sums, axis=None)
+
+    @tf.function
+    def add(total: Any, more: Any) -> Any:
+        return strategy.run(lambda a, b: [x + y for x, y in zip(a, b, strict=True)], args=(total, more))
+
+    @tf.function
+    def apply(total: Any) -> None:
+        def update(gradients: Any) -> None:
+            optimiser.apply([g / protocol["accumulation"] for g in gradients], variables)
+
+        strategy.run(update, args=(total,))
+
+    return Steps(gradients, add, apply)
+
+
+class Trainer:
+    """Trains one model by its protocol.
+
+    Args:
+        model: built under ``strategy.scope()``.
+        protocol: `segrepro.config.Protocol` as a mapping.
+        resize: how logits are brought to picture size.
+        strategy: from `devices_strategy`.
+        checkpoint_folder: where checkpoints of this very experiment (spec and data) are.
+        checkpoint_every: steps between two checkpoints.
+        tensorboard: folder for TensorBoard event files, or None.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        protocol: dict[str, Any],
+        *,
+        resize: str,
+        strategy: tf.distribute.Strategy,
+        checkpoint_folder: Path,
+        checkpoint_every: int,
+        tensorboard: Path | None = None,
+    ):
+        self.model, self.protocol, self.strategy = model, protocol, strategy
+        self.checkpoint_folder, self.checkpoint_every = checkpoint_folder, checkpoint_every
+        self.writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
+        self.schedule = build_schedule(protocol)
+        with strategy.scope():
+            self.optimiser = build_optimiser(protocol, self.schedule)
+            self.optimiser.build(model.trainable_variables)
+        self.steps = compile_steps(model, self.optimiser, protocol, resize, strategy)
+        self.state = [*model.variables, *self.optimiser.variables]
+        self.history: list[tuple[float, ...]] = []
+        self.running = np.zeros(4)  # loss, correct pixels, valid pixels, micro-batches since the last row
+        self.step = self._resume()
+        self._stop_asked = False
+
+    def run(self, batches: tf.data.Dataset) -> None:
+        """Train from the current step to the protocol's last.
+
+        Args:
+            batches: from `segrepro.training.input.training_batches`, starting at ``self.step``.
+
+        Raises:
+            UserError: the loss is not finite any more.
+            TrainingStopped: SIGTERM or SIGINT came; a checkpoint of the finished steps is saved.
+        """
+        previous = {s: signal.signal(s, self._ask_stop) for s in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            with self._progress() as progress:
+                for pictures, labels in batches:
+                    self._one_step(pictures, labels)
+                    self._show(progress)
+                    last = self.step == self.protocol["steps"]
+                    if last or self._stop_asked or self.step % self.checkpoint_every == 0:
+                        self._save()
+                    if self._stop_asked and not last:
+                        raise TrainingStopped
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _one_step(self, pictures: tf.Tensor, labels: tf.Tensor) -> None:
+        total = None
+        for k in range(self.protocol["accumulation"]):
+            gradients, sums = self.steps.gradients(self._shared(pictures[k]), self._shared(labels[k]))
+            total = gradients if total is None else self.steps.add(total, gradients)
+            self.running += [*sums.numpy().astype(np.float64), 1.0]
+        if not np.isfinite(self.running[0]):
+            raise UserError(
+                f"the loss is not finite at step {self.step + 1} (learning rate {self._rate():.3g}): lower the "
+                "protocol's learning_rate, or look at the pictures and masks of its dataset."
+            )
+        rate = self._rate()
+        self.steps.apply(total)
+        self.step += 1
+        if self.step % self.protocol["log_every"] == 0 or self.step == self.protocol["steps"]:
+            self._log(rate)
+
+    def _shared(self, batch: tf.Tensor) -> Any:
+        """Divide a micro-batch among the replicas."""
+        replicas = self.strategy.num_replicas_in_sync
+        if replicas == 1:
+            return batch
+        share = batch.shape[0] // replicas
+        return self.strategy.experimental_distribute_values_from_function(
+            lambda context: batch[context.replica_id_in_sync_group * share :][:share]
+        )
+
+    def _rate(self) -> float:
+        return float(self.schedule(self.step))
+
+    def _log(self, rate: float) -> None:
+        loss, correct, valid, count = self.running
+        row = (self.step, rate, loss / count, correct / max(valid, 1.0))
+        self.history.append(row)
+        self.running = np.zeros(4)
+        if self.writer:
+            with self.writer.as_default(step=self.step):
+                for name, value in zip(HISTORY_COLUMNS[1:], row[1:], strict=True):
+                    tf.summary.scalar(name, value)
+
+    def write_history(self, path: Path) -> None:
+        """Write history.csv: one row every ``log_every`` steps; loss and accuracy are means over those steps."""
+        lines = [",".join(HISTORY_COLUMNS)]
+        lines += [f"{int(s)},{rate:.9g},{loss:.6f},{accuracy:.6f}" for s, rate, loss, accuracy in self.history]
+        with atomic_path(path) as temporary:
+            temporary.write_text("\n".join(lines) + "\n")
+
+    def _save(self) -> None:
+        checkpoints.save(
+            self.checkpoint_folder,
+            checkpoints.Checkpoint(
+                self.step,
+                [np.asarray(v.numpy()) for v in self.state],
+                np.array(self.history, np.float64).reshape(-1, len(HISTORY_COLUMNS)),
+                self.running,
+            ),
+        )
+
+    def _resume(self) -> int:
+        found = checkpoints.load_newest(self.checkpoint_folder, [tuple(v.shape) for v in self.state])
+        if found is None:
+            return 0
+        for variable, value in zip(self.state, found.variables, strict=True):
+            variable.assign(value)
+        self.history = [tuple(row) for row in found.history]
+        self.running = found.running
+        print(f"going on from step {found.step} of {self.protocol['steps']}", file=sys.stderr)
+        return found.step
+
+    def _ask_stop(self, number: int, frame: Any) -> None:
+        self._stop_asked = True
+
+    def _progress(self) -> tqdm:
+        interactive = sys.stderr.isatty()
+        return tqdm(
+            total=self.protocol["steps"],
+            initial=self.step,
+            unit="step",
+            mininterval=0.5 if interactive else PROGRESS_SECONDS_IN_LOGS,
+            dynamic_ncols=interactive,
+        )
+
+    def _show(self, progress: tqdm) -> None:
+        if not hasattr(self, "_started"):  # the first step compiles; it would spoil the rate
+            self._started = (time.monotonic(), self.step)
+        elif self.step > self._started[1]:
+            done = (self.step - self._started[1]) * self.protocol["micro_batch"] * self.protocol["accumulation"]
+            rate = done / max(time.monotonic() - self._started[0], 1e-9)
+            loss = self.history[-1][2] if self.history else float("nan")
+            progress.set_postfix_str(f"loss {loss:.3f}, {rate:.1f} pictures/s", refresh=False)
+        progress.update(1)

@@ -1,0 +1,68 @@
+r"""Score a score store against the masks of a manifest.
+
+Writes the metrics (JSON, fractions in [0, 1]) and one confusion matrix a picture (.npz with `ids` and
+`confusions`, rows the truth), from which any other metric, interval or choice of pictures can be computed
+without predicting again. Void (255) is never scored; the classes averaged are those that occur in the ground
+truth (`classes` says how many; 21 on the full VOC val). Predictions in another label space than the masks' are
+mapped after the argmax.
+
+  segrepro evaluate --scores results/scores/fcn/voc_val.h5 --manifest data/manifests/voc_val.csv \
+      --json results/metrics/fcn/voc_val.json --confusions results/metrics/fcn/voc_val.npz --threads 4
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--scores", type=Path, required=True, metavar="H5", help="score store of the system")
+    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="the split: pictures and masks")
+    parser.add_argument("--json", type=Path, required=True, metavar="JSON", help="metrics to write")
+    parser.add_argument("--confusions", type=Path, required=True, metavar="NPZ", help="confusions to write")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
+    parser.add_argument(
+        "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Evaluate and write both files."""
+    import numpy as np
+
+    from segrepro.data.manifests import read_manifest
+    from segrepro.errors import UserError
+    from segrepro.evaluation.confusion import save_confusions
+    from segrepro.evaluation.metrics import summary
+    from segrepro.evaluation.pictures import PictureScorer, check_same_pictures, picture_confusions
+    from segrepro.files import ids_sha256, write_json
+    from segrepro.inference.scores import ScoreReader
+    from segrepro.labels import label_space
+
+    space = label_space(args.label_space)
+    examples = read_manifest(args.manifest)
+    with ScoreReader(args.scores) as reader:
+        reader.mapping(space.name)
+        check_same_pictures(reader, examples, args.manifest)
+        system = reader.system
+    scorer = PictureScorer(args.scores, space.name, len(space))
+    confusions = picture_confusions(scorer, examples, threads=args.threads, label=system)
+    try:
+        measured = summary(confusions.sum(axis=0, dtype=np.int64), space)
+    except ValueError as error:
+        raise UserError(f"{args.manifest}: {error}; check its masks.") from error
+    ids = [example.id for example in examples]
+    save_confusions(args.confusions, ids, confusions)
+    write_json(
+        args.json,
+        {
+            "system": system,
+            "split": args.manifest.stem,
+            "label_space": space.name,
+            "pictures": len(examples),
+            "ids_sha256": ids_sha256(ids),
+            **measured,
+        },
+    )
+    miou, classes = 100 * measured["miou"], measured["classes"]
+    print(f"{system} on {args.manifest.stem}: mIoU {miou:.2f} % over {classes} classes")

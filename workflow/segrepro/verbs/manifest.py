@@ -1,0 +1,59 @@
+"""Write the manifest of a named dataset from the dataset folders that the converters wrote.
+
+  segrepro manifest trainaug --voc data/voc2012 --sbd data/sbd --out results/manifests/trainaug.csv
+
+  voc_train, voc_val, voc_trainval   VOC 2012's own lists                                     --voc
+  trainaug       (VOC train + SBD train and val) - VOC val; VOC masks where there are any     --voc --sbd
+  sbd_train      SBD's train list (FCN); it shares pictures with VOC val                      --sbd
+  seg11valid     VOC val pictures that are not in SBD train                                   --voc --sbd
+  coco20, coco90           COCO train2017, VOC's 20 classes or COCO's own category ids        --coco
+  coco20_val, coco90_val   the same of COCO val2017                                           --coco
+  voc_test       VOC 2012 test, pictures only                                                 --voc-test
+
+Every listed picture and mask must exist. seg11valid from VOC 2012 alone is a superset of the 736 pictures on
+which FCN was scored, which are of VOC 2011 val: name that list with --voc2011-val and they come out exactly.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    from segrepro.data.datasets import DATASETS
+
+    parser.add_argument("name", choices=list(DATASETS), metavar="NAME", help="the dataset, see above")
+    parser.add_argument("--out", type=Path, required=True, metavar="X.csv", help="the manifest to write")
+    parser.add_argument("--voc", type=Path, metavar="DIR", help="dataset folder of VOC 2012 (convert-voc)")
+    parser.add_argument(
+        "--voc-test", type=Path, metavar="DIR", help="dataset folder of VOC 2012 test (convert-voc --test)"
+    )
+    parser.add_argument("--sbd", type=Path, metavar="DIR", help="dataset folder of SBD (convert-sbd)")
+    parser.add_argument(
+        "--coco",
+        type=Path,
+        metavar="DIR",
+        help="dataset folder of one COCO split (convert-coco), .../train2017",
+    )
+    parser.add_argument(
+        "--voc2011-val",
+        type=Path,
+        metavar="FILE",
+        help="for seg11valid: VOC 2011's ImageSets/Segmentation/val.txt, or FCN's seg11valid.txt",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Build the dataset and write its manifest."""
+    from segrepro.data.datasets import build_dataset
+    from segrepro.data.manifests import write_manifest
+
+    folders = {
+        "voc2012": args.voc,
+        "voc2012_test": args.voc_test,
+        "sbd": args.sbd,
+        "coco_train": args.coco,
+        "coco_val": args.coco,
+        "voc2011_val": args.voc2011_val,
+    }
+    write_manifest(args.out, build_dataset(args.name, folders))

@@ -1,0 +1,20 @@
+"""Write the JSON schema of config.yaml, generated from the typed config.
+
+Example: segrepro schema --out workflow/schemas/config.schema.json
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--out", type=Path, required=True, help="schema file to write (JSON)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the schema."""
+    from segrepro.config import json_schema
+    from segrepro.files import write_text
+
+    write_text(args.out, json_schema())

@@ -1,0 +1,33 @@
+"""Write a resolved part of the config to a file: a model's spec (YAML), or the reported numbers (JSON).
+
+The workflow passes the resolved mapping, so that Snakemake sees which files a change of the config touches.
+
+Example: segrepro spec --json '{"name": "m", ...}' --out results/models/m/spec.yaml
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--json", required=True, help="the resolved part, as JSON")
+    parser.add_argument("--out", type=Path, required=True, help="file to write: .yaml or .json")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the file."""
+    import yaml
+
+    from segrepro.errors import UserError
+    from segrepro.files import write_json, write_text
+
+    try:
+        spec = json.loads(args.json)
+    except json.JSONDecodeError as error:
+        raise UserError(f"--json: not JSON ({error}); pass the mapping that the workflow resolved.") from None
+    if args.out.suffix == ".json":
+        write_json(args.out, spec)
+    else:
+        write_text(args.out, yaml.safe_dump(spec, sort_keys=True, allow_unicode=True))

@@ -1,0 +1,47 @@
+"""Train one model from its spec and a manifest.
+
+Killed at any moment, the same command goes on from the newest checkpoint and ends with the same weights.
+
+Example:
+  segrepro train --spec results/models/deeplabv3_trainaug/spec.yaml --manifest data/sample/manifests/trainaug.csv \
+      --model model.keras --history history.csv --checkpoints checkpoints --checkpoint-every 100 --threads 2
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--spec", type=Path, required=True, help="resolved spec of the model (YAML)")
+    parser.add_argument("--manifest", type=Path, required=True, help="what it trains on")
+    parser.add_argument("--init", type=Path, help="file of the initial weights, if the spec asks for one")
+    parser.add_argument("--model", type=Path, required=True, help="model file to write (.keras)")
+    parser.add_argument("--history", type=Path, required=True, help="history to write (CSV)")
+    parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the checkpoints")
+    parser.add_argument("--checkpoint-every", type=int, default=500, help="steps (default 500)")
+    parser.add_argument("--tensorboard", type=Path, help="also write TensorBoard event files to this folder")
+    parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default 1)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train; a signal that asks to stop exits with 128 + SIGTERM after a checkpoint."""
+    from segrepro.training.experiment import train
+    from segrepro.training.trainer import TrainingStopped
+
+    try:
+        train(
+            args.spec,
+            args.manifest,
+            model_path=args.model,
+            history_path=args.history,
+            checkpoint_folder=args.checkpoints,
+            checkpoint_every=args.checkpoint_every,
+            threads=args.threads,
+            init=args.init,
+            tensorboard=args.tensorboard,
+        )
+    except TrainingStopped:
+        print("stopped by a signal; the same command goes on from the checkpoint", file=sys.stderr)
+        sys.exit(143)

@@ -57,8 +57,7 @@ def manifest(tmp_path):
 def run(manifest: Path, *options: str, space: str = "voc21") -> dict:
     """Run the verb; return the JSON."""
     out = manifest.parent / "out"
-    files = ["--json", str(out / "c.json")] + (["--figure", str(out / "c.png")] if space != "none" else [])
-    main(["check-labels", "--manifest", str(manifest), "--label-space", space, *files, *options])
+    main(["check-labels", "--manifest", str(manifest), "--label-space", space, "--json", str(out / "c.json"), *options])
     return json.loads((out / "c.json").read_text())
 
 
@@ -88,7 +87,6 @@ def test_a_sound_set_passes_and_is_counted_as_numpy_counts_it(manifest):
             "pictures": (stack == label).any(axis=(1, 2)).sum(),
         }
     assert result["absent_classes"] == []
-    assert (manifest.parent / "out" / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_same_set_gives_the_same_bytes_for_any_number_of_processes(tmp_path):
@@ -96,7 +94,7 @@ def test_the_same_set_gives_the_same_bytes_for_any_number_of_processes(tmp_path)
     outputs = []
     for threads in ("1", "2"):
         run(manifest, "--threads", threads)
-        outputs.append([(tmp_path / "set" / "out" / name).read_bytes() for name in ("c.json", "c.png")])
+        outputs.append((tmp_path / "set" / "out" / "c.json").read_bytes())
     assert outputs[0] == outputs[1]
 
 
@@ -325,7 +323,6 @@ def test_other_ids_are_refused_by_their_hash(manifest):
     right = ids_sha256(list(voc_like_masks()))
     run(manifest, "--ids-sha256", right.upper())
     (manifest.parent / "out" / "c.json").unlink()
-    (manifest.parent / "out" / "c.png").unlink()
     refused(manifest, f"sha256 is {right} instead of 00", "--ids-sha256", "00" * 32)
 
 
@@ -365,7 +362,6 @@ def test_a_picture_without_an_object_is_refused_in_voc_and_tolerated_in_coco(tmp
     manifest = make_set(tmp_path / "coco", coco)
     assert run(manifest, "--min-classes", "12", space="coco91")["empty_pictures"] == 1
     (manifest.parent / "out" / "c.json").unlink()
-    (manifest.parent / "out" / "c.png").unlink()
     refused(manifest, "'empty' has no object", "--min-classes", "12", "--max-empty-share", "0.01", space="coco91")
     refused(manifest, "class", space="coco91")  # 68 of COCO's 80 classes are missing
 
@@ -426,10 +422,22 @@ def test_rows_of_one_picture_with_different_files_are_refused(tmp_path):
 # ---- the figure -------------------------------------------------------------------------------------------------
 
 
-def test_a_figure_of_a_set_without_masks_is_refused(manifest):
-    argv = ["check-labels", "--manifest", str(manifest), "--label-space", "none", "--json", "x", "--figure", "y"]
-    with pytest.raises(SystemExit, match="--figure: a set without masks has no class histogram"):
-        main(argv)
+def test_the_histogram_is_drawn_from_the_checks_with_the_same_bytes(manifest):
+    run(manifest)
+    checks = manifest.parent / "out" / "c.json"
+    for name in ("a.png", "b.png"):
+        main(["figure-labels", "--checks", str(checks), "--out", str(checks.with_name(name))])
+    picture = checks.with_name("a.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert picture == checks.with_name("b.png").read_bytes()
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "no json", '{"label_space": null}'])
+def test_a_histogram_of_anything_else_is_refused(tmp_path, content):
+    (tmp_path / "c.json").write_text(content)
+    with pytest.raises(SystemExit, match=r"figure-labels: .*c\.json: (not the JSON|a set without masks)"):
+        main(["figure-labels", "--checks", str(tmp_path / "c.json"), "--out", str(tmp_path / "c.png")])
+    assert not (tmp_path / "c.png").exists()
 
 
 def test_help_needs_no_heavy_import(capsys):

@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from segrepro.config import Config, json_schema, model_spec, parse_config
 from segrepro.errors import UserError
 
@@ -141,7 +140,9 @@ def test_a_setting_of_figures_or_of_the_run_changes_no_spec(merged_config):
     assert model_spec(parse_config(config), "deeplabv3_trainaug") != before
 
 
-JUNK = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.integers(), max_size=2)
+JUNK = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.integers(), max_size=2)
+)
 
 
 def _paths(node: object, prefix: tuple = ()) -> list[tuple]:

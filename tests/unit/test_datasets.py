@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from segrepro.cli import main
-from segrepro.data.datasets import DATASETS, FCN_SEG11VALID, FOLDERS, build_dataset, read_ids
+from segrepro.data.datasets import DATASETS, FOLDERS, build_dataset, read_ids
 from segrepro.data.manifests import read_manifest
 from segrepro.errors import UserError
 from segrepro.files import ids_sha256
@@ -54,7 +54,6 @@ def test_the_registry_has_the_datasets_of_the_experiment():
     assert list(DATASETS) == names.split()
     for dataset in DATASETS.values():
         assert set(dataset.needs) <= set(FOLDERS)
-        assert set(dataset.disjoint_from) <= set(DATASETS)
         assert dataset.has_masks == (dataset.label_space in LABEL_SPACES)
 
 
@@ -208,19 +207,12 @@ def test_the_verb_ends_with_one_sentence_and_writes_nothing(folders, tmp_path):
     assert not out.exists()
 
 
-def test_published_hashes_are_hashes():
-    published = [d.published for d in DATASETS.values() if d.published] + [FCN_SEG11VALID]
-    for value in published:
-        assert value.pictures > 0
-        assert value.ids_sha256 is None or len(bytes.fromhex(value.ids_sha256)) == 32
-
-
 OFFICIAL_LISTS = os.environ.get("SEGREPRO_OFFICIAL_LISTS")
 
 
 @pytest.mark.real
 @pytest.mark.skipif(not OFFICIAL_LISTS, reason="set SEGREPRO_OFFICIAL_LISTS to a folder of the official id lists")
-def test_the_published_counts_and_hashes_are_those_of_the_official_lists():
+def test_the_counts_and_hashes_in_the_config_are_those_of_the_official_lists(merged_config):
     train, val, trainaug = (read_ids(Path(OFFICIAL_LISTS) / f"{n}.txt") for n in ("train", "val", "train_aug"))
     for name, listed in (
         ("voc_train", train),
@@ -228,5 +220,6 @@ def test_the_published_counts_and_hashes_are_those_of_the_official_lists():
         ("voc_trainval", train + val),
         ("trainaug", trainaug),
     ):
-        assert DATASETS[name].published.pictures == len(listed)
-        assert DATASETS[name].published.ids_sha256 == ids_sha256(listed)
+        expected = merged_config("full")["datasets"][name]
+        assert expected["pictures"] == len(listed)
+        assert expected["ids_sha256"] == ids_sha256(listed)

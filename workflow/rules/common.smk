@@ -1,6 +1,8 @@
 # What the rules share: the validated config, the places of files, and the targets.
 import json
 import os
+import re
+import shlex
 import sys
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")  # the package of this checkout, before any installed one
@@ -54,21 +56,21 @@ def generated_source(wildcards):
 def fetch_options(wildcards):
     """The command-line options that say where a file comes from and what it must be."""
     entry = fetched()[wildcards.archive]
-    options = [f"--url {os.path.expandvars(url)}" for url in entry.urls]
-    options += [f"--{kind} {getattr(entry, kind)}" for kind in ("md5", "sha256", "bytes") if getattr(entry, kind)]
+    options = [("--url", os.path.expandvars(url)) for url in entry.urls]
+    options += [(f"--{kind}", getattr(entry, kind)) for kind in ("md5", "sha256", "bytes") if getattr(entry, kind)]
     if entry.sha256_list:
-        options.append(f"--sha256-list {os.path.expandvars(entry.sha256_list)}")
+        options.append(("--sha256-list", os.path.expandvars(entry.sha256_list)))
     if CONFIG.archives_dir:
-        options.append(f"--local-dir {os.path.expandvars(CONFIG.archives_dir)}")
-    return " ".join(options)
+        options.append(("--local-dir", os.path.expandvars(CONFIG.archives_dir)))
+    return " ".join(f"{option} {shlex.quote(str(value))}" for option, value in options)
 
 
 wildcard_constraints:
-    archive="|".join(sorted(a.file.replace(".", r"\.") for a in fetched().values())),
+    archive="|".join(sorted(re.escape(file) for file in fetched())),
     dataset="|".join(DATASETS),
+    split="|".join(DATASETS),
     model="[a-z0-9_]+",
     system="[a-z0-9_]+",
-    split="|".join(DATASETS),
 
 
 def dataset_folders(wildcards):
@@ -96,7 +98,16 @@ def check_options(dataset):
     if checks.min_classes is not None:
         options.append(f"--min-classes {checks.min_classes}")
     if DATASETS[dataset].has_masks:
+        options.append(f"--min-void-share {checks.min_void_share}")
         options += [f"--{name.replace('_', '-')} {value}" for name, value in bounds.model_dump().items()]
+    return " ".join(options)
+
+
+def manifest_options(wildcards):
+    """The command-line options that name the folders (and lists) of a dataset."""
+    options = [f"{FOLDERS[key].option} {DATA}/{FOLDERS[key].path}" for key in DATASETS[wildcards.dataset].needs]
+    if wildcards.dataset == "seg11valid" and CONFIG.voc2011_val:
+        options.append(f"--voc2011-val {shlex.quote(CONFIG.voc2011_val)}")
     return " ".join(options)
 
 
@@ -106,13 +117,11 @@ def available(dataset):
 
 
 def label_checks():
-    """Label checks of every dataset that the config lists."""
-    return [
-        f"{RESULTS}/{kind}"
-        for name in CONFIG.datasets
-        if available(name)
-        for kind in (f"checks/{name}.json", f"figures/labels/{name}.png")
-    ]
+    """Label checks, and histograms where there are labels, of every dataset that the config lists."""
+    names = [name for name in CONFIG.datasets if available(name)]
+    return expand(f"{RESULTS}/checks/{{name}}.json", name=names) + expand(
+        f"{RESULTS}/figures/labels/{{name}}.png", name=[n for n in names if DATASETS[n].has_masks]
+    )
 
 
 def tables():

@@ -161,9 +161,7 @@ rule manifest:
         mem_mb=2000,
         runtime=30,
     params:
-        folders=lambda w: " ".join(
-            f"{FOLDERS[key].option} {DATA}/{FOLDERS[key].path}" for key in DATASETS[w.dataset].needs
-        ),
+        folders=manifest_options,
     shell:
         "segrepro manifest {wildcards.dataset} --out {output} {params.folders} &> {log}"
 
@@ -173,12 +171,7 @@ rule check_labels:
         manifest=f"{DATA}/manifests/{{dataset}}.csv",
         others=lambda w: [f"{DATA}/manifests/{other}.csv" for other in dataset_checks(w.dataset).disjoint_from],
     output:
-        json=f"{RESULTS}/checks/{{dataset}}.json",
-        figure=report(
-            f"{RESULTS}/figures/labels/{{dataset}}.png",
-            category="Data",
-            labels={"figure": "label histogram", "dataset": "{dataset}"},
-        ),
+        f"{RESULTS}/checks/{{dataset}}.json",
     log:
         f"{RESULTS}/logs/checks/{{dataset}}.log",
     benchmark:
@@ -193,4 +186,24 @@ rule check_labels:
         options=lambda w: check_options(w.dataset),
     shell:
         "segrepro check-labels --manifest {input.manifest} {params.options} "
-        "--json {output.json} --figure {output.figure} --threads {threads} &> {log}"
+        "--json {output} --threads {threads} &> {log}"
+
+
+rule figure_labels:
+    input:
+        f"{RESULTS}/checks/{{dataset}}.json",
+    output:
+        report(
+            f"{RESULTS}/figures/labels/{{dataset}}.png",
+            category="Data",
+            labels={"figure": "label histogram", "dataset": "{dataset}"},
+        ),
+    log:
+        f"{RESULTS}/logs/figures/labels_{{dataset}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "segrepro figure-labels --checks {input} --out {output} &> {log}"

@@ -28,6 +28,7 @@ VERBS = {
     "predict": "predict a manifest's pictures into a score store",
     "evaluate": "score a score store against the masks of a manifest",
     "tables": "collect metrics into the comparison tables",
+    "figure-labels": "draw the class histogram of a data set",
     "figure-grid": "draw picture, ground truth and predictions side by side",
     "figure-curves": "draw training curves",
 }
@@ -47,9 +48,7 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
         return parser
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     module = importlib.import_module(f"segrepro.verbs.{verb.replace('-', '_')}")
-    sub = verbs.add_parser(
-        verb, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    sub = verbs.add_parser(verb, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     module.add_arguments(sub)
     sub.set_defaults(run=module.run)
     return parser

@@ -78,8 +78,9 @@ class DatasetChecks(Section):
     disjoint_from: list[str] = Field([], description="datasets that must share no picture with this one")
     absent_classes: list[str] = Field([], description="classes that this dataset is known not to hold")
     min_classes: Positive | None = Field(
-        None, description="ask for this many classes instead of every class of the label space"
+        None, description="ask for this many object classes instead of every class of the label space"
     )
+    min_void_share: Share = Field(0.0, description="smallest share of void pixels, of all pixels")
 
 
 class LabelChecks(Section):
@@ -101,9 +102,7 @@ class Network(Section):
 
     architecture: Literal["deeplabv3"]
     backbone: Literal["resnet_v2_101", "resnet_v2_50", "resnet_v2_tiny"]
-    variant: Literal["slim", "keras"] = Field(
-        description="whose graph: TF-slim's (report 2) or keras.applications'"
-    )
+    variant: Literal["slim", "keras"] = Field(description="whose graph: TF-slim's (report 2) or keras.applications'")
     output_stride: Literal[8, 16, 32] = Field(description="input pixels a feature, along one side")
     multi_grid: Annotated[list[Positive], Field(min_length=3, max_length=3)] = Field(
         description="factors of block4's rates: (1,2,4) in the paper, (1,1,1) as report 2's code acts"
@@ -228,24 +227,21 @@ class Runtime(Section):
     """What changes how a run goes, but no result: changing it reruns nothing."""
 
     checkpoint_every: Positive = Field(description="steps between two checkpoints")
-    tensorboard: bool = Field(
-        False, description="also log to results/models/<model>/tensorboard (package needed)"
-    )
-    fetch_attempts: Positive = Field(5, description="tries a mirror")
-    fetch_stall_seconds: Positive = Field(60, description="seconds without a byte before a mirror is retried")
+    tensorboard: bool = Field(False, description="also log to results/models/<model>/tensorboard (package needed)")
+    fetch_attempts: Positive = Field(5, description="attempts a mirror, in a row without progress")
+    fetch_stall_seconds: Positive = Field(60, description="seconds (almost) without a byte before an attempt ends")
 
 
 class Config(Section):
     """The whole experiment."""
 
     scale: Literal["sample", "full"]
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
-        description="of initial weights, shuffling, augmentation"
-    )
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="of initial weights, shuffling, augmentation")
     archives_dir: str | None = Field(None, description="folder that holds the archives already; used in place")
     archives: Archives
     sample: SampleData | None = Field(None, description="only for scale: sample")
     coco: Coco
+    voc2011_val: str | None = Field(None, description="VOC 2011's segmentation val list, for FCN's exact seg11valid")
     datasets: dict[str, DatasetChecks]
     label_checks: LabelChecks
     weights: dict[Name, Weights] = {}
@@ -288,9 +284,7 @@ def _dataset_problems(config: Config) -> list[str]:
         space = DATASETS[name].label_space
         classes = [c for c in LABEL_SPACES[space].classes if c] if space else list(VOC_CLASSES)
         problems += [
-            _unknown(f"{path}.absent_classes", c, classes, "class")
-            for c in checks.absent_classes
-            if c not in classes
+            _unknown(f"{path}.absent_classes", c, classes, "class") for c in checks.absent_classes if c not in classes
         ]
     return problems
 

@@ -25,9 +25,7 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
                 own = str(item["ctx"]["error"]).split("\n")
                 sentences += [f"{path}.{line}" if path else line for line in own]
             case _:
-                sentences.append(
-                    f"{prefix}{_lower(item['msg'])}, not {_shown(item['input'])}{_number_hint(item)}"
-                )
+                sentences.append(f"{prefix}{_lower(item['msg'])}, not {_shown(item['input'])}{_number_hint(item)}")
     return sentences
 
 

@@ -49,24 +49,6 @@ FOLDERS = {
 
 
 @dataclass(frozen=True)
-class Published:
-    """What the published dataset holds, for the label checks at full scale.
-
-    Attributes:
-        pictures: the number of pictures.
-        ids_sha256: `segrepro.files.ids_sha256` of the ids; None where no trusted list was at hand.
-    """
-
-    pictures: int
-    ids_sha256: str | None = None
-
-
-# FCN's own list (sha256 of the released seg11valid.txt): what `seg11valid` is at full scale when VOC 2011's val
-# list restricts it (see `_seg11valid`). All of its 736 ids are in VOC 2012 val.
-FCN_SEG11VALID = Published(736, "4ca991bd72c251fd2485eaa9e29536502ea3800d1b1c17c151fd6a04bcfbc2cc")
-
-
-@dataclass(frozen=True)
 class Dataset:
     """A named dataset.
 
@@ -75,20 +57,12 @@ class Dataset:
         needs: keys of `FOLDERS`, in the order in which the pictures are looked for.
         label_space: name of the masks' label space; None where there are no masks.
         build: the rule, from the folders of `needs` (and optionally ``voc2011_val``, a file) to examples.
-        published: counts and hash at full scale; None where they depend on an option.
-        disjoint_from: datasets that must not share a picture with this one.
-        min_void_share: smallest share of void pixels that the masks must have: a set whose annotation has void
-            borders, yet shows none, had its void turned into a class. VOC 2012's masks have about 5 % void
-            (6.1 % in 659 pictures measured); trainaug mixes one VOC mask with six of SBD, which has no void.
     """
 
     name: str
     needs: tuple[str, ...]
     label_space: str | None
     build: Callable[[Folders], list[Example]]
-    published: Published | None = None
-    disjoint_from: tuple[str, ...] = ()
-    min_void_share: float = 0.0
 
     @property
     def has_masks(self) -> bool:
@@ -230,7 +204,7 @@ def _seg11valid(folders: Folders) -> list[Example]:
     FCN's 736 ids are VOC *2011* val (1,111 pictures) minus SBD train. VOC 2012 val (1,449) contains VOC 2011
     val and 338 later additions, some of which are not in SBD train either; nothing in an id tells the two
     apart. So the rule alone gives a superset of FCN's list at full scale. With VOC 2011's val list (or FCN's
-    own ``seg11valid.txt``) as ``voc2011_val`` it gives exactly FCN's 736: `FCN_SEG11VALID`.
+    own ``seg11valid.txt``) as ``voc2011_val`` it gives exactly FCN's 736.
     """
     voc = folders["voc2012"]
     ids = set(_list(voc, "val")) - set(_list(folders["sbd"], "train"))
@@ -260,66 +234,19 @@ def _coco(key: str, name: str) -> Callable[[Folders], list[Example]]:
     return build
 
 
-# Counts and hashes at full scale. VOC and trainaug: sha256 of the official lists. SBD, COCO, VOC test: the
-# counts that their publishers give; COCO-20's count depends on the pixel limit.
 DATASETS = {
     dataset.name: dataset
     for dataset in (
-        Dataset(
-            "voc_train",
-            ("voc2012",),
-            "voc21",
-            _voc("train"),
-            Published(1464, "aa623bd2c8ce4443a8aaae51c524c0eb165e8e44caf6aa9e3ad33d7b75a3ef20"),
-            disjoint_from=("voc_val",),
-            min_void_share=0.005,
-        ),
-        Dataset(
-            "voc_val",
-            ("voc2012",),
-            "voc21",
-            _voc("val"),
-            Published(1449, "cdc1326d12f69ce5153aa5da04a4d8783e146868d42d19f82f44e74b97ac907d"),
-            disjoint_from=("voc_train",),
-            min_void_share=0.005,
-        ),
-        Dataset(
-            "voc_trainval",
-            ("voc2012",),
-            "voc21",
-            _voc_trainval,
-            Published(2913, "f8dae64f9e08d8b06ef41286dcd4c516e7d98c8e6ec6d965bc6d29cb11a4de51"),
-            min_void_share=0.005,
-        ),
-        Dataset(
-            "trainaug",
-            ("voc2012", "sbd"),
-            "voc21",
-            _trainaug,
-            Published(10582, "d1326bd532648d73bc4b1bd275434eba81930982dc7401a65a8cecb26c028e24"),
-            disjoint_from=("voc_val",),
-            min_void_share=0.0005,
-        ),
-        Dataset("sbd_train", ("sbd",), "voc21", _sbd_train, Published(8498)),
-        Dataset(
-            "seg11valid",
-            ("voc2012", "sbd"),
-            "voc21",
-            _seg11valid,
-            disjoint_from=("sbd_train",),
-            min_void_share=0.005,
-        ),
+        Dataset("voc_train", ("voc2012",), "voc21", _voc("train")),
+        Dataset("voc_val", ("voc2012",), "voc21", _voc("val")),
+        Dataset("voc_trainval", ("voc2012",), "voc21", _voc_trainval),
+        Dataset("trainaug", ("voc2012", "sbd"), "voc21", _trainaug),
+        Dataset("sbd_train", ("sbd",), "voc21", _sbd_train),
+        Dataset("seg11valid", ("voc2012", "sbd"), "voc21", _seg11valid),
         Dataset("coco20", ("coco_train",), "voc21", _coco("coco_train", "coco20")),
-        Dataset("coco90", ("coco_train",), "coco91", _coco("coco_train", "coco90"), Published(118287)),
-        Dataset("coco20_val", ("coco_val",), "voc21", _coco("coco_val", "coco20"), disjoint_from=("coco20",)),
-        Dataset(
-            "coco90_val",
-            ("coco_val",),
-            "coco91",
-            _coco("coco_val", "coco90"),
-            Published(5000),
-            disjoint_from=("coco90",),
-        ),
-        Dataset("voc_test", ("voc2012_test",), None, _voc_test, Published(1456)),
+        Dataset("coco90", ("coco_train",), "coco91", _coco("coco_train", "coco90")),
+        Dataset("coco20_val", ("coco_val",), "voc21", _coco("coco_val", "coco20")),
+        Dataset("coco90_val", ("coco_val",), "coco91", _coco("coco_val", "coco90")),
+        Dataset("voc_test", ("voc2012_test",), None, _voc_test),
     )
 }

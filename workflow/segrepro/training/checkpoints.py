@@ -37,9 +37,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically and drop those older than the newest two."""
     arrays = {f"variable_{i:05d}": value for i, value in enumerate(checkpoint.variables)}
     with atomic_path(folder / f"step_{checkpoint.step:09d}.npz") as temporary:
-        np.savez(
-            temporary, step=checkpoint.step, history=checkpoint.history, running=checkpoint.running, **arrays
-        )
+        np.savez(temporary, step=checkpoint.step, history=checkpoint.history, running=checkpoint.running, **arrays)
     for old in _files(folder)[:-KEPT]:
         old.unlink()
 

@@ -37,9 +37,7 @@ def read_spec(path: Path) -> dict[str, Any]:
     try:
         spec = yaml.safe_load(Path(path).read_text())
     except (OSError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{path}: cannot read the model spec ({error}); make it with `segrepro spec`."
-        ) from None
+        raise UserError(f"{path}: cannot read the model spec ({error}); make it with `segrepro spec`.") from None
     if not isinstance(spec, dict) or not {"network", "protocol", "classes", "seed"} <= spec.keys():
         raise UserError(f"{path}: not a model spec; make it with `segrepro spec`.")
     return spec

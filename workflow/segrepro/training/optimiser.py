@@ -49,9 +49,7 @@ class CoupledSGD(keras.optimizers.SGD):
             self.momentums = self.add_optimizer_variables(variables, "momentum")
         kinds = [v.path.rsplit("/", 1)[-1] for v in variables]
         small = ("bias", *BATCH_NORM_VARIABLES)
-        self._decays = [
-            self.coupled_decay if self.decay_on == "all" or kind not in small else 0.0 for kind in kinds
-        ]
+        self._decays = [self.coupled_decay if self.decay_on == "all" or kind not in small else 0.0 for kind in kinds]
         self._rate_factors = [self.bias_rate_factor if kind == "bias" else 1.0 for kind in kinds]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:

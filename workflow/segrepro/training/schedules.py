@@ -62,6 +62,4 @@ def build_schedule(protocol: dict[str, Any]) -> keras.optimizers.schedules.Learn
             power=protocol["power"],
             steps=protocol["steps"],
         )
-    return StepSchedule(
-        start=protocol["learning_rate"], every=protocol["step_every"], factor=protocol["step_factor"]
-    )
+    return StepSchedule(start=protocol["learning_rate"], every=protocol["step_every"], factor=protocol["step_factor"])

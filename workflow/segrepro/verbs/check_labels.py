@@ -1,12 +1,12 @@
 r"""Check a manifest's pictures and labels before anything trains on them.
 
-  segrepro check-labels --manifest results/manifests/voc_train.csv --label-space voc21 --threads 2 \
-      --disjoint-from results/manifests/voc_val.csv --json checks/voc_train.json --figure checks/voc_train.png
+  segrepro check-labels --manifest data/sample/manifests/voc_train.csv --label-space voc21 --threads 2 \
+      --disjoint-from data/sample/manifests/voc_val.csv --json results/checks/voc_train.json
 
 Every picture and mask is decoded; sizes, channels and label values must fit, and the distribution of labels
 must look like that of a segmentation set: background the most frequent label, little void, every class present.
 Labels that are shifted by one, COCO stuff labels, or a set that became all background stop the run here. The
-JSON (counts, pixels and pictures a class, shares, id hash, what was checked) and the histogram picture are
+JSON (counts, pixels and pictures a class, shares, id hash, what was checked) is
 written only when all checks pass.
 """
 
@@ -25,7 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="label space of the masks; none: a set without ground truth (VOC test), pictures only",
     )
     add("--json", type=Path, required=True, metavar="OUT.json", help="what was counted and checked")
-    add("--figure", type=Path, metavar="OUT.png", help="class histogram (needs masks)")
     add("--threads", type=int, default=1, metavar="N", help="processes (default: 1)")
     add("--pictures", type=int, metavar="N", help="exact number of pictures")
     add("--ids-sha256", metavar="HEX", help="sha256 of the sorted ids, one a line, newline-ended")
@@ -57,15 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check the manifest; write the JSON and the figure."""
+    """Check the manifest; write the JSON."""
     from segrepro.data.checks import MAX_EMPTY_SHARE, Limits, check_manifest
-    from segrepro.errors import UserError
     from segrepro.files import write_json
     from segrepro.labels import label_space
 
     space = None if args.label_space == "none" else label_space(args.label_space)
-    if args.figure and space is None:
-        raise UserError("--figure: a set without masks has no class histogram; leave --figure away.")
     empty = args.max_empty_share
     limits = Limits(
         max_void_share=args.max_void_share,
@@ -79,11 +75,5 @@ def run(args: argparse.Namespace) -> None:
         pictures=args.pictures,
         ids_sha256=args.ids_sha256,
     )
-    statistics, summary = check_manifest(
-        args.manifest, space, limits, disjoint_from=args.disjoint_from, threads=args.threads
-    )
-    if args.figure:
-        from segrepro.report.histogram import draw_histogram
-
-        draw_histogram(args.figure, args.manifest.stem, statistics, space)
+    _, summary = check_manifest(args.manifest, space, limits, disjoint_from=args.disjoint_from, threads=args.threads)
     write_json(args.json, summary)

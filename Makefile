@@ -1,0 +1,49 @@
+# make run    set everything up, then run the whole chain at sample scale
+# make test   set everything up, then run the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+
+.PHONY: run test test-real lint schema lock clean
+
+run: $(VENV)/installed
+	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not real"
+
+# Real pictures in the official archives' layouts, in the folder SEGREPRO_REAL_SUBSET; takes a quarter of an hour.
+test-real: $(VENV)/installed
+	$(BIN)/python -m pytest -m real -rs
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+schema: $(VENV)/installed
+	$(BIN)/segrepro schema --out workflow/schemas/config.schema.json
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+	  { echo "$(PYTHON) is not Python 3.11 or 3.12: call make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	touch $@
+
+# New pins for the lock file and the conda environments, from pyproject.toml.
+PINS := $(BIN)/uv pip compile pyproject.toml --quiet --universal --no-header --no-annotate --python-version 3.11
+lock: $(VENV)/installed
+	$(PINS) --extra dev --generate-hashes --output-file requirements.lock
+	for kind in cpu gpu; do \
+	  extra=$$([ $$kind = gpu ] && echo --extra gpu); \
+	  { cat envs/header.txt; $(PINS) $$extra --constraints requirements.lock | sed 's/.*/      - "&"/'; } \
+	    > envs/$$kind.yaml; \
+	done
+
+clean:
+	rm -rf results/* data/sample .snakemake
+	git checkout -- results/README.md

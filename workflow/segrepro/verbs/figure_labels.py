@@ -1,0 +1,20 @@
+"""Draw the class histogram of a data set, from the counts of its label checks.
+
+Example: segrepro figure-labels --checks results/checks/voc_val.json --out results/figures/labels/voc_val.png
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--checks", type=Path, required=True, help="JSON that check-labels wrote")
+    parser.add_argument("--out", type=Path, required=True, help="picture to write (PNG)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw the histogram."""
+    from segrepro.report.histogram import draw_histogram, read_checks
+
+    draw_histogram(args.out, read_checks(args.checks))

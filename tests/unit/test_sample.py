@@ -17,7 +17,7 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from scipy.io import loadmat
 from segrepro.cli import main
-from segrepro.data.sample_annotations import (
+from segrepro.data.sample.annotations import (
     coarse_instances,
     coco_category,
     palette_png_bytes,
@@ -25,11 +25,11 @@ from segrepro.data.sample_annotations import (
     supercategory,
     void_ring,
 )
-from segrepro.data.sample_archives import ARCHIVES, Counts, draw_sample, sbd_lists, write_archives
-from segrepro.data.sample_plan import COCO_CYCLE, COCO_EXTRAS_ONLY, COCO_MIXED, SOURCES, draw_plans, plan_source
-from segrepro.data.sample_scenes import CONTEXTS, SIZES, draw_scene
-from segrepro.data.sample_shapes import EXTRA_SHAPES, SHAPES, VOC_SHAPES
-from segrepro.data.sample_textures import LOOKS
+from segrepro.data.sample.archives import ARCHIVES, Counts, draw_sample, sbd_lists, write_archives
+from segrepro.data.sample.plan import COCO_CYCLE, COCO_EXTRAS_ONLY, COCO_MIXED, SOURCES, draw_plans, plan_source
+from segrepro.data.sample.scenes import CONTEXTS, SIZES, draw_scene
+from segrepro.data.sample.shapes import EXTRA_SHAPES, SHAPES, VOC_SHAPES
+from segrepro.data.sample.textures import LOOKS
 from segrepro.errors import UserError
 from segrepro.labels import COCO_CATEGORIES, VOC_CLASSES, voc_palette
 

@@ -6,6 +6,7 @@ help. Only the module of the verb that was asked for is imported, and it imports
 """
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -31,6 +32,16 @@ VERBS = {
     "figure-labels": "draw the class histogram of a data set",
     "figure-grid": "draw picture, ground truth and predictions side by side",
     "figure-curves": "draw training curves",
+}
+
+
+# Faults of the machine rather than of the program: a sentence says more than a traceback.
+REMEDIES = {
+    errno.ENOSPC: "free some space and run the same command again",
+    errno.EDQUOT: "free some space within your quota and run the same command again",
+    errno.EFBIG: "raise the file size limit (ulimit -f) and run the same command again",
+    errno.EACCES: "make it accessible to this user",
+    errno.EROFS: "choose a place that can be written",
 }
 
 
@@ -63,5 +74,10 @@ def main(argv: list[str] | None = None) -> None:
         args.run(args)
     except UserError as error:
         sys.exit(f"segrepro {argv[0]}: {error}")
+    except OSError as error:
+        if error.errno not in REMEDIES:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"segrepro {argv[0]}: {place}{error.strerror}; {REMEDIES[error.errno]}.")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -37,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Draw the sample, write its archives and, where asked, its contact sheet."""
-    from segrepro.data.sample_archives import Counts, draw_sample, write_archives
+    from segrepro.data.sample.archives import Counts, draw_sample, write_archives
 
     if args.out.exists() and not args.out.is_dir():
         raise UserError(f"{args.out} is a file: give --out a folder.")
     drawn = draw_sample(Counts(**{name: getattr(args, name) for name in COUNTS}), args.seed, args.threads)
     write_archives(args.out, drawn)
     if args.preview:
-        from segrepro.data.sample_preview import write_preview
+        from segrepro.data.sample.preview import write_preview
 
         write_preview(args.preview, drawn)
     print(f"{sum(len(scenes) for scenes in drawn.values())} pictures drawn into {args.out}")

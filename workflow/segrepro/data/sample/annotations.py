@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from segrepro.data.sample_scenes import Scene
+from segrepro.data.sample.scenes import Scene
 from segrepro.labels import COCO_CATEGORIES, COCO_IDS_IN_VOC_ORDER, VOC_CLASSES, voc_palette
 
 JPEG_QUALITY = 92

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from segrepro.data.sample_shapes.outlines import Part, bar, box, ellipse, part, parts, polygon
+from segrepro.data.sample.shapes.outlines import Part, bar, box, ellipse, part, parts, polygon
 
 
 def _legs(rng: np.random.Generator, xs: tuple[float, ...], top: float, foot: float, width: float) -> list[Part]:

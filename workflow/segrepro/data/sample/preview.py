@@ -5,9 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from segrepro.data.sample_annotations import void_ring
-from segrepro.data.sample_archives import Drawn, class_mask
-from segrepro.data.sample_scenes import SIZES, Scene
+from segrepro.data.sample.annotations import void_ring
+from segrepro.data.sample.archives import Drawn, class_mask
+from segrepro.data.sample.scenes import SIZES, Scene
 from segrepro.files import atomic_path
 from segrepro.labels import voc_palette
 

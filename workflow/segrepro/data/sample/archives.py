@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segrepro.data.sample_annotations import (
+from segrepro.data.sample.annotations import (
     coco_instances,
     jpeg_bytes,
     palette_png_bytes,
@@ -20,8 +20,8 @@ from segrepro.data.sample_annotations import (
     voc_xml,
     void_ring,
 )
-from segrepro.data.sample_plan import Plan, draw_plans, plan_source
-from segrepro.data.sample_scenes import Scene
+from segrepro.data.sample.plan import Plan, draw_plans, plan_source
+from segrepro.data.sample.scenes import Scene
 from segrepro.errors import UserError
 from segrepro.files import atomic_path, file_digest, write_text
 from segrepro.labels import VOC_CLASSES

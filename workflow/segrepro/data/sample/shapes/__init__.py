@@ -4,11 +4,11 @@ No two cars are the same polygon. Strokes are at least 0.09 object units wide: a
 bars of about 5 pixels, which logits at stride 8 can still learn.
 """
 
-from segrepro.data.sample_shapes.creatures import CREATURES
-from segrepro.data.sample_shapes.extras import EXTRAS
-from segrepro.data.sample_shapes.furnishings import FURNISHINGS
-from segrepro.data.sample_shapes.outlines import Contour, Part, polygon
-from segrepro.data.sample_shapes.vehicles import VEHICLES
+from segrepro.data.sample.shapes.creatures import CREATURES
+from segrepro.data.sample.shapes.extras import EXTRAS
+from segrepro.data.sample.shapes.furnishings import FURNISHINGS
+from segrepro.data.sample.shapes.outlines import Contour, Part, polygon
+from segrepro.data.sample.shapes.vehicles import VEHICLES
 
 VOC_SHAPES = dict(sorted((VEHICLES | CREATURES | FURNISHINGS).items()))
 """VOC class name -> silhouette, in VOC's (alphabetical) order."""

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from segrepro.data.sample_backgrounds import paint_background, paint_pole
-from segrepro.data.sample_painting import FLYING, OVERSAMPLING, Sprite, fill, paint
-from segrepro.data.sample_shapes import SHAPES
+from segrepro.data.sample.backgrounds import paint_background, paint_pole
+from segrepro.data.sample.painting import FLYING, OVERSAMPLING, Sprite, fill, paint
+from segrepro.data.sample.shapes import SHAPES
 
 SIZES = ((160, 120), (160, 120), (120, 160), (144, 112), (128, 128))  # width, height; landscape is usual
 
-# Where each class lives; the first entry is the usual context. Contexts are those of sample_backgrounds.
+# Where each class lives; the first entry is the usual context. Contexts are those of `backgrounds`.
 CONTEXTS = {
     **{"aeroplane": ("sky", "field"), "bicycle": ("street", "field"), "bird": ("field", "sky", "water")},
     **{"boat": ("water",), "bottle": ("room",), "bus": ("street",), "car": ("street", "field")},

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from segrepro.data.sample_shapes import Contour, Part
-from segrepro.data.sample_textures import LOOKS, SKINS, TYRE, draw_colour, mix, second_shade
+from segrepro.data.sample.shapes import Contour, Part
+from segrepro.data.sample.textures import LOOKS, SKINS, TYRE, draw_colour, mix, second_shade
 
 OVERSAMPLING = 3  # canvas pixels per picture pixel, in each direction
 FLYING = frozenset({"aeroplane", "bird", "kite", "clock"})  # may be anywhere, and cast no shadow

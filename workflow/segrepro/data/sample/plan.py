@@ -12,8 +12,8 @@ from functools import partial
 import cv2
 import numpy as np
 
-from segrepro.data.sample_scenes import CONTEXTS, Scene, draw_scene
-from segrepro.data.sample_shapes import EXTRA_SHAPES, VOC_SHAPES
+from segrepro.data.sample.scenes import CONTEXTS, Scene, draw_scene
+from segrepro.data.sample.shapes import EXTRA_SHAPES, VOC_SHAPES
 
 SOURCES = ("voc_train", "voc_val", "voc_test", "sbd_extra", "coco_train", "coco_val")
 OBJECT_COUNTS = (0.22, 0.38, 0.28, 0.12)  # probability of 1, 2, 3, 4 objects in a picture

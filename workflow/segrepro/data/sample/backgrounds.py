@@ -7,8 +7,8 @@ check is no proof of an object; their outlines are.
 import cv2
 import numpy as np
 
-from segrepro.data.sample_shapes import polygon
-from segrepro.data.sample_textures import LOOKS, draw_colour, grain, hsv, mix, noise, second_shade, stripes
+from segrepro.data.sample.shapes import polygon
+from segrepro.data.sample.textures import LOOKS, draw_colour, grain, hsv, mix, noise, second_shade, stripes
 
 DISTRACTORS = (2, 6)  # how many: from the first, below the second
 UNIT = 120.0  # canvas pixels per texture unit

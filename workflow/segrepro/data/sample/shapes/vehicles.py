@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from segrepro.data.sample_shapes.outlines import Part, bar, box, ellipse, part, parts, polygon, wheels
+from segrepro.data.sample.shapes.outlines import Part, bar, box, ellipse, part, parts, polygon, wheels
 
 
 def _aeroplane(rng: np.random.Generator) -> list[Part]:

@@ -29,8 +29,15 @@ resource_scopes:
 
 rule all:
     default_target: True
-    localrule: True
     input:
         tables(),
         figures(),
         label_checks(),
+    localrule: True
+
+
+# Data only: every dataset of the config, converted and checked, without any training.
+rule datasets:
+    input:
+        label_checks(),
+    localrule: True

@@ -5,7 +5,9 @@ import re
 import shlex
 import sys
 
-sys.path.insert(0, f"{workflow.basedir}/workflow")  # the package of this checkout, before any installed one
+sys.path.insert(
+    0, f"{workflow.basedir}/workflow"
+)  # the package of this checkout, before any installed one
 
 from snakemake.exceptions import WorkflowError
 
@@ -24,11 +26,19 @@ RESULTS = "results" if CONFIG.scale == "sample" else "results/full"
 GENERATED = "data/sample/archives"
 
 # At full scale the jobs that need a network get the environment with CUDA.
-NETWORK_ENVIRONMENT = f"{workflow.basedir}/envs/{'cpu' if CONFIG.scale == 'sample' else 'gpu'}.yaml"
-TENSORBOARD = f"--tensorboard {RESULTS}/models/{{wildcards.model}}/tensorboard" if CONFIG.runtime.tensorboard else ""
+NETWORK_ENVIRONMENT = (
+    f"{workflow.basedir}/envs/{'cpu' if CONFIG.scale == 'sample' else 'gpu'}.yaml"
+)
+TENSORBOARD = (
+    f"--tensorboard {RESULTS}/models/{{wildcards.model}}/tensorboard"
+    if CONFIG.runtime.tensorboard
+    else ""
+)
 
 # Jobs call `segrepro`: with the interpreter that runs Snakemake, or under --sdm conda with the environment's.
-in_conda = "conda" in {str(method) for method in workflow.deployment_settings.deployment_method}
+in_conda = "conda" in {
+    str(method) for method in workflow.deployment_settings.deployment_method
+}
 shell.prefix(
     f"set -euo pipefail; segrepro() {{{{ PYTHONPATH={workflow.basedir}/workflow "
     f"{'python' if in_conda else sys.executable} -m segrepro \"$@\"; }}}}; "
@@ -37,8 +47,14 @@ shell.prefix(
 
 def fetched():
     """All files that can be fetched, archives and weights, by file name."""
-    archives = [getattr(CONFIG.archives, name) for name in type(CONFIG.archives).model_fields]
-    return {entry.file: entry for entry in [*archives, *CONFIG.weights.values()] if entry is not None}
+    archives = [
+        getattr(CONFIG.archives, name) for name in type(CONFIG.archives).model_fields
+    ]
+    return {
+        entry.file: entry
+        for entry in [*archives, *CONFIG.weights.values()]
+        if entry is not None
+    }
 
 
 def download(entry):
@@ -49,20 +65,40 @@ def download(entry):
 def generated_source(wildcards):
     """The generated archive (and its checksum list) that a fetch at sample scale takes, as rule inputs."""
     entry = fetched()[wildcards.archive]
-    local = [url.removeprefix("file:") for url in entry.urls if url.startswith(f"file:{GENERATED}/")]
+    local = [
+        url.removeprefix("file:")
+        for url in entry.urls
+        if url.startswith(f"file:{GENERATED}/")
+    ]
     return [*local, f"{GENERATED}/SHA256SUMS"] if local else []
 
 
-def fetch_options(wildcards):
+def expanded(place):
+    """A path or URL of the config with its environment variables filled in."""
+    filled = os.path.expandvars(place)
+    if unset := re.search(r"\$\{?(\w+)", filled):
+        raise WorkflowError(
+            f"config: '{place}' needs the environment variable {unset[1]}, which is not set."
+        )
+    return filled
+
+
+def fetch_options(entry):
     """The command-line options that say where a file comes from and what it must be."""
-    entry = fetched()[wildcards.archive]
-    options = [("--url", os.path.expandvars(url)) for url in entry.urls]
-    options += [(f"--{kind}", getattr(entry, kind)) for kind in ("md5", "sha256", "bytes") if getattr(entry, kind)]
+    options = [("--url", expanded(url)) for url in entry.urls]
+    options += [
+        (f"--{kind}", getattr(entry, kind))
+        for kind in ("md5", "sha256", "bytes")
+        if getattr(entry, kind)
+    ]
     if entry.sha256_list:
-        options.append(("--sha256-list", os.path.expandvars(entry.sha256_list)))
+        options.append(("--sha256-list", expanded(entry.sha256_list)))
     if CONFIG.archives_dir:
-        options.append(("--local-dir", os.path.expandvars(CONFIG.archives_dir)))
+        options.append(("--local-dir", expanded(CONFIG.archives_dir)))
     return " ".join(f"{option} {shlex.quote(str(value))}" for option, value in options)
+
+
+FETCH_OPTIONS = {file: fetch_options(entry) for file, entry in fetched().items()}
 
 
 wildcard_constraints:
@@ -92,20 +128,29 @@ def check_options(dataset):
     if checks.ids_sha256 is not None:
         options.append(f"--ids-sha256 {checks.ids_sha256}")
     if checks.disjoint_from:
-        options.append("--disjoint-from " + " ".join(f"{DATA}/manifests/{o}.csv" for o in checks.disjoint_from))
+        options.append(
+            "--disjoint-from "
+            + " ".join(f"{DATA}/manifests/{o}.csv" for o in checks.disjoint_from)
+        )
     if checks.absent_classes:
         options.append("--absent-class " + " ".join(checks.absent_classes))
     if checks.min_classes is not None:
         options.append(f"--min-classes {checks.min_classes}")
     if DATASETS[dataset].has_masks:
         options.append(f"--min-void-share {checks.min_void_share}")
-        options += [f"--{name.replace('_', '-')} {value}" for name, value in bounds.model_dump().items()]
+        options += [
+            f"--{name.replace('_', '-')} {value}"
+            for name, value in bounds.model_dump().items()
+        ]
     return " ".join(options)
 
 
 def manifest_options(wildcards):
     """The command-line options that name the folders (and lists) of a dataset."""
-    options = [f"{FOLDERS[key].option} {DATA}/{FOLDERS[key].path}" for key in DATASETS[wildcards.dataset].needs]
+    options = [
+        f"{FOLDERS[key].option} {DATA}/{FOLDERS[key].path}"
+        for key in DATASETS[wildcards.dataset].needs
+    ]
     if wildcards.dataset == "seg11valid" and CONFIG.voc2011_val:
         options.append(f"--voc2011-val {shlex.quote(CONFIG.voc2011_val)}")
     return " ".join(options)
@@ -113,14 +158,18 @@ def manifest_options(wildcards):
 
 def available(dataset):
     """Whether the config has the archives that a dataset needs (VOC test is optional)."""
-    return CONFIG.archives.voc2012_test is not None or "voc2012_test" not in DATASETS[dataset].needs
+    return (
+        CONFIG.archives.voc2012_test is not None
+        or "voc2012_test" not in DATASETS[dataset].needs
+    )
 
 
 def label_checks():
     """Label checks, and histograms where there are labels, of every dataset that the config lists."""
     names = [name for name in CONFIG.datasets if available(name)]
     return expand(f"{RESULTS}/checks/{{name}}.json", name=names) + expand(
-        f"{RESULTS}/figures/labels/{{name}}.png", name=[n for n in names if DATASETS[n].has_masks]
+        f"{RESULTS}/figures/labels/{{name}}.png",
+        name=[n for n in names if DATASETS[n].has_masks],
     )
 
 
@@ -129,8 +178,12 @@ def tables():
 
 
 def figures():
-    splits = sorted({split for system in CONFIG.systems.values() for split in system.splits})
-    return expand(f"{RESULTS}/figures/grid/{{split}}.png", split=splits) + [f"{RESULTS}/figures/training.png"]
+    splits = sorted(
+        {split for system in CONFIG.systems.values() for split in system.splits}
+    )
+    return expand(f"{RESULTS}/figures/grid/{{split}}.png", split=splits) + [
+        f"{RESULTS}/figures/training.png"
+    ]
 
 
 def initial_weights(wildcards):
@@ -145,4 +198,9 @@ def initial_weights(wildcards):
 
 def scored(split=None):
     """(system, split) pairs of the tables, in the config's order."""
-    return [(name, s) for name, system in CONFIG.systems.items() for s in system.splits if split in (None, s)]
+    return [
+        (name, s)
+        for name, system in CONFIG.systems.items()
+        for s in system.splits
+        if split in (None, s)
+    ]

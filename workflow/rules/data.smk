@@ -18,7 +18,9 @@ if CONFIG.scale == "sample":
                 ],
             ),
             preview=report(
-                f"{RESULTS}/figures/sample.png", category="Data", labels={"figure": "generated sample scenes"}
+                f"{RESULTS}/figures/sample.png",
+                category="Data",
+                labels={"figure": "generated sample scenes"},
             ),
         log:
             f"{RESULTS}/logs/sample.log",
@@ -32,10 +34,11 @@ if CONFIG.scale == "sample":
             runtime=10,
         params:
             counts=" ".join(
-                f"--{name.replace('_', '-')} {count}" for name, count in CONFIG.sample.model_dump().items()
+                f"--{name.replace('_', '-')} {count}"
+                for name, count in CONFIG.sample.model_dump().items()
             ),
             seed=CONFIG.seed,
-            folder=GENERATED,
+            folder=lambda w, output: os.path.dirname(output[0]),
         shell:
             "segrepro sample --out {params.folder} --seed {params.seed} {params.counts} "
             "--preview {output.preview} --threads {threads} &> {log}"
@@ -54,7 +57,7 @@ rule fetch:
         mem_mb=500,
         runtime=1440,
     params:
-        source=fetch_options,
+        source=lambda w: FETCH_OPTIONS[w.archive],
     shell:
         "segrepro fetch --out {output} {params.source} "
         f"--attempts {CONFIG.runtime.fetch_attempts} --stall-seconds {CONFIG.runtime.fetch_stall_seconds} "
@@ -123,7 +126,9 @@ rule convert_sbd:
 rule convert_coco2017:
     input:
         pictures=lambda w: download(
-            CONFIG.archives.coco2017_train if w.coco_split == "train2017" else CONFIG.archives.coco2017_val
+            CONFIG.archives.coco2017_train
+            if w.coco_split == "train2017"
+            else CONFIG.archives.coco2017_val
         ),
         annotations=download(CONFIG.archives.coco2017_annotations),
     output:
@@ -169,7 +174,10 @@ rule manifest:
 rule check_labels:
     input:
         manifest=f"{DATA}/manifests/{{dataset}}.csv",
-        others=lambda w: [f"{DATA}/manifests/{other}.csv" for other in dataset_checks(w.dataset).disjoint_from],
+        others=lambda w: [
+            f"{DATA}/manifests/{other}.csv"
+            for other in dataset_checks(w.dataset).disjoint_from
+        ],
     output:
         f"{RESULTS}/checks/{{dataset}}.json",
     log:

@@ -2,17 +2,20 @@
 
 
 rule reported:
-    localrule: True
     output:
         f"{RESULTS}/metrics/reported.json",
     log:
         f"{RESULTS}/logs/reported.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
         numbers=json.dumps(
             {
-                name: {split: numbers.model_dump() for split, numbers in system.reported.items()}
+                name: {
+                    split: numbers.model_dump()
+                    for split, numbers in system.reported.items()
+                }
                 for name, system in CONFIG.systems.items()
             },
             sort_keys=True,
@@ -23,11 +26,19 @@ rule reported:
 
 rule tables:
     input:
-        metrics=[f"{RESULTS}/metrics/{system}/{split}.json" for system, split in scored()],
+        metrics=[
+            f"{RESULTS}/metrics/{system}/{split}.json" for system, split in scored()
+        ],
         reported=f"{RESULTS}/metrics/reported.json",
     output:
-        miou=report(f"{RESULTS}/tables/miou.csv", category="Tables", labels={"table": "mIoU"}),
-        per_class=report(f"{RESULTS}/tables/per_class_iou.csv", category="Tables", labels={"table": "IoU per class"}),
+        miou=report(
+            f"{RESULTS}/tables/miou.csv", category="Tables", labels={"table": "mIoU"}
+        ),
+        per_class=report(
+            f"{RESULTS}/tables/per_class_iou.csv",
+            category="Tables",
+            labels={"table": "IoU per class"},
+        ),
     log:
         f"{RESULTS}/logs/tables.log",
     conda:
@@ -43,7 +54,10 @@ rule tables:
 rule figure_grid:
     input:
         manifest=f"{DATA}/manifests/{{split}}.csv",
-        scores=lambda w: [f"{RESULTS}/scores/{system}/{split}.h5" for system, split in scored(w.split)],
+        scores=lambda w: [
+            f"{RESULTS}/scores/{system}/{split}.h5"
+            for system, split in scored(w.split)
+        ],
     output:
         report(
             f"{RESULTS}/figures/grid/{{split}}.png",
@@ -58,9 +72,11 @@ rule figure_grid:
         mem_mb=4000,
         runtime=20,
     params:
-        choice=f"--ids {' '.join(CONFIG.figures.grid.ids)}"
-        if CONFIG.figures.grid.ids
-        else f"--rows {CONFIG.figures.grid.rows}",
+        choice=(
+            f"--ids {' '.join(CONFIG.figures.grid.ids)}"
+            if CONFIG.figures.grid.ids
+            else f"--rows {CONFIG.figures.grid.rows}"
+        ),
     shell:
         "segrepro figure-grid --manifest {input.manifest} --scores {input.scores} {params.choice} "
         "--out {output} &> {log}"

@@ -2,11 +2,11 @@
 
 
 rule spec:
-    localrule: True
     output:
         f"{RESULTS}/models/{{model}}/spec.yaml",
     log:
         f"{RESULTS}/logs/spec/{{model}}.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
@@ -51,7 +51,11 @@ rule figure_curves:
     input:
         expand(f"{RESULTS}/models/{{model}}/history.csv", model=CONFIG.models),
     output:
-        report(f"{RESULTS}/figures/training.png", category="Training", labels={"figure": "training curves"}),
+        report(
+            f"{RESULTS}/figures/training.png",
+            category="Training",
+            labels={"figure": "training curves"},
+        ),
     log:
         f"{RESULTS}/logs/figures/training.log",
     conda:

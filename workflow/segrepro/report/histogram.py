@@ -85,7 +85,7 @@ def _bars(axes: Axes, heights: np.ndarray, colours: np.ndarray, numbers: list[st
     bars = axes.bar(positions, heights, width=0.8, color=colours, edgecolor=INK, linewidth=0.6, zorder=2)
     axes.bar_label(bars, numbers, padding=2, fontsize=7 if many else 8, rotation=90 if many else 0)
     axes.set_xlim(-0.7, max(len(heights), 1) - 0.3)
-    axes.grid(axis="y", color=RULE, linewidth=0.6, zorder=0)
+    axes.grid(visible=False, axis="x")
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="x", length=0)
 

@@ -1,0 +1,103 @@
+"""What a run plans, and how it refuses: seconds, no training."""
+
+import shutil
+
+import pytest
+from workflow_runs import ROOT, planned, snakemake
+
+
+def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
+    rules = planned(tmp_path, "--config", "scale=full")
+    assert rules["fetch"] == 6  # VOC, SBD, three of COCO, the ImageNet weights
+    assert rules["train"] == rules["predict"] == rules["evaluate"] == 1
+    assert "sample_archives" not in rules
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_full_scale_takes_the_test_pictures_where_they_are_configured(tmp_path):
+    overlay = {
+        "scale": "full",
+        "archives": {"voc2012_test": {"file": "VOC2012test.tar", "urls": ["https://example.org/VOC2012test.tar"]}},
+    }
+    rules = planned(tmp_path, overlay=overlay)
+    assert rules["convert_voc2012_test"] == 1
+    assert rules["fetch"] == 7
+
+
+def test_the_table_alone_needs_no_coco(tmp_path):
+    rules = planned(tmp_path, "results/tables/miou.csv")
+    assert "convert_coco2017" not in rules
+    assert "figure_grid" not in rules
+    assert rules["train"] == 1
+
+
+@pytest.mark.parametrize(
+    ("overlay", "sentence"),
+    [
+        ({"protocols": {"deeplabv3_report": {"learnin_rate": 1.0}}}, "did you mean 'learning_rate'?"),
+        ({"protocols": {"deeplabv3_report": {"crop": 98}}}, "protocols.deeplabv3_report.crop: 98 does not fit"),
+        ({"models": {"deeplabv3_trainaug": {"init": {"model": "x"}}}}, "models.deeplabv3_trainaug.init.model"),
+        ({"archives_dir": "${NO_SUCH_VARIABLE}/x"}, "environment variable NO_SUCH_VARIABLE, which is not set"),
+    ],
+)
+def test_a_faulty_config_is_refused_in_words(tmp_path, overlay, sentence):
+    done = snakemake(tmp_path, "--dry-run", overlay=overlay)
+    assert done.returncode == 1
+    assert sentence in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_an_unknown_scale_is_refused(tmp_path):
+    done = snakemake(tmp_path, "--dry-run", "--config", "scale=medium")
+    assert done.returncode == 1
+    assert "medium" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_a_damaged_archive_never_reaches_its_reader(tmp_path):
+    """The user's own copy of an archive is verified before anything reads it."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "benchmark.tgz").write_bytes(b"not the archive")
+    done = snakemake(
+        tmp_path,
+        "data/sbd",
+        overlay={"scale": "full", "archives_dir": str(folder), "archives": {"sbd": {"urls": []}}},
+    )
+    assert done.returncode == 1
+    assert "benchmark.tgz" in done.stdout
+    assert "82b4d87ceb2ed10f6038a1cba92111cb" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (tmp_path / "data/sbd").exists()
+    assert not (tmp_path / "data/downloads/benchmark.tgz").exists()
+
+
+def test_the_environments_have_the_pins_of_the_lock_file():
+    import re
+    import tomllib
+
+    import yaml
+
+    locked = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    direct = {re.split(r"[<>=\[]", requirement)[0] for requirement in project["dependencies"]}
+    for kind in ("cpu", "gpu"):
+        environment = yaml.safe_load((ROOT / f"envs/{kind}.yaml").read_text())
+        lines = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
+        pins = dict(re.match(r"([A-Za-z0-9-]+)(?:\[[a-z-]+\])?==([^\s;]+)", line).groups() for line in lines)
+        assert direct <= set(pins)
+        assert {name: version for name, version in pins.items() if locked.get(name, version) != version} == {}
+        if kind == "cpu":
+            assert set(pins) <= set(locked)
+
+
+def test_the_lock_file_names_no_host():
+    text = (ROOT / "requirements.lock").read_text()
+    assert "http" not in text
+    assert "--hash=sha256:" in text
+
+
+def test_the_workflow_passes_snakemakes_own_linter(tmp_path):
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    done = snakemake(tmp_path, "--lint")
+    assert done.returncode == 0, done.stdout

@@ -1,0 +1,143 @@
+"""The whole chain on the sample, as a new user runs it."""
+
+import csv
+import json
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+from segrepro.data.manifests import read_manifest
+from sklearn.metrics import confusion_matrix
+from workflow_runs import ROOT, planned, snakemake
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("sample")
+    done = snakemake(folder, "--cores", "2", "--resources", "gpu=1")
+    assert done.returncode == 0, done.stdout[-5000:]
+    return folder
+
+
+def rows(path: Path) -> list[dict]:
+    with path.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_table_has_its_columns_and_the_system_learnt(run):
+    table = rows(run / "results/tables/miou.csv")
+    assert ",".join(table[0]) == (
+        "system,split,miou,pixel_accuracy,mean_accuracy,fw_iou,reported_miou,reported_pixel_accuracy,"
+        "reported_source,difference,pictures,classes"
+    )
+    row = next(r for r in table if (r["system"], r["split"]) == ("deeplabv3_trainaug", "voc_val"))
+    assert float(row["miou"]) > 50
+    assert (row["reported_miou"], row["reported_pixel_accuracy"], row["reported_source"]) == (
+        "76.42",
+        "94.45",
+        "report 2",
+    )
+    assert float(row["difference"]) == pytest.approx(float(row["miou"]) - 76.42, abs=0.006)
+    assert (row["pictures"], row["classes"]) == ("60", "21")
+
+
+def labels_of(run: Path, split: str) -> list[np.ndarray]:
+    examples = read_manifest(run / f"data/sample/manifests/{split}.csv")
+    return [np.asarray(Image.open(example.mask)) for example in examples]
+
+
+def test_an_all_background_answer_scores_below_five_percent(run):
+    truth = np.concatenate([mask.ravel() for mask in labels_of(run, "voc_val")])
+    truth = truth[truth != 255]
+    assert np.unique(truth).size == 21
+    assert (truth == 0).mean() / 21 < 0.05
+
+
+def test_the_table_equals_scikit_learn_on_the_stored_scores(run):
+    total = np.zeros((21, 21), np.int64)
+    examples = read_manifest(run / "data/sample/manifests/voc_val.csv")
+    from segrepro.inference.scores import ScoreReader
+
+    with ScoreReader(run / "results/scores/deeplabv3_trainaug/voc_val.h5") as store:
+        for example in examples:
+            truth = np.asarray(Image.open(example.mask))
+            known = truth != 255
+            total += confusion_matrix(truth[known], store.labels(example.id)[known], labels=range(21))
+    iou = np.diag(total) / (total.sum(0) + total.sum(1) - np.diag(total))
+    table = rows(run / "results/tables/miou.csv")[0]
+    assert float(table["miou"]) == pytest.approx(100 * iou.mean(), abs=0.0051)
+    assert float(table["pixel_accuracy"]) == pytest.approx(100 * np.diag(total).sum() / total.sum(), abs=0.0051)
+
+
+def test_scores_are_kept_in_float16_at_the_networks_stride(run):
+    with h5py.File(run / "results/scores/deeplabv3_trainaug/voc_val.h5") as store:
+        for picture in store["pictures"].values():
+            assert picture.dtype == np.float16
+            height, width = picture.attrs["height"], picture.attrs["width"]
+            assert picture.shape == (-(-height // 8), -(-width // 8), 21)
+
+
+def test_every_figure_is_there_and_not_blank(run):
+    figures = sorted((run / "results/figures").rglob("*.png"))
+    names = {figure.relative_to(run / "results/figures").as_posix() for figure in figures}
+    assert {"sample.png", "training.png", "grid/voc_val.png", "labels/trainaug.png"} <= names
+    for figure in figures:
+        assert np.asarray(Image.open(figure).convert("L")).std() > 5, figure
+
+
+def test_every_dataset_of_the_config_passed_its_checks(run, merged_config):
+    for name in merged_config("sample")["datasets"]:
+        checks = json.loads((run / f"results/checks/{name}.json").read_text())
+        assert checks["pictures"] > 0
+
+
+def test_a_second_call_has_nothing_to_do(run):
+    done = snakemake(run, "--cores", "2", "--resources", "gpu=1")
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout
+
+
+def test_a_bare_target_needs_no_cores(run):
+    done = snakemake(run, "results/tables/miou.csv")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Nothing to be done" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("overlay", "expected"),
+    [
+        ({"figures": {"grid": {"rows": 3}}}, {"figure_grid"}),
+        ({"runtime": {"checkpoint_every": 9, "fetch_attempts": 2}}, set()),
+        (
+            {"systems": {"deeplabv3_trainaug": {"reported": {"voc_val": {"miou": 77.21}}}}},
+            {"reported", "tables"},
+        ),
+        ({"label_checks": {"max_void_share": 0.3}}, {"check_labels"}),
+    ],
+)
+def test_a_setting_reruns_only_what_it_touches(run, overlay, expected):
+    # check_labels may lead to training in a dry run: its outputs might change. What it really reruns is tested below.
+    rules = set(planned(run, overlay=overlay)) - {"all"}
+    assert rules >= expected
+    if expected != {"check_labels"}:
+        assert rules == expected
+
+
+def test_a_hyper_parameter_retrains_its_model(run):
+    overlay = {"protocols": {"deeplabv3_report": {"momentum": 0.8}}}
+    rules = planned(run, overlay=overlay)
+    assert rules["spec"] == rules["train"] == 1
+    assert "manifest" not in rules
+    assert "convert_voc2012" not in rules
+
+
+def test_a_checkout_that_touches_the_rules_reruns_nothing(run):
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        os.utime(path)
+    assert planned(run) == {}

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from scipy.io import savemat
+
 from segrepro.labels import COCO_CATEGORIES, VOC_CLASSES, VOID, voc_palette
 
 VOC_ROOT = "VOCdevkit/VOC2012"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from segrepro.data import archives
 from segrepro.data.archives import iter_files, open_zip, read_member
 from segrepro.errors import UserError

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
 from segrepro.cli import main
 from segrepro.data.checks import Limits, check_manifest, check_statistics
 from segrepro.data.label_statistics import LabelStatistics, measure, measure_picture

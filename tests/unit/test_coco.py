@@ -6,6 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+from pycocotools import mask as rle_tools
+from pycocotools.coco import COCO
+
 from builders import (
     coco_annotation,
     coco_json,
@@ -17,12 +24,6 @@ from builders import (
     scene,
     write_coco_zips,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
-from PIL import Image
-from pycocotools import mask as rle_tools
-from pycocotools.coco import COCO
 from segrepro.cli import main
 from segrepro.data.coco import convert_coco, draw_masks
 from segrepro.data.coco_annotations import Picture, parse_annotations

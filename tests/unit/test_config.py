@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from segrepro.config import Config, json_schema, model_spec, parse_config
 from segrepro.errors import UserError
 

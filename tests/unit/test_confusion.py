@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
+from sklearn.metrics import confusion_matrix
+
 from segrepro.cli import main
 from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
@@ -15,7 +17,6 @@ from segrepro.evaluation.confusion import confusion, load_confusions, save_confu
 from segrepro.files import ids_sha256
 from segrepro.inference.scores import ScoreReader, ScoreWriter
 from segrepro.labels import COCO91, VOID
-from sklearn.metrics import confusion_matrix
 
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=9)
 TRUTHS = arrays.arrays(np.uint8, SHAPES, elements=st.sampled_from([*range(21), VOID]))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from segrepro.cli import main
 from segrepro.data.datasets import DATASETS, FOLDERS, build_dataset, read_ids
 from segrepro.data.manifests import read_manifest

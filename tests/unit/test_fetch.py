@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from segrepro import cli
 from segrepro.data import downloads
 from segrepro.data.downloads import Patience

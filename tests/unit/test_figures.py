@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+
 from segrepro.cli import main
 from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from segrepro.data.manifests import Example, read_manifest, write_manifest
 from segrepro.errors import UserError
 

@@ -2,11 +2,12 @@ import io
 
 import numpy as np
 import pytest
-from builders import jpeg_bytes, picture, png_bytes, scene
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
+
+from builders import jpeg_bytes, picture, png_bytes, scene
 from segrepro.data.masks import (
     SBD_MASK_VALUES,
     VOC_MASK_VALUES,

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from sklearn.metrics import accuracy_score, jaccard_score, recall_score
+
 from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.metrics import metrics, picture_mious, summary
 from segrepro.labels import COCO91, VOC21, VOID
-from sklearn.metrics import accuracy_score, jaccard_score, recall_score
 
 CONFUSIONS = arrays.arrays(np.int64, (5, 5), elements=st.integers(0, 2**40)).filter(np.any)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.ndimage import correlate
+
 from segrepro.errors import UserError
 from segrepro.models.blocks import LayerMaker
 from segrepro.models.build import DEEPLABV3_DEFAULTS, build_network

@@ -4,6 +4,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from segrepro.models.geometry import aspp_rates_at, feature_size, is_crop_allowed
 
 

@@ -5,6 +5,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import correlate
+
 from segrepro.models.blocks import LayerMaker, layer_seed
 from segrepro.models.layers import (
     NORMALISATIONS,

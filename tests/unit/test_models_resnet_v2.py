@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras.src.applications import resnet
 from scipy.ndimage import correlate
+
 from segrepro.errors import UserError
 from segrepro.models.blocks import LayerMaker
 from segrepro.models.build import build_network, load_backbone_weights

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from segrepro.data.parallel import LOOK_AHEAD, map_in_processes
 from segrepro.errors import UserError
 

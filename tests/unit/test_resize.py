@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from segrepro.inference.resize import RESIZE_MODES, interpolation_taps, resize_scores, resized_blocks
 
 FLAGS = {

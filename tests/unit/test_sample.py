@@ -16,6 +16,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from scipy.io import loadmat
+
 from segrepro.cli import main
 from segrepro.data.sample.annotations import (
     coarse_instances,

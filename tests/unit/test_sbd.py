@@ -3,8 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import jpeg_bytes, mat_bytes, picture, scene, write_sbd_tgz
 from PIL import Image
+
+from builders import jpeg_bytes, mat_bytes, picture, scene, write_sbd_tgz
 from segrepro.cli import main
 from segrepro.data.sbd import convert_sbd, read_class_mask, read_instances
 from segrepro.errors import UserError

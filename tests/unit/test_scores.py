@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
+
 from segrepro.errors import UserError
 from segrepro.inference.resize import resize_scores
 from segrepro.inference.scores import ScoreReader, ScoreWriter

@@ -6,6 +6,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from segrepro.cli import main
 from segrepro.labels import COCO91, VOC21
 from segrepro.report.tables import MIOU_COLUMNS, miou_rows

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+
 from segrepro.data.manifests import Example
 from segrepro.errors import UserError
 from segrepro.training import checkpoints

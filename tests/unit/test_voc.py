@@ -3,8 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import jpeg_bytes, picture, png_bytes, scene, voc_xml, write_voc_tar
 from PIL import Image
+
+from builders import jpeg_bytes, picture, png_bytes, scene, voc_xml, write_voc_tar
 from segrepro.cli import main
 from segrepro.data import conversion
 from segrepro.data.voc import convert_voc

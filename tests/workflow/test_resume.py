@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from workflow_runs import TINY, command, snakemake
 
 pytestmark = pytest.mark.workflow

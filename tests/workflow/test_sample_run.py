@@ -9,8 +9,9 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
-from segrepro.data.manifests import read_manifest
 from sklearn.metrics import confusion_matrix
+
+from segrepro.data.manifests import read_manifest
 from workflow_runs import ROOT, planned, snakemake
 
 pytestmark = pytest.mark.workflow

@@ -52,9 +52,7 @@ def write_manifest(path: Path, examples: list[Example]) -> None:
     _refuse_duplicates(path, examples)
     with_box = any(example.box for example in examples)
     with_instance = any(example.instance is not None for example in examples)
-    columns = (
-        BASE_COLUMNS + (BOX_COLUMNS if with_box else ()) + (INSTANCE_COLUMNS if with_instance else ())
-    )
+    columns = BASE_COLUMNS + (BOX_COLUMNS if with_box else ()) + (INSTANCE_COLUMNS if with_instance else ())
     folder = path.parent.resolve()
 
     def relative(file: Path | None) -> str:

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, StrMethodFormatter
 
 from segrepro.errors import UserError
 from segrepro.labels import BACKGROUND, voc_palette
-from segrepro.report.style import INK, RULE, figure_style, new_figure, save_png
+from segrepro.report.style import INK, figure_style, new_figure, save_png
 
 CLASS_WIDTH_INCHES = {False: 0.46, True: 0.24}  # of one bar, by whether the classes are many
 MARGIN_INCHES = 1.5

@@ -1,0 +1,86 @@
+"""The command line: quick to start, and without tracebacks."""
+
+import errno
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import segrepro
+from segrepro.cli import VERBS, main
+
+HEAVY = ("tensorflow", "keras", "torch")
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Return the modules that a fresh interpreter has loaded after a statement."""
+    code = f"import sys\ntry:\n    {statement}\nexcept SystemExit:\n    pass\nprint(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in done.stderr.split()}
+
+
+def test_help_loads_nothing_heavy():
+    loaded = loaded_after("from segrepro.cli import main; main(['--help'])")
+    assert not loaded & {*HEAVY, "numpy", "pandas", "matplotlib", "pydantic", "cv2", "scipy", "requests"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_without_loading_a_network_library(verb):
+    loaded = loaded_after(f"from segrepro.cli import main; main(['{verb}', '--help'])")
+    assert not loaded & {*HEAVY, "pandas", "matplotlib", "cv2"}
+
+
+@pytest.mark.parametrize("room", ["data", "evaluation", "report"])
+def test_rooms_that_need_no_network_load_no_tensorflow(room):
+    package = __import__(f"segrepro.{room}", fromlist=["__path__"])
+    modules = [m.name for m in pkgutil.walk_packages(package.__path__, f"segrepro.{room}.")]
+    assert modules
+    assert not loaded_after("import " + ", ".join(modules)) & set(HEAVY)
+
+
+def test_reading_scores_loads_no_tensorflow():
+    assert not loaded_after("import segrepro.inference.scores") & set(HEAVY)
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert segrepro.__version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argv", [[], ["trian"], ["train"], ["fetch", "--no-such-option"]])
+def test_bad_usage_ends_with_code_2(argv, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(argv)
+    assert end.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["train", "--spec", "no.yaml", "--manifest", "no.csv", "--model", "m", "--history", "h", "--checkpoints", "c"],
+        ["spec", "--json", "{", "--out", "x.yaml"],
+        ["evaluate", "--scores", "no.h5", "--manifest", "no.csv", "--json", "a", "--confusions", "b"],
+        ["manifest", "voc_val", "--out", "x.csv"],
+    ],
+)
+def test_bad_input_ends_with_one_sentence_and_code_1(argv, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "segrepro", *argv], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(f"segrepro {argv[0]}: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_said_in_a_sentence(monkeypatch, tmp_path):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device", "x.json")
+
+    monkeypatch.setattr("segrepro.files.write_text", full)
+    with pytest.raises(SystemExit, match=r"segrepro schema: x\.json: No space left on device; free some space"):
+        main(["schema", "--out", str(tmp_path / "x.json")])

@@ -103,6 +103,9 @@ class Network(Section):
     architecture: Literal["deeplabv3"]
     backbone: Literal["resnet_v2_101", "resnet_v2_50", "resnet_v2_tiny"]
     variant: Literal["slim", "keras"] = Field(description="whose graph: TF-slim's (report 2) or keras.applications'")
+    features: Literal["post_norm", "raw_sum"] | None = Field(
+        None, description="what the head reads: after the last batch norm, or the sum before it; null: the variant's"
+    )
     output_stride: Literal[8, 16, 32] = Field(description="input pixels a feature, along one side")
     multi_grid: Annotated[list[Positive], Field(min_length=3, max_length=3)] = Field(
         description="factors of block4's rates: (1,2,4) in the paper, (1,1,1) as report 2's code acts"

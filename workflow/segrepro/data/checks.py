@@ -122,22 +122,19 @@ def check_ids(manifest: Path, examples: list[Example], limits: Limits, others: d
     ids = {example.id for example in examples}
     if limits.pictures is not None and len(ids) != limits.pictures:
         raise UserError(
-            f"{manifest}: {len(ids)} pictures instead of {limits.pictures}; the lists or archives that it is "
-            "made "
+            f"{manifest}: {len(ids)} pictures instead of {limits.pictures}; the lists or archives that it is made "
             "from are not the published ones."
         )
     if limits.ids_sha256 is not None and ids_sha256(ids) != limits.ids_sha256.lower():
         raise UserError(
-            f"{manifest}: the ids' sha256 is {ids_sha256(ids)} instead of {limits.ids_sha256.lower()}; the "
-            "lists that it "
-            "is made from are not the published ones."
+            f"{manifest}: the ids' sha256 is {ids_sha256(ids)} instead of {limits.ids_sha256.lower()}; the lists "
+            "that it is made from are not the published ones."
         )
     for path, other in others.items():
         shared = sorted(ids & {example.id for example in other})
         if shared:
             raise UserError(
-                f"{manifest}: picture '{shared[0]}' is also in {path} ({len(shared)} in all), which must have "
-                "no "
+                f"{manifest}: picture '{shared[0]}' is also in {path} ({len(shared)} in all), which must have no "
                 "picture in common with it; correct the id lists."
             )
 
@@ -158,20 +155,18 @@ def check_statistics(manifest: Path, statistics: LabelStatistics, space: LabelSp
     if void > limits.max_void_share:
         raise UserError(
             f"{manifest}: {void:.1%} of the pixels are void, more than {limits.max_void_share:.1%}; probably "
-            "background "
-            f"became {VOID} (labels shifted down by one): convert the source again, or raise --max-void-share."
+            f"background became {VOID} (labels shifted down by one): convert the source again, or raise "
+            "--max-void-share."
         )
     if void < limits.min_void_share:
         raise UserError(
-            f"{manifest}: {void:.2%} of the pixels are void, less than {limits.min_void_share:.2%}; probably "
-            "void became "
-            "a class: convert the source again, or lower --min-void-share."
+            f"{manifest}: {void:.2%} of the pixels are void, less than {limits.min_void_share:.2%}; probably void "
+            "became a class: convert the source again, or lower --min-void-share."
         )
     most = int(statistics.pixels[:VOID].argmax())
     if most != BACKGROUND:
         raise UserError(
-            f"{manifest}: the most frequent label is {most} ({space.classes[most]}), not background; the "
-            "labels are "
+            f"{manifest}: the most frequent label is {most} ({space.classes[most]}), not background; the labels are "
             "probably shifted: convert the source again."
         )
     if not limits.min_background_share <= background <= limits.max_background_share:
@@ -185,16 +180,14 @@ def check_statistics(manifest: Path, statistics: LabelStatistics, space: LabelSp
         )
         raise UserError(
             f"{manifest}: {background:.1%} of the labelled pixels are background, outside "
-            f"{limits.min_background_share:.1%} .. {limits.max_background_share:.1%}; {cause}: convert the "
-            "source "
+            f"{limits.min_background_share:.1%} .. {limits.max_background_share:.1%}; {cause}: convert the source "
             f"again, or change {option}."
         )
     empty = len(statistics.empty) / statistics.pictures
     if empty > limits.max_empty_share:
         raise UserError(
             f"{manifest}: picture '{statistics.empty[0]}' has no object pixel ({len(statistics.empty)} of "
-            f"{statistics.pictures} pictures, at most {limits.max_empty_share:.1%} may); correct its mask or "
-            "raise "
+            f"{statistics.pictures} pictures, at most {limits.max_empty_share:.1%} may); correct its mask or raise "
             "--max-empty-share."
         )
     _check_classes(manifest, statistics, space, limits)
@@ -228,8 +221,7 @@ def _check_classes(manifest: Path, statistics: LabelStatistics, space: LabelSpac
     if limits.min_classes is not None:
         if len(occurring) < limits.min_classes:
             raise UserError(
-                f"{manifest}: {len(occurring)} of {len(objects)} classes occur, fewer than "
-                f"{limits.min_classes}; "
+                f"{manifest}: {len(occurring)} of {len(objects)} classes occur, fewer than {limits.min_classes}; "
                 "convert the source again, or lower --min-classes."
             )
         return
@@ -237,10 +229,8 @@ def _check_classes(manifest: Path, statistics: LabelStatistics, space: LabelSpac
     missing = [name for name in absent if name not in limits.absent_classes]
     if missing:
         raise UserError(
-            f"{manifest}: class {missing[0]} occurs in no picture ({len(missing)} such classes); the labels "
-            "are "
-            "probably shifted or incomplete: convert the source again, or declare --absent-class (or "
-            "--min-classes)."
+            f"{manifest}: class {missing[0]} occurs in no picture ({len(missing)} such classes); the labels are "
+            "probably shifted or incomplete: convert the source again, or declare --absent-class (or --min-classes)."
         )
 
 

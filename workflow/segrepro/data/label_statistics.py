@@ -190,14 +190,12 @@ def read_single_channel(path: Path, size: tuple[int, int]) -> np.ndarray:
     with _decoded(path) as mask:
         if mask.format != "PNG" or mask.mode != "L":
             raise UserError(
-                f"{path}: not a single-channel 8-bit PNG ({mask.format}, mode {mask.mode}); a palette or RGB "
-                "mask "
+                f"{path}: not a single-channel 8-bit PNG ({mask.format}, mode {mask.mode}); a palette or RGB mask "
                 "would be read as colours: convert the source again."
             )
         if mask.size != size:
             raise UserError(
-                f"{path}: the mask is {mask.width}x{mask.height} but its picture is {size[0]}x{size[1]} "
-                "pixels; "
+                f"{path}: the mask is {mask.width}x{mask.height} but its picture is {size[0]}x{size[1]} pixels; "
                 "convert the source again."
             )
         return np.asarray(mask)
@@ -224,8 +222,7 @@ def _check_values(path: Path, counts: np.ndarray, used_labels: tuple[int, ...]) 
     shown = ", ".join(map(str, wrong[:5])) + (", ..." if len(wrong) > 5 else "")
     gaps = " with gaps" if len(used_labels) <= used_labels[-1] else ""
     raise UserError(
-        f"{path}: pixel value {shown} is not in the label space (0..{used_labels[-1]}{gaps}, {VOID} for void); "
-        "the "
+        f"{path}: pixel value {shown} is not in the label space (0..{used_labels[-1]}{gaps}, {VOID} for void); the "
         "labels are shifted, of another label space (COCO's category or stuff ids?) or colours of a palette: "
         "convert the source again."
     )
@@ -238,8 +235,7 @@ def _check_boxes(rows: list[Example], size: tuple[int, int]) -> None:
         x1, y1, x2, y2 = row.box
         if x1 >= size[0] or y1 >= size[1] or x2 <= 0 or y2 <= 0:
             raise UserError(
-                f"{row.image}: the box {x1},{y1},{x2},{y2} lies outside the {size[0]}x{size[1]} picture; make "
-                "the "
+                f"{row.image}: the box {x1},{y1},{x2},{y2} lies outside the {size[0]}x{size[1]} picture; make the "
                 "manifest again."
             )
 

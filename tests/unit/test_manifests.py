@@ -132,7 +132,7 @@ def test_an_empty_manifest_is_neither_written_nor_read(tmp_path):
         ("name,image,mask\na,a.jpg,\n", "column 'id' is missing"),
         ("id,image,mask\n,a.jpg,\n", "line 2: id and image must not be empty"),
         ("id,image,mask\na,,\n", "line 2: id and image must not be empty"),
-        ("id,image,mask\nb,b.jpg,\na\n", "line 3: id and image must not be empty"),
+        ("id,image,mask\nb,b.jpg,\na\n", "line 3: the row has not as many fields"),
         ("id,image,mask,x1,y1,x2,y2\na,a.jpg,,5,0,5,9\n", "line 2: the box 5,0,5,9 is empty"),
         ("id,image,mask,x1,y1,x2,y2\na,a.jpg,,5,0,wide,9\n", "line 2: .*'wide'"),
         ("id,image,mask,x1,y1,x2,y2\na,a.jpg,,5,0,6\n", "line 2"),
@@ -166,3 +166,24 @@ def test_a_failed_write_leaves_the_old_manifest(tmp_path):
         write_manifest(tmp_path / "m.csv", [])
     assert (tmp_path / "m.csv").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["m.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,image,mask\na,a.jpg\n", "not as many fields"),
+        ("id,image,mask\na,a.jpg,a.png,9\n", "not as many fields"),
+        ("id,image,mask,x1,y1,x2,y2\na,a.jpg,a.png,,1,2,3\n", "a box needs x1, y1, x2 and y2"),
+        ("id,image,mask,instance_mask,instance\na,a.jpg,a.png,,3\n", "come together"),
+        ("id,image,mask,instance_mask,instance\na,a.jpg,a.png,i.png,\n", "come together"),
+    ],
+)
+def test_a_row_that_lost_a_field_is_refused_with_its_line(tmp_path, text, message):
+    (tmp_path / "m.csv").write_text(text)
+    with pytest.raises(UserError, match=rf"m\.csv, line 2: .*{message}"):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_a_folder_is_no_manifest(tmp_path):
+    with pytest.raises(UserError, match="no such manifest"):
+        read_manifest(tmp_path)

@@ -78,7 +78,7 @@ def read_manifest(path: Path) -> list[Example]:
     try:
         with path.open(newline="") as stream:
             rows = list(csv.DictReader(stream))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no such manifest; make it with `segrepro manifest`.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a CSV manifest ({error}); make it again.") from error
@@ -92,22 +92,34 @@ def read_manifest(path: Path) -> list[Example]:
     return examples
 
 
-def _example(path: Path, line: int, row: dict[str, str]) -> Example:
+def _example(path: Path, line: int, row: dict[str, str | None]) -> Example:
     try:
+        if None in row.values() or None in row:
+            raise ValueError("the row has not as many fields as the header")
         if not row["id"] or not row["image"]:
             raise ValueError("id and image must not be empty")
-        box = None
-        if row.get("x1"):
-            x1, y1, x2, y2 = (int(row[column]) for column in BOX_COLUMNS)
-            if x1 >= x2 or y1 >= y2:
-                raise ValueError(f"the box {x1},{y1},{x2},{y2} is empty")
-            box = (x1, y1, x2, y2)
+        box, instance = _box(row), row.get("instance")
         instance_mask = path.parent / row["instance_mask"] if row.get("instance_mask") else None
-        instance = int(row["instance"]) if row.get("instance") else None
+        if bool(instance) != bool(instance_mask):
+            raise ValueError("instance and instance_mask come together or not at all")
         mask = path.parent / row["mask"] if row["mask"] else None
-    except (ValueError, TypeError, KeyError) as error:
+        return Example(
+            row["id"], path.parent / row["image"], mask, box, instance_mask, int(instance) if instance else None
+        )
+    except ValueError as error:
         raise UserError(f"{path}, line {line}: {error}; make the manifest again.") from error
-    return Example(row["id"], path.parent / row["image"], mask, box, instance_mask, instance)
+
+
+def _box(row: dict[str, str]) -> tuple[int, int, int, int] | None:
+    given = [row.get(column) for column in BOX_COLUMNS]
+    if not any(given):
+        return None
+    if not all(given):
+        raise ValueError("a box needs x1, y1, x2 and y2")
+    x1, y1, x2, y2 = (int(value) for value in given)
+    if x1 >= x2 or y1 >= y2:
+        raise ValueError(f"the box {x1},{y1},{x2},{y2} is empty")
+    return x1, y1, x2, y2
 
 
 def _refuse_duplicates(path: Path, examples: list[Example]) -> None:

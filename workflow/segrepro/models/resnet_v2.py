@@ -43,7 +43,7 @@ RESNET_V2 = {
     "resnet_v2_101": ResNetV2Shape(units=(3, 4, 23, 3)),
     "resnet_v2_152": ResNetV2Shape(units=(3, 8, 36, 3)),
     # Ours, for the sample: 96-pixel crops on a CPU. Three units in the last block take any multi-grid.
-    "resnet_v2_tiny": ResNetV2Shape(units=(2, 2, 2, 3), widths=(16, 32, 64, 96), root_filters=32, root_kernel=3),
+    "resnet_v2_tiny": ResNetV2Shape(units=(1, 1, 2, 3), widths=(16, 32, 48, 64), root_filters=32, root_kernel=3),
 }
 
 

@@ -11,7 +11,7 @@ run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not real"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not real"
 
 # Real pictures in the official archives' layouts, in the folder SEGREPRO_REAL_SUBSET; takes a quarter of an hour.
 test-real: $(VENV)/installed

@@ -25,6 +25,8 @@ PROTOCOL = {
     "scale_range": [0.5, 2.0],
     "scale_step": None,
     "flip": True,
+    "sharpen_share": 0.0,
+    "blur_share": 0.0,
     "pad_picture": "zero",
     "schedule": "poly",
     "learning_rate": 0.05,
@@ -261,6 +263,55 @@ def test_scales_stay_in_range_and_on_their_grid():
     assert sides == {20, 30, 40, 50, 60, 70, 80}
 
 
+def test_blurring_is_a_gaussian_and_sharpening_its_opposite():
+    from scipy.ndimage import gaussian_filter
+
+    rng = np.random.default_rng(0)
+    picture = rng.integers(60, 190, (21, 25, 3)).astype(np.float32)
+    protocol = PROTOCOL | {"crop": 17, "scale_range": [1.0, 1.0], "flip": False}
+    masks = tf.zeros((21, 25), tf.uint8)
+
+    def crop(seed, **shares):
+        out, _ = augment(tf.constant(picture), masks, tf.constant([seed, 0], tf.int64), protocol | shares)
+        return out.numpy()
+
+    for seed in range(3):
+        plain, blurred, sharp = crop(seed), crop(seed, blur_share=1.0), crop(seed, sharpen_share=1.0)
+        assert blurred.std() < plain.std() < sharp.std()
+        # the draws of the crop are those without sharpening; sigma is found by its effect
+        errors = [
+            np.abs(gaussian_filter(plain, (s, s, 0), mode="mirror", truncate=4 / s) - blurred).max()
+            for s in np.linspace(0.5, 1.5, 51)
+        ]
+        assert min(errors) < 2.0  # grey levels of 255
+        assert 0 <= sharp.min() <= sharp.max() <= 255
+
+
+def test_shares_of_sharpened_and_blurred_crops_are_kept():
+    rng = np.random.default_rng(0)
+    picture = tf.constant(rng.integers(60, 190, (17, 17, 3)).astype(np.float32))
+    protocol = PROTOCOL | {"scale_range": [1.0, 1.0], "flip": False, "sharpen_share": 0.3, "blur_share": 0.2}
+    mask, base = tf.zeros((17, 17), tf.uint8), picture.numpy().std()
+    spreads = np.array(
+        [augment(picture, mask, tf.constant([s, 3], tf.int64), protocol)[0].numpy().std() for s in range(200)]
+    )
+    assert 0.2 < (spreads > base * 1.01).mean() < 0.4
+    assert 0.12 < (spreads < base * 0.99).mean() < 0.28
+
+
+def test_repeated_examples_come_that_often_in_an_epoch(examples):
+    from dataclasses import replace
+
+    repeated = [replace(examples[0], repeats=3), *examples[1:4]]
+    protocol = PROTOCOL | {"steps": 3, "micro_batch": 2, "scale_range": [1.0, 1.0], "flip": False, "crop": 33}
+    counts = {}
+    for _, labels in training_batches(repeated, protocol, seed=0, start_step=0, threads=1):
+        for mask in labels.numpy()[0]:
+            key = mask.tobytes()
+            counts[key] = counts.get(key, 0) + 1
+    assert sorted(counts.values()) == [1, 1, 1, 3]
+
+
 def test_examples_without_mask_or_with_a_box_are_refused(examples):
     for example in (
         Example("x", examples[0].image),
@@ -403,6 +454,24 @@ def test_the_same_weights_give_the_same_file(tmp_path):
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     x = np.random.default_rng(0).random((1, 9, 9, 3))
     np.testing.assert_array_equal(load_model(tmp_path / "a.keras")(x), small_model()(x))
+
+
+def test_a_file_with_shared_objects_is_the_same_in_every_process(tmp_path):
+    """Keras names the objects that layers share by their memory addresses."""
+    import subprocess
+    import sys
+
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from segrepro.models.build import build_network\n"
+        "from segrepro.training.model_files import save_model\n"
+        "junk = [object() for _ in range(int(sys.argv[1]))]\n"
+        "save_model(build_network({'backbone': 'resnet_v2_tiny', 'multi_grid': [1, 1, 1]}, 3), Path(sys.argv[2]))"
+    )
+    for count in ("1", "100000"):
+        subprocess.run([sys.executable, "-c", script, count, str(tmp_path / f"{count}.keras")], check=True)
+    assert (tmp_path / "1.keras").read_bytes() == (tmp_path / "100000.keras").read_bytes()
+    assert load_model(tmp_path / "1.keras").output_shape[-1] == 3
 
 
 def test_a_broken_model_file_is_named(tmp_path):

@@ -136,6 +136,8 @@ class Protocol(Section):
         None, description="draw scales from a grid of this step; null: uniformly"
     )
     flip: bool = Field(description="mirror horizontally with probability 0.5")
+    sharpen_share: Share = Field(0.0, description="share of the crops that are sharpened (unsharp mask)")
+    blur_share: Share = Field(0.0, description="share of the crops that are blurred (Gaussian, 0.5 to 1.5 pixels)")
     pad_picture: Literal["zero", "mean"] = Field(description="what fills a crop beside the picture")
     schedule: Literal["poly", "step"] = Field(description="of the learning rate")
     learning_rate: Annotated[float, Field(gt=0)] = Field(description="at step 0")
@@ -167,6 +169,8 @@ class Protocol(Section):
         low, high = self.scale_range
         if not 0 < low <= high:
             raise ValueError(f"scale_range: {low}..{high} is no range; give [smallest, largest], both above 0")
+        if self.sharpen_share + self.blur_share > 1:
+            raise ValueError("blur_share: with sharpen_share it exceeds 1; a crop is sharpened, blurred or neither")
         if self.schedule == "step" and self.step_every is None:
             raise ValueError("step_every: must be set for 'schedule: step'")
         if self.schedule == "poly" and self.step_every is not None:

@@ -1,9 +1,9 @@
 """Manifests: the one list of examples that every trainer and predictor eats.
 
 A manifest is a CSV with one row an example: ``id,image,mask`` and optionally a box ``x1,y1,x2,y2`` (pixels, may
-leave the picture; half-open, so that the width is x2 - x1) and an instance (``instance_mask,instance``). Paths are
-relative to the manifest's own folder; rows are sorted, so the file's hash is stable. ``mask`` is empty where
-there is no ground truth (VOC test).
+leave the picture; half-open, so that the width is x2 - x1), an instance (``instance_mask,instance``) and ``repeats``,
+how often the example comes in an epoch (1 where the column is absent). Paths are relative to the manifest's own
+folder; rows are sorted, so the file's hash is stable. ``mask`` is empty where there is no ground truth (VOC test).
 """
 
 import csv
@@ -17,6 +17,7 @@ from segrepro.files import atomic_path
 BASE_COLUMNS = ("id", "image", "mask")
 BOX_COLUMNS = ("x1", "y1", "x2", "y2")
 INSTANCE_COLUMNS = ("instance_mask", "instance")
+REPEATS_COLUMN = "repeats"
 
 
 @dataclass(frozen=True, order=True)
@@ -30,6 +31,7 @@ class Example:
         box: (x1, y1, x2, y2) in pixels, or None for the whole picture.
         instance_mask: path of the single-channel instance mask, or None.
         instance: the pixel value of this example's object in the instance mask, or None.
+        repeats: how often it comes in an epoch, 1 or more.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Example:
     box: tuple[int, int, int, int] | None = None
     instance_mask: Path | None = None
     instance: int | None = None
+    repeats: int = 1
 
 
 def write_manifest(path: Path, examples: list[Example]) -> None:
@@ -53,6 +56,7 @@ def write_manifest(path: Path, examples: list[Example]) -> None:
     with_box = any(example.box for example in examples)
     with_instance = any(example.instance is not None for example in examples)
     columns = BASE_COLUMNS + (BOX_COLUMNS if with_box else ()) + (INSTANCE_COLUMNS if with_instance else ())
+    columns += (REPEATS_COLUMN,) if any(example.repeats != 1 for example in examples) else ()
     folder = path.parent.resolve()
 
     def relative(file: Path | None) -> str:
@@ -64,7 +68,7 @@ def write_manifest(path: Path, examples: list[Example]) -> None:
         for e in sorted(examples, key=lambda e: (e.id, e.box or (), e.instance or 0)):
             row = {"id": e.id, "image": relative(e.image), "mask": relative(e.mask)}
             row |= dict(zip(BOX_COLUMNS, e.box or (), strict=False))
-            row |= {"instance_mask": relative(e.instance_mask), "instance": e.instance}
+            row |= {"instance_mask": relative(e.instance_mask), "instance": e.instance, REPEATS_COLUMN: e.repeats}
             writer.writerow(row)
 
 
@@ -102,10 +106,12 @@ def _example(path: Path, line: int, row: dict[str, str | None]) -> Example:
         instance_mask = path.parent / row["instance_mask"] if row.get("instance_mask") else None
         if bool(instance) != bool(instance_mask):
             raise ValueError("instance and instance_mask come together or not at all")
+        repeats = int(row.get(REPEATS_COLUMN, 1))
+        if repeats < 1:
+            raise ValueError(f"repeats is {repeats}; it must be 1 or more")
         mask = path.parent / row["mask"] if row["mask"] else None
-        return Example(
-            row["id"], path.parent / row["image"], mask, box, instance_mask, int(instance) if instance else None
-        )
+        number = int(instance) if instance else None
+        return Example(row["id"], path.parent / row["image"], mask, box, instance_mask, number, repeats)
     except ValueError as error:
         raise UserError(f"{path}, line {line}: {error}; make the manifest again.") from error
 

@@ -9,6 +9,13 @@ from segrepro.labels import VOID
 # ImageNet's mean pixel, RGB (VGG's published mean, which DeepLab's code pads with).
 MEAN_PIXEL = (123.68, 116.779, 103.939)
 
+# Blur of 0.5 to 1.5 pixels: visible, and still short of what hides the parts of an object at these crop sizes.
+MIN_SIGMA, MAX_SIGMA = 0.5, 1.5
+GAUSSIAN_RADIUS = 4  # pixels; a Gaussian of 1.5 pixels has 99% of its weight inside
+# Added to the second half of an example's seed: sharpening draws from a stream of its own, so that switching it on
+# changes no crop. Beyond any position of the example stream (2 ** 40).
+SHARPNESS_STREAM = 1 << 40
+
 
 def decode_picture(path: tf.Tensor) -> tf.Tensor:
     """Read a JPEG as uint8 (H, W, 3) RGB, with the accurate inverse DCT so that decoding is reproducible."""
@@ -25,13 +32,17 @@ def decode_mask(path: tf.Tensor) -> tf.Tensor:
 def augment(
     picture: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, protocol: dict[str, Any]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Scale, pad, crop and mirror at random, as report 2's code and the DeepLab papers do.
+    """Scale, pad, crop, sharpen or blur, and mirror at random.
+
+    Scaling, cropping and mirroring are those of report 2's code and the DeepLab papers; sharpening and blurring are on
+    the report's to-do list.
 
     Args:
         picture: uint8 (H, W, 3) RGB.
         mask: uint8 (H, W).
         seed: int64 (2,); all random draws of this example come from it.
-        protocol: `segrepro.config.Protocol` as a mapping: scale_range, scale_step, crop, flip, pad_picture.
+        protocol: `segrepro.config.Protocol` as a mapping: scale_range, scale_step, crop, flip,
+            pad_picture, sharpen_share, blur_share.
 
     Returns:
         float32 (crop, crop, 3) in 0..255 and uint8 (crop, crop); beside the picture, zeros or the mean pixel,
@@ -40,6 +51,7 @@ def augment(
     draws = tf.unstack(tf.random.stateless_uniform([4], seed))
     picture, mask = _rescale(picture, mask, _scale(draws[0], protocol))
     picture, mask = _pad_and_crop(picture, mask, draws[1], draws[2], protocol)
+    picture = _sharpen_or_blur(picture, seed, protocol)
     if protocol["flip"]:
         mirrored = draws[3] < 0.5
         picture = tf.where(mirrored, picture[:, ::-1], picture)
@@ -80,3 +92,28 @@ def _pad_and_crop(
     x = tf.cast(draw_x * room[1], tf.int32)
     picture = tf.ensure_shape(picture[y : y + crop, x : x + crop], (crop, crop, 3))
     return picture, tf.ensure_shape(mask[y : y + crop, x : x + crop], (crop, crop))
+
+
+def _sharpen_or_blur(picture: tf.Tensor, seed: tf.Tensor, protocol: dict[str, Any]) -> tf.Tensor:
+    """Sharpen a share of the crops and blur another, by one Gaussian; the rest stays as it is.
+
+    Sharpening adds what the Gaussian takes away (unsharp mask), with a strength of 0.5 to 1.5.
+    """
+    sharpen, blur = protocol["sharpen_share"], protocol["blur_share"]
+    if not sharpen and not blur:
+        return picture
+    draws = tf.unstack(tf.random.stateless_uniform([3], seed + tf.constant([0, SHARPNESS_STREAM], tf.int64)))
+    smooth = _gaussian(picture, MIN_SIGMA + draws[1] * (MAX_SIGMA - MIN_SIGMA))
+    sharp = tf.clip_by_value(picture + (0.5 + draws[2]) * (picture - smooth), 0.0, 255.0)
+    return tf.where(draws[0] < sharpen, sharp, tf.where(draws[0] < sharpen + blur, smooth, picture))
+
+
+def _gaussian(picture: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
+    """Convolve (H, W, 3) with a Gaussian of ``sigma`` pixels; borders are mirrored."""
+    offsets = tf.range(-GAUSSIAN_RADIUS, GAUSSIAN_RADIUS + 1, dtype=tf.float32)
+    weights = tf.exp(-0.5 * (offsets / sigma) ** 2)
+    weights = tf.reshape(tf.tile((weights / tf.reduce_sum(weights))[:, tf.newaxis], [1, 3]), (-1, 1, 3, 1))
+    margin = [[GAUSSIAN_RADIUS] * 2] * 2
+    padded = tf.pad(picture, [*margin, [0, 0]], mode="REFLECT")[tf.newaxis]
+    rows = tf.nn.depthwise_conv2d(padded, weights, [1, 1, 1, 1], "VALID")
+    return tf.nn.depthwise_conv2d(rows, tf.transpose(weights, (1, 0, 2, 3)), [1, 1, 1, 1], "VALID")[0]

@@ -53,6 +53,7 @@ def training_batches(
             raise UserError(f"picture '{example.id}' has no mask; train on a dataset with ground truth.")
         if example.box is not None:
             raise UserError(f"picture '{example.id}' comes with a box; this protocol trains on whole pictures.")
+    examples = [example for example in examples for _ in range(example.repeats)]
     pictures = tf.constant([str(example.image) for example in examples])
     masks = tf.constant([str(example.mask) for example in examples])
     micro_batch, accumulation = protocol["micro_batch"], protocol["accumulation"]

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -13,17 +14,18 @@ ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Save a model atomically, without the time stamps that Keras and zip put into the file."""
+    """Save a model atomically, without what Keras and zip put into the file that changes from run to run."""
     with atomic_path(path) as temporary:
         buffered = temporary.with_suffix(".stamped.keras")
         try:
             model.save(buffered)
-            _without_dates(buffered, temporary)
+            _reproducible(buffered, temporary)
         finally:
             buffered.unlink(missing_ok=True)
 
 
-def _without_dates(source: Path, target: Path) -> None:
+def _reproducible(source: Path, target: Path) -> None:
+    """Copy a ``.keras`` file without its dates, and with its shared objects numbered in order of appearance."""
     with zipfile.ZipFile(source) as stamped, zipfile.ZipFile(target, "w") as plain:
         for name in sorted(stamped.namelist()):
             content = stamped.read(name)
@@ -31,7 +33,21 @@ def _without_dates(source: Path, target: Path) -> None:
                 metadata = json.loads(content)
                 del metadata["date_saved"]
                 content = json.dumps(metadata, sort_keys=True).encode()
+            elif name == "config.json":
+                content = json.dumps(_numbered(json.loads(content), {})).encode()
             plain.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), content)
+
+
+def _numbered(node: Any, numbers: dict[int, int]) -> Any:
+    """Replace the memory addresses by which Keras names objects that layers share."""
+    if isinstance(node, list):
+        return [_numbered(item, numbers) for item in node]
+    if isinstance(node, dict):
+        return {
+            key: numbers.setdefault(value, len(numbers)) if key == "shared_object_id" else _numbered(value, numbers)
+            for key, value in node.items()
+        }
+    return node
 
 
 def load_model(path: Path) -> keras.Model:

@@ -45,8 +45,19 @@ def planned(folder: Path, *arguments: str, overlay: dict | Path | None = None) -
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
 
-# A system that trains in seconds: for what a run does, not for how well it scores.
+def without_others(system: str) -> dict:
+    """Return an overlay that leaves only one system and its model."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    model = config["systems"][system]["model"]
+    return {
+        "models": {name: None for name in config["models"] if name != model},
+        "systems": {name: None for name in config["systems"] if name != system},
+    }
+
+
+# One system that trains in seconds: for what a run does, not for how well it scores.
 TINY = {
+    **without_others("deeplabv3_trainaug"),
     "sample": {
         "voc_train": 24,
         "voc_val": 24,

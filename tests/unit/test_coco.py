@@ -28,7 +28,7 @@ from segrepro.cli import main
 from segrepro.data.coco import convert_coco, draw_masks
 from segrepro.data.coco_annotations import Picture, parse_annotations
 from segrepro.errors import UserError
-from segrepro.labels import COCO_IDS_IN_VOC_ORDER
+from segrepro.labels import COCO91, COCO_IDS_IN_VOC_ORDER, VOC_CLASSES
 
 PERSON, CAR, DOG, PIZZA, CLOCK = 1, 3, 18, 59, 85
 VOC_PERSON, VOC_CAR, VOC_DOG = 15, 7, 12
@@ -320,3 +320,39 @@ def test_the_real_subset_converts_as_pycocotools_draws_it(tmp_path, split, count
             else:
                 assert kind == "coco20"
                 assert not np.any((reference > 0) & (reference < 255))
+
+
+# VOC's name of a COCO category, where they differ: written out here, so that the mapping has an independent check.
+VOC_NAME = {
+    "airplane": "aeroplane",
+    "motorcycle": "motorbike",
+    "couch": "sofa",
+    "potted plant": "pottedplant",
+    "dining table": "diningtable",
+    "tv": "tvmonitor",
+}
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("split", ["train2017", "val2017"])
+def test_coco90_masks_map_to_voc_as_pycocotools_names_them(tmp_path, split):
+    folder = Path(os.environ.get("SEGREPRO_REAL_SUBSET", "/nonexistent"))
+    if not folder.is_dir():
+        pytest.skip("set SEGREPRO_REAL_SUBSET to the folder of the real subset")
+    annotations = folder / "annotations_trainval2017.zip"
+    convert_coco(folder / f"{split}.zip", annotations, tmp_path / "coco", split=split, threads=2, min_pixels=0)
+    coco = loaded(json.loads(zipfile.ZipFile(annotations).read(f"annotations/instances_{split}.json")))
+    checked = set()
+    for entry in coco.imgs.values():
+        mask = np.array(Image.open(tmp_path / "coco/masks_coco90" / Path(entry["file_name"]).with_suffix(".png")))
+        mapped = COCO91.to_voc21[mask]
+        assert np.array_equal(mapped == 255, mask == 255)
+        for annotation in coco.loadAnns(coco.getAnnIds(imgIds=entry["id"], iscrowd=False)):
+            category = coco.cats[annotation["category_id"]]["name"]
+            name = VOC_NAME.get(category, category)
+            expected = VOC_CLASSES.index(name) if name in VOC_CLASSES else 0
+            inside = (coco.annToMask(annotation) > 0) & (mask != 255)
+            assert np.all(mapped[inside] == expected), (entry["file_name"], category)
+            if expected:
+                checked.add(expected)
+    assert len(checked) >= 15

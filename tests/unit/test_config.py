@@ -85,6 +85,15 @@ def test_a_missing_key_is_named(merged_config):
         ("models.deeplabv3_trainaug.init", {"weights": "ghost"}, ["init.weights", "'ghost'"]),
         ("models.deeplabv3_trainaug.init", {}, ["models.deeplabv3_trainaug.init.model", "either"]),
         ("models.deeplabv3_trainaug.init", {"model": "deeplabv3_trainaug"}, ["init.model", "circle"]),
+        ("models.deeplabv3_trainaug.repeat", {"classes": ["chiar"], "times": 2}, ["repeat.classes", "chiar"]),
+        ("models.deeplabv3_trainaug.repeat", {"classes": ["chair"], "times": 1}, ["repeat.times"]),
+        ("models.deeplabv3_trainaug.train", False, ["models.deeplabv3_trainaug.weights", "'train: false'"]),
+        ("models.deeplabv3_trainaug.protocol", None, ["models.deeplabv3_trainaug.protocol", "needs 'protocol'"]),
+        ("networks.deeplabv3_r101.separable", True, ["networks.deeplabv3_r101.separable", "deeplabv3plus"]),
+        ("networks.deeplabv3plus_x65.decoder_channels", None, ["decoder_channels", "required"]),
+        ("protocols.deeplabv3_sharpness.blur_share", 0.9, ["protocols.deeplabv3_sharpness.blur_share", "exceeds 1"]),
+        ("systems.deeplabv3_trainaug.prediction", {"scales": [1.0, 1.0]}, ["prediction.scales", "twice"]),
+        ("systems.deeplabv3_trainaug.prediction", {"window_stride": 9}, ["prediction.window_stride", "'window'"]),
         ("systems.deeplabv3_trainaug.model", "ghost", ["systems.deeplabv3_trainaug.model", "'ghost'"]),
         ("systems.deeplabv3_trainaug.splits", ["voc_vla"], ["systems.deeplabv3_trainaug.splits", "voc_vla"]),
         ("protocols.deeplabv3_report.schedule", "step", ["protocols.deeplabv3_report.step_every"]),
@@ -96,6 +105,12 @@ def test_a_missing_key_is_named(merged_config):
 def test_an_impossible_combination_is_named_with_its_full_path(merged_config, path, value, parts):
     message = refusal(put(merged_config(), path, value))
     assert all(part in message for part in parts), message
+
+
+def test_an_entry_that_an_overlay_sets_to_null_is_left_out(merged_config):
+    config = put(merged_config("full"), "models.deeplabv3_weakclasses", None)
+    put(config, "systems.deeplabv3_weakclasses", None)
+    assert "deeplabv3_weakclasses" not in parse_config(config).models
 
 
 def test_a_cycle_of_inits_is_shown_whole(merged_config):

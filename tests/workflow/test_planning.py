@@ -4,13 +4,15 @@ import shutil
 
 import pytest
 
-from workflow_runs import ROOT, planned, snakemake
+from workflow_runs import ROOT, planned, snakemake, without_others
 
 
 def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
     rules = planned(tmp_path, "--config", "scale=full")
-    assert rules["fetch"] == 6  # VOC, SBD, three of COCO, the ImageNet weights
-    assert rules["train"] == rules["predict"] == rules["evaluate"] == 1
+    assert rules["fetch"] == 9  # VOC, SBD, three of COCO, two of ImageNet weights, two released models
+    assert rules["train"] == 8
+    assert rules["import_weights"] == 2
+    assert rules["predict"] == rules["evaluate"] == 13
     assert "sample_archives" not in rules
     assert not (tmp_path / "data").exists()
 
@@ -22,14 +24,22 @@ def test_the_full_scale_takes_the_test_pictures_where_they_are_configured(tmp_pa
     }
     rules = planned(tmp_path, overlay=overlay)
     assert rules["convert_voc2012_test"] == 1
-    assert rules["fetch"] == 7
+    assert rules["fetch"] == 10
 
 
-def test_the_table_alone_needs_no_coco(tmp_path):
-    rules = planned(tmp_path, "results/tables/miou.csv")
+def test_the_table_alone_makes_only_what_it_needs(tmp_path):
+    rules = planned(tmp_path, "results/tables/miou.csv", overlay=without_others("deeplabv3_trainaug"))
     assert "convert_coco2017" not in rules
     assert "figure_grid" not in rules
     assert rules["train"] == 1
+
+
+def test_published_weights_stand_in_for_training(tmp_path):
+    overlay = without_others("deeplabv3plus_released_trainaug") | {"scale": "full"}
+    rules = planned(tmp_path, "results/full/tables/miou.csv", overlay=overlay)
+    assert rules["import_weights"] == 1
+    assert "train" not in rules
+    assert "convert_sbd" not in rules
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,16 @@ def fetch_options(entry):
 FETCH_OPTIONS = {file: fetch_options(entry) for file, entry in fetched().items()}
 
 
+def one_of(names):
+    """A wildcard constraint: one of these names, or nothing at all where there are none."""
+    return "|".join(names) or "(?!)"
+
+
+# Models that train here, and those that published weights stand in for.
+TRAINED = [name for name, model in CONFIG.models.items() if model.train]
+IMPORTED = [name for name, model in CONFIG.models.items() if not model.train]
+
+
 wildcard_constraints:
     archive="|".join(sorted(re.escape(file) for file in fetched())),
     dataset="|".join(DATASETS),
@@ -184,6 +194,27 @@ def figures():
     return expand(f"{RESULTS}/figures/grid/{{split}}.png", split=splits) + [
         f"{RESULTS}/figures/training.png"
     ]
+
+
+def training_set(wildcards):
+    """The manifest that a model trains on: its dataset's, or one of its own with repeated classes."""
+    model = CONFIG.models[wildcards.model]
+    if model.repeat:
+        return f"{RESULTS}/models/{wildcards.model}/training_set.csv"
+    return f"{DATA}/manifests/{model.dataset}.csv"
+
+
+def prediction_options(wildcards):
+    """The command-line options of a system's test-time augmentation; none for a plain prediction."""
+    options = []
+    for key, value in (
+        CONFIG.systems[wildcards.system]
+        .prediction.model_dump(exclude_defaults=True)
+        .items()
+    ):
+        values = [] if value is True else value if isinstance(value, list) else [value]
+        options += [f"--{key.replace('_', '-')}", *map(str, values)]
+    return " ".join(options)
 
 
 def initial_weights(wildcards):

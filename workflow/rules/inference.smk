@@ -19,6 +19,8 @@ rule predict:
         gpu=1,
         mem_mb=8000,
         runtime=240,
+    params:
+        augmentation=prediction_options,
     shell:
         "segrepro predict --model {input.model} --spec {input.spec} --manifest {input.manifest} "
-        "--system {wildcards.system} --out {output} --threads {threads} &> {log}"
+        "{params.augmentation} --system {wildcards.system} --out {output} --threads {threads} &> {log}"

@@ -19,7 +19,7 @@ rule spec:
 rule train:
     input:
         spec=f"{RESULTS}/models/{{model}}/spec.yaml",
-        manifest=lambda w: f"{DATA}/manifests/{CONFIG.models[w.model].dataset}.csv",
+        manifest=training_set,
         checks=lambda w: f"{RESULTS}/checks/{CONFIG.models[w.model].dataset}.json",
         init=initial_weights,
     output:
@@ -29,6 +29,8 @@ rule train:
         f"{RESULTS}/logs/train/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{model}}.tsv"
+    wildcard_constraints:
+        model=one_of(TRAINED),
     conda:
         NETWORK_ENVIRONMENT
     threads: 8
@@ -47,9 +49,59 @@ rule train:
         "--threads {threads} 2>&1 | tee {log}"
 
 
+rule repeat_classes:
+    input:
+        lambda w: f"{DATA}/manifests/{CONFIG.models[w.model].dataset}.csv",
+    output:
+        f"{RESULTS}/models/{{model}}/training_set.csv",
+    log:
+        f"{RESULTS}/logs/repeat/{{model}}.log",
+    wildcard_constraints:
+        model=one_of(name for name in TRAINED if CONFIG.models[name].repeat),
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 8
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        space=lambda w: DATASETS[CONFIG.models[w.model].dataset].label_space,
+        classes=lambda w: " ".join(
+            map(shlex.quote, CONFIG.models[w.model].repeat.classes)
+        ),
+        times=lambda w: CONFIG.models[w.model].repeat.times,
+    shell:
+        "segrepro repeat-classes --manifest {input} --label-space {params.space} --classes {params.classes} "
+        "--times {params.times} --out {output} --threads {threads} &> {log}"
+
+
+rule import_weights:
+    input:
+        spec=f"{RESULTS}/models/{{model}}/spec.yaml",
+        weights=lambda w: download(CONFIG.weights[CONFIG.models[w.model].weights]),
+    output:
+        f"{RESULTS}/models/{{model}}/model.keras",
+    log:
+        f"{RESULTS}/logs/import/{{model}}.log",
+    wildcard_constraints:
+        model=one_of(IMPORTED),
+    conda:
+        NETWORK_ENVIRONMENT
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        format=lambda w: CONFIG.weights[CONFIG.models[w.model].weights].format,
+        averages=lambda w: CONFIG.weights[CONFIG.models[w.model].weights].averages,
+    shell:
+        "segrepro import-weights --spec {input.spec} --weights {input.weights} --format {params.format} "
+        "--averages {params.averages} --out {output} --threads {threads} &> {log}"
+
+
 rule figure_curves:
     input:
-        expand(f"{RESULTS}/models/{{model}}/history.csv", model=CONFIG.models),
+        expand(f"{RESULTS}/models/{{model}}/history.csv", model=TRAINED),
     output:
         report(
             f"{RESULTS}/figures/training.png",
@@ -64,6 +116,6 @@ rule figure_curves:
         mem_mb=1000,
         runtime=10,
     params:
-        names=" ".join(CONFIG.models),
+        names=" ".join(TRAINED),
     shell:
         "segrepro figure-curves --history {input} --names {params.names} --out {output} &> {log}"

@@ -25,6 +25,8 @@ VERBS = {
     "convert-coco": "convert COCO 2017 pictures and annotations to dataset folders",
     "manifest": "write the manifest of a named dataset",
     "check-labels": "check a manifest's pictures and labels before anything trains on them",
+    "repeat-classes": "write a manifest in which the pictures of chosen classes come several times",
+    "import-weights": "build a spec's network and give it published weights",
     "train": "train one model from its spec and a manifest; resumes by itself",
     "predict": "predict a manifest's pictures into a score store",
     "evaluate": "score a score store against the masks of a manifest",

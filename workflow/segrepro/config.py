@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from segrepro.config_errors import explain
+from segrepro.config_references import reference_problems
 from segrepro.data.datasets import DATASETS
 from segrepro.errors import UserError
-from segrepro.labels import LABEL_SPACES, VOC_CLASSES
-from segrepro.models.geometry import is_crop_allowed
+from segrepro.labels import LABEL_SPACES
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 Positive = Annotated[int, Field(gt=0)]
@@ -94,15 +94,24 @@ class LabelChecks(Section):
 class Weights(Archive):
     """A file of pretrained weights."""
 
-    format: Literal["keras_applications"] = Field(description="who wrote the file, hence its layer names")
+    format: Literal[
+        "keras_applications", "tf1_slim_imagenet", "tf1_deeplabv3_resnet_v2", "tf1_deeplabv3plus_xception", "segrepro"
+    ] = Field(description="who wrote the file, hence its names")
+    averages: Literal["plain", "ema"] = Field("plain", description="TF1: the variables, or their moving averages")
 
 
 class Network(Section):
     """An architecture with its hyper-parameters."""
 
-    architecture: Literal["deeplabv3"]
-    backbone: Literal["resnet_v2_101", "resnet_v2_50", "resnet_v2_tiny"]
-    variant: Literal["slim", "keras"] = Field(description="whose graph: TF-slim's (report 2) or keras.applications'")
+    architecture: Literal["deeplabv3", "deeplabv3plus"]
+    backbone: Literal[
+        *("resnet_v2_152", "resnet_v2_101", "resnet_v2_50", "resnet_v2_tiny"),
+        *("resnet_v1_152", "resnet_v1_101", "resnet_v1_50", "resnet_v1_tiny"),
+        *("xception_65", "xception_tiny"),
+    ]
+    variant: Literal["slim", "keras", "released"] = Field(
+        description="whose graph: TF-slim's ResNet-v2 (report 2), keras.applications', or the released Xception's"
+    )
     features: Literal["post_norm", "raw_sum"] | None = Field(
         None, description="what the head reads: after the last batch norm, or the sum before it; null: the variant's"
     )
@@ -113,13 +122,30 @@ class Network(Section):
     aspp_channels: Positive = Field(description="channels of each ASPP branch (paper: 256)")
     aspp_rates: list[Positive] = Field(description="at output stride 16; doubled at 8 (paper: 6, 12, 18)")
     batch_norm_decay: Annotated[float, Field(gt=0, lt=1)] = Field(description="of the moving averages")
-    batch_norm_epsilon: Annotated[float, Field(gt=0)]
+    batch_norm_epsilon: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="of all batch norms; null: the variant's in the backbone, 1e-5 in the head"
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="before the logits (v3+ release: 0.1)")
+    low_level_channels: Positive | None = Field(None, description="deeplabv3plus: 1x1 of the low level (paper: 48)")
+    decoder_channels: Positive | None = Field(None, description="deeplabv3plus: 3x3 of the decoder (paper: 256)")
+    separable: bool | None = Field(None, description="deeplabv3plus: separable convolutions in ASPP and decoder")
     normalisation: Literal["mean_rgb", "caffe", "keras_tf"] = Field(
         description="input: RGB minus mean; BGR minus mean; scaled to [-1, 1]"
     )
     resize: Literal["legacy", "half_pixel", "align_corners"] = Field(
         description="bilinear mapping of logits to pictures: TF1 default, TF2 default, aligned corners"
     )
+
+    @model_validator(mode="after")
+    def _architecture_keys(self) -> "Network":
+        for key in ("low_level_channels", "decoder_channels", "separable"):
+            given = getattr(self, key) is not None
+            if given != (self.architecture == "deeplabv3plus"):
+                raise ValueError(
+                    f"{key}: belongs to 'architecture: deeplabv3plus'; "
+                    + ("remove it" if given else "it is required there and missing")
+                )
+        return self
 
 
 class Protocol(Section):
@@ -152,11 +178,14 @@ class Protocol(Section):
     weight_decay: Annotated[float, Field(ge=0)] = Field(
         description="coupled L2: weight_decay x weight is added to the gradient"
     )
-    weight_decay_on: Literal["all", "kernels"] = Field(
-        description="all trainables (report 2's code), or kernels only: no bias, no batch norm"
+    weight_decay_on: Literal["all", "kernels", "full_kernels"] = Field(
+        description="all trainables (report 2's code); kernels: no bias, no batch norm; full_kernels: nor depthwise"
     )
     bias_rate_factor: Annotated[float, Field(gt=0)] = Field(
         1.0, description="learning-rate factor of biases (Caffe's lr_mult; 2 for DeconvNet and FCN)"
+    )
+    freeze_batch_norm: bool = Field(
+        False, description="keep the initial model's batch norms (DeepLabv3's second phase)"
     )
     loss_at: Literal["label", "stride"] = Field(
         description="upsample logits to the labels (paper: 77.21) or downsample labels (75.94)"
@@ -192,13 +221,32 @@ class Init(Section):
         return self
 
 
+class Repeat(Section):
+    """Classes whose pictures come several times in an epoch."""
+
+    classes: Annotated[list[str], Field(min_length=1)] = Field(description="of the dataset's label space")
+    times: Annotated[int, Field(ge=2)] = Field(description="how often such a picture comes in an epoch")
+
+
 class Model(Section):
-    """A network trained by a protocol on a dataset."""
+    """A network trained by a protocol on a dataset, or one that published weights stand in for."""
 
     network: str
-    protocol: str
-    dataset: str = Field(description="what it trains on")
+    protocol: str | None = Field(None, description="required unless `train` is false")
+    dataset: str = Field(description="what it trains on, or what its published weights were trained on")
     init: Init | None = None
+    repeat: Repeat | None = None
+    train: bool = Field(True, description="false: `weights` stand in for training")
+    weights: str | None = Field(None, description="train: false: an entry of the section `weights`")
+
+    @model_validator(mode="after")
+    def _trained_or_published(self) -> "Model":
+        if self.train and (self.protocol is None or self.weights is not None):
+            key = "protocol" if self.protocol is None else "weights"
+            raise ValueError(f"{key}: a model that is trained needs 'protocol', and takes no 'weights' (but 'init')")
+        if not self.train and (self.weights is None or self.protocol or self.init or self.repeat):
+            raise ValueError("weights: with 'train: false' give 'weights', and no 'protocol', 'init' or 'repeat'")
+        return self
 
 
 class Reported(Section):
@@ -209,10 +257,35 @@ class Reported(Section):
     source: str
 
 
+class Prediction(Section):
+    """Test-time augmentation, and windows for pictures that do not fit; see segrepro.inference.augmented."""
+
+    scales: Annotated[list[Annotated[float, Field(gt=0, le=8)]], Field(min_length=1)] = Field(
+        [1.0], description="factors of the picture's size (papers: 0.5, 0.75 .. 1.75)"
+    )
+    flip: bool = Field(False, description="also predict each scale mirrored")
+    output_stride: Literal[8, 16, 32] | None = Field(None, description="at test time; null: as trained")
+    average_at: Literal["picture", "stride"] = Field("picture", description="where probabilities are averaged")
+    storage_stride: Positive | None = Field(None, description="pixels, of the stored average; null: 4")
+    window: Positive | None = Field(None, description="side of sliding windows, pixels; null: whole pictures")
+    window_stride: Positive | None = Field(None, description="pixels between windows; null: two thirds of them")
+
+    @model_validator(mode="after")
+    def _combinations(self) -> "Prediction":
+        if len(set(self.scales)) < len(self.scales):
+            raise ValueError(f"scales: {self.scales} names a scale twice; give each once")
+        if self.window_stride is not None and (self.window is None or self.window_stride > self.window):
+            raise ValueError("window_stride: needs 'window', and may be at most its side")
+        if self.storage_stride is not None and self.average_at == "stride":
+            raise ValueError("storage_stride: has no meaning for 'average_at: stride'; remove it")
+        return self
+
+
 class System(Section):
     """Anything that fills a score store: a row of the tables."""
 
     model: str
+    prediction: Prediction = Prediction()
     splits: Annotated[list[str], Field(min_length=1)] = Field(description="datasets it is scored on")
     reported: dict[str, Reported] = Field({}, description="split -> published numbers")
 
@@ -261,108 +334,9 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _references(self) -> "Config":
-        problems = [
-            *_dataset_problems(self),
-            *_model_problems(self),
-            *_system_problems(self),
-            *_init_cycles(self),
-        ]
-        if problems:
+        if problems := reference_problems(self):
             raise ValueError("\n".join(problems))
         return self
-
-
-def _unknown(path: str, value: str, known: Any, what: str) -> str:
-    return f"{path}: '{value}' names no {what}; there are {', '.join(known) or 'none'}"
-
-
-def _dataset_problems(config: Config) -> list[str]:
-    problems = []
-    for name, checks in config.datasets.items():
-        path = f"datasets.{name}"
-        if name not in DATASETS:
-            problems.append(_unknown("datasets", name, DATASETS, "dataset"))
-            continue
-        problems += [
-            _unknown(f"{path}.disjoint_from", other, DATASETS, "dataset")
-            for other in checks.disjoint_from
-            if other not in DATASETS
-        ]
-        space = DATASETS[name].label_space
-        classes = [c for c in LABEL_SPACES[space].classes if c] if space else list(VOC_CLASSES)
-        problems += [
-            _unknown(f"{path}.absent_classes", c, classes, "class") for c in checks.absent_classes if c not in classes
-        ]
-    return problems
-
-
-def _dataset_use(config: Config, path: str, name: str) -> list[str]:
-    if name not in DATASETS:
-        return [_unknown(path, name, DATASETS, "dataset")]
-    if not DATASETS[name].has_masks:
-        return [f"{path}: '{name}' has no masks; choose a dataset with ground truth"]
-    return []
-
-
-def _model_problems(config: Config) -> list[str]:
-    problems = []
-    for name, model in config.models.items():
-        path = f"models.{name}"
-        problems += _dataset_use(config, f"{path}.dataset", model.dataset)
-        for key, table in (("network", config.networks), ("protocol", config.protocols)):
-            value = getattr(model, key)
-            if value not in table:
-                problems.append(_unknown(f"{path}.{key}", value, table, key))
-        if model.init and model.init.model is not None and model.init.model not in config.models:
-            problems.append(_unknown(f"{path}.init.model", model.init.model, config.models, "model"))
-        if model.init and model.init.weights is not None and model.init.weights not in config.weights:
-            problems.append(_unknown(f"{path}.init.weights", model.init.weights, config.weights, "weights"))
-        if model.network in config.networks and model.protocol in config.protocols:
-            problems += _crop_problems(config, path, model)
-    return problems
-
-
-def _crop_problems(config: Config, path: str, model: Model) -> list[str]:
-    crop = config.protocols[model.protocol].crop
-    stride = config.networks[model.network].output_stride
-    if is_crop_allowed(crop, stride):
-        return []
-    below = max((crop - 1) // stride, 1) * stride + 1
-    above = below + stride
-    return [
-        f"protocols.{model.protocol}.crop: {crop} does not fit output stride {stride} of "
-        f"networks.{model.network} (used by {path}): take a multiple of {stride} plus 1, e.g. {below} or {above}"
-    ]
-
-
-def _system_problems(config: Config) -> list[str]:
-    problems = []
-    for name, system in config.systems.items():
-        path = f"systems.{name}"
-        if system.model not in config.models:
-            problems.append(_unknown(f"{path}.model", system.model, config.models, "model"))
-        for split in system.splits:
-            problems += _dataset_use(config, f"{path}.splits", split)
-        problems += [
-            _unknown(f"{path}.reported", split, system.splits, "split of this system")
-            for split in system.reported
-            if split not in system.splits
-        ]
-    return problems
-
-
-def _init_cycles(config: Config) -> list[str]:
-    def parent(name: str) -> str | None:
-        model = config.models.get(name)
-        return model.init.model if model and model.init else None
-
-    for start in config.models:
-        chain = [start]
-        while (following := parent(chain[-1])) is not None and following not in chain:
-            chain.append(following)
-        if following == start:
-            return [f"models.{start}.init.model: the inits run in a circle: {' <- '.join([*chain, start])}"]
-    return []
 
 
 def parse_config(merged: dict[str, Any]) -> Config:
@@ -371,10 +345,17 @@ def parse_config(merged: dict[str, Any]) -> Config:
     Raises:
         UserError: with one line for each faulty key: its full path, what is wrong, and the remedy.
     """
+    tables = ("datasets", "weights", "networks", "protocols", "models", "systems")
+    merged = {key: _present(value) if key in tables else value for key, value in merged.items()}
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
         raise UserError("config: " + "\nconfig: ".join(explain(error, Config))) from None
+
+
+def _present(table: Any) -> Any:
+    """Drop the entries that an overlay set to null: that is how it leaves one out."""
+    return {name: entry for name, entry in table.items() if entry is not None} if isinstance(table, dict) else table
 
 
 def model_spec(config: Config, name: str) -> dict[str, Any]:
@@ -388,12 +369,27 @@ def model_spec(config: Config, name: str) -> dict[str, Any]:
         "name": name,
         "seed": config.seed,
         "dataset": model.dataset,
+        "repeat": _plain(model.repeat),
         "label_space": dataset.label_space,
         "classes": len(LABEL_SPACES[dataset.label_space]),
-        "network": config.networks[model.network].model_dump(mode="json"),
-        "protocol": config.protocols[model.protocol].model_dump(mode="json"),
-        "init": model.init.model_dump(mode="json") if model.init else None,
+        "network": config.networks[model.network].model_dump(mode="json", exclude_none=True),
+        "protocol": _plain(config.protocols[model.protocol]) if model.protocol else None,
+        "init": (model.init.model_dump(mode="json") | _weights_spec(config, model.init.weights))
+        if model.init
+        else None,
+        "weights": _weights_spec(config, model.weights) or None,
     }
+
+
+def _plain(section: Section | None) -> dict[str, Any] | None:
+    return section.model_dump(mode="json") if section else None
+
+
+def _weights_spec(config: Config, name: str | None) -> dict[str, Any]:
+    """Return what tells one file of weights from another, wherever it is fetched from."""
+    if name is None:
+        return {}
+    return config.weights[name].model_dump(mode="json", include={"file", "format", "averages", "md5", "sha256"})
 
 
 def json_schema() -> str:

@@ -1,8 +1,9 @@
-"""Whole-picture prediction: every picture of a manifest goes through the network once, into a score store."""
+"""Prediction of whole pictures: every picture of a manifest, once or in several views, into a score store."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,50 +13,99 @@ from tqdm import tqdm
 
 from segrepro.data.manifests import Example
 from segrepro.errors import UserError
+from segrepro.inference.augmented import Augmentation, AugmentedModel, at_output_stride
 from segrepro.inference.scores import ScoreWriter
 from segrepro.training.augment import decode_picture
 
-# Pictures of equal size share a batch up to this many pixels: about five of 500 x 375, which keeps ResNet-101 at
-# output stride 16 below 3 GB, and lets small pictures amortise the cost of a call.
+# Pictures of equal size share a batch up to this many pixels of network input: about five of 500 x 375, which keeps
+# ResNet-101 at output stride 16 below 3 GB, and lets small pictures amortise the cost of a call.
 PIXELS_A_BATCH = 1 << 20
+PIXELS_AT_STRIDE = 16  # at output stride 8 the features, and so the memory, are four times as many
+
+PLAIN = Augmentation()
 
 
-def batches_by_size(examples: list[Example]) -> list[list[Example]]:
-    """Group examples by picture size, in order of size and id, into batches of at most `PIXELS_A_BATCH`.
+def batches_by_size(
+    examples: list[Example], *, pixels: int = PIXELS_A_BATCH, input_pixels: Callable[[int, int], int] | None = None
+) -> list[list[Example]]:
+    """Group examples by picture size, in order of size and id, into batches.
+
+    Args:
+        examples: the manifest's rows.
+        pixels: most pixels of network input in a batch; a larger picture is a batch by itself.
+        input_pixels: (height, width) -> pixels of a picture's largest network input; None for height x width.
 
     Raises:
         UserError: a picture is missing or unreadable.
     """
     by_size: dict[tuple[int, int], list[Example]] = defaultdict(list)
-    for example in examples:
+    for example in sorted(examples):
         try:
             with Image.open(example.image) as picture:
                 by_size[picture.size].append(example)
-        except (FileNotFoundError, UnidentifiedImageError) as error:
-            raise UserError(
-                f"{example.image}: cannot read the picture ({error}); convert its data set again."
-            ) from None
+        except UnidentifiedImageError:
+            raise UserError(f"{example.image}: not a picture; convert its data set again.") from None
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"{example.image}: cannot be read ({reason}); convert its data set again.") from None
     batches = []
     for (width, height), group in sorted(by_size.items()):
-        count = max(1, PIXELS_A_BATCH // (width * height))
+        count = max(1, pixels // max(1, input_pixels(height, width) if input_pixels else height * width))
         batches += [group[start : start + count] for start in range(0, len(group), count)]
     return batches
 
 
 def _decoded(batches: list[list[Example]]) -> Iterator[tf.Tensor]:
-    """Yield uint8 (n, H, W, 3) for each batch, decoded ahead of their use."""
+    """Yield uint8 (n, H, W, 3) for each batch, decoded ahead of their use.
+
+    Raises:
+        UserError: a picture is damaged.
+    """
     paths = tf.data.Dataset.from_generator(
         lambda: ([str(example.image) for example in batch] for batch in batches),
         output_signature=tf.TensorSpec([None], tf.string),
     )
     decode = tf.function(lambda p: tf.map_fn(decode_picture, p, fn_output_signature=tf.uint8))
-    return iter(paths.map(decode, num_parallel_calls=1).prefetch(1))
+    stream = iter(paths.map(decode, num_parallel_calls=1).prefetch(1))
+    for batch in batches:
+        try:
+            pictures = next(stream)
+        except tf.errors.InvalidArgumentError as error:
+            raise UserError(_damaged(batch)) from error
+        yield pictures
+
+
+def _damaged(batch: list[Example]) -> str:
+    for example in batch:
+        try:
+            decode_picture(tf.constant(str(example.image)))
+        except tf.errors.InvalidArgumentError:
+            return f"{example.image}: damaged, it cannot be decoded; convert its data set again."
+    return f"{batch[0].image}: cannot be decoded with the pictures of its size; convert its data set again."
+
+
+def _logits_of(model: keras.Model) -> Callable[[tf.Tensor], np.ndarray]:
+    forward = tf.function(
+        lambda pictures: model(tf.cast(pictures, tf.float32), training=False),
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)],
+    )
+    return lambda pictures: np.asarray(forward(pictures), np.float32)
 
 
 def predict(
-    model: keras.Model, examples: list[Example], out: Path, *, system: str, label_space: str, resize: str
+    model: keras.Model,
+    examples: list[Example],
+    out: Path,
+    *,
+    system: str,
+    label_space: str,
+    network: Mapping[str, Any],
+    augmentation: Augmentation = PLAIN,
 ) -> None:
-    """Fill a score store with a model's logits, at the network's own stride.
+    """Fill a score store with a model's scores.
+
+    Without augmentation these are its logits at the network's own stride; with it, log-probabilities of the mean
+    over the views (`segrepro.inference.augmented`).
 
     Args:
         model: takes (n, H, W, 3), values 0..255, any size.
@@ -63,23 +113,25 @@ def predict(
         out: the store to write.
         system: name of the system, recorded in the store.
         label_space: of the model's classes.
-        resize: how the logits are brought to picture size.
+        network: the description that the model was built from; its ``resize`` says how logits are brought to
+            picture size, its ``output_stride`` where it has one how many features there are.
+        augmentation: scales, flip, windows, another output stride.
 
     Raises:
-        UserError: a picture cannot be read, or the scores hold NaN.
+        UserError: a picture cannot be read, the scores hold NaN, or the network has no such output stride.
     """
-    forward = tf.function(
-        lambda pictures: model(tf.cast(pictures, tf.float32), training=False),
-        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)],
-    )
-    batches = batches_by_size(examples)
+    model = at_output_stride(model, network, augmentation.output_stride)
+    resize = network["resize"]
+    output_stride = augmentation.output_stride or network.get("output_stride", PIXELS_AT_STRIDE)
+    pixels = int(PIXELS_A_BATCH * min(1.0, output_stride / PIXELS_AT_STRIDE) ** 2)
+    batches = batches_by_size(examples, pixels=pixels, input_pixels=augmentation.largest_input)
+    scores_of = _logits_of(model) if augmentation.is_plain else AugmentedModel(model, augmentation, resize=resize)
     with (
         ScoreWriter(out, system=system, label_space=label_space, kind="scores", resize=resize) as store,
         tqdm(total=len(examples), unit="picture", mininterval=10) as progress,
     ):
         for batch, pictures in zip(batches, _decoded(batches), strict=True):
-            scores = np.asarray(forward(pictures), np.float32)
             size = (int(pictures.shape[1]), int(pictures.shape[2]))
-            for example, score in zip(batch, scores, strict=True):
-                store.add(example.id, score, size=size)
+            for example, scores in zip(batch, scores_of(pictures), strict=True):
+                store.add(example.id, scores, size=size)
             progress.update(len(batch))

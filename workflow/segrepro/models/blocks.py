@@ -22,15 +22,20 @@ def layer_seed(seed: int, name: str) -> int:
 class LayerMaker:
     """Makes the layers of one part of a network, all with the same batch-norm settings.
 
+    An initializer is ``slim``: variance 2 / fan-in, truncated normal (TF-slim's ``resnet_arg_scope``, He et al.
+    2015); ``glorot``: uniform, TF's default; or a number: truncated normal of that standard deviation.
+
     Attributes:
         seed: the model's seed.
         batch_norm_decay: share of the old moving statistics kept at each step (Keras' ``momentum``).
         batch_norm_epsilon: added to the variance.
+        initializer: of convolutions that name none of their own.
     """
 
     seed: int
     batch_norm_decay: float
     batch_norm_epsilon: float
+    initializer: str | float = "slim"
 
     def convolution(
         self,
@@ -42,7 +47,7 @@ class LayerMaker:
         stride: int = 1,
         rate: int = 1,
         bias: bool = False,
-        initializer: str = "slim",
+        initializer: str | float | None = None,
         dtype: str | None = None,
     ) -> KerasTensor:
         """Convolve, padded with zeros by half the kernel's reach on every side.
@@ -60,8 +65,7 @@ class LayerMaker:
             stride: step, in features of ``x``.
             rate: dilation, in features of ``x``.
             bias: whether to add a bias (starts at 0).
-            initializer: ``slim``: variance 2 / fan-in, truncated normal (TF-slim's ``resnet_arg_scope``, He et
-                al. 2015); ``glorot``: uniform, TF's default, which the report's code used for the classifier.
+            initializer: of the kernel; None: the maker's.
             dtype: the layer's dtype policy where it is not the global one.
         """
         layer = keras.layers.Conv2D(
@@ -75,15 +79,31 @@ class LayerMaker:
             name=name,
             dtype=dtype,
         )
-        if stride > 1 and kernel > 1:
-            x = keras.layers.ZeroPadding2D((kernel - 1) * rate // 2, name=f"{name}_pad")(x)
-        return layer(x)
+        return layer(_padded(x, name, kernel, stride, rate))
 
-    def _initializer(self, kind: str, name: str) -> keras.initializers.Initializer:
+    def depthwise_convolution(
+        self, x: KerasTensor, name: str, *, stride: int = 1, rate: int = 1, initializer: str | float | None = None
+    ) -> KerasTensor:
+        """Convolve each channel by a 3x3 kernel of its own, without bias; padding and extents as of ``convolution``."""
+        layer = keras.layers.DepthwiseConv2D(
+            3,
+            strides=stride,
+            dilation_rate=rate,
+            padding="same" if stride == 1 else "valid",
+            use_bias=False,
+            depthwise_initializer=self._initializer(initializer, name),
+            name=name,
+        )
+        return layer(_padded(x, name, 3, stride, rate))
+
+    def _initializer(self, kind: str | float | None, name: str) -> keras.initializers.Initializer:
         seed = layer_seed(self.seed, name)
+        kind = self.initializer if kind is None else kind
         if kind == "glorot":
             return keras.initializers.GlorotUniform(seed=seed)
-        return keras.initializers.VarianceScaling(2.0, "fan_in", "truncated_normal", seed=seed)
+        if kind == "slim":
+            return keras.initializers.VarianceScaling(2.0, "fan_in", "truncated_normal", seed=seed)
+        return keras.initializers.TruncatedNormal(stddev=kind, seed=seed)
 
     def norm(self, x: KerasTensor, name: str, layer: type = keras.layers.BatchNormalization) -> KerasTensor:
         """Normalise by batch statistics, with scale and offset; ``layer`` is the class to use."""
@@ -97,3 +117,59 @@ class LayerMaker:
     def convolution_norm_relu(self, x: KerasTensor, prefix: str, *shape: int, **options) -> KerasTensor:
         """Convolution ``<prefix>_conv`` (arguments as of ``convolution``), batch norm and ReLU."""
         return self.norm_relu(self.convolution(x, f"{prefix}_conv", *shape, **options), prefix)
+
+    def separable_convolution(
+        self,
+        x: KerasTensor,
+        prefix: str,
+        filters: int,
+        *,
+        stride: int = 1,
+        rate: int = 1,
+        relu: bool,
+        initializers: tuple[str | float | None, str | float | None] = (None, None),
+    ) -> KerasTensor:
+        """Convolve depthwise 3x3, then pointwise 1x1, each with batch norm (DeepLabv3+, section 3.1).
+
+        Args:
+            x: (batch, height, width, channels).
+            prefix: of the layers' names: ``<prefix>_depthwise_conv``, ``_depthwise_bn``, ``_pointwise_conv``,
+                ``_pointwise_bn``, and ``_depthwise_relu``, ``_pointwise_relu`` where there are such.
+            filters: channels of the result.
+            stride: of the depthwise convolution.
+            rate: of the depthwise convolution.
+            relu: whether a ReLU follows both batch norms, or none.
+            initializers: of the depthwise and of the pointwise kernel.
+        """
+        after = self.norm_relu if relu else lambda y, part: self.norm(y, f"{part}_bn")
+        of_depthwise, of_pointwise = initializers
+        part = f"{prefix}_depthwise"
+        options = {"stride": stride, "rate": rate, "initializer": of_depthwise}
+        x = after(self.depthwise_convolution(x, f"{part}_conv", **options), part)
+        part = f"{prefix}_pointwise"
+        return after(self.convolution(x, f"{part}_conv", filters, initializer=of_pointwise), part)
+
+
+def _padded(x: KerasTensor, name: str, kernel: int, stride: int, rate: int) -> KerasTensor:
+    if stride == 1 or kernel == 1:
+        return x
+    return keras.layers.ZeroPadding2D((kernel - 1) * rate // 2, name=f"{name}_pad")(x)
+
+
+def freeze_batch_norm(model: keras.Model) -> int:
+    """Fix every batch norm: it normalises by its moving statistics and keeps them, its scale, and its offset.
+
+    The papers' second phase (DeepLabv3, section 4.1), and any training whose batch is too small for statistics
+    (fewer than 12 pictures, says the DeepLab release). To be called before the training loop collects
+    ``model.trainable_variables``. ``model.variables`` stays as it was, and a saved model stays frozen.
+
+    Args:
+        model: any network; changed in place.
+
+    Returns:
+        How many layers were frozen.
+    """
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    for norm in norms:
+        norm.trainable = False
+    return len(norms)

@@ -1,33 +1,35 @@
 """Networks by description: a plain mapping, as a model's spec holds it, becomes a Keras model.
 
 A model takes RGB pictures, uint8 or float32 0..255, (batch, height, width, 3) of any size, and gives logits,
-float32, (batch, ceil(height / output_stride), ceil(width / output_stride), classes). Normalisation is a layer
-of the model; resizing the logits to the picture is the reader's business, by ``layers.resize_bilinear`` in the
-network's ``resize`` mode.
+float32, (batch, ceil(height / stride), ceil(width / stride), classes): ``deeplabv3`` at its output stride,
+``deeplabv3plus`` at stride 4. Normalisation is a layer of the model; resizing the logits to the picture is the
+reader's business, by ``layers.resize_bilinear`` in the network's ``resize`` mode.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+from keras import KerasTensor
 
 from segrepro.errors import UserError
+from segrepro.models.backbones import backbone_names, family_of
 from segrepro.models.blocks import LayerMaker
 from segrepro.models.deeplabv3 import ASPP_BATCH_NORM_EPSILON, deeplabv3_head
+from segrepro.models.deeplabv3plus import deeplabv3plus_head
 from segrepro.models.geometry import OUTPUT_STRIDES, aspp_rates_at
 from segrepro.models.layers import NORMALISATIONS, RESIZE_MODES, Normalise
-from segrepro.models.resnet_v2 import FEATURES, RESNET_V2, VARIANTS, resnet_v2
 from segrepro.models.weights import load_backbone_weights
 
-__all__ = ["ARCHITECTURES", "BACKBONES", "DEEPLABV3_DEFAULTS", "build_network", "load_backbone_weights"]
+__all__ = ["ARCHITECTURES", "DEEPLABV3PLUS_DEFAULTS", "DEEPLABV3_DEFAULTS", "build_network", "load_backbone_weights"]
 
 # What a description of DeepLabv3 may hold, and what holds where it is silent (the report's network, but for
 # the multi-grid, which its code lost). None: what the variant says.
 DEEPLABV3_DEFAULTS: dict[str, Any] = {
     "architecture": "deeplabv3",
-    "backbone": "resnet_v2_101",
-    "variant": "slim",  # keras | slim, see resnet_v2.VARIANTS
-    "features": None,  # post_norm | raw_sum, see resnet_v2.FEATURES
+    "backbone": "resnet_v2_101",  # see backbones.FAMILIES
+    "variant": None,  # of the backbone: keras | slim | released; None: the backbone's own
+    "features": None,  # post_norm | raw_sum, see resnet_v2.FEATURES; other backbones have no choice
     "output_stride": 16,  # pixels; 8, 16 or 32
     "multi_grid": (1, 2, 4),  # factors on the rates of the last block's units
     "aspp_channels": 256,
@@ -39,7 +41,19 @@ DEEPLABV3_DEFAULTS: dict[str, Any] = {
     "resize": "legacy",  # of the logits, see layers.RESIZE_MODES
 }
 
-BACKBONES = {**RESNET_V2}
+# The same for DeepLabv3+: the released Xception-65. The paper's ResNet-101 has multi-grid (1, 2, 4) and no
+# separable convolutions.
+DEEPLABV3PLUS_DEFAULTS: dict[str, Any] = {
+    **DEEPLABV3_DEFAULTS,
+    "architecture": "deeplabv3plus",
+    "backbone": "xception_65",
+    "multi_grid": (1, 1, 1),
+    "low_level_channels": 48,  # that the decoder reduces the backbone's features at stride 4 to
+    "decoder_channels": 256,
+    "separable": True,  # 3x3 convolutions of ASPP and decoder
+    "dropout": 0.1,  # of the encoder's features, before the decoder
+    "resize": "align_corners",  # inside the network, and of the logits
+}
 
 
 def _one_of(network: Mapping[str, Any], key: str, choices: Collection) -> Any:
@@ -73,40 +87,78 @@ def _multi_grid(network: Mapping[str, Any], units: int) -> tuple[int, ...]:
     return factors
 
 
-def _deeplabv3(network: Mapping[str, Any], num_classes: int, seed: int) -> keras.Model:
-    network = _complete(network, DEEPLABV3_DEFAULTS)
-    shape = RESNET_V2[_one_of(network, "backbone", RESNET_V2)]
-    variant = VARIANTS[_one_of(network, "variant", VARIANTS)]
-    network["features"] = network["features"] or variant.features
+class _Backbone(NamedTuple):
+    """A backbone as built: its input, its taps, and the maker of the head's layers."""
+
+    pictures: KerasTensor
+    taps: dict[str, KerasTensor]
+    make: LayerMaker
+
+
+def _backbone(network: Mapping[str, Any], seed: int) -> _Backbone:
+    family = family_of(_one_of(network, "backbone", backbone_names()))
+    shape = family.shapes[network["backbone"]]
+    network = {**network, "variant": network["variant"] or family.default_variant}
+    variant = family.variants[_one_of(network, "variant", family.variants)]
+    if network["features"] is not None:
+        if not family.features:
+            raise UserError(f"network.features has no meaning for {network['backbone']}: remove it.")
+        _one_of(network, "features", family.features)
     network["normalisation"] = network["normalisation"] or variant.normalisation
-    output_stride = _one_of(network, "output_stride", OUTPUT_STRIDES)
-    epsilon = network["batch_norm_epsilon"]
-    backbone_epsilon = variant.epsilon if epsilon is None else epsilon
-    head_epsilon = ASPP_BATCH_NORM_EPSILON if epsilon is None else epsilon
+    given, decay = network["batch_norm_epsilon"], network["batch_norm_decay"]
 
     pictures = keras.Input((None, None, 3), name="picture")
-    taps = resnet_v2(
+    taps = family.build(
         Normalise(_one_of(network, "normalisation", NORMALISATIONS), name="normalise")(pictures),
-        LayerMaker(seed, network["batch_norm_decay"], backbone_epsilon),
-        shape=shape,
-        output_stride=output_stride,
-        multi_grid=_multi_grid(network, shape.units[-1]),
-        pool_padding=variant.pool_padding,
-        features=_one_of(network, "features", FEATURES),
+        LayerMaker(seed, decay, variant.epsilon if given is None else given),
+        shape,
+        variant,
+        output_stride=_one_of(network, "output_stride", OUTPUT_STRIDES),
+        multi_grid=_multi_grid(network, family.grid_units(shape)),
+        features=network["features"],
     )
-    logits = deeplabv3_head(
-        taps["features"],
-        LayerMaker(seed, network["batch_norm_decay"], head_epsilon),
-        num_classes=num_classes,
-        channels=network["aspp_channels"],
-        rates=aspp_rates_at(_positive_integers(network, "aspp_rates"), output_stride),
-        dropout=network["dropout"],
-        resize=_one_of(network, "resize", RESIZE_MODES),
-    )
-    return keras.Model(pictures, logits, name=f"deeplabv3_{network['backbone']}")
+    head_epsilon = ASPP_BATCH_NORM_EPSILON if given is None else given
+    initializer = "glorot" if network["architecture"] == "deeplabv3plus" else "slim"
+    return _Backbone(pictures, taps, LayerMaker(seed, decay, head_epsilon, initializer))
 
 
-ARCHITECTURES: dict[str, Callable[[Mapping[str, Any], int, int], keras.Model]] = {"deeplabv3": _deeplabv3}
+def _head_options(network: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
+    """Return what the heads of both architectures are told alike."""
+    return {
+        "num_classes": num_classes,
+        "channels": network["aspp_channels"],
+        "rates": aspp_rates_at(_positive_integers(network, "aspp_rates"), network["output_stride"]),
+        "dropout": network["dropout"],
+        "resize": _one_of(network, "resize", RESIZE_MODES),
+    }
+
+
+def _deeplabv3(network: Mapping[str, Any], num_classes: int, seed: int) -> keras.Model:
+    network = _complete(network, DEEPLABV3_DEFAULTS)
+    backbone = _backbone(network, seed)
+    logits = deeplabv3_head(backbone.taps["features"], backbone.make, **_head_options(network, num_classes))
+    return keras.Model(backbone.pictures, logits, name=f"deeplabv3_{network['backbone']}")
+
+
+def _deeplabv3plus(network: Mapping[str, Any], num_classes: int, seed: int) -> keras.Model:
+    network = _complete(network, DEEPLABV3PLUS_DEFAULTS)
+    backbone = _backbone(network, seed)
+    logits = deeplabv3plus_head(
+        backbone.taps["features"],
+        backbone.taps["low_level"],
+        backbone.make,
+        low_level_channels=network["low_level_channels"],
+        decoder_channels=network["decoder_channels"],
+        separable=network["separable"],
+        **_head_options(network, num_classes),
+    )
+    return keras.Model(backbone.pictures, logits, name=f"deeplabv3plus_{network['backbone']}")
+
+
+ARCHITECTURES: dict[str, Callable[[Mapping[str, Any], int, int], keras.Model]] = {
+    "deeplabv3": _deeplabv3,
+    "deeplabv3plus": _deeplabv3plus,
+}
 
 
 def build_network(network: Mapping[str, Any], num_classes: int, *, seed: int = 0) -> keras.Model:
@@ -117,7 +169,8 @@ def build_network(network: Mapping[str, Any], num_classes: int, *, seed: int = 0
     to another output stride.
 
     Args:
-        network: the description; keys and defaults of ``DEEPLABV3_DEFAULTS``.
+        network: the description; keys and defaults of ``DEEPLABV3_DEFAULTS`` or
+            ``DEEPLABV3PLUS_DEFAULTS``, by its ``architecture`` (default deeplabv3).
         num_classes: classes, background included.
         seed: of the initial weights.
 

@@ -6,11 +6,22 @@ from keras import KerasTensor
 from segrepro.models.blocks import LayerMaker, layer_seed
 from segrepro.models.layers import ResizeLike
 
-# TF-slim's resnet_arg_scope, which the report's ASPP was built in.
+# TF-slim's resnet_arg_scope, which the report's ASPP was built in; the DeepLab release has the same.
 ASPP_BATCH_NORM_EPSILON = 1e-5
+# Of depthwise and pointwise kernels in ASPP and decoder of the DeepLab release: truncated normal, deviations.
+SEPARABLE_INITIALIZERS = (0.33, 0.06)
 
 
-def aspp(x: KerasTensor, make: LayerMaker, *, channels: int, rates: tuple[int, ...], resize: str) -> KerasTensor:
+def aspp(
+    x: KerasTensor,
+    make: LayerMaker,
+    *,
+    channels: int,
+    rates: tuple[int, ...],
+    resize: str,
+    separable: bool = False,
+    image_first: bool = False,
+) -> KerasTensor:
     """Atrous spatial pyramid pooling: parallel views of the features at several scales, joined.
 
     Branches, in the order of the report's code: 1x1; 3x3 at each rate (zero padding = rate); and the mean over
@@ -20,22 +31,37 @@ def aspp(x: KerasTensor, make: LayerMaker, *, channels: int, rates: tuple[int, .
     Args:
         x: features, (batch, height, width, channels).
         make: makes the layers.
-        channels: of each branch and of the result; 256 in the paper.
+        channels: of each branch and of the result; 256 in the papers.
         rates: dilation rates in features, at this output stride (see ``geometry.aspp_rates_at``).
         resize: a key of ``RESIZE_MODES``; from 1x1 all give the same.
+        separable: whether the 3x3 convolutions are separable, with batch norm and ReLU in between.
+        image_first: whether the mean's branch comes first, as in the DeepLab release.
 
     Returns:
         (batch, height, width, channels).
     """
     branches = [make.convolution_norm_relu(x, "aspp0", channels)]
     for number, rate in enumerate(rates, start=1):
-        branches.append(make.convolution_norm_relu(x, f"aspp{number}", channels, 3, rate=rate))
+        prefix = f"aspp{number}"
+        if separable:
+            options = {"relu": True, "initializers": SEPARABLE_INITIALIZERS}
+            branches.append(make.separable_convolution(x, prefix, channels, rate=rate, **options))
+        else:
+            branches.append(make.convolution_norm_relu(x, prefix, channels, 3, rate=rate))
     # In float32 by itself: a sum over a large map overflows float16.
     pooled = keras.layers.GlobalAveragePooling2D(keepdims=True, dtype="float32", name="image_pooling")(x)
     pooled = make.convolution_norm_relu(pooled, "image_pooling", channels)
-    branches.append(ResizeLike(resize, name="image_pooling_resize")([pooled, x]))
+    image = ResizeLike(resize, name="image_pooling_resize")([pooled, x])
+    branches = [image, *branches] if image_first else [*branches, image]
     joined = keras.layers.Concatenate(name="aspp_concat")(branches)
     return make.convolution_norm_relu(joined, "concat_projection", channels)
+
+
+def with_dropout(x: KerasTensor, make: LayerMaker, share: float) -> KerasTensor:
+    """Drop a share of the features in training; the layer's random state is among ``model.variables``."""
+    if not share:
+        return x
+    return keras.layers.Dropout(share, seed=layer_seed(make.seed, "dropout"), name="dropout")(x)
 
 
 def deeplabv3_head(
@@ -62,8 +88,6 @@ def deeplabv3_head(
     Returns:
         Logits, float32 also under mixed precision, (batch, height, width, num_classes).
     """
-    x = aspp(x, make, channels=channels, rates=rates, resize=resize)
-    if dropout:
-        x = keras.layers.Dropout(dropout, seed=layer_seed(make.seed, "dropout"), name="dropout")(x)
+    x = with_dropout(aspp(x, make, channels=channels, rates=rates, resize=resize), make, dropout)
     options = {"bias": True, "initializer": "glorot", "dtype": "float32"}
     return make.convolution(x, "logits_conv", num_classes, **options)

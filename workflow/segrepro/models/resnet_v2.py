@@ -164,14 +164,17 @@ def resnet_v2(
         features: a member of ``FEATURES``.
 
     Returns:
-        The output of every unit by its layer name (``conv2_block2_out`` is the last at stride 4, for decoders),
-        and ``features``: (batch, ceil(height / output_stride), ceil(width / output_stride), 4 * widths[3]).
+        The output of every unit by its layer name; ``low_level``, the last of stride 4 (``conv2_block2_out``, or
+        the root's where block 1 has but one unit); and ``features``: (batch, ceil(height / output_stride),
+        ceil(width / output_stride), 4 * widths[3]).
     """
-    taps = {}
     x = _root(x, make, shape, pool_padding)
+    taps = {"low_level": x}
     for plan in plan_units(shape, output_stride=output_stride, multi_grid=multi_grid):
         x = _unit(x, make, plan)
         taps[f"{plan.name}_out"] = x
+        if plan.name == f"conv2_block{shape.units[0] - 1}":
+            taps["low_level"] = x
     if features == "post_norm":
         taps["features"] = make.norm_relu(x, "post")
     else:

@@ -9,13 +9,17 @@ import keras
 import numpy as np
 
 from segrepro.errors import UserError
+from segrepro.models.resnet_v1 import RESNET_V1
 from segrepro.models.resnet_v2 import RESNET_V2
 
 # Layers of keras.applications' classifier: there may be one in the file, and no network here has it.
 CLASSIFIER_LAYERS = {"predictions", "probs"}
-# The layers that a ResNet-v2 shares with keras.applications.
+# The layers that a ResNet shares with keras.applications.
 BACKBONE_PREFIXES = ("conv1_", "conv2_", "conv3_", "conv4_", "conv5_", "post_")
 APPLICATIONS = {
+    "resnet_v1_50": keras.applications.ResNet50,
+    "resnet_v1_101": keras.applications.ResNet101,
+    "resnet_v1_152": keras.applications.ResNet152,
     "resnet_v2_50": keras.applications.ResNet50V2,
     "resnet_v2_101": keras.applications.ResNet101V2,
     "resnet_v2_152": keras.applications.ResNet152V2,
@@ -35,12 +39,13 @@ Weights = dict[str, dict[str, np.ndarray]]
 
 
 def load_backbone_weights(model: keras.Model, path: str | Path) -> int:
-    """Load the backbone of ``model`` from a weights file of ``keras.applications``' ResNet-v2.
+    """Load the backbone of ``model`` from a weights file of ``keras.applications``' ResNet.
 
-    Such weights were trained on pictures in [-1, 1]: the network's normalisation should be ``keras_tf``.
+    The weights of ResNet-v2 were trained on pictures in [-1, 1]: the network's normalisation should be
+    ``keras_tf``; those of ResNet-v1 on mean-subtracted BGR: ``caffe``.
 
     Args:
-        model: a network on ``resnet_v2_50``, ``_101`` or ``_152``.
+        model: a network on ``resnet_v1_50``, ``_101``, ``_152`` or ``resnet_v2_50``, ``_101``, ``_152``.
         path: ``.h5`` (as Keras publishes them, with or without classifier), ``.keras`` or ``.weights.h5``.
 
     Returns:
@@ -83,7 +88,7 @@ def _check_complete(path: Path, model_name: str, wanted: Mapping, given: Weights
     if faults:
         raise UserError(
             f"{path} holds weights of another network than {model_name}: {'; '.join(faults)}; "
-            "give the weights file of the same ResNet-v2 depth."
+            "give the weights file of the same ResNet, version and depth."
         )
 
 
@@ -100,7 +105,7 @@ def _read(path: Path, model: keras.Model) -> Weights:
         reason = str(error).strip().split("\n")[0]
         raise UserError(
             f"{path} is damaged or holds no weights of {model.name}'s backbone ({reason}): give the weights "
-            "file of keras.applications' ResNet-v2 of the same depth."
+            "file of keras.applications' ResNet of the same version and depth."
         ) from error
 
 
@@ -156,9 +161,10 @@ def _of_unnamed_file(group: h5py.Group, model: keras.Model) -> Weights:
 
 
 def _backbone_of(model: keras.Model) -> str | None:
-    """Tell a network's backbone by the units in its blocks."""
+    """Tell a network's backbone by its version (only v2 pre-activates) and the units in its blocks."""
     names = {layer.name for layer in model.layers}
+    table = RESNET_V2 if "conv2_block1_preact_bn" in names else RESNET_V1
     units = tuple(
         sum(f"conv{block}_block{unit}_out" in names for unit in range(1, len(names))) for block in (2, 3, 4, 5)
     )
-    return next((name for name, shape in RESNET_V2.items() if shape.units == units), None)
+    return next((name for name, shape in table.items() if shape.units == units), None)

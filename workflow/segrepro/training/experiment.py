@@ -12,7 +12,9 @@ import yaml
 from segrepro.data.manifests import read_manifest
 from segrepro.errors import UserError
 from segrepro.files import file_digest
-from segrepro.models.build import build_network, load_backbone_weights
+from segrepro.models.blocks import freeze_batch_norm
+from segrepro.models.build import build_network
+from segrepro.models.importing import load_weights
 from segrepro.training.input import training_batches
 from segrepro.training.model_files import load_model, save_model, transfer_weights
 from segrepro.training.trainer import Trainer, devices_strategy
@@ -50,16 +52,17 @@ def fingerprint(spec: dict[str, Any], manifest: Path, init: Path | None) -> str:
 
 
 def initial_model(spec: dict[str, Any], init: Path | None) -> keras.Model:
-    """Build the spec's network and give it its first weights."""
+    """Build the spec's network and give it its first weights; batch norms are frozen if the protocol says so."""
     model = build_network(spec["network"], spec["classes"], seed=spec["seed"])
-    if spec["init"] is None:
-        return model
-    if init is None:
+    source = spec["init"]
+    if source is not None and init is None:
         raise UserError(f"model '{spec['name']}' starts from other weights (init): give their file by --init.")
-    if spec["init"]["model"] is not None:
-        transfer_weights(load_model(init), model, head=spec["init"]["head"])
-    else:
-        load_backbone_weights(model, init)
+    if source is not None and source["model"] is not None:
+        transfer_weights(load_model(init), model, head=source["head"])
+    elif source is not None:
+        load_weights(model, spec["network"], init, file_format=source["format"], averages=source["averages"])
+    if spec["protocol"]["freeze_batch_norm"]:
+        freeze_batch_norm(model)
     return model
 
 

@@ -20,7 +20,8 @@ class CoupledSGD(keras.optimizers.SGD):
         momentum_form: ``"tf1"``: v <- m v + g, w <- w - lr v (``tf.train.MomentumOptimizer``);
             ``"caffe"``: v <- m v + lr g, w <- w - v (Caffe's ``SGDSolver``). They differ while lr changes.
         coupled_decay: wd, the factor of the weights in the gradient.
-        decay_on: ``"all"`` trainables, or ``"kernels"`` only (no bias, no batch-norm scale and shift).
+        decay_on: ``"all"`` trainables; ``"kernels"``: no bias, no batch-norm scale and shift; ``"full_kernels"``: no
+            depthwise kernels either (DeepLab release).
         bias_rate_factor: factor of the learning rate of biases (Caffe ``lr_mult``).
     """
 

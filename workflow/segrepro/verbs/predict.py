@@ -1,5 +1,8 @@
 """Predict the pictures of a manifest, whole, into a score store.
 
+Test-time augmentation averages probabilities over scales, mirroring and windows; the papers' setting is
+--scales 0.5 0.75 1 1.25 1.5 1.75 --flip --output-stride 8.
+
 Example:
   segrepro predict --model results/models/deeplabv3_trainaug/model.keras \
       --spec results/models/deeplabv3_trainaug/spec.yaml --manifest data/sample/manifests/voc_val.csv \
@@ -18,22 +21,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", required=True, help="name of the system, recorded in the store")
     parser.add_argument("--out", type=Path, required=True, help="score store to write (.h5)")
     parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default 1)")
+    views = parser.add_argument_group("test-time augmentation")
+    views.add_argument(
+        "--scales", type=float, nargs="+", default=[1.0], metavar="S", help="factors of the picture's size (default 1)"
+    )
+    views.add_argument("--flip", action="store_true", help="also predict each scale mirrored")
+    views.add_argument(
+        "--output-stride", type=int, metavar="PIXELS", help="of the network: 8, 16 or 32 (default: as trained)"
+    )
+    views.add_argument(
+        "--average-at",
+        default="picture",
+        metavar="WHERE",
+        help="average probabilities at full size (picture, the default) or at the logits' stride (stride)",
+    )
+    views.add_argument(
+        "--storage-stride", type=int, metavar="PIXELS", help="of the map fitted to a full-size average (default 4)"
+    )
+    views.add_argument(
+        "--window", type=int, metavar="PIXELS", help="side of sliding windows, for pictures that do not fit"
+    )
+    views.add_argument(
+        "--window-stride", type=int, metavar="PIXELS", help="between windows (default: two thirds of the window)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Predict."""
     from segrepro.data.manifests import read_manifest
+    from segrepro.inference.augmented import Augmentation
     from segrepro.inference.predict import predict
     from segrepro.training.experiment import prepare_tensorflow, read_spec
     from segrepro.training.model_files import load_model
 
+    augmentation = Augmentation(
+        scales=tuple(args.scales),
+        flip=args.flip,
+        output_stride=args.output_stride,
+        average_at=args.average_at,
+        window=args.window,
+        window_stride=args.window_stride,
+        storage_stride=args.storage_stride,
+    )
     spec = read_spec(args.spec)
-    prepare_tensorflow(args.threads, spec["protocol"]["precision"])
+    protocol = spec["protocol"] or {}  # published weights come without one
+    prepare_tensorflow(args.threads, protocol.get("precision", "float32"))
     predict(
         load_model(args.model),
         read_manifest(args.manifest),
         args.out,
         system=args.system,
         label_space=spec["label_space"],
-        resize=spec["network"]["resize"],
+        network=spec["network"],
+        augmentation=augmentation,
     )

@@ -1,0 +1,230 @@
+"""What do the full-size networks cost: parameters, multiply-adds, memory and time?
+
+Prints a Markdown table with a row for each measurement: prediction of a 500 x 375 picture at output strides 16 and 8,
+with the papers' test-time augmentation (output stride 8, six scales, mirrored), and a training step on 513 x 513 crops.
+Weights and pixels are random, which changes neither memory nor time. Each measurement is a process of its own; its
+peak memory is the resident set's (Linux only: /proc), TensorFlow's own 0.7 GB included. Multiply-adds are those of
+convolutions and matrix products in forward passes, read off the TensorFlow graph.
+
+Networks are those of config.yaml, or some of them by name, or architecture:backbone with the defaults of the code.
+
+Example:
+  python benchmarks/network_cost.py --threads 2 --batches 1 2 4
+  python benchmarks/network_cost.py deeplabv3_r101 deeplabv3plus:xception_65 --measure predict-8 augmented
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURE = (375, 500)  # height and width of the common VOC picture, pixels
+CROP = 513  # side of the papers' training crops, pixels
+CLASSES = 21
+SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+GB = 1e9
+MEASURES = ("predict-16", "predict-8", "augmented", "train")
+REPEATS = 3
+
+
+def networks(names: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the descriptions of the networks asked for; those of config.yaml when none are."""
+    from segrepro.config import parse_config
+
+    config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"scale": "full"}
+    declared = {
+        name: network.model_dump(mode="json", exclude_none=True)
+        for name, network in parse_config(config).networks.items()
+    }
+    found = {}
+    for name in names or declared:
+        if name in declared:
+            found[name] = declared[name]
+        elif ":" in name:
+            architecture, backbone = name.split(":")
+            found[name] = {"architecture": architecture, "backbone": backbone}
+        else:
+            sys.exit(f"'{name}' is no network of config.yaml ({', '.join(declared)}) nor architecture:backbone.")
+    return found
+
+
+def multiply_adds(model: Any, height: int, width: int) -> int:
+    """Return the multiply-adds of a forward pass of one picture: convolutions and matrix products of the graph."""
+    import tensorflow as tf
+
+    forward = tf.function(lambda pictures: model(pictures, training=False))
+    graph = forward.get_concrete_function(tf.TensorSpec((1, height, width, 3))).graph
+    total = 0
+    for operation in graph.get_operations():
+        if operation.type not in ("Conv2D", "DepthwiseConv2dNative", "MatMul"):
+            continue
+        kernel, outputs = list(operation.inputs[1].shape), operation.outputs[0].shape.num_elements()
+        if operation.type == "MatMul":
+            total += outputs * kernel[1 if operation.get_attr("transpose_b") else 0]
+        elif operation.type == "Conv2D":
+            total += outputs * math.prod(kernel[:3])  # rows, columns, channels in
+        else:
+            total += outputs * math.prod(kernel[:2])
+    return total
+
+
+def seconds_of(call: Callable[[], Any], repeats: int) -> float:
+    """Return the median time of some calls after a first one, which compiles."""
+    call()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def measure_prediction(model: Any) -> tuple[float, int]:
+    """Return seconds a picture and multiply-adds."""
+    import numpy as np
+    import tensorflow as tf
+
+    pictures = tf.constant(np.random.default_rng(0).integers(0, 256, (1, *PICTURE, 3), np.uint8))
+    forward = tf.function(lambda p: model(tf.cast(p, tf.float32), training=False))
+    return seconds_of(lambda: forward(pictures).numpy(), REPEATS), multiply_adds(model, *PICTURE)
+
+
+def measure_augmented(model: Any, resize: str) -> tuple[float, int]:
+    """Return seconds a picture and multiply-adds of multi-scale and mirrored prediction."""
+    import numpy as np
+    import tensorflow as tf
+
+    from segrepro.inference.augmented import Augmentation, AugmentedModel, scaled_extent
+
+    augmented = AugmentedModel(model, Augmentation(scales=SCALES, flip=True), resize=resize)
+    pictures = np.random.default_rng(0).integers(0, 256, (1, *PICTURE, 3), np.uint8)
+    augmented(tf.constant(pictures[:, :64, :64]))  # compiles
+    started = time.perf_counter()
+    augmented(tf.constant(pictures))
+    seconds = time.perf_counter() - started
+    sizes = [[scaled_extent(extent, scale, resize) for extent in PICTURE] for scale in SCALES]
+    return seconds, 2 * sum(multiply_adds(model, *size) for size in sizes)
+
+
+def measure_training(model: Any, resize: str, batch: int) -> tuple[float, int]:
+    """Return seconds a step of one micro-batch, and multiply-adds of its forward pass."""
+    import numpy as np
+    import tensorflow as tf
+
+    from segrepro.training.optimiser import build_optimiser
+    from segrepro.training.trainer import compile_steps
+
+    protocol = {"momentum": 0.9, "momentum_form": "tf1", "weight_decay": 1e-4, "weight_decay_on": "all"}
+    protocol |= {"bias_rate_factor": 1.0, "precision": "float32", "loss_at": "label", "accumulation": 1}
+    optimiser = build_optimiser(protocol, 1e-3)
+    optimiser.build(model.trainable_variables)
+    steps = compile_steps(model, optimiser, protocol, resize, tf.distribute.get_strategy())
+    random = np.random.default_rng(0)
+    pictures = tf.constant(random.integers(0, 256, (batch, CROP, CROP, 3)), tf.float32)
+    labels = tf.constant(random.integers(0, CLASSES, (batch, CROP, CROP)), tf.uint8)
+
+    def step() -> None:
+        gradients, sums = steps.gradients(pictures, labels)
+        steps.apply(gradients)
+        sums.numpy()
+
+    return seconds_of(step, 1), batch * multiply_adds(model, CROP, CROP)
+
+
+def measure(task: dict[str, Any]) -> dict[str, Any]:
+    """Measure one thing in this process."""
+    from segrepro.models import build
+    from segrepro.training.experiment import prepare_tensorflow
+
+    prepare_tensorflow(task["threads"], "float32")
+    network, what = task["network"], task["measure"]
+    defaults = build.DEEPLABV3PLUS_DEFAULTS if network["architecture"] == "deeplabv3plus" else build.DEEPLABV3_DEFAULTS
+    network = {**defaults, **network}
+    if what != "train":
+        network["output_stride"] = 16 if what == "predict-16" else 8
+    model = build.build_network(network, CLASSES)
+    parameters = model.count_params()
+    if what == "train":
+        seconds, operations = measure_training(model, network["resize"], task["batch"])
+    elif what == "augmented":
+        seconds, operations = measure_augmented(model, network["resize"])
+    else:
+        seconds, operations = measure_prediction(model)
+    status = Path("/proc/self/status").read_text()
+    peak = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+    stride = network["output_stride"]
+    return {
+        "parameters": parameters,
+        "seconds": seconds,
+        "operations": operations,
+        "peak": peak,
+        "output_stride": stride,
+    }
+
+
+def in_a_process(task: dict[str, Any]) -> dict[str, Any] | None:
+    """Measure in a process of its own; None when it died (of memory, most likely)."""
+    command = [sys.executable, __file__, "--task", json.dumps(task)]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONPATH": str(ROOT / "workflow")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if done.returncode:
+        print(f"{task}: exit code {done.returncode}\n{done.stderr[-2000:]}", file=sys.stderr)
+        return None
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def described(task: dict[str, Any], result: dict[str, Any]) -> str:
+    """Say in words what was measured."""
+    stride = f"output stride {result['output_stride']}"
+    if task["measure"] == "train":
+        return f"training step, batch {task['batch']}, crop {CROP}, {stride}"
+    picture = f"{PICTURE[1]} x {PICTURE[0]}, {stride}"
+    if task["measure"] == "augmented":
+        return f"prediction, {picture}, scales {SCALES[0]}..{SCALES[-1]}, mirrored"
+    return f"prediction, {picture}"
+
+
+def main() -> None:
+    """Measure what is asked for and print the table, row by row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", help="names of config.yaml, or architecture:backbone (default: all)")
+    parser.add_argument("--measure", nargs="+", choices=MEASURES, default=MEASURES, help="what to measure")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4], help="of the training steps")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU cores to use (default: all)")
+    parser.add_argument("--task", type=json.loads, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.task:
+        print(json.dumps(measure(args.task)))
+        return
+    print("| network | parameters (10^6) | measured | multiply-adds, forward (10^9) | seconds | peak memory (GB) |")
+    print("|---|--:|---|--:|--:|--:|", flush=True)
+    for name, network in networks(args.networks).items():
+        for what in args.measure:
+            for batch in args.batches if what == "train" else [1]:
+                task = {"network": network, "measure": what, "batch": batch, "threads": args.threads}
+                result = in_a_process(task)
+                if result is None:
+                    print(f"| {name} | | {what}, batch {batch} | | failed | |", flush=True)
+                    continue
+                cells = [name, f"{result['parameters'] / 1e6:.2f}", described(task, result)]
+                cells += [
+                    f"{result['operations'] / 1e9:,.0f}",
+                    f"{result['seconds']:.1f}",
+                    f"{result['peak'] / GB:.2f}",
+                ]
+                print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT / "workflow"))
+    main()

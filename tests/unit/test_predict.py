@@ -1,0 +1,498 @@
+"""Prediction into a score store: batches, test-time augmentation, sliding windows."""
+
+import argparse
+from itertools import pairwise
+
+import h5py
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.ndimage import map_coordinates
+
+from segrepro.data.manifests import Example, write_manifest
+from segrepro.errors import UserError
+from segrepro.inference import predict as predict_module
+from segrepro.inference.augmented import (
+    DEFAULT_STORAGE_STRIDE,
+    PROBABILITY_FLOOR,
+    Augmentation,
+    AugmentedModel,
+    _fit,
+    at_output_stride,
+    logits_stride,
+    scaled_extent,
+)
+from segrepro.inference.predict import batches_by_size, predict
+from segrepro.inference.resize import RESIZE_MODES, interpolation_taps, resize_scores
+from segrepro.inference.scores import ScoreReader
+from segrepro.inference.windows import ViewAxis, mapped_positions, window_starts
+from segrepro.models.build import build_network
+from segrepro.training.model_files import save_model
+from segrepro.verbs import predict as verb
+
+CLASSES = 21
+PAPER_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+FLAGS = {
+    "half_pixel": {"half_pixel_centers": True, "align_corners": False},
+    "legacy": {"half_pixel_centers": False, "align_corners": False},
+    "align_corners": {"half_pixel_centers": False, "align_corners": True},
+}
+TINY = {"architecture": "deeplabv3", "backbone": "resnet_v2_tiny", "aspp_channels": 8, "aspp_rates": [1, 2, 3]}
+
+
+def small_network(stride: int = 1, kernel: int = 1, *, gain: float = 1.0, seed: int = 0) -> keras.Model:
+    """A linear network of random weights: logits at every ``stride``-th pixel."""
+    pictures = keras.Input((None, None, 3), name="picture")
+    x = keras.layers.Rescaling(gain / 64, name="scale")(pictures)
+    x = keras.layers.ZeroPadding2D(kernel // 2, name="pad")(x)
+    initializer = keras.initializers.RandomNormal(stddev=1.0, seed=seed)
+    x = keras.layers.Conv2D(CLASSES, kernel, strides=stride, kernel_initializer=initializer, name="logits")(x)
+    return keras.Model(pictures, x, name="small")
+
+
+def random_pictures(*shape: int, seed: int = 0) -> tf.Tensor:
+    """Smooth random pictures: uint8 (n, H, W, 3)."""
+    n, height, width = shape
+    coarse = np.random.default_rng(seed).random((n, 5, 6, 3)) * 255
+    return tf.cast(tf.image.resize(coarse, (height, width), method="bicubic"), tf.uint8)
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    exponentials = np.exp(x - x.max(-1, keepdims=True))
+    return exponentials / exponentials.sum(-1, keepdims=True)
+
+
+def scaled(pictures: tf.Tensor, size: list[int], mode: str) -> np.ndarray:
+    return tf.raw_ops.ResizeBilinear(images=tf.cast(pictures, tf.float32), size=size, **FLAGS[mode]).numpy()
+
+
+def at_full_size(logits: np.ndarray, size: tuple[int, int], mode: str) -> np.ndarray:
+    return np.stack([resize_scores(one, size, mode) for one in np.asarray(logits)])
+
+
+def mean_of(model, pictures, resize="legacy", **options) -> np.ndarray:
+    return AugmentedModel(model, Augmentation(**options), resize=resize).mean_probabilities(pictures)
+
+
+@pytest.fixture
+def examples(tmp_path) -> list[Example]:
+    made = []
+    for number, (height, width) in enumerate([(24, 32), (40, 20), (24, 32), (32, 24), (24, 32), (40, 20)]):
+        path = tmp_path / f"picture{number}.jpg"
+        Image.fromarray(random_pictures(1, height, width, seed=number)[0].numpy()).save(path)
+        made.append(Example(f"picture{number}", path))
+    return made
+
+
+def predicted(model, examples, path, network=None, **options):
+    augmentation = Augmentation(**options)
+    network = network or {"resize": "legacy"}
+    predict(model, examples, path, system="small", label_space="voc21", network=network, augmentation=augmentation)
+    return ScoreReader(path)
+
+
+# --- plain prediction ----------------------------------------------------------------------------------------------
+
+
+def test_pictures_of_a_size_share_batches_up_to_the_limit(examples):
+    def ids(**options):
+        return [[int(e.id[-1]) for e in batch] for batch in batches_by_size(examples, **options)]
+
+    assert ids() == [[1, 5], [3], [0, 2, 4]]
+    assert ids(pixels=2 * 24 * 32) == [[1], [5], [3], [0, 2], [4]]
+    assert ids(pixels=1) == [[1], [5], [3], [0], [2], [4]]
+    assert ids(pixels=2 * 24 * 32, input_pixels=lambda height, width: 100) == [[1, 5], [3], [0, 2, 4]]
+
+
+def test_stored_logits_are_the_networks(examples, tmp_path):
+    model = small_network(stride=4, kernel=5)
+    with predicted(model, examples, tmp_path / "s.h5") as store:
+        assert store.ids == [e.id for e in examples]
+        for example in examples:
+            picture = tf.io.decode_jpeg(example.image.read_bytes(), dct_method="INTEGER_ACCURATE")
+            logits = model(tf.cast(picture[None], tf.float32)).numpy()[0]
+            assert store.size(example.id) == tuple(picture.shape[:2])
+            np.testing.assert_allclose(store.stored(example.id), logits, rtol=2e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("options", [{}, {"flip": True, "scales": (0.5, 1.0)}])
+def test_the_order_of_the_manifest_changes_nothing(examples, tmp_path, options):
+    model = small_network(stride=4, kernel=5)
+    predicted(model, examples, tmp_path / "a.h5", **options).close()
+    predicted(model, examples[::-1], tmp_path / "b.h5", **options).close()
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_scores_do_not_depend_on_what_shares_the_batch(examples, tmp_path, monkeypatch):
+    model = small_network(stride=4, kernel=5)
+    together = predicted(model, examples, tmp_path / "a.h5")
+    monkeypatch.setattr(predict_module, "PIXELS_A_BATCH", 1)
+    alone = predicted(model, examples, tmp_path / "b.h5")
+    for key in together.ids:
+        np.testing.assert_allclose(together.stored(key), alone.stored(key), rtol=2e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (lambda path: path.unlink(), r"picture3\.jpg: cannot be read \(No such file or directory\)"),
+        (lambda path: path.write_text("<html>"), r"picture3\.jpg: not a picture"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-120]), r"picture3\.jpg: damaged"),
+    ],
+    ids=["missing", "another file", "truncated"],
+)
+@pytest.mark.parametrize("options", [{}, {"flip": True}])
+def test_an_unreadable_picture_is_named_and_no_store_remains(examples, tmp_path, break_it, said, options):
+    break_it(examples[3].image)
+    with pytest.raises(UserError, match=said):
+        predicted(small_network(), examples, tmp_path / "s.h5", **options)
+    assert not list(tmp_path.glob("*.h5")) + list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("options", [{}, {"flip": True}, {"flip": True, "average_at": "stride"}])
+def test_nan_is_refused(examples, tmp_path, options):
+    model = small_network()
+    model.set_weights([w * np.nan for w in model.get_weights()])
+    with pytest.raises(UserError, match="NaN"):
+        predicted(model, examples, tmp_path / "s.h5", **options)
+
+
+# --- scales and mirroring ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+def test_scales_are_averaged_as_probabilities_at_full_size(mode):
+    model, pictures, size = small_network(stride=4, kernel=3), random_pictures(2, 33, 46), (33, 46)
+    views = []
+    for scale in PAPER_SCALES:
+        inputs = scaled(pictures, [scaled_extent(extent, scale, mode) for extent in size], mode)
+        views.append(softmax(at_full_size(model(inputs), size, mode)))
+    mean = mean_of(model, pictures, mode, scales=PAPER_SCALES)
+    np.testing.assert_allclose(mean, np.mean(views, axis=0), atol=2e-5)
+    assert np.abs(mean - views[2]).max() > 0.05
+
+
+def resized_positions(positions: np.ndarray, extent: int, to_extent: int, mode: str) -> np.ndarray:
+    """Where positions on an axis lie once it is resized, written anew from the definitions of the modes."""
+    if mode == "align_corners":
+        return positions * (to_extent - 1) / (extent - 1)
+    half = 0.5 if mode == "half_pixel" else 0.0
+    return (positions + half) / extent * to_extent - half
+
+
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+@pytest.mark.parametrize("scale", [1.0, 0.75, 1.5])
+def test_a_mirrored_view_is_mirrored_back(mode, scale):
+    model, pictures, size = small_network(stride=4, kernel=3), random_pictures(1, 33, 46), (33, 46)
+    inputs = scaled(pictures, [scaled_extent(extent, scale, mode) for extent in size], mode)
+    straight = softmax(at_full_size(model(inputs), size, mode))
+    logits = model(inputs[:, :, ::-1]).numpy()[0]
+    y, x = (resized_positions(np.arange(n), n, to, mode) for n, to in zip(size, inputs.shape[1:3], strict=True))
+    x = inputs.shape[2] - 1 - x
+    y, x = (
+        resized_positions(p, n, to, mode) for p, n, to in zip((y, x), inputs.shape[1:3], logits.shape[:2], strict=True)
+    )
+    grid = np.meshgrid(y, x, indexing="ij")
+    mirrored = np.stack([map_coordinates(logits[..., c], grid, order=1, mode="nearest") for c in range(CLASSES)], -1)
+    mean = mean_of(model, pictures, mode, scales=(scale,), flip=True)
+    np.testing.assert_allclose(mean[0], (straight[0] + softmax(mirrored)) / 2, atol=5e-5)
+    assert np.abs(mean - straight).max() > 0.05
+
+
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+@pytest.mark.parametrize("scales", [(1.0,), (0.5, 1.0, 1.75)])
+@pytest.mark.parametrize("average_at", ["picture", "stride"])
+def test_mirroring_changes_nothing_for_an_equivariant_network(mode, scales, average_at):
+    pictures = random_pictures(1, 30, 41)
+    options = {"scales": scales, "average_at": average_at}
+    pointwise = small_network(stride=1, kernel=1)
+    np.testing.assert_allclose(
+        mean_of(pointwise, pictures, mode, flip=True, **options),
+        mean_of(pointwise, pictures, mode, **options),
+        atol=1e-5,
+    )
+    lopsided = small_network(stride=1, kernel=3)
+    difference = mean_of(lopsided, pictures, mode, flip=True, **options) - mean_of(lopsided, pictures, mode, **options)
+    assert np.abs(difference).max() > 0.02
+
+
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+def test_at_stride_the_scales_meet_on_the_networks_own_map(mode):
+    model, pictures, size = small_network(stride=4, kernel=3), random_pictures(2, 33, 46), (33, 46)
+    views = []
+    for scale in (0.5, 1.0, 1.5):
+        inputs = scaled(pictures, [scaled_extent(extent, scale, mode) for extent in size], mode)
+        views.append(softmax(at_full_size(model(inputs), (9, 12), mode)))
+    options = {"scales": (0.5, 1.0, 1.5), "average_at": "stride"}
+    mean = mean_of(model, pictures, mode, **options)
+    np.testing.assert_allclose(mean, np.mean(views, axis=0), atol=2e-5)
+    stored = AugmentedModel(model, Augmentation(**options), resize=mode)(pictures)
+    np.testing.assert_allclose(stored, np.log(np.maximum(mean, PROBABILITY_FLOOR)), atol=1e-5)
+
+
+def test_at_stride_a_mirrored_map_is_read_at_the_mirrored_pixels():
+    # In the mode `legacy` node k lies on pixel 4 k: its mirror image is pixel 31 - 4 k, which is no node.
+    model, pictures = small_network(stride=4, kernel=3), random_pictures(1, 32, 32)
+    straight = softmax(model(tf.cast(pictures, tf.float32)).numpy())
+    mirrored = at_full_size(model(tf.cast(pictures[:, :, ::-1], tf.float32)), (32, 32), "legacy")[:, :, ::-1]
+    mean = mean_of(model, pictures, flip=True, average_at="stride")
+    np.testing.assert_allclose(mean, (straight + softmax(mirrored)[:, ::4, ::4]) / 2, atol=2e-5)
+
+
+def test_scaled_extents():
+    assert [scaled_extent(513, s, "align_corners") for s in (0.5, 1.0, 1.75)] == [257, 513, 897]  # k * 16 + 1
+    assert [scaled_extent(375, s, "legacy") for s in (0.5, 1.0, 1.75)] == [187, 375, 656]
+    assert scaled_extent(1, 0.5, "half_pixel") == 1
+
+
+# --- windows -------------------------------------------------------------------------------------------------------
+
+
+def test_windows_start_every_stride_and_end_at_the_border():
+    assert window_starts(1000, 513, 342) == [0, 342, 487]
+    assert window_starts(513, 513, 342) == window_starts(100, 513, 342) == [0]
+    assert window_starts(514, 513, 342) == [0, 1]
+    assert window_starts(9, 3, 3) == [0, 3, 6]
+    with pytest.raises(ValueError, match="gaps"):
+        window_starts(100, 10, 11)
+
+
+@given(st.integers(1, 80), st.integers(1, 90), st.integers(1, 90))
+@settings(max_examples=60, deadline=None)
+def test_windows_leave_no_pixel_out(extent, window, stride):
+    starts = window_starts(extent, window, min(stride, window))
+    assert starts == sorted(set(starts))
+    assert starts[0] == 0
+    assert max(starts[-1] + window, extent) == max(window, extent)
+    assert all(later - earlier <= window for earlier, later in pairwise(starts))
+
+
+@given(
+    extent=st.integers(1, 60),
+    scale=st.floats(0.3, 2.5),
+    stride=st.sampled_from([1, 4]),
+    mode=st.sampled_from(RESIZE_MODES),
+    mirrored=st.booleans(),
+    window=st.integers(1, 70),
+    overlap=st.floats(0.3, 1),
+)
+@settings(max_examples=100, deadline=None)
+def test_every_node_gets_a_share_of_one_in_all(extent, scale, stride, mode, mirrored, window, overlap):
+    axis = ViewAxis(
+        extent=extent,
+        scaled=scaled_extent(extent, scale, mode),
+        nodes=-(-extent // stride),
+        mode=mode,
+        mirrored=mirrored,
+        window=window,
+        window_stride=max(1, int(window * overlap)),
+    )
+    shares = np.zeros(axis.nodes)
+    for start in axis.starts():
+        map_extent = -(-axis.window_extent() // 4)
+        taps = axis.taps(start, map_extent)
+        shares[taps.nodes] += taps.share
+        assert taps.lower.size == taps.upper.size == taps.weight.size == shares[taps.nodes].size
+        if taps.lower.size:
+            assert taps.lower.min() >= 0
+            assert taps.upper.max() < map_extent
+            assert ((taps.weight >= 0) & (taps.weight <= 1)).all()
+    np.testing.assert_allclose(shares, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+@pytest.mark.parametrize(("extent", "scaled_to", "maps"), [(375, 187, 12), (33, 66, 9), (1, 3, 1), (20, 1, 1)])
+def test_a_whole_view_is_interpolated_as_the_reader_does(mode, extent, scaled_to, maps):
+    taps = ViewAxis(extent, scaled_to, extent, mode).taps(0, maps)
+    lower, upper, weight = interpolation_taps(maps, extent, mode)
+    assert taps.nodes == slice(0, extent)
+    assert (taps.share == 1).all()
+    np.testing.assert_allclose(taps.lower + taps.weight, lower + weight, atol=1e-5)
+    assert ((taps.upper == upper) | (taps.weight < 1e-5)).all()
+
+
+def test_mapping_refuses_an_unknown_mode():
+    with pytest.raises(ValueError, match="'bicubic' is unknown"):
+        mapped_positions(np.zeros(1), 2, 4, "bicubic")
+
+
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+def test_a_window_that_covers_the_picture_is_the_whole_picture(mode):
+    model, pictures = small_network(stride=4, kernel=3), random_pictures(2, 33, 46)
+    options = {"scales": (0.5, 1.0, 1.5), "flip": True}
+    whole = mean_of(model, pictures, mode, **options)
+    np.testing.assert_array_equal(mean_of(model, pictures, mode, window=69, **options), whole)
+    assert np.abs(mean_of(model, pictures, mode, window=40, **options) - whole).max() > 1e-4
+    plain = softmax(at_full_size(model(tf.cast(pictures, tf.float32)), (33, 46), mode))
+    np.testing.assert_allclose(mean_of(model, pictures, mode, window=46), plain, atol=2e-5)
+
+
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_overlapping_windows_are_averaged(mode, mirrored):
+    model, pictures = small_network(stride=4, kernel=3), random_pictures(1, 33, 46)
+    inputs = tf.cast(pictures[:, :, ::-1] if mirrored else pictures, tf.float32).numpy()
+    total, count = np.zeros((33, 46, CLASSES)), np.zeros((33, 46, 1))
+    for y in (0, 12, 16):
+        for x in (0, 12, 24, 29):
+            logits = model(inputs[:, y : y + 17, x : x + 17]).numpy()[0]
+            total[y : y + 17, x : x + 17] += softmax(resize_scores(logits, (17, 17), mode))
+            count[y : y + 17, x : x + 17] += 1
+    expected = total / count
+    mean = mean_of(model, pictures, mode, window=17, window_stride=12, flip=mirrored)[0]
+    if mirrored:
+        straight = mean_of(model, pictures, mode, window=17, window_stride=12)[0]
+        expected = (straight + expected[:, ::-1]) / 2
+    np.testing.assert_allclose(mean, expected, atol=2e-5)
+
+
+def test_windows_at_stride_average_what_each_sees():
+    model, pictures = small_network(stride=4, kernel=1), random_pictures(1, 33, 49)
+    # A pointwise network gives every window the same logits, as long as windows start on the stride's grid.
+    windows = mean_of(model, pictures, "align_corners", window=17, window_stride=8, average_at="stride")
+    np.testing.assert_allclose(windows, softmax(model(tf.cast(pictures, tf.float32)).numpy()), atol=2e-5)
+
+
+# --- what is stored ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+def test_a_store_at_every_pixel_gives_the_mean_back(examples, tmp_path, mode):
+    model = small_network(stride=4, kernel=3)
+    options = {"scales": (0.5, 1.0), "flip": True}
+    with predicted(model, examples, tmp_path / "s.h5", {"resize": mode}, storage_stride=1, **options) as store:
+        for example in examples:
+            picture = tf.io.decode_jpeg(example.image.read_bytes(), dct_method="INTEGER_ACCURATE")
+            mean = mean_of(model, picture[None], mode, **options)[0]
+            read = store.probabilities(example.id)
+            np.testing.assert_allclose(read, mean, rtol=5e-3, atol=CLASSES * PROBABILITY_FLOOR)
+
+
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+def test_the_fitted_map_keeps_the_labels_of_the_mean(mode):
+    pictures = random_pictures(2, 96, 130)
+    model = AugmentedModel(
+        small_network(stride=8, kernel=9, gain=0.1), Augmentation(scales=PAPER_SCALES, flip=True), resize=mode
+    )
+    mean, fitted = model.mean_probabilities(pictures), model(pictures)
+    assert fitted.shape == (2, 96 // DEFAULT_STORAGE_STRIDE, -(-130 // DEFAULT_STORAGE_STRIDE), CLASSES)
+    read = at_full_size(fitted.astype(np.float16), (96, 130), mode)
+    sampled = at_full_size(np.log(at_full_size(mean, fitted.shape[1:3], mode)), (96, 130), mode)
+    agreement, of_sampled = ((x.argmax(-1) == mean.argmax(-1)).mean() for x in (read, sampled))
+    assert agreement > 0.99
+    assert agreement >= of_sampled
+    assert np.abs(softmax(read) - mean).mean() < 1e-3
+
+
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+@pytest.mark.parametrize(("extent", "nodes"), [(375, 94), (500, 125), (17, 17), (5, 1), (513, 129)])
+def test_the_fit_inverts_the_readers_interpolation(mode, extent, nodes):
+    scores = np.random.default_rng(0).normal(size=(1, nodes, 2)).astype(np.float32)
+    pixels = resize_scores(scores, (1, extent), mode)[0]
+    np.testing.assert_allclose(_fit(extent, nodes, mode) @ pixels, scores[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"flip": True}, {"flip": True, "average_at": "stride"}])
+def test_extreme_logits_are_stored_finite(examples, tmp_path, options):
+    with predicted(small_network(stride=4, kernel=3, gain=1e4), examples, tmp_path / "s.h5", **options) as store:
+        for key in store.ids:
+            stored, read = store.stored(key), store.probabilities(key)
+            assert np.isfinite(stored).all()
+            assert stored.min() > 2 * np.log(PROBABILITY_FLOOR)  # the fit overshoots a little
+            np.testing.assert_allclose(read.sum(-1), 1, atol=1e-5)
+
+
+def test_plain_means_no_view_but_the_picture():
+    assert Augmentation().is_plain
+    assert Augmentation(output_stride=8).is_plain
+    for options in ({"scales": (0.5,)}, {"flip": True}, {"window": 513}, {"storage_stride": 2}):
+        assert not Augmentation(**options).is_plain
+    assert Augmentation(scales=(0.5, 1), flip=True).views == [(0.5, False), (0.5, True), (1.0, False), (1.0, True)]
+    assert Augmentation(scales=(0.5, 2.0)).largest_input(100, 300) == 120_000
+    assert Augmentation(scales=(0.5, 2.0), window=250).largest_input(100, 300) == 50_000
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"scales": ()}, "scales are"),
+        ({"scales": (1.0, 0.0)}, "factors above 0"),
+        ({"scales": (1.0, 1.0)}, "each scale once"),
+        ({"output_stride": 4}, "use one of 8, 16, 32"),
+        ({"average_at": "logits"}, "use one of picture, stride"),
+        ({"window": 0}, "window is 0"),
+        ({"window_stride": 10}, "no meaning without window"),
+        ({"window": 10, "window_stride": 11}, "leaves gaps"),
+        ({"storage_stride": 0}, "storage_stride is 0"),
+        ({"storage_stride": 2, "average_at": "stride"}, "no meaning for average_at 'stride'"),
+    ],
+)
+def test_impossible_augmentations_are_refused(options, said):
+    with pytest.raises(UserError, match=said):
+        Augmentation(**options)
+
+
+# --- another output stride -----------------------------------------------------------------------------------------
+
+
+def test_a_rebuilt_model_has_the_same_weights_at_another_stride():
+    network = {**TINY, "output_stride": 16}
+    model = build_network(network, CLASSES, seed=1)
+    rebuilt = at_output_stride(model, network, 8)
+    assert (logits_stride(model), logits_stride(rebuilt)) == (16, 8)
+    for layer in (layer for layer in model.layers if layer.weights):
+        for mine, theirs in zip(layer.get_weights(), rebuilt.get_layer(layer.name).get_weights(), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    assert at_output_stride(model, network, 16) is model
+    assert at_output_stride(model, network, None) is model
+
+
+def test_the_spec_of_another_network_is_refused():
+    network = {**TINY, "output_stride": 16}
+    model = build_network({**network, "aspp_channels": 4}, CLASSES)
+    with pytest.raises(UserError, match="has other weights than its spec's network at output stride 8"):
+        at_output_stride(model, network, 8)
+
+
+def test_the_output_stride_reaches_the_store(examples, tmp_path):
+    network = {**TINY, "output_stride": 16, "resize": "legacy"}
+    model = build_network(network, CLASSES)
+    with predicted(model, examples, tmp_path / "s.h5", network, output_stride=8) as store:
+        assert store.stored("picture0").shape == (3, 4, CLASSES)
+        at_eight = at_output_stride(model, network, 8)
+        picture = tf.io.decode_jpeg(examples[0].image.read_bytes(), dct_method="INTEGER_ACCURATE")
+        logits = at_eight(tf.cast(picture[None], tf.float32)).numpy()[0]
+        np.testing.assert_allclose(store.stored("picture0"), logits, rtol=5e-3, atol=5e-3)
+
+
+# --- the verb ------------------------------------------------------------------------------------------------------
+
+
+def test_the_verb_predicts_with_its_options(examples, tmp_path, monkeypatch):
+    monkeypatch.setattr("segrepro.training.experiment.prepare_tensorflow", lambda threads, precision: None)
+    network = {**TINY, "output_stride": 16, "resize": "legacy"}
+    save_model(build_network(network, CLASSES), tmp_path / "model.keras")
+    spec = {"network": network, "protocol": {"precision": "float32"}, "classes": CLASSES, "seed": 0}
+    spec |= {"label_space": "voc21"}
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
+    write_manifest(tmp_path / "m.csv", examples)
+    parser = argparse.ArgumentParser()
+    verb.add_arguments(parser)
+    files = ["--model", "model.keras", "--spec", "spec.yaml", "--manifest", "m.csv", "--out", "s.h5"]
+    files = [str(tmp_path / value) if not value.startswith("--") else value for value in files]
+    options = "--system t --scales 0.5 1 --flip --output-stride 8 --average-at picture --window 25 --window-stride 16"
+    verb.run(parser.parse_args([*files, *options.split(), "--storage-stride", "2"]))
+    with h5py.File(tmp_path / "s.h5") as file:
+        assert file.attrs["kind"] == "scores"
+        assert file["pictures/picture0"].shape == (12, 16, CLASSES)
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec | {"protocol": None}))  # published weights
+    verb.run(parser.parse_args([*files, "--system", "t", "--flip", "--average-at", "stride"]))
+    with ScoreReader(tmp_path / "s.h5") as store:
+        assert store.stored("picture0").shape == (2, 2, CLASSES)
+    with pytest.raises(UserError, match="average_at is 'logits'"):
+        verb.run(parser.parse_args([*files, "--system", "t", "--average-at", "logits"]))

@@ -1,0 +1,140 @@
+"""Where windows lie on a picture, and where a pixel lies on the score map of a window of a scaled, mirrored picture.
+
+All is one axis at a time (bilinear interpolation is separable) and arithmetic only: no TensorFlow.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from segrepro.inference.resize import ALIGN_CORNERS, HALF_PIXEL, RESIZE_MODES
+
+
+def window_starts(extent: int, window: int, stride: int) -> list[int]:
+    """Return where windows start: every ``stride`` pixels, the last one shifted back to end at the border.
+
+    Args:
+        extent: of the picture along one axis, in pixels.
+        window: side of a window, in pixels; one that is larger than the picture covers it and starts at 0.
+        stride: pixels between two starts, 1..window.
+
+    Returns:
+        Increasing starts; together the windows cover 0..extent - 1.
+
+    Raises:
+        ValueError: a number is not positive, or the stride would leave gaps.
+    """
+    if min(extent, window, stride) < 1 or stride > window:
+        raise ValueError(f"windows of {window} every {stride} pixels cannot cover {extent} pixels without gaps.")
+    last = max(extent - window, 0)
+    return [*range(0, last, stride), last]
+
+
+def mapped_positions(positions: np.ndarray, extent: int, to_extent: int, mode: str) -> np.ndarray:
+    """Return where positions on an axis lie once the axis is resized, as `segrepro.inference.resize` defines it.
+
+    Not clipped to the new axis, so that mappings chain: from picture to scaled picture to score map is the same as
+    from picture to score map.
+
+    Args:
+        positions: float64, in pixels of the axis (0 is the first pixel's place).
+        extent: pixels of the axis.
+        to_extent: pixels of the resized axis.
+        mode: a member of ``RESIZE_MODES``.
+
+    Raises:
+        ValueError: the mode is unknown.
+    """
+    if mode not in RESIZE_MODES:
+        raise ValueError(f"resize mode '{mode}' is unknown: use one of {', '.join(RESIZE_MODES)}.")
+    if mode == HALF_PIXEL:
+        return (positions + 0.5) * to_extent / extent - 0.5
+    if mode == ALIGN_CORNERS:
+        return positions * (to_extent - 1) / max(extent - 1, 1)
+    return positions * to_extent / extent
+
+
+@dataclass(frozen=True)
+class Taps:
+    """For a run of target nodes along one axis, how each is interpolated from a score map.
+
+    Attributes:
+        nodes: which nodes of the target axis.
+        lower: int32, the score before each node.
+        upper: int32, the score after it.
+        weight: float32 in [0, 1], of the upper score.
+        share: float32, one divided by the number of windows that see the node: shares add up to one over windows.
+    """
+
+    nodes: slice
+    lower: np.ndarray
+    upper: np.ndarray
+    weight: np.ndarray
+    share: np.ndarray
+
+
+@dataclass(frozen=True)
+class ViewAxis:
+    """One axis of a view: a picture scaled, perhaps mirrored, and cut into windows.
+
+    Attributes:
+        extent: of the picture, in pixels.
+        scaled: of the scaled picture, in pixels.
+        nodes: of the target grid, which is the picture resized to so many nodes by ``mode`` (as a score store
+            resizes them back); ``extent`` for every pixel.
+        mode: of all resizing.
+        mirrored: whether the scaled picture was mirrored along this axis.
+        window: side of the windows, in pixels of the scaled picture; None for the whole.
+        window_stride: pixels between windows.
+    """
+
+    extent: int
+    scaled: int
+    nodes: int
+    mode: str
+    mirrored: bool = False
+    window: int | None = None
+    window_stride: int | None = None
+
+    def window_extent(self) -> int:
+        """Return the side of every window, in pixels of the scaled picture."""
+        return min(self.window or self.scaled, self.scaled)
+
+    def starts(self) -> list[int]:
+        """Return where the windows start, in pixels of the scaled picture."""
+        window = self.window_extent()
+        return window_starts(self.scaled, window, min(self.window_stride or window, window))
+
+    def taps(self, start: int, map_extent: int) -> Taps:
+        """Return how a window's score map gives the scores of the nodes that the window sees.
+
+        Args:
+            start: of the window, one of ``starts()``.
+            map_extent: scores of the window's map along this axis.
+        """
+        positions = mapped_positions(np.arange(self.nodes, dtype=np.float64), self.nodes, self.extent, self.mode)
+        positions = mapped_positions(positions, self.extent, self.scaled, self.mode)
+        if self.mirrored:
+            positions = self.scaled - 1 - positions
+        starts = self.starts()
+        seen = np.stack([self._sees(first, positions) for first in starts])
+        window = seen[starts.index(start)]
+        found = np.flatnonzero(window)
+        nodes = slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
+        inside = mapped_positions(positions[nodes] - start, self.window_extent(), map_extent, self.mode)
+        inside = np.clip(inside, 0, map_extent - 1)
+        lower = np.floor(inside).astype(np.int32)
+        return Taps(
+            nodes=nodes,
+            lower=lower,
+            upper=np.minimum(lower + 1, map_extent - 1).astype(np.int32),
+            weight=(inside - lower).astype(np.float32),
+            share=(1 / seen.sum(axis=0)[nodes]).astype(np.float32),
+        )
+
+    def _sees(self, start: int, positions: np.ndarray) -> np.ndarray:
+        """Say which positions of the scaled picture fall on a window's pixels; borders reach to infinity."""
+        end = start + self.window_extent()
+        low = -np.inf if start == 0 else start - 0.5
+        high = np.inf if end == self.scaled else end - 0.5
+        return (low <= positions) & (positions < high)

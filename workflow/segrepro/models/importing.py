@@ -1,0 +1,251 @@
+"""Weights from anywhere into a network: complete both ways, or an error that says what does not fit.
+
+Every variable that a file must give is set exactly once, every variable in the file is used, and all shapes agree;
+else nothing is set. What a file may hold besides is named in `tf1_names`, and nothing else is passed over.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from segrepro.errors import UserError
+from segrepro.models.build import DEEPLABV3_DEFAULTS, DEEPLABV3PLUS_DEFAULTS, build_network, load_backbone_weights
+from segrepro.models.layers import Normalise, ResizeLike
+from segrepro.models.tf1_checkpoints import Checkpoint, open_checkpoint
+from segrepro.models.tf1_names import AVERAGE, LAYOUTS, MOMENTUM, STATISTICS, STEP, Layout
+from segrepro.training.model_files import load_model
+
+FORMATS = (*LAYOUTS, "keras_applications", "segrepro")
+# Which values of a checkpoint: as trained, or their moving averages.
+AVERAGES = ("plain", "ema")
+NAMES_SHOWN = 3
+DEFAULTS = {"deeplabv3": DEEPLABV3_DEFAULTS, "deeplabv3plus": DEEPLABV3PLUS_DEFAULTS}
+# What the result of a layer depends on besides its weights, at any output stride.
+GRAPH_ATTRIBUTES = (
+    (keras.layers.BatchNormalization, "epsilon"),
+    (keras.layers.MaxPooling2D, "padding"),
+    (Normalise, "mode"),
+    (ResizeLike, "mode"),
+)
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def import_weights(spec: Mapping[str, Any], weights: Path, *, file_format: str, averages: str = "plain") -> keras.Model:
+    """Build a spec's network and give it the weights of a file.
+
+    Args:
+        spec: a model's spec, of which ``network``, ``classes`` and ``seed`` are read. What the file does not hold
+            (the head, where it holds a backbone only) is initialised from the seed.
+        weights: as of `load_weights`.
+        file_format: as of `load_weights`.
+        averages: as of `load_weights`.
+
+    Raises:
+        UserError: the file cannot be used, or does not fit the network.
+    """
+    check_network(spec["network"], file_format)
+    model = build_network(spec["network"], spec["classes"], seed=spec["seed"])
+    load_weights(model, spec["network"], weights, file_format=file_format, averages=averages)
+    return model
+
+
+def load_weights(
+    model: keras.Model, network: Mapping[str, Any], weights: Path, *, file_format: str, averages: str = "plain"
+) -> int:
+    """Load a file of any known format into a network, whole or its backbone.
+
+    Args:
+        model: what ``build_network(network, ...)`` gave.
+        network: its description.
+        weights: a file, or for TF1 checkpoints also a prefix, a folder or an archive.
+        file_format: one of `FORMATS`: a key of ``tf1_names.LAYOUTS``, ``keras_applications`` (backbone only), or
+            ``segrepro``: a model of this project (.keras) of any output stride.
+        averages: ``ema`` takes the moving averages that a TF1 checkpoint holds of its variables, ``plain`` the
+            variables. The batch norms' statistics are averaged only in some checkpoints.
+
+    Returns:
+        How many variables were set.
+
+    Raises:
+        UserError: the file is missing, damaged, or not complete both ways.
+    """
+    check_network(network, file_format)
+    if averages not in AVERAGES:
+        raise UserError(f"averages is {averages!r}: use one of {', '.join(AVERAGES)}.")
+    if file_format in LAYOUTS:
+        with open_checkpoint(weights) as checkpoint:
+            return _load_checkpoint(model, checkpoint, LAYOUTS[file_format], network["backbone"], averages)
+    if averages != "plain":
+        raise UserError(f"averages: files of format {file_format} hold none; use 'plain'.")
+    if file_format == "keras_applications":
+        return load_backbone_weights(model, weights)
+    return _load_model(model, Path(weights))
+
+
+def check_network(network: Mapping[str, Any], file_format: str) -> None:
+    """Check that files of a format can fit a network, and that it then computes what the original did.
+
+    Output strides other than the original's are allowed: the weights are valid for all.
+
+    Raises:
+        UserError: they cannot; names the key of the network and its remedy.
+    """
+    if file_format not in FORMATS:
+        raise UserError(f"format is {file_format!r}: use one of {', '.join(FORMATS)}.")
+    layout = LAYOUTS.get(file_format)
+    if layout is None:
+        return
+    if layout.architecture and network["architecture"] != layout.architecture:
+        raise UserError(
+            f"network.architecture is {network['architecture']!r}, but files of format {file_format} hold "
+            f"{layout.architecture}: change it, or the format."
+        )
+    if not str(network.get("backbone")).startswith(layout.backbones):
+        names = " or ".join(f"{prefix}*" for prefix in layout.backbones)
+        raise UserError(
+            f"network.backbone is {network.get('backbone')!r}, but files of format {file_format} hold {names}: change "
+            "it, or the format."
+        )
+    complete = {**DEFAULTS.get(network["architecture"], {}), **network}
+    for key, choices in layout.settings.items():
+        value = complete[key]
+        if (tuple(value) if isinstance(value, list) else value) not in choices:
+            raise UserError(
+                f"network.{key} is {value!r}, but networks in files of format {file_format} have {choices[-1]!r}: the "
+                "imported one would compute something else; change it."
+            )
+
+
+# ---- TF1 checkpoints
+
+
+def _load_checkpoint(model: keras.Model, checkpoint: Checkpoint, layout: Layout, backbone: str, averages: str) -> int:
+    wanted: dict[str, keras.Variable] = {}
+    for key, variable in _variables(model).items():
+        name = layout.tf1_name(*key, backbone=backbone)
+        if name is None and layout.architecture:
+            name = "/".join(key)  # the layout knows no such variable: it is then missing in any file
+        if name is not None:
+            wanted[name] = variable
+    stored = {name: name for name in wanted}
+    if averages == "ema":
+        stored = {name: _averaged(name, checkpoint) for name in wanted}
+    known = wanted.keys() | layout.ignored_names(backbone)
+    beside = {STEP} | known | {name + slot for name in known for slot in (MOMENTUM, AVERAGE)}
+    _check_complete(
+        checkpoint.label,
+        model,
+        {stored[name]: tuple(variable.shape) for name, variable in wanted.items()},
+        checkpoint.shapes,
+        extra=sorted(checkpoint.shapes.keys() - beside),
+        classifier={stored[name] for name, v in wanted.items() if any(v is own for own in _classifier(model).weights)},
+    )
+    values = {name: checkpoint.read(stored[name]) for name in wanted}
+    for name, variable in wanted.items():
+        variable.assign(values[name])
+    return len(wanted)
+
+
+def _averaged(name: str, checkpoint: Checkpoint) -> str:
+    """Return the name of a variable's moving average; its own name for statistics that have none."""
+    if not any(stored.endswith(AVERAGE) for stored in checkpoint.shapes):
+        raise UserError(f"{checkpoint.label}: holds no moving averages (*{AVERAGE}); take averages 'plain'.")
+    is_statistic = name.endswith(STATISTICS)
+    return name if is_statistic and name + AVERAGE not in checkpoint.shapes else name + AVERAGE
+
+
+# ---- models of this project
+
+
+def _load_model(model: keras.Model, path: Path) -> int:
+    source = load_model(path)
+    wanted, given = _variables(model), _variables(source)
+    _check_complete(
+        str(path),
+        model,
+        _shapes(wanted),
+        _shapes(given),
+        extra=["/".join(key) for key in given if key not in wanted],
+        classifier={f"{_classifier(model).name}/{variable.name}" for variable in _classifier(model).weights},
+    )
+    ours, theirs = _graph_settings(model), _graph_settings(source)
+    for place, value in ours.items():
+        if theirs.get(place, value) != value:
+            raise UserError(
+                f"{path}: was saved from a network whose layer {place} is {theirs[place]!r}, but the spec's network "
+                f"has {value!r}; take the spec that it was trained by."
+            )
+    for key, variable in wanted.items():
+        variable.assign(given[key])
+    return len(wanted)
+
+
+def _graph_settings(model: keras.Model) -> dict[str, Any]:
+    return {
+        f"{layer.name}.{attribute}": getattr(layer, attribute)
+        for layer in model.layers
+        for kind, attribute in GRAPH_ATTRIBUTES
+        if isinstance(layer, kind)
+    }
+
+
+# ---- both
+
+
+def _variables(model: keras.Model) -> dict[tuple[str, str], keras.Variable]:
+    """Return a model's weights by the names of layer and variable; not the random states of dropouts."""
+    return {(layer.name, variable.name): variable for layer in model.layers for variable in layer.weights}
+
+
+def _shapes(variables: Mapping[tuple[str, str], keras.Variable]) -> Shapes:
+    return {"/".join(key): tuple(variable.shape) for key, variable in variables.items()}
+
+
+def _classifier(model: keras.Model) -> keras.layers.Layer:
+    return [layer for layer in model.layers if layer.weights][-1]
+
+
+def _check_complete(
+    label: str, model: keras.Model, wanted: Shapes, given: Shapes, *, extra: list[str], classifier: set[str]
+) -> None:
+    """Check that a file gives all that is wanted, in the shapes that are wanted, and nothing else.
+
+    Args:
+        label: what the message calls the file.
+        model: the network, for its name.
+        wanted: name -> shape of what must be in the file.
+        given: name -> shape of what is in it.
+        extra: names in the file that the network has no place for.
+        classifier: names of the wanted that depend on the number of classes.
+    """
+    missing = [name for name in wanted if name not in given]
+    others = [name for name, shape in wanted.items() if name in given and given[name] != shape]
+    if others and not missing and not extra and classifier.issuperset(others):
+        theirs, ours = given[others[0]][-1], wanted[others[0]][-1]
+        raise UserError(
+            f"{label}: holds a classifier of {theirs} classes, but {model.name} has {ours}; import it for a data set "
+            f"of {theirs} classes, and fine-tune another model from that with 'init.head: replace'."
+        )
+    faults = [
+        f"{what} {_listing(names)}"
+        for what, names in (
+            ("it lacks", missing),
+            ("it has besides", extra),
+            ("of another shape is", [f"{name} {given[name]} for {wanted[name]}" for name in others]),
+        )
+        if names
+    ]
+    if faults:
+        raise UserError(
+            f"{label}: holds another network than {model.name}: {'; '.join(faults)}; take the file of this network, "
+            "or the spec of the file's."
+        )
+
+
+def _listing(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more

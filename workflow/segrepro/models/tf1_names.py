@@ -1,0 +1,138 @@
+"""TensorFlow 1's names of our variables: by rule from the names of the layers, importable without TensorFlow.
+
+`LAYOUTS` tells the kinds of checkpoint: TF-slim's ImageNet networks, the DeepLabv3 that report 2 trained on slim's
+ResNet-v2-101, and the DeepLab release's DeepLabv3+ on Xception-65. In all of them a convolution is ``<scope>/weights``
+(``<scope>/depthwise_weights``) and maybe ``<scope>/biases``; its batch norm is ``<scope>/BatchNorm/gamma`` and so on.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# What a checkpoint of a training holds besides: the step counter and, for a variable, the optimiser's momentum and
+# the moving average of its values (tf.train.ExponentialMovingAverage).
+STEP = "global_step"
+MOMENTUM = "/Momentum"
+AVERAGE = "/ExponentialMovingAverage"
+# A moving average need not cover the batch norms' statistics, which are moving averages themselves.
+STATISTICS = ("moving_mean", "moving_variance")
+
+RESNET_V2_UNIT = re.compile(r"conv(?P<block>[2-5])_block(?P<unit>\d+)_(?P<part>preact|[0-3])")
+RESNET_V2_PARTS = {"preact": "preact", "0": "shortcut", "1": "conv1", "2": "conv2", "3": "conv3"}
+RESNET_V2_ENDS = {"conv1": "conv1", "post": "postnorm"}
+# Batch norms that belong to no convolution have a scope of their own.
+FREE_NORMS = ("preact", "postnorm")
+
+XCEPTION_FLOWS = ("entry_flow.", "middle_flow.", "exit_flow.")
+
+REPORT_HEAD = {
+    "aspp0": "aspp/conv_1x1",
+    "aspp1": "aspp/conv_3x3_1",
+    "aspp2": "aspp/conv_3x3_2",
+    "aspp3": "aspp/conv_3x3_3",
+    "image_pooling": "aspp/image_level_features/conv_1x1",
+    "concat_projection": "aspp/conv_1x1_concat",
+    "logits": "upsampling_logits/conv_1x1",
+}
+RELEASED_CLASSIFIER = "logits/semantic"
+# The classifier that slim's ImageNet checkpoints hold besides, below the network's scope.
+IMAGENET_CLASSIFIER = ("logits/weights", "logits/biases")
+
+
+def _backbone_scope(part: str, backbone: str) -> str | None:
+    """Return the scope of a part of the backbone (a layer's name without ``_conv`` or ``_bn``); None of another."""
+    if backbone.startswith("xception_"):
+        return f"{backbone}/{part.replace('.', '/')}" if part.startswith(XCEPTION_FLOWS) else None
+    if part in RESNET_V2_ENDS:
+        return f"{backbone}/{RESNET_V2_ENDS[part]}"
+    if unit := RESNET_V2_UNIT.fullmatch(part):
+        scope = f"{backbone}/block{int(unit['block']) - 1}/unit_{unit['unit']}/bottleneck_v2"
+        return f"{scope}/{RESNET_V2_PARTS[unit['part']]}"
+    return None
+
+
+def _released_scope(part: str) -> str:
+    return RELEASED_CLASSIFIER if part == "logits" else part.replace(".", "/")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A kind of checkpoint.
+
+    Attributes:
+        backbones: what the names of the backbones begin with that may be in it.
+        architecture: of the whole network; None where the checkpoint holds a backbone only.
+        head_scope: scope of a part of the head, None where there is no such part.
+        ignored: variables below the backbone's scope that no network here has.
+        settings: what the spec's network must say, or leave to its variant (None), for the imported network to
+            compute what the original did; one or more values for a key.
+    """
+
+    backbones: tuple[str, ...]
+    architecture: str | None
+    head_scope: Callable[[str], str | None]
+    ignored: tuple[str, ...]
+    settings: Mapping[str, tuple[Any, ...]]
+
+    def tf1_name(self, layer: str, variable: str, *, backbone: str) -> str | None:
+        """Return the TF1 name of a variable; None if such checkpoints do not hold it.
+
+        Args:
+            layer: the layer's name: a part of the network, and ``_conv`` or ``_bn``.
+            variable: its name in the layer (kernel, bias, gamma, beta, moving_mean, moving_variance).
+            backbone: name of the backbone, the scope of its variables.
+        """
+        part, _, kind = layer.rpartition("_")
+        scope = _backbone_scope(part, backbone) or self.head_scope(part)
+        if scope is None:
+            return None
+        if kind == "bn":
+            return f"{scope}/{variable}" if scope.endswith(FREE_NORMS) else f"{scope}/BatchNorm/{variable}"
+        if variable == "bias":
+            return f"{scope}/biases"
+        return f"{scope}/depthwise_weights" if scope.endswith("_depthwise") else f"{scope}/weights"
+
+    def ignored_names(self, backbone: str) -> set[str]:
+        """Return the names of the variables that are ignored."""
+        return {f"{backbone}/{name}" for name in self.ignored}
+
+
+LAYOUTS = {
+    "tf1_slim_imagenet": Layout(
+        backbones=("resnet_v2_", "xception_"),
+        architecture=None,
+        head_scope=lambda part: None,
+        ignored=IMAGENET_CLASSIFIER,
+        settings={},
+    ),
+    "tf1_deeplabv3_resnet_v2": Layout(
+        backbones=("resnet_v2_",),
+        architecture="deeplabv3",
+        head_scope=REPORT_HEAD.get,
+        ignored=(),
+        settings={
+            "variant": ("slim",),
+            "features": (None, "raw_sum"),
+            "multi_grid": ((1, 1, 1),),
+            "aspp_rates": ((6, 12, 18),),
+            "batch_norm_epsilon": (None, 1e-5),
+            "normalisation": (None, "mean_rgb"),
+            "resize": (None, "legacy"),
+        },
+    ),
+    "tf1_deeplabv3plus_xception": Layout(
+        backbones=("xception_",),
+        architecture="deeplabv3plus",
+        head_scope=_released_scope,
+        ignored=(),
+        settings={
+            "variant": ("released",),
+            "multi_grid": ((1, 1, 1),),
+            "aspp_rates": ((6, 12, 18),),
+            "batch_norm_epsilon": (None,),
+            "normalisation": (None, "keras_tf"),
+            "resize": (None, "align_corners"),
+        },
+    ),
+}

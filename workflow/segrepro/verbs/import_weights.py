@@ -1,0 +1,42 @@
+"""Build a spec's network and give it published weights: a model file that stands in for a trained one.
+
+Formats: tf1_deeplabv3_resnet_v2 (the DeepLabv3 that report 2 trained), tf1_deeplabv3plus_xception (the DeepLab
+release), segrepro (a model of this project); and, for the backbone only, tf1_slim_imagenet and keras_applications.
+TF1 checkpoints are found by prefix, in a folder or in the archive (.tar.gz) that they are published in.
+
+Example:
+  segrepro import-weights --spec results/full/models/released/spec.yaml --format tf1_deeplabv3plus_xception \
+      --weights data/downloads/deeplabv3_pascal_train_aug.tar.gz --out results/full/models/released/model.keras
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--spec", type=Path, required=True, help="resolved spec of the model (YAML)")
+    parser.add_argument("--weights", type=Path, required=True, help="file, checkpoint prefix, folder or archive")
+    parser.add_argument("--format", required=True, help="who wrote it, see above")
+    parser.add_argument(
+        "--averages",
+        default="plain",
+        help="values of a TF1 checkpoint: plain, or their moving averages: ema (default plain)",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="model file to write (.keras)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default 1)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Import, and say what was written."""
+    from segrepro.models.importing import check_network, import_weights
+    from segrepro.training.experiment import prepare_tensorflow, read_spec
+    from segrepro.training.model_files import save_model
+
+    spec = read_spec(args.spec)
+    check_network(spec["network"], args.format)
+    protocol = spec["protocol"] or {}  # a model that is imported needs none
+    prepare_tensorflow(args.threads, protocol.get("precision", "float32"))
+    model = import_weights(spec, args.weights, file_format=args.format, averages=args.averages)
+    save_model(model, args.out)
+    print(f"{args.out}: {model.name}, {len(model.weights)} variables, weights of {args.weights}")

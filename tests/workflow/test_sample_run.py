@@ -115,6 +115,7 @@ def test_a_bare_target_needs_no_cores(run):
     [
         ({"figures": {"grid": {"rows": 3}}}, {"figure_grid"}),
         ({"runtime": {"checkpoint_every": 9, "fetch_attempts": 2}}, set()),
+        ({"archives_dir": "/archives"}, set()),
         (
             {"systems": {"deeplabv3_trainaug": {"reported": {"voc_val": {"miou": 77.21}}}}},
             {"reported", "tables"},

@@ -83,22 +83,31 @@ def expanded(place):
     return filled
 
 
-def fetch_options(entry):
-    """The command-line options that say where a file comes from and what it must be."""
+def fetch_source(entry):
+    """The command-line options that say where a file comes from."""
     options = [("--url", expanded(url)) for url in entry.urls]
-    options += [
-        (f"--{kind}", getattr(entry, kind))
-        for kind in ("md5", "sha256", "bytes")
-        if getattr(entry, kind)
+    if CONFIG.archives_dir:
+        options.append(("--local-dir", expanded(CONFIG.archives_dir)))
+    return " ".join(f"{option} {shlex.quote(value)}" for option, value in options)
+
+
+def fetch_expectation(entry):
+    """The command-line options that say what a fetched file must be."""
+    options = [
+        (f"--{kind}", getattr(entry, kind)) for kind in ("md5", "sha256", "bytes")
     ]
     if entry.sha256_list:
         options.append(("--sha256-list", expanded(entry.sha256_list)))
-    if CONFIG.archives_dir:
-        options.append(("--local-dir", expanded(CONFIG.archives_dir)))
-    return " ".join(f"{option} {shlex.quote(str(value))}" for option, value in options)
+    return " ".join(
+        f"{option} {shlex.quote(str(value))}"
+        for option, value in options
+        if value is not None
+    )
 
 
-FETCH_OPTIONS = {file: fetch_options(entry) for file, entry in fetched().items()}
+# A place that cannot be filled in is said before anything runs.
+for entry in fetched().values():
+    fetch_source(entry), fetch_expectation(entry)
 
 
 def one_of(names):

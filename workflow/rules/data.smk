@@ -51,15 +51,16 @@ rule fetch:
         f"{DATA}/downloads/{{archive}}",
     log:
         f"{RESULTS}/logs/fetch/{{archive}}.log",
+    localrule: True  # compute nodes of a cluster often have no way out
     conda:
         "../../envs/cpu.yaml"
     resources:
-        mem_mb=500,
-        runtime=1440,
+        # Not a parameter, which would trigger: another mirror must not fetch, convert and train everything anew.
+        source=lambda w: fetch_source(fetched()[w.archive]),
     params:
-        source=lambda w: FETCH_OPTIONS[w.archive],
+        expected=lambda w: fetch_expectation(fetched()[w.archive]),
     shell:
-        "segrepro fetch --out {output} {params.source} "
+        "segrepro fetch --out {output} {resources.source} {params.expected} "
         f"--attempts {CONFIG.runtime.fetch_attempts} --stall-seconds {CONFIG.runtime.fetch_stall_seconds} "
         "2>&1 | tee {log}"
 

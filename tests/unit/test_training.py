@@ -491,6 +491,18 @@ def test_weights_move_by_name_and_a_new_head_stays_new():
     np.testing.assert_array_equal(target.get_layer("logits").kernel, source.get_layer("logits").kernel)
 
 
+def test_a_network_with_dropout_starts_from_one_without():
+    from segrepro.models.build import build_network
+
+    plain, dropping = (
+        build_network({"backbone": "resnet_v2_tiny", "multi_grid": [1, 1, 1], "dropout": rate}, 3, seed=seed)
+        for seed, rate in ((1, 0.0), (2, 0.1))
+    )
+    transfer_weights(plain, dropping, head="keep")
+    for a, b in zip(plain.get_weights(), dropping.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_weights_of_another_network_are_refused():
     with pytest.raises(UserError, match="'bn' is not in model"):
         transfer_weights(small_model(batch_norm=False), small_model(), head="keep")

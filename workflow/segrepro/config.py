@@ -125,7 +125,9 @@ class Network(Section):
     batch_norm_epsilon: Annotated[float, Field(gt=0)] | None = Field(
         None, description="of all batch norms; null: the variant's in the backbone, 1e-5 in the head"
     )
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="before the logits (v3+ release: 0.1)")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="of the projected ASPP features (v3+ release: 0.1)"
+    )
     low_level_channels: Positive | None = Field(None, description="deeplabv3plus: 1x1 of the low level (paper: 48)")
     decoder_channels: Positive | None = Field(None, description="deeplabv3plus: 3x3 of the decoder (paper: 256)")
     separable: bool | None = Field(None, description="deeplabv3plus: separable convolutions in ASPP and decoder")

@@ -81,7 +81,7 @@ def transfer_weights(source: keras.Model, target: keras.Model, *, head: str) -> 
     Raises:
         UserError: a layer of the target is missing in the source, or has other shapes.
     """
-    layers = [layer for layer in target.layers if layer.variables]
+    layers = [layer for layer in target.layers if layer.weights]  # dropout's random state is a variable, no weight
     given = {layer.name: layer for layer in source.layers}
     left = {layers[-1].name} if head == "replace" else set()
     for layer in layers:

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
-from tqdm import tqdm
 
 from segrepro.data.manifests import Example
+from segrepro.data.parallel import progress_bar
 from segrepro.errors import UserError
 from segrepro.inference.augmented import Augmentation, AugmentedModel, at_output_stride
 from segrepro.inference.scores import ScoreWriter
@@ -128,7 +128,7 @@ def predict(
     scores_of = _logits_of(model) if augmentation.is_plain else AugmentedModel(model, augmentation, resize=resize)
     with (
         ScoreWriter(out, system=system, label_space=label_space, kind="scores", resize=resize) as store,
-        tqdm(total=len(examples), unit="picture", mininterval=10) as progress,
+        progress_bar(system, total=len(examples)) as progress,
     ):
         for batch, pictures in zip(batches, _decoded(batches), strict=True):
             size = (int(pictures.shape[1]), int(pictures.shape[2]))

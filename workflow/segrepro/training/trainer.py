@@ -134,6 +134,7 @@ class Trainer:
         self.running = np.zeros(4)  # loss, correct pixels, valid pixels, micro-batches since the last row
         self.step = self._resume()
         self._stop_asked = False
+        self._rate_from: tuple[float, int] | None = None  # time and step after the first step, which compiles
 
     def run(self, batches: tf.data.Dataset) -> None:
         """Train from the current step to the protocol's last.
@@ -243,11 +244,12 @@ class Trainer:
         )
 
     def _show(self, progress: tqdm) -> None:
-        if not hasattr(self, "_started"):  # the first step compiles; it would spoil the rate
-            self._started = (time.monotonic(), self.step)
-        elif self.step > self._started[1]:
-            done = (self.step - self._started[1]) * self.protocol["micro_batch"] * self.protocol["accumulation"]
-            rate = done / max(time.monotonic() - self._started[0], 1e-9)
+        now = time.monotonic()
+        if self._rate_from is None:
+            self._rate_from = (now, self.step)
+        started, first = self._rate_from
+        if self.step > first:
+            pictures = (self.step - first) * self.protocol["micro_batch"] * self.protocol["accumulation"]
             loss = self.history[-1][2] if self.history else float("nan")
-            progress.set_postfix_str(f"loss {loss:.3f}, {rate:.1f} pictures/s", refresh=False)
+            progress.set_postfix_str(f"loss {loss:.3f}, {pictures / (now - started):.1f} pictures/s", refresh=False)
         progress.update(1)

@@ -72,7 +72,7 @@ TINY = {
         "trainaug": {"pictures": 48},
     },
     "protocols": {
-        "deeplabv3_report": {"steps": 60, "micro_batch": 2, "crop": 33, "log_every": 5},
+        "deeplabv3_report": {"steps": 100, "micro_batch": 2, "crop": 33, "log_every": 5},
     },
     "runtime": {"checkpoint_every": 7},
 }

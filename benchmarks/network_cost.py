@@ -2,6 +2,9 @@
 
 Prints a Markdown table with a row for each measurement: prediction of a 500 x 375 picture at output strides 16 and 8,
 with the papers' test-time augmentation (output stride 8, six scales, mirrored), and a training step on 513 x 513 crops.
+Networks whose output stride is fixed (FCN, DeconvNet) have one prediction in place of those; DeconvNet's pictures and
+crops are of its input size, 224 x 224.
+
 Weights and pixels are random, which changes neither memory nor time. Each measurement is a process of its own; its
 peak memory is the resident set's (Linux only: /proc), TensorFlow's own 0.7 GB included. Multiply-adds are those of
 convolutions and matrix products in forward passes, read off the TensorFlow graph.
@@ -33,7 +36,7 @@ CROP = 513  # side of the papers' training crops, pixels
 CLASSES = 21
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 GB = 1e9
-MEASURES = ("predict-16", "predict-8", "augmented", "train")
+MEASURES = ("predict-16", "predict-8", "augmented", "predict", "train")
 REPEATS = 3
 
 
@@ -66,13 +69,15 @@ def multiply_adds(model: Any, height: int, width: int) -> int:
     graph = forward.get_concrete_function(tf.TensorSpec((1, height, width, 3))).graph
     total = 0
     for operation in graph.get_operations():
-        if operation.type not in ("Conv2D", "DepthwiseConv2dNative", "MatMul"):
+        if operation.type not in ("Conv2D", "Conv2DBackpropInput", "DepthwiseConv2dNative", "MatMul"):
             continue
         kernel, outputs = list(operation.inputs[1].shape), operation.outputs[0].shape.num_elements()
         if operation.type == "MatMul":
             total += outputs * kernel[1 if operation.get_attr("transpose_b") else 0]
         elif operation.type == "Conv2D":
             total += outputs * math.prod(kernel[:3])  # rows, columns, channels in
+        elif operation.type == "Conv2DBackpropInput":  # a transposed convolution: kernel is rows, columns, out, in
+            total += operation.inputs[2].shape.num_elements() * math.prod(kernel[:3])
         else:
             total += outputs * math.prod(kernel[:2])
     return total
@@ -89,14 +94,14 @@ def seconds_of(call: Callable[[], Any], repeats: int) -> float:
     return statistics.median(times)
 
 
-def measure_prediction(model: Any) -> tuple[float, int]:
-    """Return seconds a picture and multiply-adds."""
+def measure_prediction(model: Any, size: tuple[int, int]) -> tuple[float, int]:
+    """Return seconds a picture of a size (height, width) and multiply-adds."""
     import numpy as np
     import tensorflow as tf
 
-    pictures = tf.constant(np.random.default_rng(0).integers(0, 256, (1, *PICTURE, 3), np.uint8))
+    pictures = tf.constant(np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8))
     forward = tf.function(lambda p: model(tf.cast(p, tf.float32), training=False))
-    return seconds_of(lambda: forward(pictures).numpy(), REPEATS), multiply_adds(model, *PICTURE)
+    return seconds_of(lambda: forward(pictures).numpy(), REPEATS), multiply_adds(model, *size)
 
 
 def measure_augmented(model: Any, resize: str) -> tuple[float, int]:
@@ -116,8 +121,8 @@ def measure_augmented(model: Any, resize: str) -> tuple[float, int]:
     return seconds, 2 * sum(multiply_adds(model, *size) for size in sizes)
 
 
-def measure_training(model: Any, resize: str, batch: int) -> tuple[float, int]:
-    """Return seconds a step of one micro-batch, and multiply-adds of its forward pass."""
+def measure_training(model: Any, resize: str, batch: int, crop: int) -> tuple[float, int]:
+    """Return seconds a step of one micro-batch of square crops, and multiply-adds of its forward pass."""
     import numpy as np
     import tensorflow as tf
 
@@ -126,19 +131,34 @@ def measure_training(model: Any, resize: str, batch: int) -> tuple[float, int]:
 
     protocol = {"momentum": 0.9, "momentum_form": "tf1", "weight_decay": 1e-4, "weight_decay_on": "all"}
     protocol |= {"bias_rate_factor": 1.0, "precision": "float32", "loss_at": "label", "accumulation": 1}
+    protocol |= {"optimiser": "sgd", "loss_normalisation": "valid"}
     optimiser = build_optimiser(protocol, 1e-3)
     optimiser.build(model.trainable_variables)
     steps = compile_steps(model, optimiser, protocol, resize, tf.distribute.get_strategy())
     random = np.random.default_rng(0)
-    pictures = tf.constant(random.integers(0, 256, (batch, CROP, CROP, 3)), tf.float32)
-    labels = tf.constant(random.integers(0, CLASSES, (batch, CROP, CROP)), tf.uint8)
+    pictures = tf.constant(random.integers(0, 256, (batch, crop, crop, 3)), tf.float32)
+    labels = tf.constant(random.integers(0, CLASSES, (batch, crop, crop)), tf.uint8)
 
     def step() -> None:
         gradients, sums = steps.gradients(pictures, labels)
         steps.apply(gradients)
         sums.numpy()
 
-    return seconds_of(step, 1), batch * multiply_adds(model, CROP, CROP)
+    return seconds_of(step, 1), batch * multiply_adds(model, crop, crop)
+
+
+def complete(network: dict[str, Any]) -> dict[str, Any]:
+    """Return a network's description with the defaults of its architecture."""
+    from segrepro.models import build
+
+    return {**getattr(build, f"{network['architecture'].upper()}_DEFAULTS"), **network}
+
+
+def measures_of(network: dict[str, Any]) -> tuple[str, ...]:
+    """Return what can be measured of a network; only DeepLab has a choice of output strides."""
+    if network["architecture"].startswith("deeplab"):
+        return ("predict-16", "predict-8", "augmented", "train")
+    return ("predict", "train")
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:
@@ -147,28 +167,29 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     from segrepro.training.experiment import prepare_tensorflow
 
     prepare_tensorflow(task["threads"], "float32")
-    network, what = task["network"], task["measure"]
-    defaults = build.DEEPLABV3PLUS_DEFAULTS if network["architecture"] == "deeplabv3plus" else build.DEEPLABV3_DEFAULTS
-    network = {**defaults, **network}
-    if what != "train":
+    network, what = complete(task["network"]), task["measure"]
+    if what in ("predict-16", "predict-8", "augmented"):
         network["output_stride"] = 16 if what == "predict-16" else 8
+    crop = network.get("input_size", CROP)
+    picture = (crop, crop) if "input_size" in network else PICTURE
     model = build.build_network(network, CLASSES)
     parameters = model.count_params()
     if what == "train":
-        seconds, operations = measure_training(model, network["resize"], task["batch"])
+        seconds, operations = measure_training(model, network["resize"], task["batch"], crop)
     elif what == "augmented":
         seconds, operations = measure_augmented(model, network["resize"])
     else:
-        seconds, operations = measure_prediction(model)
+        seconds, operations = measure_prediction(model, picture)
     status = Path("/proc/self/status").read_text()
     peak = next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
-    stride = network["output_stride"]
     return {
         "parameters": parameters,
         "seconds": seconds,
         "operations": operations,
         "peak": peak,
-        "output_stride": stride,
+        "output_stride": network.get("output_stride"),
+        "crop": crop,
+        "picture": picture,
     }
 
 
@@ -185,10 +206,11 @@ def in_a_process(task: dict[str, Any]) -> dict[str, Any] | None:
 
 def described(task: dict[str, Any], result: dict[str, Any]) -> str:
     """Say in words what was measured."""
-    stride = f"output stride {result['output_stride']}"
+    stride = f", output stride {result['output_stride']}" if result["output_stride"] else ""
     if task["measure"] == "train":
-        return f"training step, batch {task['batch']}, crop {CROP}, {stride}"
-    picture = f"{PICTURE[1]} x {PICTURE[0]}, {stride}"
+        return f"training step, batch {task['batch']}, crop {result['crop']}{stride}"
+    height, width = result["picture"]
+    picture = f"{width} x {height}{stride}"
     if task["measure"] == "augmented":
         return f"prediction, {picture}, scales {SCALES[0]}..{SCALES[-1]}, mirrored"
     return f"prediction, {picture}"
@@ -209,7 +231,7 @@ def main() -> None:
     print("| network | parameters (10^6) | measured | multiply-adds, forward (10^9) | seconds | peak memory (GB) |")
     print("|---|--:|---|--:|--:|--:|", flush=True)
     for name, network in networks(args.networks).items():
-        for what in args.measure:
+        for what in (name for name in args.measure if name in measures_of(network)):
             for batch in args.batches if what == "train" else [1]:
                 task = {"network": network, "measure": what, "batch": batch, "threads": args.threads}
                 result = in_a_process(task)

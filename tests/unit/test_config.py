@@ -90,7 +90,7 @@ def test_a_missing_key_is_named(merged_config):
         ("models.deeplabv3_trainaug.train", False, ["models.deeplabv3_trainaug.weights", "'train: false'"]),
         ("models.deeplabv3_trainaug.protocol", None, ["models.deeplabv3_trainaug.protocol", "needs 'protocol'"]),
         ("networks.deeplabv3_r101.separable", True, ["networks.deeplabv3_r101.separable", "deeplabv3plus"]),
-        ("networks.deeplabv3plus_x65.decoder_channels", None, ["decoder_channels", "required"]),
+        ("networks.deeplabv3plus_x65.decoder_channels", None, ["networks.deeplabv3plus_x65.decoder_channels", "None"]),
         ("protocols.deeplabv3_sharpness.blur_share", 0.9, ["protocols.deeplabv3_sharpness.blur_share", "exceeds 1"]),
         ("systems.deeplabv3_trainaug.prediction", {"scales": [1.0, 1.0]}, ["prediction.scales", "twice"]),
         ("systems.deeplabv3_trainaug.prediction", {"window_stride": 9}, ["prediction.window_stride", "'window'"]),

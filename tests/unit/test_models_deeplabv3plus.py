@@ -25,7 +25,7 @@ from segrepro.models.deeplabv3plus import decoder, deeplabv3plus_head
 from segrepro.models.resnet_v1 import RESNET_V1
 from segrepro.models.resnet_v2 import ResNetV2Shape
 from segrepro.models.xception import XCEPTION, XceptionShape
-from segrepro.training.input import training_batches
+from segrepro.training.input import ExampleStream, training_batches
 from segrepro.training.model_files import load_model, save_model
 from segrepro.training.trainer import Trainer
 
@@ -289,7 +289,7 @@ def trainer_of(folder, *, seed=0, frozen=False, strategy=None):
 
 
 def batches_of(examples, trainer):
-    return training_batches(examples, PROTOCOL, seed=3, start_step=trainer.step, threads=1)
+    return training_batches(ExampleStream(examples, PROTOCOL, seed=3, threads=1), start_step=trainer.step)
 
 
 class _KilledError(Exception):

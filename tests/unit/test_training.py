@@ -4,88 +4,21 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from segrepro.data.manifests import Example
 from segrepro.errors import UserError
 from segrepro.training import checkpoints
-from segrepro.training.augment import MEAN_PIXEL, augment
-from segrepro.training.input import example_index, training_batches
 from segrepro.training.losses import summed_cross_entropy, valid_pixels
 from segrepro.training.model_files import load_model, save_model, transfer_weights
 from segrepro.training.optimiser import CoupledSGD
 from segrepro.training.schedules import PolySchedule, StepSchedule
-from segrepro.training.trainer import Trainer, TrainingStopped
-
-PROTOCOL = {
-    "steps": 6,
-    "micro_batch": 2,
-    "accumulation": 1,
-    "crop": 17,
-    "scale_range": [0.5, 2.0],
-    "scale_step": None,
-    "flip": True,
-    "sharpen_share": 0.0,
-    "blur_share": 0.0,
-    "pad_picture": "zero",
-    "schedule": "poly",
-    "learning_rate": 0.05,
-    "end_learning_rate": 1e-6,
-    "power": 0.9,
-    "step_every": None,
-    "step_factor": 0.1,
-    "momentum": 0.9,
-    "momentum_form": "tf1",
-    "weight_decay": 1e-4,
-    "weight_decay_on": "all",
-    "bias_rate_factor": 1.0,
-    "loss_at": "label",
-    "precision": "float32",
-    "log_every": 2,
-}
+from segrepro.training.trainer import TrainingStopped
+from training_setup import PROTOCOL, batches_of, small_model, trainer_of, write_examples
 
 
 @pytest.fixture
 def examples(tmp_path) -> list[Example]:
-    rng = np.random.default_rng(0)
-    made = []
-    for i in range(5):
-        picture, mask = tmp_path / f"{i}.jpg", tmp_path / f"{i}.png"
-        Image.fromarray(rng.integers(0, 256, (20 + i, 24, 3), dtype=np.uint8)).save(picture)
-        labels = rng.integers(0, 3, (20 + i, 24), dtype=np.uint8)
-        labels[0] = 255
-        Image.fromarray(labels).save(mask)
-        made.append(Example(str(i), picture, mask))
-    return made
-
-
-def small_model(seed: int = 0, *, batch_norm: bool = True) -> keras.Model:
-    keras.utils.set_random_seed(seed)
-    inputs = keras.Input((None, None, 3), name="picture")
-    x = keras.layers.Rescaling(1 / 255, name="scale")(inputs)
-    x = keras.layers.Conv2D(8, 3, strides=2, padding="same", name="conv")(x)
-    x = keras.layers.BatchNormalization(name="bn")(x) if batch_norm else x
-    x = keras.layers.Conv2D(3, 1, name="logits", dtype="float32")(keras.layers.ReLU(name="relu")(x))
-    return keras.Model(inputs, x, name="small")
-
-
-def trainer_of(folder, protocol=PROTOCOL, strategy=None, model=None, **options) -> Trainer:
-    strategy = strategy or tf.distribute.get_strategy()
-    with strategy.scope():
-        model = model or small_model()
-    return Trainer(
-        model,
-        protocol,
-        resize="half_pixel",
-        strategy=strategy,
-        checkpoint_folder=folder,
-        checkpoint_every=options.pop("checkpoint_every", 2),
-        **options,
-    )
-
-
-def batches_of(examples, trainer, protocol=PROTOCOL):
-    return training_batches(examples, protocol, seed=3, start_step=trainer.step, threads=1)
+    return write_examples(tmp_path)
 
 
 # --- schedules and optimiser ---------------------------------------------------------------------------------------
@@ -201,126 +134,6 @@ def test_a_crop_of_void_alone_gives_a_finite_loss():
 # --- input ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 100])
-def test_each_epoch_is_a_permutation_of_its_own(count):
-    epochs = [
-        [int(example_index(tf.constant(e * count + i, tf.int64), count, 5)) for i in range(count)] for e in range(3)
-    ]
-    for epoch in epochs:
-        assert sorted(epoch) == list(range(count))
-    if count == 100:
-        assert epochs[0] != epochs[1] != epochs[2]
-
-
-def test_the_stream_goes_on_exactly_where_it_was_left(examples):
-    whole = list(training_batches(examples, PROTOCOL, seed=3, start_step=0, threads=2))
-    rest = list(training_batches(examples, PROTOCOL, seed=3, start_step=4, threads=1))
-    assert len(whole) == PROTOCOL["steps"]
-    for (a, b), (c, d) in zip(whole[4:], rest, strict=True):
-        np.testing.assert_array_equal(a, c)
-        np.testing.assert_array_equal(b, d)
-
-
-def test_another_seed_gives_another_stream(examples):
-    first, second = (
-        next(iter(training_batches(examples, PROTOCOL, seed=s, start_step=0, threads=1)))[0] for s in (0, 1)
-    )
-    assert not np.array_equal(first, second)
-
-
-def test_picture_and_mask_stay_aligned_under_augmentation():
-    rows, columns = np.mgrid[:40, :50]
-    mask = ((rows // 8 + columns // 8) % 2).astype(np.uint8)
-    picture = np.repeat(mask[..., None] * 255, 3, axis=2).astype(np.uint8)
-    for seed in range(20):
-        out, labels = augment(
-            tf.constant(picture), tf.constant(mask), tf.constant([seed, 1], tf.int64), PROTOCOL | {"crop": 33}
-        )
-        known = labels.numpy() != 255
-        agree = (out.numpy()[..., 0] > 127.5) == (labels.numpy() == 1)
-        assert agree[known].mean() > 0.9, seed  # edges are blurred by bilinear scaling
-
-
-@pytest.mark.parametrize(("fill", "expected"), [("zero", (0, 0, 0)), ("mean", MEAN_PIXEL)])
-def test_a_small_picture_is_padded_with_fill_and_void(fill, expected):
-    protocol = PROTOCOL | {"crop": 33, "scale_range": [1.0, 1.0], "flip": False, "pad_picture": fill}
-    picture, mask = tf.fill((10, 12, 3), tf.constant(200, tf.uint8)), tf.ones((10, 12), tf.uint8)
-    out, labels = augment(picture, mask, tf.constant([0, 0], tf.int64), protocol)
-    assert out.shape == (33, 33, 3)
-    np.testing.assert_allclose(out[20, 20], expected, rtol=1e-5)
-    np.testing.assert_allclose(out[5, 5], [200] * 3, rtol=1e-5)
-    assert labels.numpy()[20, 20] == 255
-    assert (labels.numpy() == 1).sum() == 120
-
-
-def test_scales_stay_in_range_and_on_their_grid():
-    protocol = PROTOCOL | {"scale_range": [0.5, 2.0], "scale_step": 0.25, "crop": 100, "flip": False}
-    picture, mask = tf.zeros((40, 40, 3), tf.uint8), tf.zeros((40, 40), tf.uint8)
-    sides = set()
-    for seed in range(60):
-        _, labels = augment(picture, mask, tf.constant([seed, 0], tf.int64), protocol)
-        sides.add(int(np.sqrt((labels.numpy() == 0).sum())))
-    assert sides == {20, 30, 40, 50, 60, 70, 80}
-
-
-def test_blurring_is_a_gaussian_and_sharpening_its_opposite():
-    from scipy.ndimage import gaussian_filter
-
-    rng = np.random.default_rng(0)
-    picture = rng.integers(60, 190, (21, 25, 3)).astype(np.float32)
-    protocol = PROTOCOL | {"crop": 17, "scale_range": [1.0, 1.0], "flip": False}
-    masks = tf.zeros((21, 25), tf.uint8)
-
-    def crop(seed, **shares):
-        out, _ = augment(tf.constant(picture), masks, tf.constant([seed, 0], tf.int64), protocol | shares)
-        return out.numpy()
-
-    for seed in range(3):
-        plain, blurred, sharp = crop(seed), crop(seed, blur_share=1.0), crop(seed, sharpen_share=1.0)
-        assert blurred.std() < plain.std() < sharp.std()
-        # the draws of the crop are those without sharpening; sigma is found by its effect
-        errors = [
-            np.abs(gaussian_filter(plain, (s, s, 0), mode="mirror", truncate=4 / s) - blurred).max()
-            for s in np.linspace(0.5, 1.5, 51)
-        ]
-        assert min(errors) < 2.0  # grey levels of 255
-        assert 0 <= sharp.min() <= sharp.max() <= 255
-
-
-def test_shares_of_sharpened_and_blurred_crops_are_kept():
-    rng = np.random.default_rng(0)
-    picture = tf.constant(rng.integers(60, 190, (17, 17, 3)).astype(np.float32))
-    protocol = PROTOCOL | {"scale_range": [1.0, 1.0], "flip": False, "sharpen_share": 0.3, "blur_share": 0.2}
-    mask, base = tf.zeros((17, 17), tf.uint8), picture.numpy().std()
-    spreads = np.array(
-        [augment(picture, mask, tf.constant([s, 3], tf.int64), protocol)[0].numpy().std() for s in range(200)]
-    )
-    assert 0.2 < (spreads > base * 1.01).mean() < 0.4
-    assert 0.12 < (spreads < base * 0.99).mean() < 0.28
-
-
-def test_repeated_examples_come_that_often_in_an_epoch(examples):
-    from dataclasses import replace
-
-    repeated = [replace(examples[0], repeats=3), *examples[1:4]]
-    protocol = PROTOCOL | {"steps": 3, "micro_batch": 2, "scale_range": [1.0, 1.0], "flip": False, "crop": 33}
-    counts = {}
-    for _, labels in training_batches(repeated, protocol, seed=0, start_step=0, threads=1):
-        for mask in labels.numpy()[0]:
-            key = mask.tobytes()
-            counts[key] = counts.get(key, 0) + 1
-    assert sorted(counts.values()) == [1, 1, 1, 3]
-
-
-def test_examples_without_mask_or_with_a_box_are_refused(examples):
-    for example in (
-        Example("x", examples[0].image),
-        Example("x", examples[0].image, examples[0].mask, (0, 0, 5, 5)),
-    ):
-        with pytest.raises(UserError, match="'x'"):
-            training_batches([example], PROTOCOL, seed=0, start_step=0, threads=1)
-
-
 # --- trainer -------------------------------------------------------------------------------------------------------
 
 
@@ -381,7 +194,7 @@ def test_only_two_checkpoints_are_kept(examples, tmp_path):
 
 
 def test_a_checkpoint_of_other_shapes_is_not_used(tmp_path):
-    checkpoints.save(tmp_path, checkpoints.Checkpoint(3, [np.zeros(2)], np.zeros((0, 4)), np.zeros(4)))
+    checkpoints.save(tmp_path, checkpoints.Checkpoint(3, [np.zeros(2)], np.zeros((0, 4)), np.zeros(4), np.zeros(0)))
     assert checkpoints.load_newest(tmp_path, [(3,)]) is None
     assert checkpoints.load_newest(tmp_path, [(2,)]).step == 3
 

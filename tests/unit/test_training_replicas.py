@@ -13,7 +13,7 @@ SCRIPT = textwrap.dedent(
     )
     sys.path.insert(0, sys.argv[1])
     from pathlib import Path
-    from test_training import PROTOCOL, small_model, trainer_of
+    from training_setup import PROTOCOL, small_model, trainer_of
 
     protocol = PROTOCOL | {"micro_batch": 4, "accumulation": 2, "steps": 3}
     rng = np.random.default_rng(0)
@@ -53,7 +53,7 @@ def test_two_devices_train_to_the_weights_of_one(tmp_path):
     from pathlib import Path
 
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(tmp_path)],
+        [sys.executable, "-c", SCRIPT, str(Path(__file__).parents[1]), str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,

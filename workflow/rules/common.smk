@@ -46,13 +46,14 @@ shell.prefix(
 
 
 def fetched():
-    """All files that can be fetched, archives and weights, by file name."""
+    """All files that can be fetched (archives, weights, an edge detector), by file name."""
     archives = [
         getattr(CONFIG.archives, name) for name in type(CONFIG.archives).model_fields
     ]
+    detectors = [getattr(entry, "model", None) for entry in CONFIG.proposals.values()]
     return {
         entry.file: entry
-        for entry in [*archives, *CONFIG.weights.values()]
+        for entry in [*archives, *CONFIG.weights.values(), *detectors]
         if entry is not None
     }
 
@@ -118,6 +119,19 @@ def one_of(names):
 # Models that train here, and those that published weights stand in for.
 TRAINED = [name for name, model in CONFIG.models.items() if model.train]
 IMPORTED = [name for name, model in CONFIG.models.items() if not model.train]
+# Models that train on boxes: on objects, or on proposals.
+ON_OBJECTS, ON_PROPOSALS = (
+    [
+        name
+        for name, model in CONFIG.models.items()
+        if model.examples and model.examples.kind == kind
+    ]
+    for kind in ("objects", "proposals")
+)
+# Systems that predict whole pictures, box by box, and those that combine others.
+BOX_BY_BOX = [name for name, system in CONFIG.systems.items() if system.proposal_wise]
+FUSED = [name for name, system in CONFIG.systems.items() if system.fusion]
+WHOLE = [name for name in CONFIG.systems if name not in {*BOX_BY_BOX, *FUSED}]
 
 
 wildcard_constraints:
@@ -126,6 +140,7 @@ wildcard_constraints:
     split="|".join(DATASETS),
     model="[a-z0-9_]+",
     system="[a-z0-9_]+",
+    finder=one_of(CONFIG.proposals),
 
 
 def dataset_folders(wildcards):
@@ -193,37 +208,104 @@ def label_checks():
 
 
 def tables():
-    return expand(f"{RESULTS}/tables/{{table}}.csv", table=["miou", "per_class_iou"])
+    return [
+        *expand(f"{RESULTS}/tables/{{table}}.csv", table=["miou", "per_class_iou"]),
+        *expand(
+            f"{RESULTS}/tables/examples/{{model}}.csv",
+            model=[*ON_OBJECTS, *ON_PROPOSALS],
+        ),
+        *(
+            f"{RESULTS}/tables/proposals/{finder}_{split}.csv"
+            for finder, split in proposals_used()
+        ),
+    ]
 
 
 def figures():
     splits = sorted(
         {split for system in CONFIG.systems.values() for split in system.splits}
     )
-    return expand(f"{RESULTS}/figures/grid/{{split}}.png", split=splits) + [
-        f"{RESULTS}/figures/training.png"
+    return [
+        *expand(f"{RESULTS}/figures/grid/{{split}}.png", split=splits),
+        f"{RESULTS}/figures/training.png",
+        *expand(
+            f"{RESULTS}/figures/examples/{{model}}.png",
+            model=[*ON_OBJECTS, *ON_PROPOSALS],
+        ),
+        *(
+            f"{RESULTS}/figures/proposals/{name}.png"
+            for name in BOX_BY_BOX
+            if CONFIG.systems[name].proposal_wise.proposals
+        ),
     ]
 
 
+def proposals_used():
+    """(finder, split) pairs of the proposals that systems predict, sorted."""
+    return sorted(
+        {
+            (CONFIG.systems[name].proposal_wise.proposals, split)
+            for name in BOX_BY_BOX
+            for split in CONFIG.systems[name].splits
+            if CONFIG.systems[name].proposal_wise.proposals
+        }
+    )
+
+
 def training_set(wildcards):
-    """The manifest that a model trains on: its dataset's, or one of its own with repeated classes."""
+    """The manifest that a model trains on: its dataset's, or one of its own (repeated classes, boxes)."""
     model = CONFIG.models[wildcards.model]
-    if model.repeat:
+    if model.repeat or model.examples:
         return f"{RESULTS}/models/{wildcards.model}/training_set.csv"
     return f"{DATA}/manifests/{model.dataset}.csv"
 
 
-def prediction_options(wildcards):
-    """The command-line options of a system's test-time augmentation; none for a plain prediction."""
+def as_options(section, leave_out=()):
+    """The command-line options that say what a section of the config sets otherwise than by default."""
     options = []
-    for key, value in (
-        CONFIG.systems[wildcards.system]
-        .prediction.model_dump(exclude_defaults=True)
-        .items()
-    ):
-        values = [] if value is True else value if isinstance(value, list) else [value]
-        options += [f"--{key.replace('_', '-')}", *map(str, values)]
+    for key, value in section.model_dump(exclude_defaults=True).items():
+        if key in leave_out:
+            continue
+        name = key.replace("_", "-")
+        if value is False:
+            options.append(f"--no-{name}")
+        else:
+            values = (
+                [] if value is True else value if isinstance(value, list) else [value]
+            )
+            options += [f"--{name}", *map(str, values)]
     return " ".join(options)
+
+
+def prediction_options(wildcards):
+    """The options of a system's test-time augmentation; none for a plain prediction."""
+    return as_options(CONFIG.systems[wildcards.system].prediction)
+
+
+def detector_file(wildcards):
+    """The edge detector's file, as a rule input; none for finders without one."""
+    detector = getattr(CONFIG.proposals[wildcards.finder], "model", None)
+    return download(detector) if detector else []
+
+
+def finder_options(wildcards, input):
+    """The options of a way to find proposals."""
+    finder = CONFIG.proposals[wildcards.finder]
+    options = (
+        f"--method {finder.method} {as_options(finder, leave_out=['method', 'model'])}"
+    )
+    if finder.method == "edge_boxes":
+        options += f" --model {input.detector}" if finder.model else " --edges sobel"
+    return options
+
+
+def proposals_of(section):
+    """The proposals that a part of the config names, of a split, as a rule input; none for whole pictures."""
+    return lambda w: (
+        f"{DATA}/proposals/{section(w).proposals}/{w.split}.h5"
+        if section(w).proposals
+        else []
+    )
 
 
 def initial_weights(wildcards):

@@ -1,4 +1,4 @@
-# From a model to a score store.
+# From a model to a score store: whole pictures, or box by box.
 
 
 rule predict:
@@ -12,6 +12,8 @@ rule predict:
         f"{RESULTS}/logs/predict/{{system}}/{{split}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/predict/{{system}}/{{split}}.tsv"
+    wildcard_constraints:
+        system=one_of(WHOLE),
     conda:
         NETWORK_ENVIRONMENT
     threads: 8
@@ -24,3 +26,71 @@ rule predict:
     shell:
         "segrepro predict --model {input.model} --spec {input.spec} --manifest {input.manifest} "
         "{params.augmentation} --system {wildcards.system} --out {output} --threads {threads} &> {log}"
+
+
+rule predict_proposals:
+    input:
+        model=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/model.keras",
+        spec=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/spec.yaml",
+        manifest=f"{DATA}/manifests/{{split}}.csv",
+        proposals=proposals_of(lambda w: CONFIG.systems[w.system].proposal_wise),
+    output:
+        f"{RESULTS}/scores/{{system}}/{{split}}.h5",
+    log:
+        f"{RESULTS}/logs/predict/{{system}}/{{split}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/predict/{{system}}/{{split}}.tsv"
+    wildcard_constraints:
+        system=one_of(BOX_BY_BOX),
+    conda:
+        NETWORK_ENVIRONMENT
+    threads: 8
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=480,
+    params:
+        boxes=lambda w, input: (
+            f"--proposals {input.proposals}" if input.proposals else "--whole"
+        ),
+        options=lambda w: as_options(
+            CONFIG.systems[w.system].proposal_wise, leave_out=["proposals"]
+        ),
+    shell:
+        "segrepro predict-proposals --model {input.model} --spec {input.spec} --manifest {input.manifest} "
+        "{params.boxes} {params.options} --system {wildcards.system} --out {output} --threads {threads} &> {log}"
+
+
+rule figure_proposals:
+    input:
+        model=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/model.keras",
+        spec=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/spec.yaml",
+        manifest=lambda w: f"{DATA}/manifests/{CONFIG.systems[w.system].splits[0]}.csv",
+        proposals=lambda w: (
+            f"{DATA}/proposals/{CONFIG.systems[w.system].proposal_wise.proposals}/"
+            f"{CONFIG.systems[w.system].splits[0]}.h5"
+        ),
+    output:
+        report(
+            f"{RESULTS}/figures/proposals/{{system}}.png",
+            category="Predictions",
+            labels={"figure": "map growing with proposals", "system": "{system}"},
+        ),
+    log:
+        f"{RESULTS}/logs/figures/proposals_{{system}}.log",
+    wildcard_constraints:
+        system=one_of(BOX_BY_BOX),
+    conda:
+        NETWORK_ENVIRONMENT
+    threads: 4
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        options=lambda w: as_options(
+            CONFIG.systems[w.system].proposal_wise,
+            leave_out=["proposals", "count", "storage_stride"],
+        ),
+    shell:
+        "segrepro figure-proposals --model {input.model} --spec {input.spec} --manifest {input.manifest} "
+        "--proposals {input.proposals} {params.options} --out {output} --threads {threads} &> {log}"

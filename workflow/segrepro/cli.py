@@ -26,13 +26,21 @@ VERBS = {
     "manifest": "write the manifest of a named dataset",
     "check-labels": "check a manifest's pictures and labels before anything trains on them",
     "repeat-classes": "write a manifest in which the pictures of chosen classes come several times",
+    "object-examples": "write DeconvNet's stage-1 training examples: one object a row",
+    "proposal-examples": "write DeconvNet's stage-2 training examples: one object proposal a row",
     "import-weights": "build a spec's network and give it published weights",
+    "proposals": "propose boxes where objects may be, for DeconvNet",
+    "proposal-recall": "measure proposals against the boxes of the objects",
     "train": "train one model from its spec and a manifest; resumes by itself",
     "predict": "predict a manifest's pictures into a score store",
+    "fuse": "combine the score stores of several systems into one",
+    "predict-proposals": "predict a manifest's pictures box by box into a score store",
     "evaluate": "score a score store against the masks of a manifest",
     "tables": "collect metrics into the comparison tables",
     "figure-labels": "draw the class histogram of a data set",
     "figure-grid": "draw picture, ground truth and predictions side by side",
+    "figure-examples": "draw a contact sheet of training examples with boxes",
+    "figure-proposals": "draw how a proposal-wise map grows with the proposals",
     "figure-curves": "draw training curves",
 }
 
@@ -48,7 +56,7 @@ REMEDIES = {
 
 
 def _parser(verb: str | None) -> argparse.ArgumentParser:
-    listing = "\n".join(f"  {name:16}{text}" for name, text in VERBS.items())
+    listing = "\n".join(f"  {name:20}{text}" for name, text in VERBS.items())
     parser = argparse.ArgumentParser(
         prog="segrepro",
         description="Semantic segmentation, reproduced. The verbs behind the workflow's rules:\n\n" + listing,

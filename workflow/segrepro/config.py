@@ -9,24 +9,16 @@
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from segrepro.config_errors import explain
+from segrepro.config_networks import Network
+from segrepro.config_protocols import Protocol
 from segrepro.config_references import reference_problems
+from segrepro.config_types import Digest, Name, Positive, Section, Share
 from segrepro.data.datasets import DATASETS
 from segrepro.errors import UserError
 from segrepro.labels import LABEL_SPACES
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
-Positive = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]+$")]
-
-
-class Section(BaseModel):
-    """A part of the config: unknown keys and values of another type are refused."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class Archive(Section):
@@ -100,113 +92,23 @@ class Weights(Archive):
     averages: Literal["plain", "ema"] = Field("plain", description="TF1: the variables, or their moving averages")
 
 
-class Network(Section):
-    """An architecture with its hyper-parameters."""
+class SelectiveSearch(Section):
+    """Object proposals by selective search (Uijlings et al. 2013), OpenCV's."""
 
-    architecture: Literal["deeplabv3", "deeplabv3plus"]
-    backbone: Literal[
-        *("resnet_v2_152", "resnet_v2_101", "resnet_v2_50", "resnet_v2_tiny"),
-        *("resnet_v1_152", "resnet_v1_101", "resnet_v1_50", "resnet_v1_tiny"),
-        *("xception_65", "xception_tiny"),
-    ]
-    variant: Literal["slim", "keras", "released"] = Field(
-        description="whose graph: TF-slim's ResNet-v2 (report 2), keras.applications', or the released Xception's"
-    )
-    features: Literal["post_norm", "raw_sum"] | None = Field(
-        None, description="what the head reads: after the last batch norm, or the sum before it; null: the variant's"
-    )
-    output_stride: Literal[8, 16, 32] = Field(description="input pixels a feature, along one side")
-    multi_grid: Annotated[list[Positive], Field(min_length=3, max_length=3)] = Field(
-        description="factors of block4's rates: (1,2,4) in the paper, (1,1,1) as report 2's code acts"
-    )
-    aspp_channels: Positive = Field(description="channels of each ASPP branch (paper: 256)")
-    aspp_rates: list[Positive] = Field(description="at output stride 16; doubled at 8 (paper: 6, 12, 18)")
-    batch_norm_decay: Annotated[float, Field(gt=0, lt=1)] = Field(description="of the moving averages")
-    batch_norm_epsilon: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="of all batch norms; null: the variant's in the backbone, 1e-5 in the head"
-    )
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="of the projected ASPP features (v3+ release: 0.1)"
-    )
-    low_level_channels: Positive | None = Field(None, description="deeplabv3plus: 1x1 of the low level (paper: 48)")
-    decoder_channels: Positive | None = Field(None, description="deeplabv3plus: 3x3 of the decoder (paper: 256)")
-    separable: bool | None = Field(None, description="deeplabv3plus: separable convolutions in ASPP and decoder")
-    normalisation: Literal["mean_rgb", "caffe", "keras_tf"] = Field(
-        description="input: RGB minus mean; BGR minus mean; scaled to [-1, 1]"
-    )
-    resize: Literal["legacy", "half_pixel", "align_corners"] = Field(
-        description="bilinear mapping of logits to pictures: TF1 default, TF2 default, aligned corners"
-    )
-
-    @model_validator(mode="after")
-    def _architecture_keys(self) -> "Network":
-        for key in ("low_level_channels", "decoder_channels", "separable"):
-            given = getattr(self, key) is not None
-            if given != (self.architecture == "deeplabv3plus"):
-                raise ValueError(
-                    f"{key}: belongs to 'architecture: deeplabv3plus'; "
-                    + ("remove it" if given else "it is required there and missing")
-                )
-        return self
+    method: Literal["selective_search"]
+    strategy: Literal["fast", "quality"] = "fast"
+    max_boxes: Positive = Field(2000, description="a picture, best first")
 
 
-class Protocol(Section):
-    """How a network is trained."""
+class EdgeBoxes(Section):
+    """Object proposals by EdgeBoxes (Zitnick and Dollar 2014), OpenCV's."""
 
-    steps: Positive = Field(description="optimiser updates")
-    micro_batch: Positive = Field(description="examples a forward pass; batch norm sees this many")
-    accumulation: Positive = Field(1, description="micro-batches a step: batch = micro_batch x accumulation")
-    crop: Positive = Field(description="side of the square training crop, pixels")
-    scale_range: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(
-        description="smallest and largest random scale of the picture"
-    )
-    scale_step: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="draw scales from a grid of this step; null: uniformly"
-    )
-    flip: bool = Field(description="mirror horizontally with probability 0.5")
-    sharpen_share: Share = Field(0.0, description="share of the crops that are sharpened (unsharp mask)")
-    blur_share: Share = Field(0.0, description="share of the crops that are blurred (Gaussian, 0.5 to 1.5 pixels)")
-    pad_picture: Literal["zero", "mean"] = Field(description="what fills a crop beside the picture")
-    schedule: Literal["poly", "step"] = Field(description="of the learning rate")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(description="at step 0")
-    end_learning_rate: Annotated[float, Field(ge=0)] = Field(0.0, description="poly: at the last step")
-    power: Annotated[float, Field(gt=0)] = Field(0.9, description="poly: exponent")
-    step_every: Positive | None = Field(None, description="step: steps between two reductions")
-    step_factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="step: factor of a reduction")
-    momentum: Annotated[float, Field(ge=0, lt=1)]
-    momentum_form: Literal["tf1", "caffe"] = Field(
-        "tf1", description="v <- m v + g, w <- w - lr v (tf1) or v <- m v + lr g, w <- w - v (caffe)"
-    )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(
-        description="coupled L2: weight_decay x weight is added to the gradient"
-    )
-    weight_decay_on: Literal["all", "kernels", "full_kernels"] = Field(
-        description="all trainables (report 2's code); kernels: no bias, no batch norm; full_kernels: nor depthwise"
-    )
-    bias_rate_factor: Annotated[float, Field(gt=0)] = Field(
-        1.0, description="learning-rate factor of biases (Caffe's lr_mult; 2 for DeconvNet and FCN)"
-    )
-    freeze_batch_norm: bool = Field(
-        False, description="keep the initial model's batch norms (DeepLabv3's second phase)"
-    )
-    loss_at: Literal["label", "stride"] = Field(
-        description="upsample logits to the labels (paper: 77.21) or downsample labels (75.94)"
-    )
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
-    log_every: Positive = Field(description="steps a row of history.csv")
+    method: Literal["edge_boxes"]
+    model: Archive | None = Field(None, description="structured-forest model; null: gradients stand in for it")
+    max_boxes: Positive = Field(2000, description="a picture, best first")
 
-    @model_validator(mode="after")
-    def _combinations(self) -> "Protocol":
-        low, high = self.scale_range
-        if not 0 < low <= high:
-            raise ValueError(f"scale_range: {low}..{high} is no range; give [smallest, largest], both above 0")
-        if self.sharpen_share + self.blur_share > 1:
-            raise ValueError("blur_share: with sharpen_share it exceeds 1; a crop is sharpened, blurred or neither")
-        if self.schedule == "step" and self.step_every is None:
-            raise ValueError("step_every: must be set for 'schedule: step'")
-        if self.schedule == "poly" and self.step_every is not None:
-            raise ValueError("step_every: has no meaning for 'schedule: poly'; remove it")
-        return self
+
+Proposals = Annotated[SelectiveSearch | EdgeBoxes, Field(discriminator="method")]
 
 
 class Init(Section):
@@ -214,13 +116,43 @@ class Init(Section):
 
     model: str | None = Field(None, description="a model of this config")
     weights: str | None = Field(None, description="a file of the section `weights`, for the backbone")
-    head: Literal["keep", "replace"] = Field("keep", description="of the initial model: keep or start anew")
+    head: Literal["keep", "replace", "extend"] = Field(
+        "keep",
+        description="replace: the classifier starts anew; extend: so do the layers that the initial model lacks",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> "Init":
         if (self.model is None) == (self.weights is None):
             raise ValueError("model: give either this key or 'weights'")
         return self
+
+
+class ObjectExamples(Section):
+    """DeconvNet's stage 1: one example an object, all else is background."""
+
+    kind: Literal["objects"]
+    enlarge: Annotated[float, Field(ge=1)] = Field(1.2, description="factor of the tight box (paper: 1.2)")
+    min_area: Positive = Field(1, description="pixels, of the smallest object that becomes an example")
+    balance: bool = Field(True, description="repeat the examples of rare classes until all classes are equal")
+    max_repeats: Positive | None = Field(None, description="most repeats of an example; null: no bound")
+
+
+class ProposalExamples(Section):
+    """DeconvNet's stage 2: one example a proposal, all classes labelled."""
+
+    kind: Literal["proposals"]
+    proposals: str = Field(description="an entry of the section `proposals`")
+    enlarge: Annotated[float, Field(ge=1)] = Field(1.2, description="factor of the proposal (paper: 1.2)")
+    min_overlap: Share = Field(0.5, description="smallest IoU of a proposal with an object's box")
+    max_a_picture: Positive | None = Field(None, description="proposals a picture, best first; null: all that fit")
+    add_ground_truth: bool = Field(False, description="the objects' own boxes too")
+    min_area: Positive = Field(1, description="pixels, of the smallest object that counts")
+    balance: bool = Field(True, description="repeat the examples of rare classes until all classes are equal")
+    max_repeats: Positive | None = Field(None, description="most repeats of an example; null: no bound")
+
+
+Examples = Annotated[ObjectExamples | ProposalExamples, Field(discriminator="kind")]
 
 
 class Repeat(Section):
@@ -238,6 +170,7 @@ class Model(Section):
     dataset: str = Field(description="what it trains on, or what its published weights were trained on")
     init: Init | None = None
     repeat: Repeat | None = None
+    examples: Examples | None = Field(None, description="boxes of the dataset's pictures instead of whole pictures")
     train: bool = Field(True, description="false: `weights` stand in for training")
     weights: str | None = Field(None, description="train: false: an entry of the section `weights`")
 
@@ -246,8 +179,13 @@ class Model(Section):
         if self.train and (self.protocol is None or self.weights is not None):
             key = "protocol" if self.protocol is None else "weights"
             raise ValueError(f"{key}: a model that is trained needs 'protocol', and takes no 'weights' (but 'init')")
-        if not self.train and (self.weights is None or self.protocol or self.init or self.repeat):
-            raise ValueError("weights: with 'train: false' give 'weights', and no 'protocol', 'init' or 'repeat'")
+        extras = (self.protocol, self.init, self.repeat, self.examples)
+        if not self.train and (self.weights is None or any(extras)):
+            raise ValueError(
+                "weights: with 'train: false' give 'weights', and no 'protocol', 'init', 'repeat' or 'examples'"
+            )
+        if self.repeat and self.examples:
+            raise ValueError("repeat: has no meaning beside 'examples', which balance the classes themselves")
         return self
 
 
@@ -283,13 +221,67 @@ class Prediction(Section):
         return self
 
 
+class ProposalWise(Section):
+    """Prediction box by box, as DeconvNet does; see segrepro.inference.proposalwise."""
+
+    proposals: str | None = Field(None, description="an entry of the section `proposals`; null: the whole picture")
+    count: Positive = Field(50, description="boxes a picture, best first (paper: 50)")
+    min_side: Annotated[int, Field(ge=0)] = Field(112, description="of a box, pixels (release: half of 224)")
+    enlarge: Annotated[float, Field(ge=1)] = Field(1.0, description="factor of the box")
+    aggregate: Literal["max", "mean"] = Field("max", description="over the boxes of a pixel (paper: either)")
+    of: Literal["probabilities", "scores"] = Field(
+        "probabilities", description="what is aggregated; released code: raw scores, from 0"
+    )
+    storage_stride: Positive = Field(4, description="pixels, of the stored map")
+
+
+class Fusion(Section):
+    """Several systems made one; see segrepro.fusion."""
+
+    kind: Literal["vote", "mean", "product", "release_product"] = Field(
+        description="majority of labels; mean or product of probabilities; EDeconvNet's product as released"
+    )
+    members: list[str] = Field(description="systems, in order")
+    weights: list[Annotated[float, Field(gt=0)]] | None = Field(None, description="of the members; null: equal")
+    ties: Literal["probability", "lowest", "member"] | None = Field(
+        None, description="vote: label of the largest summed probability, lowest label (report 2), or first member's"
+    )
+    storage_stride: Positive = Field(4, description="pixels, of the stored map; a vote is stored at full size")
+
+    @model_validator(mode="after")
+    def _combinations(self) -> "Fusion":
+        least = 3 if self.kind == "vote" else 2
+        exact = self.kind == "release_product"
+        if len(self.members) < least or (exact and len(self.members) != 2):
+            raise ValueError(f"members: '{self.kind}' needs {least}{'' if exact else ' or more'}")
+        if len(set(self.members)) < len(self.members):
+            raise ValueError("members: names a system twice; use 'weights' to count one more")
+        if self.weights is not None and len(self.weights) != len(self.members):
+            raise ValueError("weights: give one for each member")
+        if self.ties is not None and self.kind != "vote":
+            raise ValueError(f"ties: has no meaning for 'kind: {self.kind}'; remove it")
+        return self
+
+
 class System(Section):
     """Anything that fills a score store: a row of the tables."""
 
-    model: str
+    model: str | None = Field(None, description="the model that predicts")
     prediction: Prediction = Prediction()
+    proposal_wise: ProposalWise | None = Field(None, description="box by box instead of whole pictures (DeconvNet)")
+    fusion: Fusion | None = Field(None, description="of other systems, instead of a model")
     splits: Annotated[list[str], Field(min_length=1)] = Field(description="datasets it is scored on")
     reported: dict[str, Reported] = Field({}, description="split -> published numbers")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "System":
+        if (self.model is None) == (self.fusion is None):
+            raise ValueError("model: give either this key or 'fusion'")
+        if self.fusion and (self.proposal_wise or self.prediction != Prediction()):
+            raise ValueError("fusion: takes its members' predictions; remove 'prediction' and 'proposal_wise'")
+        if self.proposal_wise and self.prediction != Prediction():
+            raise ValueError("prediction: has no meaning beside 'proposal_wise'; remove it")
+        return self
 
 
 class Grid(Section):
@@ -326,7 +318,8 @@ class Config(Section):
     voc2011_val: str | None = Field(None, description="VOC 2011's segmentation val list, for FCN's exact seg11valid")
     datasets: dict[str, DatasetChecks]
     label_checks: LabelChecks
-    weights: dict[Name, Weights] = {}
+    weights: dict[Name, Weights] = Field({}, description="files of pretrained weights")
+    proposals: dict[Name, Proposals] = Field({}, description="ways to find object proposals")
     networks: dict[Name, Network]
     protocols: dict[Name, Protocol]
     models: dict[Name, Model]
@@ -347,7 +340,7 @@ def parse_config(merged: dict[str, Any]) -> Config:
     Raises:
         UserError: with one line for each faulty key: its full path, what is wrong, and the remedy.
     """
-    tables = ("datasets", "weights", "networks", "protocols", "models", "systems")
+    tables = ("datasets", "weights", "proposals", "networks", "protocols", "models", "systems")
     merged = {key: _present(value) if key in tables else value for key, value in merged.items()}
     try:
         return Config.model_validate(merged)
@@ -372,6 +365,7 @@ def model_spec(config: Config, name: str) -> dict[str, Any]:
         "seed": config.seed,
         "dataset": model.dataset,
         "repeat": _plain(model.repeat),
+        "examples": _plain(model.examples),
         "label_space": dataset.label_space,
         "classes": len(LABEL_SPACES[dataset.label_space]),
         "network": config.networks[model.network].model_dump(mode="json", exclude_none=True),

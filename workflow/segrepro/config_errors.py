@@ -3,7 +3,7 @@
 import difflib
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,13 +13,19 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """Return one sentence for each thing wrong: full key path, what is wrong, what to do."""
     sentences = []
     for item in error.errors(include_url=False):
-        path = ".".join(str(part) for part in item["loc"])
+        path = ".".join(map(str, _as_written(root, item["loc"])))
         prefix = f"{path}: " if path else ""
         match item["type"]:
             case "extra_forbidden":
                 sentences.append(prefix + _unknown_key(root, item["loc"]))
             case "missing":
                 sentences.append(f"{prefix}this key is required and missing")
+            case "union_tag_not_found":
+                key = item["ctx"]["discriminator"].strip("'")
+                sentences.append(f"{path}.{key}: this key is required and missing")
+            case "union_tag_invalid":
+                key, tags = item["ctx"]["discriminator"].strip("'"), item["ctx"]["expected_tags"]
+                sentences.append(f"{path}.{key}: input should be one of {tags}, not {item['ctx']['tag']!r}")
             case "value_error":
                 # The config's own validators write one problem a line, each starting with the rest of its path.
                 own = str(item["ctx"]["error"]).split("\n")
@@ -30,26 +36,48 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
 
 
 def _unknown_key(root: type[BaseModel], loc: tuple[int | str, ...]) -> str:
-    known = list(_known_keys(root, loc[:-1]))
-    near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
-    if near:
+    *place, key = loc
+    known = list(_annotation_at(root, place).model_fields)
+    if near := difflib.get_close_matches(str(key), known, n=1, cutoff=0.5):
         return f"unknown key; did you mean '{near[0]}'?"
+    discriminator, members = _tagged(_annotation_at(root, place[:-1]))
+    if others := [tag for tag, member in members.items() if key in member.model_fields]:
+        return f"belongs to '{discriminator}: {' or '.join(others)}'; remove it"
     return f"unknown key; known here are {', '.join(sorted(known))}"
 
 
-def _known_keys(root: type[BaseModel], loc: Iterable[int | str]) -> Iterable[str]:
+def _as_written(root: type[BaseModel], loc: tuple[int | str, ...]) -> Iterator[int | str]:
+    """Yield the keys of a place as they stand in the file: pydantic adds the tag of a section of several kinds."""
+    for depth, part in enumerate(loc):
+        if part not in _tagged(_annotation_at(root, loc[:depth]))[1]:
+            yield part
+
+
+def _annotation_at(root: type[BaseModel], loc: Iterable[int | str]) -> Any:
+    """Return the type of the value at a place."""
     annotation: Any = root
     for part in loc:
-        annotation = _section(annotation)
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if tags := _tagged(annotation)[1]:
+            annotation = tags[str(part)]
+        elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
             field = annotation.model_fields.get(str(part))
-            if field is None:
-                return ()
-            annotation = field.annotation
-        else:  # dict[name, section] or list[section]
+            annotation = _section(field.annotation) if field else None
+        elif typing.get_args(annotation):  # dict[name, section] or list[section]
             annotation = typing.get_args(annotation)[-1]
-    annotation = _section(annotation)
-    return annotation.model_fields if hasattr(annotation, "model_fields") else ()
+        if not _tagged(annotation)[1]:
+            annotation = _section(annotation)
+    return annotation
+
+
+def _tagged(annotation: Any) -> tuple[str, dict[str, type[BaseModel]]]:
+    """Return the key that tells the kinds of a section apart, and the kinds by its values; none for other types."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        union, *metadata = typing.get_args(annotation)
+        key = next((m.discriminator for m in metadata if getattr(m, "discriminator", None)), None)
+        if key:
+            kinds = typing.get_args(union)
+            return key, {tag: k for k in kinds for tag in typing.get_args(k.model_fields[key].annotation)}
+    return "", {}
 
 
 def _section(annotation: Any) -> Any:

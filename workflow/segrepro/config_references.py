@@ -9,7 +9,7 @@ from segrepro.labels import LABEL_SPACES, VOC21, VOC_CLASSES
 from segrepro.models.geometry import is_crop_allowed
 
 if TYPE_CHECKING:
-    from segrepro.config import Config, Model
+    from segrepro.config import Config, Model, System
 
 
 def reference_problems(config: Config) -> list[str]:
@@ -18,7 +18,8 @@ def reference_problems(config: Config) -> list[str]:
         *_dataset_problems(config),
         *_model_problems(config),
         *_system_problems(config),
-        *_init_cycles(config),
+        *_fusion_problems(config),
+        *_cycles(config),
     ]
 
 
@@ -73,6 +74,7 @@ def _model_problems(config: Config) -> list[str]:
             problems.append(_unknown(f"{path}.init.weights", model.init.weights, config.weights, "weights"))
         if model.network in config.networks and model.protocol in config.protocols:
             problems += _crop_problems(config, path, model)
+        problems += _example_problems(config, path, model)
         if model.repeat and model.dataset in DATASETS:
             classes = LABEL_SPACES[DATASETS[model.dataset].label_space or VOC21.name].classes
             problems += [
@@ -85,23 +87,52 @@ def _model_problems(config: Config) -> list[str]:
 
 def _crop_problems(config: Config, path: str, model: Model) -> list[str]:
     crop = config.protocols[model.protocol].crop
-    stride = config.networks[model.network].output_stride
+    network = config.networks[model.network]
+    key = f"protocols.{model.protocol}.crop"
+    if network.architecture == "fcn":
+        return []
+    if network.architecture == "deconvnet":
+        side = network.input_size
+        return [] if crop == side else [f"{key}: is {crop}, but networks.{model.network}.input_size is {side}: take it"]
+    stride = network.output_stride
+    if crop is None:
+        return [f"{key}: is required for networks.{model.network} (used by {path}) and missing"]
     if is_crop_allowed(crop, stride):
         return []
     below = max((crop - 1) // stride, 1) * stride + 1
     above = below + stride
     return [
-        f"protocols.{model.protocol}.crop: {crop} does not fit output stride {stride} of "
+        f"{key}: {crop} does not fit output stride {stride} of "
         f"networks.{model.network} (used by {path}): take a multiple of {stride} plus 1, e.g. {below} or {above}"
     ]
+
+
+def _example_problems(config: Config, path: str, model: Model) -> list[str]:
+    """Boxes come from the model's `examples` and are resized by its protocol's `box_size`: both or neither."""
+    problems = []
+    protocol = config.protocols.get(model.protocol)
+    if protocol and (protocol.box_size is not None) != (model.examples is not None):
+        remedy = "give it 'examples'" if model.examples is None else f"set protocols.{model.protocol}.box_size"
+        problems.append(f"{path}.examples: box_size of the protocol and 'examples' come together; {remedy}")
+    if model.examples is None:
+        return problems
+    needs = DATASETS[model.dataset].needs if model.dataset in DATASETS else ()
+    if not set(needs) <= {"voc2012", "sbd"}:
+        problems.append(f"{path}.examples: '{model.dataset}' has no instances; take a dataset of VOC or SBD")
+    if model.examples.kind == "proposals" and model.examples.proposals not in config.proposals:
+        key = f"{path}.examples.proposals"
+        problems.append(_unknown(key, model.examples.proposals, config.proposals, "proposals"))
+    return problems
 
 
 def _system_problems(config: Config) -> list[str]:
     problems = []
     for name, system in config.systems.items():
         path = f"systems.{name}"
-        if system.model not in config.models:
+        if system.model is not None and system.model not in config.models:
             problems.append(_unknown(f"{path}.model", system.model, config.models, "model"))
+        elif system.model is not None:
+            problems += _prediction_problems(config, path, system)
         for split in system.splits:
             problems += _dataset_use(config, f"{path}.splits", split)
         problems += [
@@ -112,15 +143,59 @@ def _system_problems(config: Config) -> list[str]:
     return problems
 
 
-def _init_cycles(config: Config) -> list[str]:
-    def parent(name: str) -> str | None:
-        model = config.models.get(name)
-        return model.init.model if model and model.init else None
-
-    for start in config.models:
-        chain = [start]
-        while (following := parent(chain[-1])) is not None and following not in chain:
-            chain.append(following)
-        if following == start:
-            return [f"models.{start}.init.model: the inits run in a circle: {' <- '.join([*chain, start])}"]
+def _prediction_problems(config: Config, path: str, system: System) -> list[str]:
+    network = config.networks.get(config.models[system.model].network)
+    box_by_box = network is not None and network.architecture == "deconvnet"
+    if network is not None and box_by_box != (system.proposal_wise is not None):
+        if box_by_box:
+            return [f"{path}.proposal_wise: is required for a DeconvNet, which predicts boxes, and missing"]
+        return [f"{path}.proposal_wise: is for DeconvNet only; remove it"]
+    if system.proposal_wise and system.proposal_wise.proposals not in (None, *config.proposals):
+        key = f"{path}.proposal_wise.proposals"
+        return [_unknown(key, system.proposal_wise.proposals, config.proposals, "proposals")]
     return []
+
+
+def _fusion_problems(config: Config) -> list[str]:
+    problems = []
+    for name, system in config.systems.items():
+        path = f"systems.{name}.fusion.members"
+        for member in system.fusion.members if system.fusion else []:
+            if member not in config.systems:
+                problems.append(_unknown(path, member, config.systems, "system"))
+                continue
+            other = config.systems[member]
+            problems += [
+                f"{path}: '{member}' is not scored on '{split}'; add it to systems.{member}.splits"
+                for split in system.splits
+                if split not in other.splits
+            ]
+            if other.fusion and other.fusion.kind == "vote" and system.fusion.kind != "vote":
+                problems.append(f"{path}: '{member}' is a vote and has no probabilities; take its members")
+    return problems
+
+
+def _cycles(config: Config) -> list[str]:
+    inits = {name: [m.init.model] if m.init and m.init.model else [] for name, m in config.models.items()}
+    fusions = {name: s.fusion.members if s.fusion else [] for name, s in config.systems.items()}
+    return [
+        *(f"models.{chain[0]}.init.model: the inits run in a circle: {' <- '.join(chain)}" for chain in _circle(inits)),
+        *(
+            f"systems.{chain[0]}.fusion.members: the members run in a circle: {' <- '.join(chain)}"
+            for chain in _circle(fusions)
+        ),
+    ]
+
+
+def _circle(parents: dict[str, list[str]]) -> list[list[str]]:
+    """Return the first chain of parents that comes back to its start, or nothing."""
+
+    def search(chain: list[str]) -> list[str] | None:
+        for parent in parents.get(chain[-1], ()):
+            if parent == chain[0]:
+                return [*chain, parent]
+            if parent not in chain and (found := search([*chain, parent])):
+                return found
+        return None
+
+    return next(([chain] for start in parents if (chain := search([start]))), [])

@@ -270,5 +270,25 @@ def _fit(extent: int, nodes: int, mode: str) -> np.ndarray:
 
 def _fitted(mean: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     """Fit a coarse map of log-probabilities to a mean (n, H, W, classes); the fit overshoots a little at edges."""
-    logarithms = tf.math.log(tf.maximum(mean, PROBABILITY_FLOOR))
-    return tf.einsum("xj,nyjc->nyxc", columns, tf.einsum("yi,nijc->nyjc", rows, logarithms))
+    return _least_squares(tf.math.log(tf.maximum(mean, PROBABILITY_FLOOR)), rows, columns)
+
+
+def _least_squares(maps: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    return tf.einsum("xj,nyjc->nyxc", columns, tf.einsum("yi,nijc->nyjc", rows, maps))
+
+
+def fit_to_stride(scores: np.ndarray, stride: int, mode: str) -> np.ndarray:
+    """Fit a coarse map to full-size scores: what a store's reader brings back to them, as well as the stride allows.
+
+    Args:
+        scores: float32 (height, width, classes): log-probabilities or logits.
+        stride: pixels between the values of the result; 1 gives ``scores`` back.
+        mode: how the reader interpolates, a key of ``RESIZE_MODES``.
+
+    Returns:
+        float32 (ceil(height / stride), ceil(width / stride), classes).
+    """
+    if stride == 1:
+        return scores
+    rows, columns = (_fit(extent, feature_size(extent, stride), mode) for extent in scores.shape[:2])
+    return _least_squares(scores[np.newaxis], rows, columns)[0].numpy()

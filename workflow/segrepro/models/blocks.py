@@ -30,12 +30,14 @@ class LayerMaker:
         batch_norm_decay: share of the old moving statistics kept at each step (Keras' ``momentum``).
         batch_norm_epsilon: added to the variance.
         initializer: of convolutions that name none of their own.
+        batch_norm_offset: the offset (beta) that batch norms start with; DeconvNet's release has 0.001.
     """
 
     seed: int
     batch_norm_decay: float
     batch_norm_epsilon: float
     initializer: str | float = "slim"
+    batch_norm_offset: float = 0.0
 
     def convolution(
         self,
@@ -108,6 +110,8 @@ class LayerMaker:
     def norm(self, x: KerasTensor, name: str, layer: type = keras.layers.BatchNormalization) -> KerasTensor:
         """Normalise by batch statistics, with scale and offset; ``layer`` is the class to use."""
         options = {"momentum": self.batch_norm_decay, "epsilon": self.batch_norm_epsilon}
+        if self.batch_norm_offset:
+            options["beta_initializer"] = keras.initializers.Constant(self.batch_norm_offset)
         return layer(name=name, **options)(x)
 
     def norm_relu(self, x: KerasTensor, prefix: str) -> KerasTensor:

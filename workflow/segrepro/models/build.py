@@ -2,11 +2,13 @@
 
 A model takes RGB pictures, uint8 or float32 0..255, (batch, height, width, 3) of any size, and gives logits,
 float32, (batch, ceil(height / stride), ceil(width / stride), classes): ``deeplabv3`` at its output stride,
-``deeplabv3plus`` at stride 4. Normalisation is a layer of the model; resizing the logits to the picture is the
-reader's business, by ``layers.resize_bilinear`` in the network's ``resize`` mode.
+``deeplabv3plus`` at stride 4, ``fcn`` and ``deconvnet`` at stride 1 (the latter of sides that are
+multiples of 32). Normalisation is a layer of the model; resizing the logits to the picture is the reader's business,
+by ``layers.resize_bilinear`` in the network's ``resize`` mode.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import keras
@@ -15,13 +17,24 @@ from keras import KerasTensor
 from segrepro.errors import UserError
 from segrepro.models.backbones import backbone_names, family_of
 from segrepro.models.blocks import LayerMaker
+from segrepro.models.deconvnet import BATCH_NORM_OFFSET, STRIDE, deconvnet_head
 from segrepro.models.deeplabv3 import ASPP_BATCH_NORM_EPSILON, deeplabv3_head
 from segrepro.models.deeplabv3plus import deeplabv3plus_head
+from segrepro.models.fcn import BATCH_NORMS, SKIPS, UPSAMPLINGS, fcn_head, least_input_padding
 from segrepro.models.geometry import OUTPUT_STRIDES, aspp_rates_at
 from segrepro.models.layers import NORMALISATIONS, RESIZE_MODES, Normalise
+from segrepro.models.vgg16 import VGG16_SHAPES, vgg16
 from segrepro.models.weights import load_backbone_weights
 
-__all__ = ["ARCHITECTURES", "DEEPLABV3PLUS_DEFAULTS", "DEEPLABV3_DEFAULTS", "build_network", "load_backbone_weights"]
+__all__ = [
+    "ARCHITECTURES",
+    "DECONVNET_DEFAULTS",
+    "DEEPLABV3PLUS_DEFAULTS",
+    "DEEPLABV3_DEFAULTS",
+    "FCN_DEFAULTS",
+    "build_network",
+    "load_backbone_weights",
+]
 
 # What a description of DeepLabv3 may hold, and what holds where it is silent (the report's network, but for
 # the multi-grid, which its code lost). None: what the variant says.
@@ -53,6 +66,37 @@ DEEPLABV3PLUS_DEFAULTS: dict[str, Any] = {
     "separable": True,  # 3x3 convolutions of ASPP and decoder
     "dropout": 0.1,  # of the encoder's features, before the decoder
     "resize": "align_corners",  # inside the network, and of the logits
+}
+
+# FCN-8s as released.
+FCN_DEFAULTS: dict[str, Any] = {
+    "architecture": "fcn",
+    "backbone": "vgg16",  # a key of VGG16_SHAPES
+    "skip_stride": 8,  # pixels of the finest map that is scored: 32, 16 or 8
+    "fc_channels": 4096,  # of fc6 and fc7
+    "fc6_kernel": 7,  # features of stride 32
+    "input_padding": 100,  # pixels; 0: fc6 is padded in place of the picture
+    "dropout": 0.5,  # of fc6's and fc7's features
+    "upsampling": "bilinear",  # see fcn.UPSAMPLINGS
+    "at_once": False,  # whether skips are scaled down
+    "batch_norm": "none",  # none | head: after fc6 and fc7 | all: after every convolution but the scores
+    "batch_norm_decay": 0.9,
+    "batch_norm_epsilon": 1e-5,
+    "normalisation": "caffe_ilsvrc",
+    "resize": "half_pixel",  # of the logits, where they are stored at a coarser stride
+}
+
+# DeconvNet as published; its release has no moving averages, but statistics taken after training.
+DECONVNET_DEFAULTS: dict[str, Any] = {
+    "architecture": "deconvnet",
+    "backbone": "vgg16",  # a key of VGG16_SHAPES; the deconvolutions mirror it
+    "input_size": 224,  # side of the crops, pixels, a multiple of 32; fc6's kernel is a 32nd of it
+    "fc_channels": 4096,  # of fc6 and fc7
+    "initial_deviation": 0.01,  # of the deconvolutions' kernels
+    "batch_norm_decay": 0.9,
+    "batch_norm_epsilon": 1e-9,
+    "normalisation": "caffe_ilsvrc",
+    "resize": "half_pixel",  # of the logits, where they are stored at a coarser stride
 }
 
 
@@ -155,9 +199,84 @@ def _deeplabv3plus(network: Mapping[str, Any], num_classes: int, seed: int) -> k
     return keras.Model(backbone.pictures, logits, name=f"deeplabv3plus_{network['backbone']}")
 
 
+def _check_fcn(network: Mapping[str, Any]) -> None:
+    for key, choices in (
+        ("backbone", VGG16_SHAPES),
+        ("skip_stride", SKIPS),
+        ("upsampling", UPSAMPLINGS),
+        ("batch_norm", BATCH_NORMS),
+        ("normalisation", NORMALISATIONS),
+        ("resize", RESIZE_MODES),
+    ):
+        _one_of(network, key, choices)
+    for key in ("fc_channels", "fc6_kernel"):
+        _positive_integers({key: [network[key]]}, key)
+    kernel, padding = network["fc6_kernel"], network["input_padding"]
+    if kernel % 2 == 0:
+        raise UserError(f"network.fc6_kernel is {kernel}: give an odd number, so that features keep their place.")
+    least = least_input_padding(kernel)
+    if padding and padding < least:
+        raise UserError(
+            f"network.input_padding is {padding!r}, but an fc6_kernel of {kernel} needs {least} pixels at least, or 0 "
+            "(fc6 then pads by itself)."
+        )
+    if network["at_once"] and not SKIPS[network["skip_stride"]]:
+        raise UserError(f"network.at_once has no meaning for skip_stride {network['skip_stride']}: remove it.")
+
+
+def _fcn(network: Mapping[str, Any], num_classes: int, seed: int) -> keras.Model:
+    network = _complete(network, FCN_DEFAULTS)
+    _check_fcn(network)
+    make = LayerMaker(seed, network["batch_norm_decay"], network["batch_norm_epsilon"])
+    pictures = keras.Input((None, None, 3), name="picture")
+    taps = vgg16(
+        Normalise(network["normalisation"], name="normalise")(pictures),
+        make,
+        shape=VGG16_SHAPES[network["backbone"]],
+        batch_norm=network["batch_norm"] == "all",
+        first_padding=max(1, network["input_padding"]),
+    )
+    options = ("skip_stride", "fc_channels", "fc6_kernel", "input_padding", "dropout", "upsampling", "at_once")
+    logits = fcn_head(
+        taps,
+        pictures,
+        make,
+        num_classes=num_classes,
+        batch_norm=network["batch_norm"] != "none",
+        **{key: network[key] for key in options},
+    )
+    return keras.Model(pictures, logits, name=f"fcn{network['skip_stride']}s_{network['backbone']}")
+
+
+def _deconvnet(network: Mapping[str, Any], num_classes: int, seed: int) -> keras.Model:
+    network = _complete(network, DECONVNET_DEFAULTS)
+    shape = VGG16_SHAPES[_one_of(network, "backbone", VGG16_SHAPES)]
+    _one_of(network, "resize", RESIZE_MODES)
+    _positive_integers({"fc_channels": [network["fc_channels"]]}, "fc_channels")
+    size = network["input_size"]
+    if not isinstance(size, int) or size <= 0 or size % STRIDE:
+        raise UserError(f"network.input_size is {size!r}: give a multiple of {STRIDE} pixels.")
+    make = LayerMaker(
+        seed, network["batch_norm_decay"], network["batch_norm_epsilon"], batch_norm_offset=BATCH_NORM_OFFSET
+    )
+    pictures = keras.Input((None, None, 3), name="picture")
+    normalised = Normalise(_one_of(network, "normalisation", NORMALISATIONS), name="normalise")(pictures)
+    logits = deconvnet_head(
+        vgg16(normalised, make, shape=shape, batch_norm=True),
+        replace(make, initializer=float(network["initial_deviation"])),
+        num_classes=num_classes,
+        shape=shape,
+        input_size=size,
+        fc_channels=network["fc_channels"],
+    )
+    return keras.Model(pictures, logits, name=f"deconvnet_{network['backbone']}")
+
+
 ARCHITECTURES: dict[str, Callable[[Mapping[str, Any], int, int], keras.Model]] = {
     "deeplabv3": _deeplabv3,
     "deeplabv3plus": _deeplabv3plus,
+    "deconvnet": _deconvnet,
+    "fcn": _fcn,
 }
 
 
@@ -169,8 +288,8 @@ def build_network(network: Mapping[str, Any], num_classes: int, *, seed: int = 0
     to another output stride.
 
     Args:
-        network: the description; keys and defaults of ``DEEPLABV3_DEFAULTS`` or
-            ``DEEPLABV3PLUS_DEFAULTS``, by its ``architecture`` (default deeplabv3).
+        network: the description; keys and defaults of ``DEEPLABV3_DEFAULTS``, ``DEEPLABV3PLUS_DEFAULTS``,
+            ``FCN_DEFAULTS`` or ``DECONVNET_DEFAULTS``, by its ``architecture`` (default deeplabv3).
         num_classes: classes, background included.
         seed: of the initial weights.
 

@@ -11,23 +11,38 @@ from typing import Any
 import keras
 
 from segrepro.errors import UserError
-from segrepro.models.build import DEEPLABV3_DEFAULTS, DEEPLABV3PLUS_DEFAULTS, build_network, load_backbone_weights
+from segrepro.models.build import (
+    DECONVNET_DEFAULTS,
+    DEEPLABV3_DEFAULTS,
+    DEEPLABV3PLUS_DEFAULTS,
+    FCN_DEFAULTS,
+    build_network,
+    load_backbone_weights,
+)
 from segrepro.models.layers import Normalise, ResizeLike
 from segrepro.models.tf1_checkpoints import Checkpoint, open_checkpoint
 from segrepro.models.tf1_names import AVERAGE, LAYOUTS, MOMENTUM, STATISTICS, STEP, Layout
+from segrepro.models.upsampling import AlignedSum, CropLike
+from segrepro.models.weights import classifier_layers
 from segrepro.training.model_files import load_model
 
 FORMATS = (*LAYOUTS, "keras_applications", "segrepro")
 # Which values of a checkpoint: as trained, or their moving averages.
 AVERAGES = ("plain", "ema")
 NAMES_SHOWN = 3
-DEFAULTS = {"deeplabv3": DEEPLABV3_DEFAULTS, "deeplabv3plus": DEEPLABV3PLUS_DEFAULTS}
+DEFAULTS = {
+    defaults["architecture"]: defaults
+    for defaults in (DEEPLABV3_DEFAULTS, DEEPLABV3PLUS_DEFAULTS, FCN_DEFAULTS, DECONVNET_DEFAULTS)
+}
 # What the result of a layer depends on besides its weights, at any output stride.
 GRAPH_ATTRIBUTES = (
     (keras.layers.BatchNormalization, "epsilon"),
     (keras.layers.MaxPooling2D, "padding"),
     (Normalise, "mode"),
     (ResizeLike, "mode"),
+    (CropLike, "offset"),
+    (AlignedSum, "offset"),
+    (keras.layers.Rescaling, "scale"),
 )
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -134,6 +149,7 @@ def _load_checkpoint(model: keras.Model, checkpoint: Checkpoint, layout: Layout,
     if averages == "ema":
         stored = {name: _averaged(name, checkpoint) for name in wanted}
     known = wanted.keys() | layout.ignored_names(backbone)
+    classifier = [weight for layer in classifier_layers(model) for weight in layer.weights]
     beside = {STEP} | known | {name + slot for name in known for slot in (MOMENTUM, AVERAGE)}
     _check_complete(
         checkpoint.label,
@@ -141,7 +157,7 @@ def _load_checkpoint(model: keras.Model, checkpoint: Checkpoint, layout: Layout,
         {stored[name]: tuple(variable.shape) for name, variable in wanted.items()},
         checkpoint.shapes,
         extra=sorted(checkpoint.shapes.keys() - beside),
-        classifier={stored[name] for name, v in wanted.items() if any(v is own for own in _classifier(model).weights)},
+        classifier={stored[name] for name, v in wanted.items() if any(v is own for own in classifier)},
     )
     values = {name: checkpoint.read(stored[name]) for name in wanted}
     for name, variable in wanted.items():
@@ -169,7 +185,7 @@ def _load_model(model: keras.Model, path: Path) -> int:
         _shapes(wanted),
         _shapes(given),
         extra=["/".join(key) for key in given if key not in wanted],
-        classifier={f"{_classifier(model).name}/{variable.name}" for variable in _classifier(model).weights},
+        classifier={f"{layer.name}/{weight.name}" for layer in classifier_layers(model) for weight in layer.weights},
     )
     ours, theirs = _graph_settings(model), _graph_settings(source)
     for place, value in ours.items():
@@ -202,10 +218,6 @@ def _variables(model: keras.Model) -> dict[tuple[str, str], keras.Variable]:
 
 def _shapes(variables: Mapping[tuple[str, str], keras.Variable]) -> Shapes:
     return {"/".join(key): tuple(variable.shape) for key, variable in variables.items()}
-
-
-def _classifier(model: keras.Model) -> keras.layers.Layer:
-    return [layer for layer in model.layers if layer.weights][-1]
 
 
 def _check_complete(

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from segrepro.models import unpooling, upsampling  # noqa: F401  registered too, for who loads models by this module
+
 
 class Normalisation(NamedTuple):
     """``(x - mean) * scale`` on channels of RGB values 0..255, reversed to BGR first where asked."""
@@ -21,6 +23,10 @@ class Normalisation(NamedTuple):
 NORMALISATIONS = {
     # keras.applications.imagenet_utils, mode "caffe" (VGG16, ResNet v1): means of ImageNet in BGR.
     "caffe": Normalisation(bgr=True, mean=(103.939, 116.779, 123.68), scale=1.0),
+    # Mean of ILSVRC 2012 in BGR as Caffe's models have it: the FCN and DeconvNet releases.
+    "caffe_ilsvrc": Normalisation(bgr=True, mean=(104.00699, 116.66877, 122.67892), scale=1.0),
+    # Report 1's own code: BGR / 255, which ImageNet's VGG weights were not trained on.
+    "bgr_unit": Normalisation(bgr=True, mean=(0.0, 0.0, 0.0), scale=1 / 255),
     # keras.applications.imagenet_utils, mode "tf" (ResNet v2, Xception) and the DeepLab release: to [-1, 1].
     "keras_tf": Normalisation(bgr=False, mean=(127.5, 127.5, 127.5), scale=1 / 127.5),
     # TF-slim's vgg_preprocessing, and the DeepLabv3 code that the report ran: mean-subtracted RGB.

@@ -1,7 +1,9 @@
 """Weights of ``keras.applications`` into a network's backbone, by layer name, complete both ways."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 
 import h5py
@@ -11,12 +13,17 @@ import numpy as np
 from segrepro.errors import UserError
 from segrepro.models.resnet_v1 import RESNET_V1
 from segrepro.models.resnet_v2 import RESNET_V2
+from segrepro.models.vgg16 import VGG16_SHAPES
 
 # Layers of keras.applications' classifier: there may be one in the file, and no network here has it.
 CLASSIFIER_LAYERS = {"predictions", "probs"}
-# The layers that a ResNet shares with keras.applications.
-BACKBONE_PREFIXES = ("conv1_", "conv2_", "conv3_", "conv4_", "conv5_", "post_")
+# The layers that a ResNet shares with keras.applications; and a VGG, of which batch norms are not among them.
+RESNET_LAYER = re.compile(r"(conv[1-5]|post)_.*")
+VGG_LAYER = re.compile(r"block[1-5]_conv\d")
+# The fully connected layers of keras.applications' VGG16, and the convolutions here that do the same.
+FULLY_CONNECTED = {"fc1": "fc6", "fc2": "fc7"}
 APPLICATIONS = {
+    "vgg16": keras.applications.VGG16,
     "resnet_v1_50": keras.applications.ResNet50,
     "resnet_v1_101": keras.applications.ResNet101,
     "resnet_v1_152": keras.applications.ResNet152,
@@ -28,8 +35,13 @@ APPLICATIONS = {
 UNNAMED_GROUPS = {
     keras.layers.Conv2D: "conv2d",
     keras.layers.BatchNormalization: "batch_normalization",
-    keras.layers.Dense: "dense",
 }
+UNNAMED_DENSE = "dense"
+# Keras published VGG16 in 2016, before layers named their variables kernel and bias: block1_conv1_W_1:0, fc1_b_1:0.
+OLD_NAME = re.compile(r".*_(W|b)(_\d+)?")
+OLD_KEYS = {"W": "kernel", "b": "bias"}
+# FCN's layers that have as many channels as there are classes; other networks have one such, their last.
+SCORE_LAYER = re.compile(r"score_.*|upscore.*")
 # What h5py and Keras raise on files that are damaged or of another kind.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 NAMES_SHOWN = 3
@@ -38,14 +50,23 @@ NAMES_SHOWN = 3
 Weights = dict[str, dict[str, np.ndarray]]
 
 
+def classifier_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Return the layers whose weights depend on the number of classes, in the model's order."""
+    layers = [layer for layer in model.layers if layer.weights]
+    return [layer for layer in layers if SCORE_LAYER.fullmatch(layer.name)] or layers[-1:]
+
+
 def load_backbone_weights(model: keras.Model, path: str | Path) -> int:
-    """Load the backbone of ``model`` from a weights file of ``keras.applications``' ResNet.
+    """Load the backbone of ``model`` from a weights file of ``keras.applications``' ResNet or VGG16.
 
     The weights of ResNet-v2 were trained on pictures in [-1, 1]: the network's normalisation should be
-    ``keras_tf``; those of ResNet-v1 on mean-subtracted BGR: ``caffe``.
+    ``keras_tf``; those of ResNet-v1 and VGG16 on mean-subtracted BGR: ``caffe`` or ``caffe_ilsvrc``.
+
+    VGG16's classifier gives ``fc6`` and ``fc7`` too, where the file has it and they have its shapes (7 x 7 and 4096
+    channels). Narrower ones stay as initialised, as do the batch norms that a network here puts into its VGG.
 
     Args:
-        model: a network on ``resnet_v1_50``, ``_101``, ``_152`` or ``resnet_v2_50``, ``_101``, ``_152``.
+        model: a network on ``vgg16``, ``resnet_v1_50``, ``_101``, ``_152`` or ``resnet_v2_50``, ``_101``, ``_152``.
         path: ``.h5`` (as Keras publishes them, with or without classifier), ``.keras`` or ``.weights.h5``.
 
     Returns:
@@ -59,19 +80,53 @@ def load_backbone_weights(model: keras.Model, path: str | Path) -> int:
     if not path.is_file():
         raise UserError(f"{path} does not exist: give a weights file of keras.applications.")
     given = {name: arrays for name, arrays in _read(path, model).items() if name not in CLASSIFIER_LAYERS}
-    wanted = {
-        layer.name: {variable.name: variable for variable in layer.weights}
-        for layer in model.layers
-        if layer.weights and layer.name.startswith(BACKBONE_PREFIXES)
-    }
-    _check_complete(path, model.name, wanted, given)
+    wanted = _variables(model, VGG_LAYER if _is_vgg(model) else RESNET_LAYER)
+    if _is_vgg(model) and FULLY_CONNECTED.keys() <= given.keys():
+        convolutions = _variables(model, re.compile("|".join(FULLY_CONNECTED.values())))
+        dense = {target: given.pop(name) for name, target in FULLY_CONNECTED.items()}
+        if _fit(dense, convolutions):
+            wanted |= convolutions
+            given |= {
+                name: {**arrays, "kernel": arrays["kernel"].reshape(convolutions[name]["kernel"].shape)}
+                for name, arrays in dense.items()
+            }
+    _check_complete(path, model, wanted, given)
     for name, variables in wanted.items():
         for key, variable in variables.items():
             variable.assign(given[name][key])
     return sum(len(variables) for variables in wanted.values())
 
 
-def _check_complete(path: Path, model_name: str, wanted: Mapping, given: Weights) -> None:
+def _is_vgg(model: keras.Model) -> bool:
+    return any(VGG_LAYER.fullmatch(layer.name) for layer in model.layers)
+
+
+def _variables(model: keras.Model, names: re.Pattern) -> dict[str, dict[str, keras.Variable]]:
+    """Return the variables of the layers that are called so, by the names of layer and variable."""
+    return {
+        layer.name: {variable.name: variable for variable in layer.weights}
+        for layer in model.layers
+        if layer.weights and names.fullmatch(layer.name)
+    }
+
+
+def _fit(dense: Weights, convolutions: Mapping[str, Mapping[str, keras.Variable]]) -> bool:
+    """Tell whether dense kernels (rows, columns) can become the convolutions' (side, side, channels, columns).
+
+    Keras flattens maps row by row, channels last: a reshape is all that it takes.
+    """
+    if dense.keys() != convolutions.keys() or not all("kernel" in arrays for arrays in dense.values()):
+        return False
+    shapes = {name: tuple(variables["kernel"].shape) for name, variables in convolutions.items()}
+    return all(dense[name]["kernel"].shape == (prod(shape[:3]), shape[3]) for name, shape in shapes.items())
+
+
+def _remedy(model: keras.Model) -> str:
+    kind = "VGG16" if _is_vgg(model) else "ResNet of the same version and depth"
+    return f"give the weights file of keras.applications' {kind}"
+
+
+def _check_complete(path: Path, model: keras.Model, wanted: Mapping, given: Weights) -> None:
     missing = [
         f"{name}/{key} {tuple(variable.shape)}"
         for name, variables in wanted.items()
@@ -87,8 +142,7 @@ def _check_complete(path: Path, model_name: str, wanted: Mapping, given: Weights
     ]
     if faults:
         raise UserError(
-            f"{path} holds weights of another network than {model_name}: {'; '.join(faults)}; "
-            "give the weights file of the same ResNet, version and depth."
+            f"{path} holds weights of another network than {model.name}: {'; '.join(faults)}; {_remedy(model)}."
         )
 
 
@@ -104,8 +158,7 @@ def _read(path: Path, model: keras.Model) -> Weights:
     except UNREADABLE as error:
         reason = str(error).strip().split("\n")[0]
         raise UserError(
-            f"{path} is damaged or holds no weights of {model.name}'s backbone ({reason}): give the weights "
-            "file of keras.applications' ResNet of the same version and depth."
+            f"{path} is damaged or holds no weights of {model.name}'s backbone ({reason}): {_remedy(model)}."
         ) from error
 
 
@@ -118,14 +171,15 @@ def _of_model(model: keras.Model) -> Weights:
 
 
 def _of_legacy_file(group: h5py.Group) -> Weights:
-    """Read Keras 2's layout: one group a layer, datasets ``layer/kernel:0``."""
+    """Read Keras 2's layout: one group a layer, datasets ``layer/kernel:0``, or ``layer_W_1:0`` in the oldest."""
     weights: Weights = {}
     for layer in group.attrs["layer_names"]:
         layer = _text(layer)
         for dataset in group[layer].attrs["weight_names"]:
             name = _text(dataset)
             key = name.split("/")[-1].split(":")[0]
-            weights.setdefault(layer, {})[key] = np.asarray(group[layer][name])
+            old = OLD_NAME.fullmatch(key)
+            weights.setdefault(layer, {})[OLD_KEYS[old[1]] if old else key] = np.asarray(group[layer][name])
     return weights
 
 
@@ -142,27 +196,31 @@ def _of_unnamed_file(group: h5py.Group, model: keras.Model) -> Weights:
     name = _backbone_of(model)
     if name not in APPLICATIONS:
         raise ValueError("keras.applications has no such backbone")
-    application = APPLICATIONS[name](weights=None, include_top="dense" in group)
+    application = APPLICATIONS[name](weights=None, include_top=False)
+    layers = [
+        (layer.name, UNNAMED_GROUPS[type(layer)], [variable.name for variable in layer.weights])
+        for layer in application.layers
+        if layer.weights
+    ]
+    classifier = (*(FULLY_CONNECTED if _is_vgg(model) else ()), "predictions")
+    layers += [(layer, UNNAMED_DENSE, ["kernel", "bias"]) for layer in classifier if UNNAMED_DENSE in group]
     groups = {name: entry["vars"] for name, entry in group.items() if len(entry.get("vars", ()))}
     weights: Weights = {}
     counts: Counter[str] = Counter()
-    for layer in application.layers:
-        if not layer.weights:
-            continue
-        kind = UNNAMED_GROUPS[type(layer)]
+    for name, kind, keys in layers:
         arrays = groups.pop(f"{kind}_{counts[kind]}" if counts[kind] else kind, {})
         counts[kind] += 1
-        keys = [variable.name for variable in layer.weights]
-        weights[layer.name] = {
-            keys[int(n)] if int(n) < len(keys) else n: np.asarray(value) for n, value in arrays.items()
-        }
+        weights[name] = {keys[int(n)] if int(n) < len(keys) else n: np.asarray(value) for n, value in arrays.items()}
     left = {name: {n: np.asarray(value) for n, value in arrays.items()} for name, arrays in groups.items()}
     return weights | left
 
 
 def _backbone_of(model: keras.Model) -> str | None:
-    """Tell a network's backbone by its version (only v2 pre-activates) and the units in its blocks."""
+    """Tell a network's backbone by the convolutions or units in its blocks; only ResNet-v2 pre-activates."""
     names = {layer.name for layer in model.layers}
+    if _is_vgg(model):
+        depths = tuple(sum(f"block{block}_conv{n}" in names for n in range(1, len(names))) for block in range(1, 6))
+        return next((name for name, shape in VGG16_SHAPES.items() if shape.depths == depths), None)
     table = RESNET_V2 if "conv2_block1_preact_bn" in names else RESNET_V1
     units = tuple(
         sum(f"conv{block}_block{unit}_out" in names for unit in range(1, len(names))) for block in (2, 3, 4, 5)

@@ -38,19 +38,22 @@ def augment(
     the report's to-do list.
 
     Args:
-        picture: uint8 (H, W, 3) RGB.
+        picture: uint8 (H, W, 3) RGB; or a resized box, float32 (box_size, box_size, 3), see `segrepro.training.boxes`.
         mask: uint8 (H, W).
         seed: int64 (2,); all random draws of this example come from it.
-        protocol: `segrepro.config.Protocol` as a mapping: scale_range, scale_step, crop, flip,
+        protocol: `segrepro.config.Protocol` as a mapping: scale_range, scale_step, box_size, crop, flip,
             pad_picture, sharpen_share, blur_share.
 
     Returns:
         float32 (crop, crop, 3) in 0..255 and uint8 (crop, crop); beside the picture, zeros or the mean pixel,
-        and void.
+        and void. Whole pictures, (H', W', 3) and (H', W'), where the protocol has no crop.
     """
     draws = tf.unstack(tf.random.stateless_uniform([4], seed))
-    picture, mask = _rescale(picture, mask, _scale(draws[0], protocol))
-    picture, mask = _pad_and_crop(picture, mask, draws[1], draws[2], protocol)
+    if protocol["scale_range"] != [1.0, 1.0]:
+        picture, mask = _rescale(picture, mask, _scale(draws[0], protocol))
+    picture = tf.cast(picture, tf.float32)
+    if protocol["crop"] is not None:
+        picture, mask = _pad_and_crop(picture, mask, draws[1], draws[2], protocol)
     picture = _sharpen_or_blur(picture, seed, protocol)
     if protocol["flip"]:
         mirrored = draws[3] < 0.5

@@ -25,19 +25,22 @@ class Checkpoint:
         variables: the model's and the optimiser's variables, in their fixed order.
         history: rows of history.csv so far: (step, learning rate, loss, pixel accuracy).
         running: sums since the last row of the history: (loss, correct pixels, valid pixels, micro-batches).
+        plateau: state of `segrepro.training.plateau.Plateau`; empty under other schedules.
     """
 
     step: int
     variables: list[np.ndarray]
     history: np.ndarray
     running: np.ndarray
+    plateau: np.ndarray
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically and drop those older than the newest two."""
     arrays = {f"variable_{i:05d}": value for i, value in enumerate(checkpoint.variables)}
     with atomic_path(folder / f"step_{checkpoint.step:09d}.npz") as temporary:
-        np.savez(temporary, step=checkpoint.step, history=checkpoint.history, running=checkpoint.running, **arrays)
+        rest = {name: getattr(checkpoint, name) for name in ("step", "history", "running", "plateau")}
+        np.savez(temporary, **rest, **arrays)
     for old in _files(folder)[:-KEPT]:
         old.unlink()
 
@@ -64,7 +67,8 @@ def load_newest(folder: Path, shapes: list[tuple[int, ...]]) -> Checkpoint | Non
 def _read(path: Path) -> Checkpoint:
     with np.load(path) as file:
         names = sorted(name for name in file.files if name.startswith("variable_"))
-        return Checkpoint(int(file["step"]), [file[n] for n in names], file["history"], file["running"])
+        rest = {name: file[name] for name in ("history", "running", "plateau")}
+        return Checkpoint(step=int(file["step"]), variables=[file[n] for n in names], **rest)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -15,8 +15,10 @@ from segrepro.files import file_digest
 from segrepro.models.blocks import freeze_batch_norm
 from segrepro.models.build import build_network
 from segrepro.models.importing import load_weights
-from segrepro.training.input import training_batches
+from segrepro.training.batch_norm import reestimate_batch_norm
+from segrepro.training.input import ExampleStream, statistics_batches, training_batches
 from segrepro.training.model_files import load_model, save_model, transfer_weights
+from segrepro.training.plateau import hold_out
 from segrepro.training.trainer import Trainer, devices_strategy
 
 
@@ -52,7 +54,7 @@ def fingerprint(spec: dict[str, Any], manifest: Path, init: Path | None) -> str:
 
 
 def initial_model(spec: dict[str, Any], init: Path | None) -> keras.Model:
-    """Build the spec's network and give it its first weights; batch norms are frozen if the protocol says so."""
+    """Build the spec's network and give it its first weights; what the protocol freezes is frozen."""
     model = build_network(spec["network"], spec["classes"], seed=spec["seed"])
     source = spec["init"]
     if source is not None and init is None:
@@ -63,7 +65,20 @@ def initial_model(spec: dict[str, Any], init: Path | None) -> keras.Model:
         load_weights(model, spec["network"], init, file_format=source["format"], averages=source["averages"])
     if spec["protocol"]["freeze_batch_norm"]:
         freeze_batch_norm(model)
+    _freeze_layers(model, spec["protocol"]["frozen_layers"])
     return model
+
+
+def _freeze_layers(model: keras.Model, prefixes: list[str]) -> None:
+    for prefix in prefixes:
+        frozen = [layer for layer in model.layers if layer.weights and layer.name.startswith(prefix)]
+        if not frozen:
+            raise UserError(
+                f"frozen_layers: no layer of '{model.name}' has a name that starts with '{prefix}'; its layers are "
+                f"{', '.join(layer.name for layer in model.layers if layer.weights)}."
+            )
+        for layer in frozen:
+            layer.trainable = False
 
 
 def train(
@@ -104,7 +119,11 @@ def train(
             f"micro_batch {protocol['micro_batch']} cannot be divided among {strategy.num_replicas_in_sync} GPUs: "
             "change the protocol's micro_batch or CUDA_VISIBLE_DEVICES."
         )
-    examples = read_manifest(manifest)
+    examples, held_out = read_manifest(manifest), []
+    if protocol["schedule"] == "plateau":
+        examples, held_out = hold_out(examples, protocol["validation_pictures"], spec["seed"])
+    stream_options = {"seed": spec["seed"], "threads": threads}
+    stream = ExampleStream(examples, protocol, **stream_options)
     with strategy.scope():
         model = initial_model(spec, init)
     trainer = Trainer(
@@ -114,9 +133,11 @@ def train(
         strategy=strategy,
         checkpoint_folder=checkpoint_folder / fingerprint(spec, manifest, init),
         checkpoint_every=checkpoint_every,
+        validation=ExampleStream(held_out, protocol, **stream_options).in_order() if held_out else None,
         tensorboard=tensorboard,
     )
-    batches = training_batches(examples, protocol, seed=spec["seed"], start_step=trainer.step, threads=threads)
-    trainer.run(batches)
+    trainer.run(training_batches(stream, start_step=trainer.step))
+    if protocol["batch_norm_passes"]:
+        reestimate_batch_norm(model, statistics_batches(stream))
     trainer.write_history(history_path)
     save_model(model, model_path)

@@ -7,6 +7,7 @@ import tensorflow as tf
 from segrepro.data.manifests import Example
 from segrepro.errors import UserError
 from segrepro.training.augment import augment, decode_mask, decode_picture
+from segrepro.training.boxes import resized_box, single_object
 
 
 def example_index(position: tf.Tensor, count: int, seed: int) -> tf.Tensor:
@@ -29,44 +30,108 @@ def example_index(position: tf.Tensor, count: int, seed: int) -> tf.Tensor:
     return tf.random.experimental.index_shuffle(within, key, tf.constant(count - 1, tf.int64))
 
 
-def training_batches(
-    examples: list[Example], protocol: dict[str, Any], *, seed: int, start_step: int, threads: int
-) -> tf.data.Dataset:
-    """Return one element a step, from ``start_step`` to the last: pictures and masks of its micro-batches.
+class ExampleStream:
+    """The examples of a manifest as augmented pictures and masks, by position or in their own order.
 
     Args:
         examples: the manifest's rows.
         protocol: `segrepro.config.Protocol` as a mapping.
         seed: the experiment's seed.
-        start_step: steps done already; the stream goes on exactly there.
         threads: parallel decoders.
+
+    Raises:
+        UserError: an example has no mask; or it has a box and the protocol trains on whole pictures, or the other
+            way round.
+    """
+
+    def __init__(self, examples: list[Example], protocol: dict[str, Any], *, seed: int, threads: int):
+        _check(examples, boxes=protocol["box_size"] is not None)
+        examples = [example for example in examples for _ in range(example.repeats)]
+        self.protocol, self.seed, self.threads, self.count = protocol, seed, threads, len(examples)
+        self._pictures = tf.constant([str(example.image) for example in examples])
+        self._masks = tf.constant([str(example.mask) for example in examples])
+        if protocol["box_size"] is not None:
+            self._boxes = tf.constant([example.box for example in examples], tf.int32)
+            self._instance_masks = tf.constant([str(example.instance_mask or "") for example in examples])
+            self._instances = tf.constant([example.instance or 0 for example in examples], tf.uint8)
+
+    def shuffled(self, first: int, last: int) -> tf.data.Dataset:
+        """Return the augmented examples at positions first..last-1 of the endless shuffled stream.
+
+        Returns:
+            float32 (crop, crop, 3) and uint8 (crop, crop); whole pictures where the protocol has no crop.
+        """
+
+        def load(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            picture, mask = self._read(example_index(position, self.count, self.seed))
+            return augment(picture, mask, tf.stack([tf.constant(self.seed, tf.int64), position]), self.protocol)
+
+        return self._mapped(tf.data.Dataset.range(first, last), load)
+
+    def in_order(self) -> tf.data.Dataset:
+        """Return every example once, as it is: whole, or its whole box; batches of one."""
+
+        def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            picture, mask = self._read(index)
+            return tf.cast(picture, tf.float32), mask
+
+        return self._mapped(tf.data.Dataset.range(self.count), load).batch(1)
+
+    def _read(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        picture, mask = decode_picture(self._pictures[index]), decode_mask(self._masks[index])
+        if self.protocol["box_size"] is None:
+            return picture, mask
+        path = self._instance_masks[index]
+        mask = tf.cond(path != "", lambda: single_object(mask, decode_mask(path), self._instances[index]), lambda: mask)
+        return resized_box(picture, mask, self._boxes[index], self.protocol["box_size"])
+
+    def _mapped(self, stream: tf.data.Dataset, load: Any) -> tf.data.Dataset:
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = self.threads
+        return stream.map(load, num_parallel_calls=self.threads, deterministic=True).with_options(options)
+
+
+def training_batches(stream: ExampleStream, *, start_step: int) -> tf.data.Dataset:
+    """Return one element a step, from ``start_step`` to the protocol's last: pictures and masks of its micro-batches.
+
+    Args:
+        stream: the training examples.
+        start_step: steps done already; the stream goes on exactly there.
 
     Returns:
         A dataset of (float32 (accumulation, micro_batch, crop, crop, 3), uint8 (accumulation, micro_batch,
         crop, crop)).
-
-    Raises:
-        UserError: an example has no mask, or has a box (no protocol trains on boxes yet).
     """
+    micro_batch, accumulation = stream.protocol["micro_batch"], stream.protocol["accumulation"]
+    batch = micro_batch * accumulation
+    examples = stream.shuffled(start_step * batch, stream.protocol["steps"] * batch)
+    return examples.batch(micro_batch, drop_remainder=True).batch(accumulation, drop_remainder=True).prefetch(2)
+
+
+def statistics_batches(stream: ExampleStream) -> tf.data.Dataset:
+    """Return the pictures for `segrepro.training.batch_norm`: what the stream has after the training's last step.
+
+    Returns:
+        A dataset of float32 (batch_norm_batch, crop, crop, 3), ``batch_norm_passes`` of them.
+    """
+    protocol = stream.protocol
+    first = protocol["steps"] * protocol["micro_batch"] * protocol["accumulation"]
+    count = protocol["batch_norm_passes"] * protocol["batch_norm_batch"]
+    pictures = stream.shuffled(first, first + count).map(lambda picture, mask: picture)
+    return pictures.batch(protocol["batch_norm_batch"]).prefetch(1)
+
+
+def _check(examples: list[Example], *, boxes: bool) -> None:
     for example in examples:
         if example.mask is None:
             raise UserError(f"picture '{example.id}' has no mask; train on a dataset with ground truth.")
-        if example.box is not None:
-            raise UserError(f"picture '{example.id}' comes with a box; this protocol trains on whole pictures.")
-    examples = [example for example in examples for _ in range(example.repeats)]
-    pictures = tf.constant([str(example.image) for example in examples])
-    masks = tf.constant([str(example.mask) for example in examples])
-    micro_batch, accumulation = protocol["micro_batch"], protocol["accumulation"]
-    batch = micro_batch * accumulation
-
-    def load(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        index = example_index(position, len(examples), seed)
-        picture, mask = decode_picture(pictures[index]), decode_mask(masks[index])
-        return augment(picture, mask, tf.stack([tf.constant(seed, tf.int64), position]), protocol)
-
-    stream = tf.data.Dataset.range(start_step * batch, protocol["steps"] * batch)
-    stream = stream.map(load, num_parallel_calls=threads, deterministic=True)
-    stream = stream.batch(micro_batch, drop_remainder=True).batch(accumulation, drop_remainder=True).prefetch(2)
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = threads
-    return stream.with_options(options)
+        if example.box is not None and not boxes:
+            raise UserError(
+                f"picture '{example.id}' comes with a box, but this protocol trains on whole pictures: set its "
+                "box_size, or give the model's dataset without 'examples'."
+            )
+        if example.box is None and boxes:
+            raise UserError(
+                f"picture '{example.id}' comes without a box, which this protocol's box_size asks for: give the "
+                "model 'examples', or remove box_size."
+            )

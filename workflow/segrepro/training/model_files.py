@@ -9,6 +9,7 @@ import keras
 
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
+from segrepro.models.weights import classifier_layers
 
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -72,8 +73,8 @@ def transfer_weights(source: keras.Model, target: keras.Model, *, head: str) -> 
     Args:
         source: a trained model.
         target: the model to initialise.
-        head: ``"keep"`` copies every layer; ``"replace"`` leaves the last layer with weights (the classifier) as
-            initialised.
+        head: ``"keep"`` copies every layer; ``"replace"`` leaves the layers that depend on the classes as
+            initialised; ``"extend"`` leaves the layers that the source lacks as initialised (FCN-32s to 16s to 8s).
 
     Returns:
         The names of the target's layers that were left as initialised.
@@ -83,12 +84,17 @@ def transfer_weights(source: keras.Model, target: keras.Model, *, head: str) -> 
     """
     layers = [layer for layer in target.layers if layer.weights]  # dropout's random state is a variable, no weight
     given = {layer.name: layer for layer in source.layers}
-    left = {layers[-1].name} if head == "replace" else set()
+    left = {layer.name for layer in classifier_layers(target)} if head == "replace" else set()
     for layer in layers:
+        if head == "extend" and layer.name not in given:
+            left.add(layer.name)
         if layer.name in left:
             continue
         if layer.name not in given:
-            raise UserError(f"init: layer '{layer.name}' is not in model '{source.name}'; the networks differ.")
+            raise UserError(
+                f"init: layer '{layer.name}' is not in model '{source.name}'; the networks differ (set 'init.head: "
+                "extend' if the new one has more layers on purpose)."
+            )
         values = given[layer.name].get_weights()
         if [v.shape for v in values] != [w.shape for w in layer.get_weights()]:
             raise UserError(
@@ -96,4 +102,6 @@ def transfer_weights(source: keras.Model, target: keras.Model, *, head: str) -> 
                 "if only the classes differ."
             )
         layer.set_weights(values)
+    if len(left) == len(layers):
+        raise UserError(f"init: no layer of '{target.name}' is in model '{source.name}'; the networks differ.")
     return sorted(left)

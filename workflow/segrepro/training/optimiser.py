@@ -1,4 +1,4 @@
-"""SGD with momentum and coupled L2, as Caffe and TensorFlow 1 trained the papers' networks."""
+"""SGD with momentum and coupled L2, as Caffe and TensorFlow 1 trained the papers' networks; and report 1's Adam."""
 
 from typing import Any
 
@@ -69,14 +69,17 @@ class CoupledSGD(keras.optimizers.SGD):
 
 def build_optimiser(protocol: dict[str, Any], schedule: Any) -> keras.optimizers.Optimizer:
     """Return the optimiser of a protocol; under mixed_float16 its loss is scaled dynamically."""
-    optimiser = CoupledSGD(
-        schedule,
-        momentum=protocol["momentum"],
-        momentum_form=protocol["momentum_form"],
-        coupled_decay=protocol["weight_decay"],
-        decay_on=protocol["weight_decay_on"],
-        bias_rate_factor=protocol["bias_rate_factor"],
-    )
+    if protocol["optimiser"] == "adam":
+        optimiser = keras.optimizers.Adam(schedule, beta_1=protocol["momentum"], name="adam")
+    else:
+        optimiser = CoupledSGD(
+            schedule,
+            momentum=protocol["momentum"],
+            momentum_form=protocol["momentum_form"],
+            coupled_decay=protocol["weight_decay"],
+            decay_on=protocol["weight_decay_on"],
+            bias_rate_factor=protocol["bias_rate_factor"],
+        )
     if protocol["precision"] == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimiser)
     return optimiser

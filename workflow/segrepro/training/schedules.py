@@ -53,6 +53,31 @@ class StepSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return {"start": self.start, "every": self.every, "factor": self.factor}
 
 
+@keras.saving.register_keras_serializable(package="segrepro")
+class PlateauSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """``start * factor ** reductions``, where something else counts the reductions (DeconvNet paper, section 5.1).
+
+    Args:
+        start: learning rate before any reduction.
+        factor: what a reduction multiplies by.
+
+    Attributes:
+        reductions: float32 variable, how often the rate was reduced; see `segrepro.training.plateau`.
+    """
+
+    def __init__(self, *, start: float, factor: float):
+        self.start, self.factor = start, factor
+        self.reductions = keras.Variable(0.0, trainable=False, dtype="float32", name="reductions")
+
+    def __call__(self, step: Any) -> Any:
+        """Return the learning rate, a float32 scalar; it does not depend on ``step`` alone."""
+        return self.start * ops.power(self.factor, self.reductions)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        return {"start": self.start, "factor": self.factor}
+
+
 def build_schedule(protocol: dict[str, Any]) -> keras.optimizers.schedules.LearningRateSchedule:
     """Return the schedule that a protocol (`segrepro.config.Protocol` as a mapping) asks for."""
     if protocol["schedule"] == "poly":
@@ -62,4 +87,8 @@ def build_schedule(protocol: dict[str, Any]) -> keras.optimizers.schedules.Learn
             power=protocol["power"],
             steps=protocol["steps"],
         )
+    if protocol["schedule"] == "fixed":
+        return PolySchedule(start=protocol["learning_rate"], end=0.0, power=0.0, steps=protocol["steps"])
+    if protocol["schedule"] == "plateau":
+        return PlateauSchedule(start=protocol["learning_rate"], factor=protocol["step_factor"])
     return StepSchedule(start=protocol["learning_rate"], every=protocol["step_every"], factor=protocol["step_factor"])

@@ -23,6 +23,7 @@ from segrepro.files import atomic_path
 from segrepro.training import checkpoints
 from segrepro.training.losses import labels_at_stride, summed_cross_entropy, valid_pixels
 from segrepro.training.optimiser import build_optimiser
+from segrepro.training.plateau import Plateau
 from segrepro.training.schedules import build_schedule
 
 HISTORY_COLUMNS = ("step", "learning_rate", "loss", "pixel_accuracy")
@@ -74,11 +75,12 @@ def compile_steps(
                 valid = tf.distribute.get_replica_context().all_reduce("SUM", valid)
             total, correct = summed_cross_entropy(logits, labels, loss_at=protocol["loss_at"], resize=resize)
             loss = total / tf.maximum(valid, 1.0)
-            scaled = optimiser.scale_loss(loss)
+            # The FCN release minimises the sum over pixels; the history shows the mean all the same.
+            scaled = optimiser.scale_loss(total if protocol["loss_normalisation"] == "none" else loss)
         gradients = tape.gradient(scaled, [v.value for v in variables])
         return gradients, tf.stack([loss, correct, valid / replicas])
 
-    @tf.function
+    @tf.function(reduce_retracing=True)  # whole pictures come in many sizes
     def gradients(pictures: Any, labels: Any) -> tuple:
         gradients, sums = strategy.run(replica_gradients, args=(pictures, labels))
         return gradients, strategy.reduce("SUM", sums, axis=None)
@@ -107,6 +109,7 @@ class Trainer:
         strategy: from `devices_strategy`.
         checkpoint_folder: where checkpoints of this very experiment (spec and data) are.
         checkpoint_every: steps between two checkpoints.
+        validation: held-out batches of (pictures, masks), for ``schedule: plateau``.
         tensorboard: folder for TensorBoard event files, or None.
     """
 
@@ -119,6 +122,7 @@ class Trainer:
         strategy: tf.distribute.Strategy,
         checkpoint_folder: Path,
         checkpoint_every: int,
+        validation: tf.data.Dataset | None = None,
         tensorboard: Path | None = None,
     ):
         self.model, self.protocol, self.strategy = model, protocol, strategy
@@ -128,6 +132,9 @@ class Trainer:
         with strategy.scope():
             self.optimiser = build_optimiser(protocol, self.schedule)
             self.optimiser.build(model.trainable_variables)
+        self.plateau = None
+        if protocol["schedule"] == "plateau":
+            self.plateau = Plateau(model, self.schedule, protocol, resize=resize, validation=validation)
         self.steps = compile_steps(model, self.optimiser, protocol, resize, strategy)
         self.state = [*model.variables, *self.optimiser.variables]
         self.history: list[tuple[float, ...]] = []
@@ -175,6 +182,8 @@ class Trainer:
         rate = self._rate()
         self.steps.apply(total)
         self.step += 1
+        if self.plateau:
+            self.plateau.after_step(self.step)
         if self.step % self.protocol["log_every"] == 0 or self.step == self.protocol["steps"]:
             self._log(rate)
 
@@ -216,6 +225,7 @@ class Trainer:
                 [np.asarray(v.numpy()) for v in self.state],
                 np.array(self.history, np.float64).reshape(-1, len(HISTORY_COLUMNS)),
                 self.running,
+                self.plateau.state if self.plateau else np.zeros(0),
             ),
         )
 
@@ -227,6 +237,8 @@ class Trainer:
             variable.assign(value)
         self.history = [tuple(row) for row in found.history]
         self.running = found.running
+        if self.plateau:
+            self.plateau.restore(found.plateau)
         print(f"going on from step {found.step} of {self.protocol['steps']}", file=sys.stderr)
         return found.step
 

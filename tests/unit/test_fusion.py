@@ -1,0 +1,383 @@
+"""Fusion: vote, mean and product equal a few lines of numpy, members fit together, faults are named."""
+
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.special import softmax
+
+import segrepro.fusion.fuse as fuse_module
+from segrepro.cli import main
+from segrepro.errors import UserError
+from segrepro.fusion import combine
+from segrepro.fusion.fuse import Rule, fuse
+from segrepro.fusion.members import PROBABILITIES, RAW_SCORES, Ensemble, ensemble_of
+from segrepro.fusion.storage import PROBABILITY_FLOOR, fit, log_probabilities
+from segrepro.inference.resize import interpolation_taps, resize_scores
+from segrepro.inference.scores import ScoreReader, ScoreWriter
+
+SIZES = {"p1": (17, 22), "p2": (24, 9), "p3": (17, 22)}
+EQUAL = (1.0, 1.0, 1.0)
+
+
+def write(path, arrays, *, kind="scores", space="voc21", resize="half_pixel", sizes=SIZES):
+    with ScoreWriter(path, system=path.stem, label_space=space, kind=kind, resize=resize) as store:
+        for id, array in arrays.items():
+            store.add(id, array, size=sizes[id])
+    return path
+
+
+def scores_of(seed, *, stride=4, classes=21, sizes=SIZES):
+    random = np.random.default_rng(seed)
+    return {id: 3 * random.normal(size=(-(-h // stride), -(-w // stride), classes)) for id, (h, w) in sizes.items()}
+
+
+def labels_of(seed, *, choices=21, sizes=SIZES):
+    random = np.random.default_rng(seed)
+    return {id: random.integers(0, choices, size) for id, size in sizes.items()}
+
+
+@pytest.fixture
+def three(tmp_path):
+    """Stores a, b, c of random scores: at strides 4, 1 and 8, with three resize modes, one of them COCO's."""
+    return [
+        write(tmp_path / "a.h5", scores_of(1)),
+        write(tmp_path / "b.h5", scores_of(2, stride=1), resize="align_corners"),
+        write(tmp_path / "c.h5", scores_of(3, stride=8, classes=91), space="coco91", resize="legacy"),
+    ]
+
+
+def fused(paths, rule, *, space="voc21", threads=1):
+    """Fuse into a store beside the first member's; return its path."""
+    out = paths[0].with_name(f"{rule.kind}_{rule.ties}_{rule.stride}_{threads}.h5")
+    fuse(ensemble_of(paths, space=space), rule, out, system="fused", threads=threads)
+    return out
+
+
+def read(path, method, id, *space):
+    with ScoreReader(path) as store:
+        return getattr(store, method)(id, *space)
+
+
+# --- parity with plain numpy ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weights", [None, (3.0, 1.0, 0.5)])
+@pytest.mark.parametrize("kind", ["mean", "product"])
+def test_mean_and_product_at_stride_1_equal_numpy(three, kind, weights):
+    store = fused(three, Rule(kind, weights=weights, stride=1))
+    with ScoreReader(store) as reader:
+        assert (reader.system, reader.kind, reader.space.name, reader.ids) == ("fused", "scores", "voc21", [*SIZES])
+    for id in SIZES:
+        maps = np.stack([read(path, "probabilities", id, "voc21") for path in three]).astype(np.float64)
+        if kind == "mean":
+            expected = np.average(maps, axis=0, weights=weights)
+        else:
+            expected = np.prod(maps ** np.reshape(weights or EQUAL, (3, 1, 1, 1)), axis=0)
+            expected /= expected.sum(axis=-1, keepdims=True)
+        floored = np.maximum(expected, PROBABILITY_FLOOR)
+        np.testing.assert_allclose(read(store, "stored", id), np.log(floored), atol=5e-3)
+        np.testing.assert_allclose(read(store, "probabilities", id), expected, atol=4e-3)
+        second, first = np.sort(expected, axis=-1)[..., -2:].transpose(2, 0, 1)
+        clear = first > 1.01 * second  # float16 tells logarithms apart by a few thousandths
+        assert clear.mean() > 0.9
+        assert (read(store, "labels", id) == expected.argmax(-1))[clear].all()
+
+
+def majority(labels, weights=EQUAL):
+    """Votes of each of 21 labels, by counting: (height, width, 21)."""
+    return sum(w * (each[..., None] == np.arange(21)) for w, each in zip(weights, labels, strict=True))
+
+
+def test_vote_equals_numpy_and_sums_probabilities_at_ties(three):
+    store = fused(three, Rule("vote"))
+    with ScoreReader(store) as reader:
+        assert (reader.kind, reader.space.name) == ("labels", "voc21")
+    for id in SIZES:
+        votes = majority([read(path, "labels", id, "voc21") for path in three])
+        summed = sum(read(path, "probabilities", id, "voc21").astype(np.float64) for path in three)
+        expected = np.where(votes == votes.max(-1, keepdims=True), summed, -1).argmax(-1)
+        np.testing.assert_array_equal(read(store, "stored", id), expected)
+
+
+def test_vote_of_label_stores_takes_the_lowest_label_at_ties_as_report_2_did(tmp_path):
+    paths = [write(tmp_path / f"{s}.h5", labels_of(s, choices=4), kind="labels") for s in range(5)]
+    store = fused(paths, Rule("vote", ties="lowest"))
+    for id in SIZES:
+        labels = np.stack([read(path, "labels", id) for path in paths])
+        expected = np.apply_along_axis(lambda column: np.bincount(column, minlength=21).argmax(), 0, labels)
+        np.testing.assert_array_equal(read(store, "stored", id), expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "order"),
+    [({"ties": "member"}, (0, 1, 2, 3)), ({"ties": "miou", "priorities": (0.4, 0.7, 0.1, 0.7)}, (1, 3, 0, 2))],
+)
+def test_ties_go_to_the_best_member_that_supports_a_tied_label(tmp_path, options, order):
+    paths = [write(tmp_path / f"{s}.h5", labels_of(s, choices=3), kind="labels") for s in range(4)]
+    store = fused(paths, Rule("vote", **options))
+    for id in SIZES:
+        labels = np.stack([read(path, "labels", id) for path in paths])
+        votes, result = majority(labels, (1,) * 4), read(store, "stored", id)
+        for y, x in np.ndindex(result.shape):
+            tied = np.flatnonzero(votes[y, x] == votes[y, x].max())
+            assert result[y, x] == next(labels[m, y, x] for m in order if labels[m, y, x] in tied)
+
+
+def test_the_released_product_equals_numpy_on_raw_scores(tmp_path):
+    deconvnet = {id: np.maximum(scores, 0) for id, scores in scores_of(1, stride=1).items()}
+    paths = [write(tmp_path / "deconvnet.h5", deconvnet), write(tmp_path / "fcn.h5", scores_of(2, stride=2))]
+    store = fused(paths, Rule("release_product", stride=1))
+    for id, size in SIZES.items():
+        fcn = resize_scores(read(paths[1], "stored", id), size, "half_pixel")
+        expected = read(paths[0], "stored", id).astype(np.float32) * np.maximum(0, fcn)
+        np.testing.assert_allclose(read(store, "stored", id), expected, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(read(store, "probabilities", id), softmax(expected, axis=-1), atol=0.02)
+
+
+def test_pixels_that_no_box_covers_are_background_in_the_released_product(tmp_path):
+    deconvnet, fcn = scores_of(1, stride=1), scores_of(2, stride=1)
+    deconvnet["p1"] = np.abs(deconvnet["p1"])
+    deconvnet["p1"][:5] = 0
+    paths = [write(tmp_path / "deconvnet.h5", deconvnet), write(tmp_path / "fcn.h5", fcn)]
+    store = fused(paths, Rule("release_product", stride=1))
+    assert (read(store, "labels", "p1")[:5] == 0).all()
+    assert read(store, "labels", "p1")[5:].any()
+    np.testing.assert_allclose(read(store, "probabilities", "p1")[:5], 1 / 21, rtol=1e-5)
+
+
+# --- properties -------------------------------------------------------------------------------------------------
+
+MAPS = arrays(np.uint8, st.tuples(st.integers(3, 6), st.just(4), st.just(5)), elements=st.integers(0, 4))
+
+
+@given(MAPS, st.randoms())
+def test_a_vote_does_not_depend_on_the_order_of_the_members(labels, random):
+    order = random.sample(range(len(labels)), len(labels))
+    weights = [1.0] * len(labels)
+    np.testing.assert_array_equal(combine.vote(labels, weights), combine.vote(labels[order], weights))
+
+
+@given(MAPS, st.data())
+def test_integer_weights_count_a_member_so_many_times(labels, data):
+    weights = data.draw(st.lists(st.integers(1, 3), min_size=len(labels), max_size=len(labels)))
+    repeated = np.repeat(labels, weights, axis=0)
+    np.testing.assert_array_equal(combine.vote(labels, weights), combine.vote(repeated, [1] * len(repeated)))
+
+
+@given(MAPS)
+def test_a_vote_is_always_some_members_label_and_a_majority_wins_under_any_preference(labels):
+    preference = np.arange(len(labels))[:, None, None]
+    for result in (combine.vote(labels, [1] * len(labels)), combine.vote(labels, [1] * len(labels), preference)):
+        assert (labels == result).any(axis=0).all()
+        for label in range(5):
+            assert (result == label)[(labels == label).sum(axis=0) * 2 > len(labels)].all()
+
+
+def test_weights_that_add_up_to_the_same_are_a_tie_despite_rounding():
+    labels = np.array([3, 3, 1], np.uint8)[:, None, None]
+    assert combine.is_tied(labels, combine.leaders(labels, (0.1, 0.2, 0.3))).all()
+    assert combine.vote(labels, (0.1, 0.2, 0.3)) == 1
+
+
+def test_a_product_is_defined_where_every_class_is_impossible_for_some_member():
+    certain = np.zeros((2, 1, 2, 21), np.float32)
+    certain[0, ..., 3] = certain[1, ..., 5] = 1
+    both = combine.product(certain, (1, 1))
+    np.testing.assert_allclose(both[0, 0, [3, 5]], 0.5, rtol=1e-4)
+    np.testing.assert_allclose(both.sum(-1), 1, rtol=1e-5)
+
+
+def test_a_product_of_one_map_is_that_map_and_mean_and_product_keep_their_input(three):
+    each = read(three[0], "probabilities", "p1")
+    kept = each.copy()
+    np.testing.assert_allclose(combine.product([each], (1,)), kept, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(combine.mean([each, each], (1, 5)), kept, rtol=1e-5)
+    np.testing.assert_array_equal(each, kept)
+
+
+# --- storage ----------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 9))
+@settings(max_examples=60, deadline=None)
+def test_the_stored_map_is_the_least_squares_fit(height, width, stride):
+    full = np.random.default_rng(height).normal(size=(height, width, 2)).astype(np.float32)
+    expected = full.astype(np.float64)
+    for axis, extent in enumerate((height, width)):
+        nodes = -(-extent // stride)
+        lower, upper, weight = interpolation_taps(nodes, extent, "half_pixel")
+        matrix = np.zeros((extent, nodes))
+        np.add.at(matrix, (np.arange(extent), lower), 1 - weight)
+        np.add.at(matrix, (np.arange(extent), upper), weight)
+        expected = np.moveaxis(np.tensordot(np.linalg.pinv(matrix), expected, (1, axis)), 0, axis)
+    np.testing.assert_allclose(fit(full, stride), expected, atol=2e-5)
+
+
+def test_a_map_that_came_from_the_stride_is_stored_without_loss():
+    coarse = np.random.default_rng(0).normal(size=(6, 7, 21)).astype(np.float32)
+    np.testing.assert_allclose(fit(resize_scores(coarse, (24, 28), "half_pixel"), 4), coarse, atol=1e-5)
+
+
+def test_the_fit_keeps_more_labels_of_smooth_maps_than_averages_over_cells():
+    """Members at strides 8 and 16; blobs of some 60 pixels."""
+    maps = [
+        softmax(resize_scores(4 * np.random.default_rng(s).normal(size=n), (128, 192), "half_pixel"), axis=-1)
+        for s, n in ((0, (2, 3, 21)), (1, (3, 4, 21)))
+    ]
+    full = combine.mean(maps, (1, 1))
+
+    def changed(coarse):
+        return (resize_scores(coarse, full.shape[:2], "half_pixel").argmax(-1) != full.argmax(-1)).mean()
+
+    cells = log_probabilities(full.reshape(32, 4, 48, 4, 21).mean(axis=(1, 3)))
+    assert changed(fit(log_probabilities(full), 4)) < 0.005
+    assert changed(fit(log_probabilities(full), 4)) < 0.6 * changed(cells)
+
+
+def test_the_default_storage_is_a_sixteenth_of_the_pixels(three):
+    assert read(fused(three, Rule("mean")), "stored", "p1").shape == (5, 6, 21)
+
+
+# --- the store --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", [Rule("mean"), Rule("vote")])
+def test_the_file_does_not_depend_on_processes_nor_on_how_many_results_wait(three, rule, monkeypatch):
+    one = fused(three, rule).read_bytes()
+    assert fused(three, rule, threads=2).read_bytes() == one
+    monkeypatch.setattr(fuse_module, "RESULT_BYTES", 1)
+    assert fused(three, rule).read_bytes() == one
+
+
+def test_members_of_one_label_space_may_stay_in_it(tmp_path):
+    paths = [write(tmp_path / f"{s}.h5", scores_of(s, classes=91), space="coco91") for s in range(3)]
+    store = fused(paths, Rule("mean", stride=1), space="coco91")
+    assert read(store, "probabilities", "p1").shape == (17, 22, 91)
+    assert read(store, "labels", "p1", "voc21").max() <= 20
+
+
+def test_the_verb_writes_a_store(three, tmp_path):
+    members = [str(path) for path in three]
+    options = ["--names", "x", "y", "z", "--system", "stacking", "--threads", "2", "--out", str(tmp_path / "o.h5")]
+    main(["fuse", "--kind", "vote", "--members", *members, *options, "--ties", "miou", "--priorities", "3", "2", "1"])
+    with ScoreReader(tmp_path / "o.h5") as store:
+        assert (store.system, store.kind, store.ids) == ("stacking", "labels", [*SIZES])
+
+
+def test_fusion_loads_no_tensorflow():
+    code = "import sys, segrepro.fusion.fuse; print('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+# --- unhappy paths ----------------------------------------------------------------------------------------------
+
+
+def refused(paths, rule, message, **options):
+    """Expect one sentence, and no file besides the members."""
+    before = sorted(paths[0].parent.iterdir())
+    with pytest.raises(UserError, match=message) as raised:
+        fused(paths, rule, **options)
+    assert "\n" not in str(raised.value)
+    assert sorted(paths[0].parent.iterdir()) == before
+
+
+def test_an_empty_member_list_and_wrong_names_are_named(three):
+    with pytest.raises(UserError, match="--members: the list is empty"):
+        ensemble_of([], space="voc21")
+    with pytest.raises(UserError, match="--names: 1 names for 3 members"):
+        ensemble_of(three, names=["a"], space="voc21")
+    with pytest.raises(UserError, match=r"a\.h5 is given twice; let it count more by --weights"):
+        ensemble_of([three[0], three[1], three[0]], space="voc21")
+
+
+def test_a_missing_and_a_damaged_member_are_named(three):
+    gone = three[1].with_name("gone.h5")
+    refused([three[0], gone], Rule("mean"), r"gone\.h5: no such score store")
+    named = Ensemble((three[0], gone), ("a", "b"), "voc21")
+    with pytest.raises(UserError, match=r"gone\.h5: no such score store"):
+        named.check(PROBABILITIES)
+    three[1].write_bytes(three[1].read_bytes()[:500])
+    refused(three, Rule("mean"), r"b\.h5: damaged")
+
+
+def test_other_pictures_are_named_with_both_stores(three, tmp_path):
+    fewer = write(tmp_path / "fewer.h5", {id: scores_of(1)[id] for id in ("p1", "p3")})
+    refused([three[0], fewer], Rule("mean"), r"'fewer' \(.*fewer\.h5\) lacks 'p2' of 'a' \(.*a\.h5\), and 1 differ")
+    refused([fewer, three[0]], Rule("mean"), r"'fewer' \(.*fewer\.h5\) lacks 'p2' of 'a' \(.*a\.h5\), and 1 differ")
+
+
+def test_other_sizes_are_named_with_both_stores(three, tmp_path):
+    sizes = SIZES | {"p2": (9, 24)}
+    turned = write(tmp_path / "turned.h5", scores_of(1, sizes=sizes), sizes=sizes)
+    refused([three[0], turned], Rule("mean"), "picture 'p2' is 9 x 24 pixels in 'a' .* but 24 x 9 in 'turned'")
+
+
+def test_label_spaces_that_cannot_be_mapped_are_named(three):
+    refused(three, Rule("mean"), "label space 'voc21' cannot be mapped to 'coco91'", space="coco91")
+    refused(three, Rule("mean"), "label space 'ade20k' is unknown", space="ade20k")
+    refused([three[0], three[2]], Rule("release_product"), "'c' .* raw scores in label space 'coco91'.*--kind product")
+
+
+def test_a_store_of_labels_has_no_probabilities(three, tmp_path):
+    labels = write(tmp_path / "labels.h5", labels_of(0), kind="labels")
+    for rule in (Rule("mean"), Rule("product"), Rule("vote")):
+        refused([*three, labels], rule, "'labels' .* stores labels .* has no probabilities")
+    refused([three[0], labels], Rule("release_product"), f"has no {RAW_SCORES}")
+    fused([three[0], three[2], labels], Rule("vote", ties="member"))
+
+
+def test_log_probabilities_are_no_raw_scores(three):
+    mean = fused(three, Rule("mean"))
+    refused([mean, three[0]], Rule("release_product"), r"'fused' .* log-probabilities, not raw scores, in picture 'p1'")
+    refused([three[0], mean], Rule("release_product"), "--kind product")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("rule", [Rule("mean"), Rule("vote"), Rule("vote", ties="lowest")])
+def test_nan_and_infinity_are_named_with_the_picture(three, rule, value):
+    with h5py.File(three[1], "a") as file:
+        scores = file["pictures/p2"][()]
+        scores[0, 0, 0] = value
+        file["pictures/p2"][...] = scores
+    refused(three, rule, r"'b' \(.*b\.h5\) has NaN or infinity among its scores of picture 'p2'")
+
+
+@pytest.mark.parametrize(
+    ("count", "rule", "message"),
+    [
+        (2, Rule("vote"), "2 given, --kind vote needs 3 or more"),
+        (1, Rule("mean"), "1 given, --kind mean needs 2 or more"),
+        (3, Rule("release_product"), "3 given, --kind release_product needs 2"),
+        (3, Rule("mean", weights=(1.0, 2.0)), "--weights: 2 numbers for 3 members"),
+        (3, Rule("vote", ties="miou", priorities=(1.0,)), "--priorities: 1 numbers for 3 members"),
+    ],
+)
+def test_a_wrong_number_of_members_or_weights_is_named(three, count, rule, message):
+    refused(three[:count], rule, message)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "median"}, "--kind 'median' is unknown"),
+        ({"kind": "vote", "ties": "coin"}, "--ties 'coin' is unknown"),
+        ({"kind": "mean", "ties": "lowest"}, "--ties has no meaning for --kind mean"),
+        ({"kind": "vote", "ties": "miou"}, "--priorities and --ties miou belong together"),
+        ({"kind": "mean", "priorities": (1.0, 2.0)}, "--priorities and --ties miou belong together"),
+        ({"kind": "vote", "ties": "miou", "priorities": (1.0, np.nan)}, "--priorities 1.0 nan"),
+        ({"kind": "mean", "weights": (1.0, 0.0)}, "--weights 1.0 0.0: give numbers above 0"),
+        ({"kind": "product", "weights": (1.0, np.inf)}, "--weights 1.0 inf"),
+        ({"kind": "release_product", "weights": (1.0, 1.0)}, "--weights has no meaning"),
+        ({"kind": "mean", "stride": 0}, "--storage-stride 0"),
+    ],
+)
+def test_impossible_options_are_named(options, message):
+    with pytest.raises(UserError, match=message):
+        Rule(**options)

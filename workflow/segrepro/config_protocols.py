@@ -1,0 +1,108 @@
+"""The config's protocols: how a network is trained."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from segrepro.config_types import Positive, Section, Share
+
+
+class Protocol(Section):
+    """How a network is trained."""
+
+    steps: Positive = Field(description="optimiser updates")
+    micro_batch: Positive = Field(description="examples a forward pass; batch norm sees this many")
+    accumulation: Positive = Field(1, description="micro-batches a step: batch = micro_batch x accumulation")
+    crop: Positive | None = Field(
+        None, description="side of the square training crop, pixels; null: whole pictures, one at a time (FCN)"
+    )
+    box_size: Positive | None = Field(
+        None, description="examples are boxes, resized to a square of this side before the crop (DeconvNet: 250)"
+    )
+    scale_range: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(
+        [1.0, 1.0], description="smallest and largest random scale of the picture"
+    )
+    scale_step: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="draw scales from a grid of this step; null: uniformly"
+    )
+    flip: bool = Field(description="mirror horizontally with probability 0.5")
+    sharpen_share: Share = Field(0.0, description="share of the crops that are sharpened (unsharp mask)")
+    blur_share: Share = Field(0.0, description="share of the crops that are blurred (Gaussian, 0.5 to 1.5 pixels)")
+    pad_picture: Literal["zero", "mean"] = Field("zero", description="what fills a crop beside the picture")
+    schedule: Literal["poly", "step", "fixed", "plateau"] = Field(
+        description="of the learning rate; plateau: reduced when accuracy on held-out pictures stops rising"
+    )
+    learning_rate: Annotated[float, Field(gt=0)] = Field(description="at step 0")
+    end_learning_rate: Annotated[float, Field(ge=0)] = Field(0.0, description="poly: at the last step")
+    power: Annotated[float, Field(gt=0)] = Field(0.9, description="poly: exponent")
+    step_every: Positive | None = Field(None, description="step: steps between two reductions")
+    step_factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="step, plateau: factor of a reduction")
+    plateau_every: Positive | None = Field(None, description="plateau: steps between two looks at held-out pictures")
+    plateau_patience: Positive = Field(1, description="plateau: looks without a better accuracy before a reduction")
+    validation_pictures: Positive | None = Field(
+        None, description="plateau: pictures of the training set that are held out, never trained on"
+    )
+    optimiser: Literal["sgd", "adam"] = Field("sgd", description="adam: report 1's code; takes no weight decay")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="of sgd; adam's beta_1")
+    momentum_form: Literal["tf1", "caffe"] = Field(
+        "tf1", description="v <- m v + g, w <- w - lr v (tf1) or v <- m v + lr g, w <- w - v (caffe)"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        description="coupled L2: weight_decay x weight is added to the gradient"
+    )
+    weight_decay_on: Literal["all", "kernels", "full_kernels"] = Field(
+        description="all trainables (report 2's code); kernels: no bias, no batch norm; full_kernels: nor depthwise"
+    )
+    bias_rate_factor: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="learning-rate factor of biases (Caffe's lr_mult; 2 for DeconvNet and FCN)"
+    )
+    freeze_batch_norm: bool = Field(
+        False, description="keep the initial model's batch norms (DeepLabv3's second phase)"
+    )
+    frozen_layers: list[str] = Field([], description="layers whose names start so are not trained, e.g. block1_")
+    batch_norm_passes: Annotated[int, Field(ge=0)] = Field(
+        0, description="forward passes that estimate batch-norm statistics anew after training (DeconvNet: 501)"
+    )
+    batch_norm_batch: Positive = Field(28, description="examples of such a pass (DeconvNet release: 28)")
+    loss_at: Literal["label", "stride"] = Field(
+        "label", description="upsample logits to the labels (paper: 77.21) or downsample labels (75.94)"
+    )
+    loss_normalisation: Literal["valid", "none"] = Field(
+        "valid", description="mean over the pixels that are not void, or their plain sum (FCN release)"
+    )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    log_every: Positive = Field(description="steps a row of history.csv")
+
+    @model_validator(mode="after")
+    def _combinations(self) -> "Protocol":
+        low, high = self.scale_range
+        if not 0 < low <= high:
+            raise ValueError(f"scale_range: {low}..{high} is no range; give [smallest, largest], both above 0")
+        if self.sharpen_share + self.blur_share > 1:
+            raise ValueError("blur_share: with sharpen_share it exceeds 1; a crop is sharpened, blurred or neither")
+        if self.optimiser == "adam" and self.weight_decay:
+            raise ValueError("weight_decay: must be 0.0 for 'optimiser: adam', which has none here")
+        self._check_schedule()
+        self._check_sizes()
+        return self
+
+    def _check_schedule(self) -> None:
+        for key, schedule in (
+            ("step_every", "step"),
+            ("plateau_every", "plateau"),
+            ("validation_pictures", "plateau"),
+        ):
+            given = getattr(self, key) is not None
+            if given and self.schedule != schedule:
+                raise ValueError(f"{key}: has no meaning for 'schedule: {self.schedule}'; remove it")
+            if not given and self.schedule == schedule:
+                raise ValueError(f"{key}: must be set for 'schedule: {schedule}'")
+
+    def _check_sizes(self) -> None:
+        if self.crop is None and (self.micro_batch, self.accumulation) != (1, 1):
+            raise ValueError("crop: whole pictures differ in size: set micro_batch and accumulation to 1, or a crop")
+        if self.box_size is not None:
+            if self.crop is None or self.crop > self.box_size:
+                raise ValueError(f"crop: must be given, and at most box_size ({self.box_size})")
+            if self.scale_range != [1.0, 1.0]:
+                raise ValueError("scale_range: has no meaning beside box_size, which sets the scale; remove it")

@@ -1,0 +1,270 @@
+"""DeconvNet's stage-1 training examples: one object a row, cut out by its enlarged box, only that object labelled.
+
+The authors' lists are gone from the web; these are built from VOC's and SBD's instance masks as the paper describes
+them (arXiv 1505.04366, sections 4.2 and 5.1): tight box x 1.2, classes balanced by repetition. What stage 2 needs of
+this, the objects of a picture and the balancing, is taken from here by `segrepro.data.proposal_examples`.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from segrepro.data.boxes import Box, check_touches, enlarge, tight_boxes
+from segrepro.data.manifests import Example, write_manifest
+from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask
+from segrepro.data.parallel import map_in_processes
+from segrepro.errors import UserError
+from segrepro.files import atomic_path
+from segrepro.labels import BACKGROUND, VOC_CLASSES, VOID
+
+# Sides of a box are scaled by this: paper, section 4.2 ("enlarge the tight bounding boxes by 1.2 times").
+ENLARGE = 1.2
+
+# Pixels of the smallest object that is taken: every object, for neither the paper nor the release names a limit. Of the
+# 1,969 objects in the real subset's trainaug none has fewer than 64 pixels.
+MIN_AREA = 1
+
+ABSENT, UNLABELLED, SMALL = "without a pixel", "background or void only", "too small"
+
+
+@dataclass(frozen=True)
+class PictureObject:
+    """An object of a picture's instance mask.
+
+    Attributes:
+        number: its pixel value in the instance mask, 1..254.
+        label: its class, 1..20: the most frequent label under it, void not counted.
+        box: the tight box around it.
+    """
+
+    number: int
+    label: int
+    box: Box
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An object that makes no example, and why: `ABSENT`, `UNLABELLED` or `SMALL`."""
+
+    id: str
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class PictureObjects:
+    """What an instance mask holds.
+
+    Attributes:
+        width, height: of the masks, in pixels.
+        objects: by number.
+        left_out: by number.
+    """
+
+    width: int
+    height: int
+    objects: list[PictureObject]
+    left_out: list[LeftOut]
+
+
+def instance_mask_path(example: Example) -> Path:
+    """Return where a picture's instance mask lies: beside its mask, in VOC's and SBD's dataset folders.
+
+    Raises:
+        UserError: the picture has no mask, or its dataset has no instance masks (COCO).
+    """
+    if example.mask is None:
+        raise UserError(f"picture '{example.id}' has no mask; take a dataset with ground truth.")
+    path = example.mask.parent.with_name("instances") / example.mask.name
+    if not path.exists():
+        raise UserError(
+            f"{path}: picture '{example.id}' has no instance mask; take a manifest of VOC or SBD, as converted."
+        )
+    return path
+
+
+def picture_objects(example: Example, *, min_area: int = MIN_AREA) -> PictureObjects:
+    """Read mask and instance mask of a picture and return its objects.
+
+    Args:
+        example: a whole picture of a VOC or SBD dataset folder.
+        min_area: an object of fewer pixels is left out, in pixels.
+
+    Raises:
+        UserError: a file is missing or damaged, the two differ in size, or a label is none of VOC's.
+    """
+    instance_path = instance_mask_path(example)
+    mask, instances = read_mask(example.mask), read_mask(instance_path)
+    height, width = mask.shape
+    check_size(instances, width, height, name=str(instance_path))
+    check_values(mask, VOC_MASK_VALUES, name=str(example.mask))
+    boxes, objects, left_out = tight_boxes(instances), [], []
+    # Instance masks number from 1: a value that is skipped is an object that other annotations have covered wholly.
+    for number in range(1, max(boxes, default=0) + 1):
+        counts = np.bincount(mask[instances == number], minlength=VOID + 1)
+        label = int(counts[:VOID].argmax())
+        if reason := _reason_to_leave_out(counts, label, min_area):
+            left_out.append(LeftOut(example.id, number, reason))
+        else:
+            objects.append(PictureObject(number, label, boxes[number]))
+    return PictureObjects(width, height, objects, left_out)
+
+
+def _reason_to_leave_out(counts: np.ndarray, label: int, min_area: int) -> str | None:
+    if counts.sum() == 0:
+        return ABSENT
+    if label == BACKGROUND:
+        return UNLABELLED
+    return SMALL if counts.sum() < min_area else None
+
+
+def object_examples(
+    examples: list[Example], *, factor: float = ENLARGE, min_area: int = MIN_AREA, threads: int = 1
+) -> tuple[list[Example], list[int], list[LeftOut]]:
+    """Build the stage-1 examples of a dataset: a row an object, not yet balanced.
+
+    Args:
+        examples: whole pictures of VOC or SBD dataset folders.
+        factor: by which the sides of the tight boxes are scaled.
+        min_area: an object of fewer pixels is left out, in pixels.
+        threads: number of processes.
+
+    Returns:
+        The examples (box enlarged, may leave the picture; instance mask and number set), the class of each, 1..20,
+        and the objects that were left out.
+
+    Raises:
+        UserError: a picture cannot be used (see `picture_objects`), comes with a box or repeats, an option is
+            out of range, or there is no object at all.
+    """
+    check_whole_pictures(examples)
+    check_options(factor=factor, min_area=min_area)
+    tasks = ((example, min_area) for example in examples)
+    found = map_in_processes(_picture_objects, tasks, threads=threads, label="objects", total=len(examples))
+    rows, labels = [], []
+    for example, picture in zip(examples, found, strict=True):
+        instance_mask = instance_mask_path(example)
+        for item in picture.objects:
+            box = tuple(enlarge(item.box, factor).tolist())
+            check_touches(box, picture.width, picture.height, name=str(example.image))
+            rows.append(Example(example.id, example.image, example.mask, box, instance_mask, item.number))
+            labels.append(item.label)
+    if not rows:
+        raise UserError(
+            f"none of the {len(examples)} pictures has an object of {min_area} pixels or more; take another manifest, "
+            "or lower --min-area."
+        )
+    return rows, labels, [entry for picture in found for entry in picture.left_out]
+
+
+def _picture_objects(task: tuple[Example, int]) -> PictureObjects:
+    return picture_objects(task[0], min_area=task[1])
+
+
+def check_whole_pictures(examples: list[Example]) -> None:
+    """Refuse a manifest that is not of whole pictures, each once.
+
+    Raises:
+        UserError: an example has a box or comes several times.
+    """
+    for example in examples:
+        if example.box is not None or example.repeats != 1:
+            what = "comes with a box" if example.box is not None else f"is repeated {example.repeats} times"
+            raise UserError(
+                f"picture '{example.id}' {what}; give a manifest of whole pictures, as `segrepro manifest` writes it."
+            )
+
+
+def check_options(*, factor: float, min_area: int) -> None:
+    """Refuse options that both stages share and that are out of range.
+
+    Raises:
+        UserError: an option is out of range.
+    """
+    if not 0 < factor < float("inf"):
+        raise UserError(f"--enlarge {factor}: give a factor above 0, such as {ENLARGE}.")
+    if min_area < 1:
+        raise UserError(f"--min-area {min_area}: give 1 pixel or more.")
+
+
+def balanced_repeats(labels: Iterable[int], *, max_repeats: int | None = None) -> dict[int, int]:
+    """Return how often the examples of each class come in an epoch, so that all classes weigh about the same.
+
+    A class comes round(largest class / class) times, at least once: the paper speaks of "redundant examples for the
+    classes with limited number of examples". The released lists come to 0.2 million stage-1 rows; twenty classes,
+    each repeated up to the persons of the augmented VOC set, come to that order.
+
+    Args:
+        labels: the class of each example.
+        max_repeats: no class is repeated more often; no limit where None.
+
+    Raises:
+        UserError: ``max_repeats`` is below 1.
+    """
+    if max_repeats is not None and max_repeats < 1:
+        raise UserError(f"--max-repeats {max_repeats}: give 1 or more.")
+    counts = Counter(labels)
+    largest = max(counts.values(), default=0)
+    wanted = {label: max(1, round(largest / count)) for label, count in sorted(counts.items())}
+    return {label: min(times, max_repeats or times) for label, times in wanted.items()}
+
+
+def write_counts(path: Path, unit: str, labels: Iterable[int], repeats: dict[int, int]) -> None:
+    """Write the table of how many examples each class has: CSV, one row a VOC class in label order, then the total.
+
+    Columns: ``class``, ``unit`` (how many there are), ``repeats`` (how often each comes in an epoch; empty in the
+    total and for a class that does not occur), ``examples`` (an epoch's: the product of the two).
+
+    Args:
+        path: the file, written atomically.
+        unit: name of the column of counts: ``objects`` or ``proposals``.
+        labels: the class of each example, 1..20.
+        repeats: class -> repeats.
+    """
+    counts = Counter(labels)
+    rows = [
+        (name, counts[label], repeats[label] if counts[label] else "", counts[label] * repeats.get(label, 0))
+        for label, name in enumerate(VOC_CLASSES)
+        if label != BACKGROUND
+    ]
+    rows.append(("total", counts.total(), "", sum(row[3] for row in rows)))
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([("class", unit, "repeats", "examples"), *rows])
+
+
+def write_balanced(
+    out: Path, counts: Path, rows: list[Example], labels: list[int], *, unit: str, max_repeats: int | None
+) -> None:
+    """Balance examples by repetition, then write their manifest and their counts a class.
+
+    Args:
+        out: the manifest.
+        counts: the table, see `write_counts`.
+        rows: the examples.
+        labels: the class of each.
+        unit: what the table calls them.
+        max_repeats: see `balanced_repeats`; 1 where nothing is to be balanced.
+    """
+    repeats = balanced_repeats(labels, max_repeats=max_repeats)
+    write_manifest(out, [replace(row, repeats=repeats[label]) for row, label in zip(rows, labels, strict=True)])
+    write_counts(counts, unit, labels, repeats)
+
+
+def left_out_sentence(left_out: list[LeftOut], objects: int) -> str:
+    """Say how many objects make no example, why, and which is the first.
+
+    Args:
+        left_out: at least one.
+        objects: how many objects make examples.
+    """
+    reasons = Counter(entry.reason for entry in left_out)
+    first = left_out[0]
+    counted = ", ".join(f"{reasons[reason]} {reason}" for reason in (ABSENT, UNLABELLED, SMALL) if reasons[reason])
+    return (
+        f"{len(left_out)} of {objects + len(left_out)} objects are left out ({counted}); the first is object "
+        f"{first.number} of picture '{first.id}', {first.reason}."
+    )

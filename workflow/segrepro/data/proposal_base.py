@@ -1,0 +1,68 @@
+"""What the methods that propose boxes have in common."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+
+def setting(default: Any, text: str, low: float | None = None, high: float | None = None) -> Any:
+    """A field of a method: its default, what it means, and the closed interval that it must lie in."""
+    return dataclasses.field(default=default, metadata={"help": text, "low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class ProposalMethod:
+    """What every method is told, and what it does for one picture.
+
+    Attributes:
+        max_boxes: most boxes kept for a picture, best first. 2000: what DeconvNet's authors took of EdgeBoxes.
+        min_side: least width and height of a box, in pixels.
+    """
+
+    name: ClassVar[str]
+
+    max_boxes: int = setting(2000, "most boxes kept for a picture", 1)
+    min_side: int = setting(10, "least width and height of a box, in pixels", 1)
+
+    def find(self, picture: np.ndarray, *, id: str, seed: int) -> np.ndarray:
+        """Return a picture's proposals.
+
+        Args:
+            picture: RGB, uint8 of shape (height, width, 3).
+            id: the picture's id, where files go by it.
+            seed: what chance there is in the method derives from it.
+
+        Returns:
+            int32 of shape (n, 4): x1, y1, x2, y2 in pixels, half-open, inside the picture, each once, best first;
+            n is between 0 and ``max_boxes``.
+
+        Raises:
+            UserError: a file that the method needs for this picture cannot be used.
+        """
+        height, width = picture.shape[:2]
+        boxes = np.clip(self._ranked(picture, id, seed), 0, [width, height, width, height])
+        boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= self.min_side]
+        _, first = np.unique(boxes, axis=0, return_index=True)
+        return boxes[np.sort(first)][: self.max_boxes].astype(np.int32)
+
+    def _ranked(self, picture: np.ndarray, id: str, seed: int) -> np.ndarray:
+        """Boxes (n, 4), best first; `find` clips, filters and counts."""
+        raise NotImplementedError
+
+    def described(self) -> dict[str, Any]:
+        """The settings for records and hashes: plain values, files by their content, the same on every machine."""
+        return dataclasses.asdict(self)
+
+    def file_for(self, id: str) -> Path | None:
+        """The file, besides the picture, that the boxes of picture ``id`` depend on."""
+        return None
+
+
+def corners(rectangles: Any) -> np.ndarray:
+    """OpenCV's x, y, width, height (an empty tuple where it found none) as int64 corners."""
+    boxes = np.array(rectangles, np.int64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes

@@ -1,0 +1,148 @@
+"""DeconvNet's stage-2 training examples: one object proposal a row, enlarged, all classes in it labelled.
+
+The paper takes proposals that overlap a ground-truth box well, scales them by 1.2 as in stage 1 and balances the
+classes by repetition (arXiv 1505.04366, sections 4.2 and 5.1: 2.7 million examples). Its list is gone from the web.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from segrepro.data.boxes import Box, check_touches, enlarge, overlaps
+from segrepro.data.manifests import Example
+from segrepro.data.object_examples import (
+    ENLARGE,
+    MIN_AREA,
+    PictureObject,
+    check_options,
+    check_whole_pictures,
+    picture_objects,
+)
+from segrepro.data.parallel import map_in_processes
+from segrepro.errors import UserError
+
+# Intersection over union with a ground-truth box, from which a proposal is an example: R-CNN's threshold for a
+# positive region (arXiv 1311.2524), which also keeps the object about as large in its box as in stage 1.
+MIN_OVERLAP = 0.5
+
+
+class Proposals(Protocol):
+    """What is needed of `segrepro.data.proposals.ProposalReader`."""
+
+    def boxes(self, id: str) -> np.ndarray:
+        """Return a picture's proposals, int32 (n, 4), best first."""
+
+
+@dataclass(frozen=True)
+class ProposalRules:
+    """Which boxes of a picture become examples.
+
+    Attributes:
+        factor: by which the sides of each box are scaled, after the overlap was measured.
+        min_overlap: IoU with an object's tight box, in (0, 1], from which a proposal is taken.
+        max_a_picture: at most so many proposals of a picture, the best ranked; no limit where None.
+        add_ground_truth: the tight boxes of the objects become examples as well.
+        min_area: an object of fewer pixels attracts no proposal, in pixels.
+    """
+
+    factor: float = ENLARGE
+    min_overlap: float = MIN_OVERLAP
+    max_a_picture: int | None = None
+    add_ground_truth: bool = False
+    min_area: int = MIN_AREA
+
+    def check(self) -> None:
+        """Refuse values out of range.
+
+        Raises:
+            UserError: a value is out of range; named as the option of ``segrepro proposal-examples``.
+        """
+        check_options(factor=self.factor, min_area=self.min_area)
+        if not 0 < self.min_overlap <= 1:
+            raise UserError(f"--min-overlap {self.min_overlap}: give an IoU above 0 and up to 1.")
+        if self.max_a_picture is not None and self.max_a_picture < 1:
+            raise UserError(f"--max-a-picture {self.max_a_picture}: give 1 or more.")
+
+
+def proposal_examples(
+    examples: list[Example], proposals: Proposals, rules: ProposalRules, *, threads: int = 1
+) -> tuple[list[Example], list[int], list[str]]:
+    """Build the stage-2 examples of a dataset: a row a proposal, not yet balanced.
+
+    Args:
+        examples: whole pictures of VOC or SBD dataset folders.
+        proposals: the proposals of all of these pictures, inside them.
+        rules: which boxes are taken.
+        threads: number of processes.
+
+    Returns:
+        The examples (box enlarged, may leave the picture; no instance), the class of each, 1..20 (that of the
+        object it overlaps most), and the ids of the pictures without a fitting proposal.
+
+    Raises:
+        UserError: a picture cannot be used (see `picture_objects`), comes with a box or repeats, has no entry in the
+            proposals; a rule is out of range; or there is no example at all.
+    """
+    check_whole_pictures(examples)
+    rules.check()
+
+    def tasks() -> Iterator[tuple[Example, np.ndarray, ProposalRules]]:
+        for example in examples:
+            yield example, proposals.boxes(example.id), rules
+
+    found = map_in_processes(_chosen_boxes, tasks(), threads=threads, label="proposals", total=len(examples))
+    rows, labels = [], []
+    for example, (boxes, _) in zip(examples, found, strict=True):
+        rows += [Example(example.id, example.image, example.mask, box) for box in boxes]
+        labels += boxes.values()
+    if not rows:
+        raise UserError(
+            f"none of the {len(examples)} pictures has a proposal that overlaps an object by {rules.min_overlap} or "
+            "more; find more proposals, or lower --min-overlap."
+        )
+    return rows, labels, [example.id for example, (_, fitting) in zip(examples, found, strict=True) if not fitting]
+
+
+def _chosen_boxes(task: tuple[Example, np.ndarray, ProposalRules]) -> tuple[dict[Box, int], int]:
+    """Return a picture's boxes with the class of each, and how many of its proposals fit.
+
+    A dictionary: two proposals that become one box when enlarged are one example.
+    """
+    example, proposals, rules = task
+    picture = picture_objects(example, min_area=rules.min_area)
+    fitting, labels = fitting_proposals(proposals, picture.objects, rules)
+    if rules.add_ground_truth:
+        own = np.array([item.box for item in picture.objects], np.int64).reshape(-1, 4)
+        boxes = np.concatenate([own, fitting])
+        labels = [item.label for item in picture.objects] + labels
+    else:
+        boxes = fitting
+    chosen: dict[Box, int] = {}
+    for box, label in zip(map(tuple, enlarge(boxes, rules.factor).tolist()), labels, strict=True):
+        check_touches(box, picture.width, picture.height, name=str(example.image))
+        chosen.setdefault(box, label)
+    return chosen, len(fitting)
+
+
+def fitting_proposals(
+    proposals: np.ndarray, objects: list[PictureObject], rules: ProposalRules
+) -> tuple[np.ndarray, list[int]]:
+    """Choose the proposals of a picture that overlap an object enough, in rank order.
+
+    Args:
+        proposals: int, shape (n, 4), best first.
+        objects: the picture's objects.
+        rules: the overlap that is enough, and how many are taken.
+
+    Returns:
+        The boxes as they were, int64 (m, 4), and the class of the object that each overlaps most (of equal
+        ones, the first).
+    """
+    proposals = np.asarray(proposals, np.int64).reshape(-1, 4)
+    if not objects or not len(proposals):
+        return proposals[:0], []
+    overlap = overlaps(proposals, np.array([item.box for item in objects]))
+    fitting = np.flatnonzero(overlap.max(axis=1) >= rules.min_overlap)[: rules.max_a_picture]
+    return proposals[fitting], [objects[best].label for best in overlap[fitting].argmax(axis=1)]

@@ -1,0 +1,133 @@
+"""How many objects do proposals find? Recall and mean best overlap against the tight boxes of the instances."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segrepro.data.boxes import overlaps, tight_boxes
+from segrepro.data.manifests import Example
+from segrepro.data.masks import read_mask
+from segrepro.data.parallel import map_in_processes
+from segrepro.data.proposals import ProposalReader
+from segrepro.errors import UserError
+
+COLUMNS = ("proposals", "iou", "objects", "recall", "mean_best_overlap", "pictures", "boxes_a_picture")
+
+
+def instance_mask_of(example: Example) -> Path:
+    """Return the instance mask of a picture: the manifest's, or the one beside the mask in its dataset folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    if example.instance_mask is not None:
+        return example.instance_mask
+    if example.mask is None:
+        raise UserError(
+            f"picture '{example.id}' has no mask in the manifest, so its objects are not known; use a set with "
+            "ground truth."
+        )
+    path = example.mask.parent.parent / "instances" / example.mask.name
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such instance mask, so the objects of picture '{example.id}' cannot be told apart; use a set "
+            "with instances (VOC 2012, SBD)."
+        )
+    return path
+
+
+def recall_table(
+    proposals: Path, examples: Iterable[Example], *, counts: Sequence[int], ious: Sequence[float], threads: int = 1
+) -> list[dict[str, Any]]:
+    """Measure proposals: a row for each number of proposals and each IoU.
+
+    Args:
+        proposals: the proposals file; must hold every picture of ``examples``.
+        examples: the manifest's rows; a picture counts once.
+        counts: how many of a picture's proposals, best first, may be used.
+        ious: an object is found when a proposal overlaps its tight box by this IoU or more, in (0, 1].
+        threads: number of processes.
+
+    Returns:
+        Rows with `COLUMNS`: ``objects`` counts all of them, ``recall`` is the share that is found,
+        ``mean_best_overlap`` the mean over objects of the IoU of the best proposal (ABO; 0 where there is none),
+        ``boxes_a_picture`` the mean number of proposals that there were.
+
+    Raises:
+        UserError: a picture has no instance mask or is not among the proposals, there is no object at all, or a
+            count or an IoU is out of range.
+    """
+    for count in counts:
+        if count < 1:
+            raise UserError(f"--counts {count}: use 1 or more.")
+    for iou in ious:
+        if not 0 < iou <= 1:
+            raise UserError(f"--ious {iou}: use a value above 0, at most 1.")
+    with ProposalReader(proposals):
+        pass  # refuses a file that is none before any process starts
+    pictures = sorted({example.id: example for example in examples}.items())
+    measure = PictureRecall(Path(proposals), tuple(counts))
+    measured = map_in_processes(
+        measure, [example for _, example in pictures], threads=threads, label="recall", total=len(pictures)
+    )
+    best = np.concatenate([overlap for overlap, _ in measured])
+    if not len(best):
+        raise UserError(f"{proposals}: the manifest's pictures hold no object; use a set with instances.")
+    used = np.mean([number for _, number in measured], axis=0)
+    return [
+        {
+            "proposals": count,
+            "iou": iou,
+            "objects": len(best),
+            "recall": float(np.mean(best[:, column] >= iou)),
+            "mean_best_overlap": float(np.mean(best[:, column])),
+            "pictures": len(pictures),
+            "boxes_a_picture": float(used[column]),
+        }
+        for column, count in enumerate(counts)
+        for iou in ious
+    ]
+
+
+@dataclass(frozen=True)
+class PictureRecall:
+    """Measures the proposals of one picture; can be sent to another process.
+
+    Attributes:
+        proposals: path of the proposals file.
+        counts: how many of a picture's proposals may be used.
+    """
+
+    proposals: Path
+    counts: tuple[int, ...]
+
+    def __call__(self, example: Example) -> tuple[np.ndarray, np.ndarray]:
+        """Return `best_overlaps` of the picture's objects, and how many boxes each count had.
+
+        Raises:
+            UserError: the picture has no instance mask or is not among the proposals.
+        """
+        objects = np.array(list(tight_boxes(read_mask(instance_mask_of(example))).values())).reshape(-1, 4)
+        with ProposalReader(self.proposals) as reader:
+            boxes = reader.boxes(example.id)
+        return best_overlaps(objects, boxes, self.counts), np.minimum(len(boxes), self.counts)
+
+
+def best_overlaps(objects: np.ndarray, boxes: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """Return the IoU of each object with the best of the first 1..count boxes.
+
+    Args:
+        objects: int (k, 4).
+        boxes: int (n, 4), best first.
+        counts: numbers of boxes, 1 or more.
+
+    Returns:
+        float64 of shape (k, len(counts)), in [0, 1]; 0 where there is no box.
+    """
+    if not len(boxes) or not len(objects):
+        return np.zeros((len(objects), len(counts)))
+    so_far = np.maximum.accumulate(overlaps(objects, boxes), axis=1)
+    return so_far[:, np.minimum(counts, len(boxes)) - 1]

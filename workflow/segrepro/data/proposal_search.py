@@ -1,0 +1,167 @@
+"""Finding the proposals of a manifest's pictures: cached a picture, in parallel, the same whatever the threads."""
+
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from segrepro.data.manifests import Example
+from segrepro.data.masks import UNREADABLE_PICTURE
+from segrepro.data.parallel import map_in_processes
+from segrepro.data.proposal_base import ProposalMethod
+from segrepro.data.proposal_methods import proposal_method
+from segrepro.data.proposals import FORMAT_VERSION, ProposalWriter
+from segrepro.errors import UserError
+from segrepro.files import atomic_path
+
+
+def find_proposals(
+    examples: Iterable[Example],
+    out: Path,
+    *,
+    method: str,
+    settings: Mapping[str, Any],
+    threads: int = 1,
+    cache: Path | None = None,
+) -> dict[str, int]:
+    """Propose boxes in every picture of a manifest, each picture once, and write them.
+
+    Args:
+        examples: the manifest's rows.
+        out: the proposals file to write.
+        method: name of a method, see `segrepro.data.proposal_methods.METHODS`.
+        settings: of the method; the others keep their defaults.
+        threads: number of processes.
+        cache: a folder that keeps each picture's boxes, so that a killed run goes on where it was and pictures
+            shared by manifests are searched once; None for a temporary one. What is in it depends on the method,
+            its settings and the content of the picture (and of its edge map), not on names and times.
+
+    Returns:
+        ``pictures``, ``boxes``, ``without_boxes`` (pictures in which nothing was found) and ``cached`` (pictures
+        that were not searched again).
+
+    Raises:
+        UserError: the method, a setting, a picture or an edge map cannot be used.
+    """
+    finder = proposal_method(method, settings)
+    pictures = _pictures(examples)
+    summary = {"pictures": len(pictures), "boxes": 0, "without_boxes": 0, "cached": 0}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if cache is None else Path(cache)
+        searcher = PictureSearcher(finder, folder / f"{finder.name}-{_digest(_recipe(finder))[:16]}")
+        tasks = list(pictures.items())
+        found = map_in_processes(searcher, tasks, threads=threads, label=finder.name, total=len(tasks))
+        writer = stack.enter_context(ProposalWriter(out, method=finder.name, settings=finder.described()))
+        for id, (path, was_cached) in zip(pictures, found, strict=True):
+            boxes = np.load(path, allow_pickle=False)
+            writer.add(id, boxes)
+            summary["boxes"] += len(boxes)
+            summary["without_boxes"] += not len(boxes)
+            summary["cached"] += was_cached
+    return summary
+
+
+def _pictures(examples: Iterable[Example]) -> dict[str, Path]:
+    """The picture of each id, sorted by id."""
+    pictures: dict[str, Path] = {}
+    for example in sorted(examples):
+        if pictures.setdefault(example.id, example.image) != example.image:
+            raise UserError(
+                f"picture '{example.id}' comes with two files in the manifest, {pictures[example.id]} and "
+                f"{example.image}; make the manifest again."
+            )
+    return pictures
+
+
+def _recipe(finder: ProposalMethod) -> bytes:
+    """All that boxes depend on besides files: OpenCV's version too, its methods change now and then."""
+    recipe = {"format": FORMAT_VERSION, "method": finder.name, "settings": finder.described(), "cv2": cv2.__version__}
+    return json.dumps(recipe, sort_keys=True).encode()
+
+
+def _digest(*contents: bytes) -> str:
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(hashlib.sha256(content).digest())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class PictureSearcher:
+    """Finds one picture's boxes and keeps them in a file; can be sent to another process.
+
+    Attributes:
+        finder: the method with its settings.
+        folder: where the files are kept, one a picture, named by the content that the boxes were found in.
+    """
+
+    finder: ProposalMethod
+    folder: Path
+
+    def __call__(self, task: tuple[str, Path]) -> tuple[Path, bool]:
+        """Find the boxes of a picture unless they are there.
+
+        Args:
+            task: id and path of the picture.
+
+        Returns:
+            The file of boxes (.npy), and whether it was there.
+
+        Raises:
+            UserError: the picture, or a file that goes with it, cannot be read, or OpenCV refuses it.
+        """
+        id, image = task
+        beside = self.finder.file_for(id)
+        content = _content(image)
+        digest = _digest(content, *([beside.read_bytes()] if beside is not None and beside.is_file() else []))
+        path = self.folder / f"{digest}.npy"
+        if _is_boxes(path):
+            return path, True
+        cv2.setNumThreads(1)  # the processes are the threads that the caller granted
+        picture = _decoded(content, image)
+        try:
+            boxes = self.finder.find(picture, id=id, seed=int(digest[:16], 16))
+        except cv2.error as error:
+            raise UserError(
+                f"{image}: {self.finder.name} cannot search this picture of {picture.shape[1]} x {picture.shape[0]} "
+                f"pixels ({' '.join(str(error).split())}); leave it out of the manifest or use another method."
+            ) from error
+        with atomic_path(path) as temporary:
+            np.save(temporary, boxes, allow_pickle=False)
+        return path, False
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such picture; convert its data set again.") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); convert its data set again.") from error
+
+
+def _decoded(content: bytes, path: Path) -> np.ndarray:
+    """RGB uint8 (height, width, 3), not turned by EXIF: masks are not."""
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except UNREADABLE_PICTURE as error:
+        raise UserError(f"{path}: not a picture or damaged ({error}); convert its data set again.") from error
+
+
+def _is_boxes(path: Path) -> bool:
+    """Is there a file of boxes, and can it be read? A damaged one is made again."""
+    try:
+        boxes = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return False
+    return boxes.dtype == np.int32 and boxes.ndim == 2 and boxes.shape[1] == 4

@@ -1,0 +1,168 @@
+"""The members of an ensemble: score stores of the same pictures, read in one label space."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segrepro.errors import UserError
+from segrepro.inference.resize import resize_scores
+from segrepro.inference.scores import SCORES, ScoreReader
+
+# What is read of the members.
+LABEL_MAPS, PROBABILITIES, RAW_SCORES = "labels", "probabilities", "raw scores"
+
+# Mean over a picture of the best class's score from which on scores count as below zero: more than a coarse storage
+# stride loses where scores are exactly 0.
+BELOW_ZERO = 1e-3
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Score stores to be combined picture by picture; small, and can be sent to another process.
+
+    Stores are opened anew for each picture (2 ms a member of some 50): nothing open is shared by processes.
+
+    Attributes:
+        paths: the members' score stores, in order.
+        names: what messages call them.
+        space: name of the label space that all are mapped to: labels after the argmax, probabilities by sums.
+
+    Raises:
+        UserError: no members, one given twice, or another number of names than of stores.
+    """
+
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]
+    space: str
+
+    def __post_init__(self) -> None:
+        if not self.paths:
+            raise UserError("--members: the list is empty; give the score stores to combine.")
+        if len(self.names) != len(self.paths):
+            raise UserError(
+                f"--names: {len(self.names)} names for {len(self.paths)} members; give one name a member, in order."
+            )
+        for number, path in enumerate(self.paths):
+            if path in self.paths[:number]:
+                raise UserError(f"--members: {path} is given twice; let it count more by --weights.")
+
+    def check(self, needed: str) -> dict[str, tuple[int, int]]:
+        """Check headers, pictures and sizes before any picture is combined.
+
+        Args:
+            needed: `LABEL_MAPS`, `PROBABILITIES` or `RAW_SCORES`, what will be read.
+
+        Returns:
+            The (height, width) in pixels of each picture, by id, in order of the ids.
+
+        Raises:
+            UserError: a store is missing or damaged, has other pictures or other sizes than the first, holds a
+                vote's labels where more is needed, or is in a label space that cannot be mapped.
+        """
+        sizes: dict[str, tuple[int, int]] = {}
+        for number, path in enumerate(self.paths):
+            with ScoreReader(path) as reader:
+                self._check_header(number, reader, needed)
+                if number:
+                    self._check_pictures(number, reader, sizes)
+                else:
+                    sizes = {id: reader.size(id) for id in reader.ids}
+        return sizes
+
+    def labels(self, id: str) -> np.ndarray:
+        """Return each member's labels of a picture: uint8 (members, height, width).
+
+        Raises:
+            UserError: the scores hold NaN, or a store is damaged.
+        """
+        maps = []
+        for number in range(len(self.paths)):
+            with self._reader(number, id) as reader:
+                maps.append(reader.labels(id, self.space))
+        return np.stack(maps)
+
+    def probabilities(self, id: str) -> Iterator[np.ndarray]:
+        """Yield each member's probabilities of a picture, float32 (height, width, classes), one at a time.
+
+        Raises:
+            UserError: as `labels`.
+        """
+        for number in range(len(self.paths)):
+            with self._reader(number, id) as reader:
+                yield reader.probabilities(id, self.space)
+
+    def raw_scores(self, id: str) -> Iterator[np.ndarray]:
+        """Yield each member's stored scores at full size, float32 (height, width, classes), one at a time.
+
+        Raises:
+            UserError: as `labels`; or the scores are below zero for all classes, as log-probabilities are: of such a
+                member a product of max(0, score) would leave nothing but background, and say nothing.
+        """
+        for number in range(len(self.paths)):
+            with self._reader(number, id) as reader:
+                scores = resize_scores(reader.stored(id), reader.size(id), reader.resize)
+            if scores.max(axis=-1).mean() < -BELOW_ZERO:
+                raise UserError(
+                    f"{self._called(number)} has log-probabilities, not raw scores, in picture '{id}' (nearly all are "
+                    "below 0); predict it with --of scores or without averaging, or use --kind product."
+                )
+            yield scores
+
+    def _check_header(self, number: int, reader: ScoreReader, needed: str) -> None:
+        table = reader.mapping(self.space)
+        if needed != LABEL_MAPS and reader.kind != SCORES:
+            raise UserError(
+                f"{self._called(number)} stores labels (a vote), and has no {needed}; replace it by systems that "
+                "store scores, or combine by a vote with --ties member or lowest."
+            )
+        if needed == RAW_SCORES and table is not None:
+            raise UserError(
+                f"{self._called(number)} has raw scores in label space '{reader.space.name}', which cannot be mapped "
+                f"to '{self.space}' (only labels and probabilities can); use --kind product."
+            )
+
+    def _check_pictures(self, number: int, reader: ScoreReader, sizes: dict[str, tuple[int, int]]) -> None:
+        ids = set(reader.ids)
+        if other := sizes.keys() ^ ids:
+            first = min(other)
+            has, lacks = (0, number) if first in sizes else (number, 0)
+            raise UserError(
+                f"the members hold other pictures: {self._called(lacks)} lacks '{first}' of {self._called(has)}, "
+                f"and {len(other)} differ in all; predict both from the same manifest."
+            )
+        for id, (height, width) in sizes.items():
+            if (size := reader.size(id)) != (height, width):
+                raise UserError(
+                    f"picture '{id}' is {width} x {height} pixels in {self._called(0)} but {size[1]} x {size[0]} in "
+                    f"{self._called(number)}; predict both from the same pictures."
+                )
+
+    @contextmanager
+    def _reader(self, number: int, id: str) -> Iterator[ScoreReader]:
+        with ScoreReader(self.paths[number]) as reader:
+            if reader.kind == SCORES and not np.isfinite(reader.stored(id)).all():
+                raise UserError(
+                    f"{self._called(number)} has NaN or infinity among its scores of picture '{id}'; check its model, "
+                    "its training may have diverged, and predict again."
+                )
+            yield reader
+
+    def _called(self, number: int) -> str:
+        return f"'{self.names[number]}' ({self.paths[number]})"
+
+
+def ensemble_of(paths: list[Path], *, names: list[str] | None = None, space: str) -> Ensemble:
+    """Return an ensemble; without names, each member has the name of the system that its store records.
+
+    Raises:
+        UserError: as `Ensemble`, or a store that names itself is missing or damaged.
+    """
+    if names is None:
+        names = []
+        for path in paths:
+            with ScoreReader(path) as reader:
+                names.append(reader.system)
+    return Ensemble(tuple(map(Path, paths)), tuple(names), space)

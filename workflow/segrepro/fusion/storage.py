@@ -1,0 +1,59 @@
+"""From a full-size map to the coarse one that a score store keeps: the least-squares fit, without TensorFlow.
+
+A reader brings a stored map back by bilinear interpolation, ``full = A coarse`` along each axis. The coarse map that
+loses the least is the least-squares solution, ``(A'A) coarse = A' full``. Each pixel lies between two nodes, so
+``A'A`` is tridiagonal and the fit costs as little as an average over cells, which would blur what the reader then
+blurs again. No BLAS takes part: the result does not depend on the number of threads.
+"""
+
+import numpy as np
+from scipy.linalg import solveh_banded
+from scipy.sparse import csr_array
+
+from segrepro.inference.resize import HALF_PIXEL, interpolation_taps
+
+# Least stored probability, as for averages over views (`segrepro.inference.augmented`): its logarithm, -9.2, is far
+# inside float16, and the reader's softmax adds up to 21 of them, 0.2 % of the probability mass.
+PROBABILITY_FLOOR = 1e-4
+STORAGE_RESIZE = HALF_PIXEL
+
+
+def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Return logarithms, none below that of `PROBABILITY_FLOOR`; any shape."""
+    return np.log(np.maximum(probabilities, np.float32(PROBABILITY_FLOOR)))
+
+
+def fit(full: np.ndarray, stride: int) -> np.ndarray:
+    """Fit a coarse map to a full-size one; at stride 1 it is that map.
+
+    Args:
+        full: scores or log-probabilities, float32 (height, width, classes).
+        stride: pixels between two nodes, 1 or more.
+
+    Returns:
+        float32 (ceil(height / stride), ceil(width / stride), classes): interpolated to full size by the mode
+        `STORAGE_RESIZE`, the nearest to ``full`` in the sum of squares. It overshoots a little at edges.
+
+    The mean of two simulated systems at strides 8 and 16 over 20 VOC masks, stored as float16 and read again, has
+    another label than the mean at full size at 0.02 % of the pixels for stride 2, 0.06 % for 4 and 0.10 % for 8
+    (interpolated at the nodes: 0.09 % for 4; averaged over cells: 0.33 %; stride 1, rounding alone: 0.001 %). The
+    worst case, maps that change the label every 25 pixels, loses 1.5 % at stride 4.
+    """
+    if stride == 1:
+        return full
+    rows = _fit_first_axis(full, stride)
+    return _fit_first_axis(rows.swapaxes(0, 1), stride).swapaxes(0, 1)
+
+
+def _fit_first_axis(values: np.ndarray, stride: int) -> np.ndarray:
+    extent = len(values)
+    nodes = -(-extent // stride)
+    lower, upper, weight = interpolation_taps(nodes, extent, STORAGE_RESIZE)
+    entries, places = np.concatenate([1 - weight, weight]), np.concatenate([lower, upper])
+    transposed = csr_array((entries, (places, np.tile(np.arange(extent), 2))), shape=(nodes, extent))
+    normal = transposed @ transposed.T
+    banded = np.zeros((2, nodes), np.float32)  # the upper diagonal, after one unused entry, and the main one
+    banded[0, 1:], banded[1] = normal.diagonal(1), normal.diagonal()
+    # A single node has no upper diagonal: SciPy then wants the main one alone.
+    fitted = solveh_banded(banded[-min(nodes, 2) :], transposed @ values.reshape(extent, -1))
+    return fitted.reshape(nodes, *values.shape[1:])

@@ -1,0 +1,181 @@
+"""The maps of many boxes become one map of the picture: which boxes count, and how their scores are aggregated.
+
+DeconvNet's paper (arXiv 1505.04366) takes the pixel-wise maximum or average of the boxes' score maps; what a score
+is can be read in two ways:
+
+* ``of: probabilities``, ``aggregate: max`` or ``mean``: the softmax of each box's logits; the aggregate is normalised
+  to sum to 1. A pixel that no box covers is background with probability 1.
+* ``of: scores``, ``aggregate: max`` (released code): the raw scores, their maximum taken from 0; the softmax of the
+  aggregate gives probabilities. A pixel that no box covers has 0 for every class: its label is background (the
+  lowest of equals), its probabilities are equal. With ``mean``: the mean over the boxes that cover a pixel.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import numpy as np
+import tensorflow as tf
+
+from segrepro.data.boxes import enlarge
+from segrepro.errors import UserError
+from segrepro.inference.augmented import PROBABILITY_FLOOR, fit_to_stride
+from segrepro.inference.resize import HALF_PIXEL, resize_scores
+from segrepro.labels import BACKGROUND
+from segrepro.models.layers import resize_bilinear
+
+MAX, MEAN = "max", "mean"
+AGGREGATES = (MAX, MEAN)
+PROBABILITIES, SCORES = "probabilities", "scores"
+AGGREGATED = (PROBABILITIES, SCORES)
+
+DEFAULT_COUNT = 50  # proposals a picture (paper and released code)
+DEFAULT_MIN_SIDE = 112  # pixels: half of the network's input (released code)
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """Which proposals are predicted, and what becomes of their scores.
+
+    Attributes:
+        count: most proposals a picture, in rank order.
+        min_side: least width and height of a proposal in pixels, before it is enlarged; 0 takes any.
+        enlarge: factor of width and height, 1 or more; DeconvNet is trained on boxes enlarged by 1.2.
+        aggregate: ``max`` or ``mean`` over the boxes that cover a pixel.
+        of: ``probabilities`` or raw ``scores``.
+
+    Raises:
+        UserError: a value is impossible.
+    """
+
+    count: int = DEFAULT_COUNT
+    min_side: int = DEFAULT_MIN_SIDE
+    enlarge: float = 1.0
+    aggregate: str = MAX
+    of: str = PROBABILITIES
+
+    def __post_init__(self) -> None:
+        for name, least in (("count", 1), ("min_side", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} is {getattr(self, name)}: give {least} or more.")
+        if not 1 <= self.enlarge < np.inf:
+            raise UserError(f"enlarge is {self.enlarge}: give a factor of 1 or more, e.g. 1.2.")
+        for name, choices in (("aggregate", AGGREGATES), ("of", AGGREGATED)):
+            if getattr(self, name) not in choices:
+                raise UserError(f"{name} is '{getattr(self, name)}': use one of {', '.join(choices)}.")
+
+    def chosen(self, boxes: np.ndarray, size: tuple[int, int], *, name: str) -> np.ndarray:
+        """Return the boxes to predict: the first ``count`` that are large enough, enlarged.
+
+        Args:
+            boxes: int (n, 4), best first.
+            size: (height, width) of the picture, in pixels.
+            name: how messages call the picture.
+
+        Returns:
+            int64 (m, 4), in the order given; m = 0 where none is large enough.
+
+        Raises:
+            UserError: one of the boxes to predict lies wholly outside the picture.
+        """
+        sides = boxes[:, 2:] - boxes[:, :2]
+        boxes = boxes[sides.min(axis=1, initial=np.iinfo(boxes.dtype).max) >= self.min_side][: self.count]
+        height, width = size
+        outside = (boxes[:, :2] >= (width, height)).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
+        if outside.any():
+            box = ",".join(map(str, boxes[outside.argmax()]))
+            raise UserError(
+                f"{name}: proposal {box} lies outside the {width} x {height} picture; make the proposals of these "
+                "pictures again."
+            )
+        return enlarge(boxes, self.enlarge)
+
+
+class AggregateMap:
+    """One picture's map while the logits of its boxes are pasted into it.
+
+    Args:
+        size: (height, width) of the picture, in pixels.
+        classes: of the logits.
+        aggregation: what is aggregated, and how.
+    """
+
+    def __init__(self, size: tuple[int, int], classes: int, aggregation: Aggregation) -> None:
+        self.aggregation = aggregation
+        self.coverage = np.zeros(size, np.int32)  # boxes over each pixel
+        self._total = tf.zeros((*size, classes))
+        self._pasted = _paste_function(aggregation.of, aggregation.aggregate)
+
+    def paste(self, logits: tf.Tensor, box: np.ndarray) -> None:
+        """Add a box's logits.
+
+        Args:
+            logits: float32 (h, w, classes), of the crop.
+            box: int (4,), may leave the picture.
+        """
+        self._total = self._pasted(self._total, logits, np.asarray(box, np.int32))
+        x1, y1, x2, y2 = box
+        self.coverage[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] += 1
+
+    def result(self) -> np.ndarray:
+        """Return the aggregate so far: float32 (height, width, classes).
+
+        Probabilities that sum to 1, or scores, which are 0 where nothing was pasted.
+        """
+        total = self._total.numpy()
+        if self.aggregation.of == PROBABILITIES:
+            # Each box adds 1 to a pixel's sum over the classes: normalised, the sum over the boxes is their mean.
+            total[self.coverage == 0, BACKGROUND] = 1
+            total /= total.sum(axis=-1, keepdims=True)
+        elif self.aggregation.aggregate == MEAN:
+            total /= np.maximum(self.coverage, 1)[..., np.newaxis]
+        return total
+
+    def stored(self, stride: int) -> np.ndarray:
+        """Return what the score store holds of the aggregate, for the resize mode ``half_pixel``.
+
+        Args:
+            stride: pixels between the values; 1 stores the aggregate itself.
+
+        Returns:
+            float32 (ceil(height / stride), ceil(width / stride), classes): log-probabilities, or scores.
+        """
+        result = self.result()
+        if self.aggregation.of == PROBABILITIES:
+            return fit_to_stride(np.log(np.maximum(result, PROBABILITY_FLOOR)), stride, HALF_PIXEL)
+        return _zeroed_beside(self.coverage > 0, fit_to_stride(result, stride, HALF_PIXEL))
+
+
+def _zeroed_beside(covered: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Set scores to 0 where they lie on or beside a pixel that no box covers.
+
+    There all classes are equal, so that the fit's ripples would choose among them. On 12 VOC pictures with 3 to 15
+    simulated boxes, 32 % to 47 % of the uncovered pixels got the label of a class without this, 0.3 % to 0.9 %
+    with it, and the labels of covered pixels changed by 0.01 %.
+
+    Args:
+        covered: bool (height, width).
+        scores: float32 (h, w, classes), fitted to the scores at full size.
+    """
+    inside = resize_scores(covered[..., np.newaxis].astype(np.float32), scores.shape[:2], HALF_PIXEL)
+    return np.where(inside == 1, scores, np.float32(0))
+
+
+@lru_cache(maxsize=len(AGGREGATED) * len(AGGREGATES))
+def _paste_function(of: str, aggregate: str) -> tf.types.experimental.PolymorphicFunction:
+    maps = tf.TensorSpec([None, None, None], tf.float32)
+    return tf.function(
+        partial(_pasted, of=of, aggregate=aggregate), input_signature=[maps, maps, tf.TensorSpec([4], tf.int32)]
+    )
+
+
+def _pasted(total: tf.Tensor, logits: tf.Tensor, box: tf.Tensor, *, of: str, aggregate: str) -> tf.Tensor:
+    """Aggregate a box's logits into a picture's map (height, width, classes), which starts from 0."""
+    height, width = tf.unstack(tf.shape(total)[:2])
+    x1, y1, x2, y2 = tf.unstack(box)
+    part = resize_bilinear(logits[tf.newaxis], tf.stack([y2 - y1, x2 - x1]), HALF_PIXEL)[0]
+    top, left, bottom, right = tf.maximum(y1, 0), tf.maximum(x1, 0), tf.minimum(y2, height), tf.minimum(x2, width)
+    part = part[top - y1 : bottom - y1, left - x1 : right - x1]
+    if of == PROBABILITIES:
+        part = tf.nn.softmax(part)
+    part = tf.pad(part, [[top, height - bottom], [left, width - right], [0, 0]])
+    return tf.maximum(total, part) if aggregate == MAX else total + part

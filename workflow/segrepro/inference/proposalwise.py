@@ -1,0 +1,247 @@
+"""Proposal-wise prediction, as DeconvNet's: object proposals are predicted one by one and pasted into one map.
+
+Each box is resized to the square that the network takes (aspect not kept), its logits are resized back, and the
+maps of all boxes are aggregated pixel by pixel (`segrepro.inference.aggregation`). A picture without a proposal
+that is large enough is predicted whole, as one box.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from segrepro.data.boxes import cut
+from segrepro.data.manifests import Example
+from segrepro.data.parallel import progress_bar
+from segrepro.errors import UserError
+from segrepro.inference.aggregation import AggregateMap, Aggregation
+from segrepro.inference.augmented import DEFAULT_STORAGE_STRIDE
+from segrepro.inference.resize import HALF_PIXEL
+from segrepro.inference.scores import ScoreWriter
+from segrepro.training.augment import decode_picture
+
+DEFAULT_BATCH = 8  # crops a call of the network
+
+
+class Proposals(Protocol):
+    """What is needed of `segrepro.data.proposals.ProposalReader`."""
+
+    def boxes(self, id: str) -> np.ndarray:
+        """Return int32 (n, 4), best first."""
+
+
+def whole_picture(size: tuple[int, int]) -> np.ndarray:
+    """Return the picture of (height, width) as the one box: int64 (1, 4)."""
+    return np.array([[0, 0, size[1], size[0]]], np.int64)
+
+
+def picture_boxes(
+    proposals: Proposals, id: str, size: tuple[int, int], aggregation: Aggregation
+) -> tuple[np.ndarray, bool]:
+    """Return the boxes by which a picture is predicted, and whether that is the whole for lack of a proposal.
+
+    Args:
+        proposals: the boxes of each picture.
+        id: the picture's id.
+        size: its (height, width), in pixels.
+        aggregation: which proposals are predicted.
+
+    Returns:
+        int64 (n, 4), n at least 1; True where no proposal is large enough.
+
+    Raises:
+        UserError: the picture has no entry, or a proposal lies wholly outside it.
+    """
+    boxes = aggregation.chosen(proposals.boxes(id), size, name=f"picture '{id}'")
+    return (boxes, False) if len(boxes) else (whole_picture(size), True)
+
+
+def input_size_of(network: dict[str, Any], *, name: str) -> int:
+    """Return the side in pixels of the square crops that a network takes.
+
+    Args:
+        network: the description that the model was built from.
+        name: how messages call the spec.
+
+    Raises:
+        UserError: the network takes pictures of any size, so that there is nothing to resize a box to.
+    """
+    side = network.get("input_size")
+    if not isinstance(side, int) or side < 1:
+        architecture = network.get("architecture", "deeplabv3")
+        raise UserError(
+            f"{name}: network.input_size is missing, which '{architecture}' does not have; predict box by box with a "
+            "deconvnet, or this model by `segrepro predict`."
+        )
+    return side
+
+
+class CropNetwork:
+    """A network that takes squares, and pictures cut for it; nothing is traced again for another size of box.
+
+    Args:
+        model: takes (n, side, side, 3), values 0..255, gives logits (n, h, w, classes).
+        side: of its input, in pixels.
+    """
+
+    def __init__(self, model: keras.Model, side: int) -> None:
+        self.side = side
+        self.classes = int(model.output_shape[-1])
+        self._resized = tf.function(
+            lambda picture: tf.image.resize(picture, (side, side), method="bilinear"),  # as the training's crops
+            input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)],
+        )
+        self._forward = tf.function(
+            lambda crops: model(crops, training=False),
+            input_signature=[tf.TensorSpec([None, side, side, 3], tf.float32)],
+        )
+
+    def crop(self, picture: np.ndarray, box: Iterable[int], *, name: str) -> tf.Tensor:
+        """Cut a box and resize it: uint8 (H, W, 3) -> float32 (side, side, 3); 0 beside the picture."""
+        return self._resized(cut(picture, tuple(int(edge) for edge in box), fill=0, name=name))
+
+    def logits(self, crops: list[tf.Tensor]) -> tf.Tensor:
+        """Return float32 (n, h, w, classes) for n crops."""
+        return tf.cast(self._forward(tf.stack(crops)), tf.float32)
+
+
+def read_pixels(path: Path) -> np.ndarray:
+    """Decode a picture as the training does: uint8 (H, W, 3) RGB.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        return decode_picture(tf.constant(str(path))).numpy()
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError):
+        raise UserError(f"{path}: missing or damaged, it cannot be decoded; convert its data set again.") from None
+
+
+def growing_maps(
+    network: CropNetwork,
+    picture: np.ndarray,
+    boxes: np.ndarray,
+    counts: list[int],
+    *,
+    aggregation: Aggregation,
+    batch: int = DEFAULT_BATCH,
+) -> list[np.ndarray]:
+    """Predict a picture once, and keep its aggregate after some numbers of boxes.
+
+    Args:
+        network: the network.
+        picture: uint8 (H, W, 3).
+        boxes: int (n, 4), n at least 1, in the order in which they are pasted.
+        counts: numbers of boxes, growing; more than n means all.
+        aggregation: what is aggregated, and how.
+        batch: crops a call of the network.
+
+    Returns:
+        For each count float32 (H, W, classes): probabilities or scores.
+    """
+    result, snapshots = AggregateMap(picture.shape[:2], network.classes, aggregation), {}
+    boxes = boxes[: max(counts)]
+    for start in range(0, len(boxes), batch):
+        part = boxes[start : start + batch]
+        logits = network.logits([network.crop(picture, box, name="the picture") for box in part])
+        for number, (box, scores) in enumerate(zip(part, logits, strict=True), start=start + 1):
+            result.paste(scores, box)
+            if number in counts or number == len(boxes):
+                snapshots[number] = result.result()
+    return [snapshots[min(count, len(boxes))] for count in counts]
+
+
+@dataclass(frozen=True)
+class _Crop:
+    id: str
+    size: tuple[int, int]
+    box: np.ndarray
+    is_last: bool  # of its picture
+    pixels: tf.Tensor
+
+
+def predict_proposals(
+    model: keras.Model,
+    examples: list[Example],
+    out: Path,
+    *,
+    proposals: Proposals | None,
+    aggregation: Aggregation,
+    input_size: int,
+    system: str,
+    label_space: str,
+    storage_stride: int = DEFAULT_STORAGE_STRIDE,
+    batch: int = DEFAULT_BATCH,
+) -> list[str]:
+    """Fill a score store with a model's scores, predicted box by box.
+
+    Args:
+        model: takes (n, input_size, input_size, 3), values 0..255, gives logits.
+        examples: the manifest's rows, whole pictures.
+        out: the store to write.
+        proposals: the boxes of each picture; None for one box, the whole picture.
+        aggregation: which boxes are predicted, and what becomes of their scores.
+        input_size: side of the network's input, in pixels.
+        system: name of the system, recorded in the store.
+        label_space: of the model's classes.
+        storage_stride: pixels between the stored scores; 1 stores the aggregate itself.
+        batch: crops a call of the network, of one picture or of several.
+
+    Returns:
+        The ids of pictures without a large enough proposal, in order: they were predicted whole.
+
+    Raises:
+        UserError: a picture cannot be read or has no proposals, a row or a proposal has a box that it should not
+            have, or the scores hold NaN.
+    """
+    for name, value in (("storage_stride", storage_stride), ("batch", batch)):
+        if value < 1:
+            raise UserError(f"{name} is {value}: give 1 or more.")
+    examples = sorted(examples)
+    boxed = next((example.id for example in examples if example.box is not None), None)
+    if boxed is not None:
+        raise UserError(f"picture '{boxed}' has a box in the manifest; prediction takes whole pictures.")
+    if proposals is not None:
+        for example in examples:
+            proposals.boxes(example.id)  # an hour of prediction should not end at a picture without an entry
+    network, predicted_whole = CropNetwork(model, input_size), []
+    crops = _crops(network, examples, proposals, aggregation, predicted_whole)
+    with (
+        ScoreWriter(out, system=system, label_space=label_space, kind="scores", resize=HALF_PIXEL) as store,
+        progress_bar(system, total=len(examples)) as progress,
+    ):
+        aggregate = None
+        while part := list(islice(crops, batch)):
+            for crop, logits in zip(part, network.logits([crop.pixels for crop in part]), strict=True):
+                aggregate = aggregate or AggregateMap(crop.size, network.classes, aggregation)
+                aggregate.paste(logits, crop.box)
+                if crop.is_last:
+                    store.add(crop.id, aggregate.stored(storage_stride), size=crop.size)
+                    aggregate = None
+                    progress.update()
+    return predicted_whole
+
+
+def _crops(
+    network: CropNetwork,
+    examples: list[Example],
+    proposals: Proposals | None,
+    aggregation: Aggregation,
+    predicted_whole: list[str],
+) -> Iterator[_Crop]:
+    for example in examples:
+        picture = read_pixels(example.image)
+        size = picture.shape[:2]
+        if proposals is None:
+            boxes, is_whole = whole_picture(size), False
+        else:
+            boxes, is_whole = picture_boxes(proposals, example.id, size, aggregation)
+        predicted_whole += [example.id] * is_whole
+        for number, box in enumerate(boxes, start=1):
+            crop = network.crop(picture, box, name=f"picture '{example.id}'")
+            yield _Crop(example.id, size, box, number == len(boxes), crop)

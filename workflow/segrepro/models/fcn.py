@@ -1,0 +1,148 @@
+"""FCN (Long, Shelhamer and Darrell 2015, arXiv 1411.4038): VGG16 as convolutions, scores fused from coarse to fine.
+
+Sources of the numbers: the paper, and the released Caffe definitions ``voc-fcn32s``, ``voc-fcn16s``, ``voc-fcn8s``
+and ``voc-fcn8s-atonce``, whose layer names these are (but ``upscore`` of the first, which is ``upscore32`` here).
+Layers of the same name have the same shape in all three, so that 16s starts from 32s, and 8s from 16s.
+
+Where the maps lie: a pooling moves the centre of its features half a stride to the right and down, a convolution
+without padding by half its kernel's reach, a transposed one by as much to the left and up. Each map here knows its
+stride and the place of its first feature, and the crops follow; the release's crops (19, 5, 27, 9, 31) are what
+comes out at its padding of 100 pixels.
+"""
+
+from dataclasses import dataclass
+
+import keras
+from keras import KerasTensor
+
+from segrepro.models.blocks import LayerMaker, layer_seed
+from segrepro.models.upsampling import AlignedSum, BilinearKernel, BilinearUpsampling, CropLike
+
+# pixels of the finest map that is scored -> poolings that are scored beside fc7, coarse to fine
+SKIPS = {32: (), 16: (4,), 8: (4, 3)}
+# Poolings' features before they are scored "at once": they are larger than fc7's, the finer the more (release).
+AT_ONCE_SCALES = {4: 0.01, 3: 0.0001}
+# Transposed convolutions: all fixed (release); those between the maps learned, the last one fixed (paper, section
+# 4.3); all learned. Learned ones start bilinear.
+UPSAMPLINGS = ("bilinear", "learned_between", "learned")
+BATCH_NORMS = ("none", "head", "all")
+# Scores are small sums of large features, and are added up: float16 would lose what the finer maps add.
+SCORE_DTYPE = "float32"
+
+
+@dataclass(frozen=True)
+class _Map:
+    """A feature map and its place: feature i is centred on pixel ``origin + i * stride``, along both sides."""
+
+    features: KerasTensor
+    stride: int
+    origin: float
+
+
+def least_input_padding(fc6_kernel: int) -> int:
+    """Return the least padding, pixels, with which a picture of 1 x 1 gives ``fc6`` without padding one feature."""
+    return 16 * (fc6_kernel - 1) + 1
+
+
+def fcn_head(
+    taps: dict[str, KerasTensor],
+    pictures: KerasTensor,
+    make: LayerMaker,
+    *,
+    num_classes: int,
+    skip_stride: int,
+    fc_channels: int,
+    fc6_kernel: int,
+    input_padding: int,
+    dropout: float,
+    upsampling: str,
+    at_once: bool,
+    batch_norm: bool,
+) -> KerasTensor:
+    """Build what follows VGG's poolings: fc6, fc7, scores, and their way back to the picture.
+
+    Args:
+        taps: of ``vgg16.vgg16`` with a ``first_padding`` of max(1, ``input_padding``).
+        pictures: the network's input, (batch, height, width, 3); the logits get its size.
+        make: makes the layers.
+        num_classes: classes, background included.
+        skip_stride: pixels of the finest map that is scored, a key of ``SKIPS``: FCN-32s, FCN-16s, FCN-8s.
+        fc_channels: of fc6 and fc7; 4096 in the paper.
+        fc6_kernel: side of fc6's kernel in features of pool5, odd; 7 in the paper.
+        input_padding: zeros around the picture, pixels: 100 in the release, whose fc6 has no padding of its own and
+            eats up the border. 0: fc6 keeps its map's size.
+        dropout: share of the features of fc6 and of fc7 that are dropped in training; 0.5 in the release.
+        upsampling: one of ``UPSAMPLINGS``.
+        at_once: whether pool4 and pool3 are scaled down before they are scored, so that all can be trained at once.
+        batch_norm: whether batch norms follow fc6 and fc7.
+
+    Returns:
+        Logits, float32, (batch, height, width, num_classes): the size of the pictures.
+    """
+    pools = {n: _Map(taps[f"pool{n}"], 2**n, 1 - max(1, input_padding) + (2**n - 1) / 2) for n in (3, 4, 5)}
+    x, shift = pools[5], 0
+    features = _fc6(x.features, make, fc_channels, fc6_kernel, padded=not input_padding)
+    if input_padding:
+        shift = x.stride * (fc6_kernel - 1) // 2
+    features = _after_fully_connected(features, make, "fc6", dropout, batch_norm)
+    features = make.convolution(features, "fc7", fc_channels, bias=True)
+    features = _after_fully_connected(features, make, "fc7", dropout, batch_norm)
+    score = _Map(_score(features, make, "score_fr", num_classes), x.stride, x.origin + shift)
+    name = "upscore2"
+    for n in SKIPS[skip_stride]:
+        score = _upsample(score, name, num_classes, 2, learned=upsampling != "bilinear")
+        scale = AT_ONCE_SCALES[n] if at_once else None
+        score = _fuse(score, pools[n], make, f"pool{n}", num_classes, scale)
+        name = f"upscore_pool{n}"
+    score = _upsample(score, f"upscore{skip_stride}", num_classes, skip_stride, learned=upsampling == "learned")
+    return CropLike(int(-score.origin), name="logits", dtype=SCORE_DTYPE)([score.features, pictures])
+
+
+def _fc6(x: KerasTensor, make: LayerMaker, channels: int, kernel: int, *, padded: bool) -> KerasTensor:
+    if padded:
+        return make.convolution(x, "fc6", channels, kernel, bias=True)
+    he = keras.initializers.VarianceScaling(2.0, "fan_in", "truncated_normal", seed=layer_seed(make.seed, "fc6"))
+    return keras.layers.Conv2D(channels, kernel, kernel_initializer=he, name="fc6")(x)
+
+
+def _after_fully_connected(
+    x: KerasTensor, make: LayerMaker, name: str, dropout: float, batch_norm: bool
+) -> KerasTensor:
+    x = make.norm_relu(x, name) if batch_norm else keras.layers.Activation("relu", name=f"{name}_relu")(x)
+    if not dropout:
+        return x
+    name = f"{name}_dropout"
+    return keras.layers.Dropout(dropout, seed=layer_seed(make.seed, name), name=name)(x)
+
+
+def _score(x: KerasTensor, make: LayerMaker, name: str, num_classes: int) -> KerasTensor:
+    """Score each class by a 1x1 convolution that starts from zero."""
+    return make.convolution(x, name, num_classes, bias=True, initializer=0.0, dtype=SCORE_DTYPE)
+
+
+def _upsample(x: _Map, name: str, num_classes: int, factor: int, *, learned: bool) -> _Map:
+    if learned:
+        layer = keras.layers.Conv2DTranspose(
+            num_classes,
+            2 * factor,
+            strides=factor,
+            use_bias=False,
+            kernel_initializer=BilinearKernel(),
+            name=name,
+            dtype=SCORE_DTYPE,
+        )
+    else:
+        layer = BilinearUpsampling(factor, name=name, dtype=SCORE_DTYPE)
+    stride = x.stride // factor
+    return _Map(layer(x.features), stride, x.origin - stride * (2 * factor - 1) / 2)
+
+
+def _fuse(x: _Map, pool: _Map, make: LayerMaker, name: str, num_classes: int, scale: float | None) -> _Map:
+    """Score a pooling's features and add them to the scores so far."""
+    features = pool.features
+    if scale is not None:
+        features = keras.layers.Rescaling(scale, name=f"scale_{name}", dtype=SCORE_DTYPE)(features)
+    score = _score(features, make, f"score_{name}", num_classes)
+    offset = int((x.origin - pool.origin) / x.stride)
+    fused = AlignedSum(offset, name=f"fuse_{name}", dtype=SCORE_DTYPE)([x.features, score])
+    return _Map(fused, x.stride, max(x.origin, pool.origin))

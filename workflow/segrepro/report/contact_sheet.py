@@ -1,0 +1,212 @@
+"""The contact sheet of training examples with boxes: each as the network sees it, with what it is taught.
+
+A tile is the box cut out of its picture (zeros beside the picture), drawn to a square as in training, under the
+labels of that box in VOC colours: of one object only where the example names an instance (DeconvNet's stage 1), of
+all where it does not (stage 2). Void, with which the labels are padded too, is hatched.
+"""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from segrepro.data.boxes import cut
+from segrepro.data.manifests import Example
+from segrepro.data.masks import check_size, check_values, read_mask
+from segrepro.errors import UserError
+from segrepro.labels import BACKGROUND, VOID, LabelSpace, voc_palette
+from segrepro.report.grid import read_picture
+from segrepro.report.style import MUTED, PAGE_WIDTH_INCHES, colourise, figure_style, new_figure
+
+# Examples that are read in search of every class: enough to meet a class of 1 in 400 with 99% certainty, and read in
+# some 15 seconds.
+EXAMPLES_SEARCHED = 2000
+
+OBJECT_OPACITY = 0.5
+VOID_OPACITY = 0.75
+HATCH_LINES = 24  # across a tile
+OUTLINE = 100  # a tile is so many outlines wide
+
+# Lengths in inches.
+MARGIN = 0.06
+GAP = 0.06
+HEAD = 0.24  # the sheet's title
+CAPTION = 0.29  # above each tile: class and picture id
+LEGEND_LINE = 0.15
+LEGEND_COLUMN = 1.0
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One example as the network sees it.
+
+    Attributes:
+        id: the picture's id.
+        label: the class it stands for.
+        picture: uint8 RGB, shape (size, size, 3); zeros beside the picture.
+        labels: uint8 of shape (size, size); void beside the picture.
+    """
+
+    id: str
+    label: int
+    picture: np.ndarray
+    labels: np.ndarray
+
+
+def example_labels(example: Example, space: LabelSpace) -> np.ndarray:
+    """Return what an example teaches, cut out by its box: uint8 of the box's size, void outside the picture.
+
+    An example with an instance teaches that object alone: others become background, void stays void.
+
+    Raises:
+        UserError: there is no box or mask, a file is missing or damaged, the sizes differ, a value is no label of
+            ``space``, or the box lies wholly outside.
+    """
+    if example.box is None:
+        raise UserError(
+            f"picture '{example.id}' has no box; draw a manifest of `segrepro object-examples` or `proposal-examples`."
+        )
+    if example.mask is None:
+        raise UserError(f"picture '{example.id}' has no mask; draw a dataset that has ground truth.")
+    mask = read_mask(example.mask)
+    check_values(mask, {*space.used_labels, VOID}, name=str(example.mask))
+    if example.instance_mask is not None:
+        instances = read_mask(example.instance_mask)
+        check_size(instances, mask.shape[1], mask.shape[0], name=str(example.instance_mask))
+        mask = np.where((instances == example.instance) | (mask == VOID), mask, np.uint8(BACKGROUND))
+    return cut(mask, example.box, fill=VOID, name=str(example.image))
+
+
+def main_label(labels: np.ndarray) -> int:
+    """Return the most frequent object label, or background where there is none."""
+    counts = np.bincount(labels.ravel(), minlength=256)
+    counts[[BACKGROUND, VOID]] = 0
+    return int(counts.argmax()) if counts.any() else BACKGROUND
+
+
+def choose_examples(examples: list[Example], space: LabelSpace, count: int, *, seed: int) -> list[Example]:
+    """Choose examples by lot, as many of one class as of another where there are enough.
+
+    At most `EXAMPLES_SEARCHED` are looked at: of a class that is rarer than that finds, there may be none.
+
+    Args:
+        examples: rows of a manifest, all with a box.
+        space: the label space of their masks.
+        count: how many to choose; all where there are fewer.
+        seed: the same seed chooses the same.
+
+    Returns:
+        The chosen, by class.
+
+    Raises:
+        UserError: as `example_labels`.
+    """
+    classes = len(space.used_labels) - 1
+    enough = math.ceil(count / classes)
+    by_label: dict[int, list[Example]] = defaultdict(list)
+    for index in np.random.default_rng(seed).permutation(len(examples))[:EXAMPLES_SEARCHED]:
+        example = examples[index]
+        by_label[main_label(example_labels(example, space))].append(example)
+        full = sum(len(found) >= enough for label, found in by_label.items() if label != BACKGROUND)
+        if full == classes:
+            break
+    turns = [(turn, label) for label, found in by_label.items() for turn in range(len(found))]
+    chosen = sorted(turns)[:count]
+    return [by_label[label][turn] for turn, label in sorted(chosen, key=lambda pair: pair[::-1])]
+
+
+def load_tile(example: Example, space: LabelSpace, size: int) -> Tile:
+    """Read an example and draw it to ``size`` x ``size`` pixels: picture bilinear, labels nearest, as in training.
+
+    Raises:
+        UserError: as `example_labels`, or picture and mask differ in size.
+    """
+    labels = example_labels(example, space)
+    picture = read_picture(example.image)
+    check_size(read_mask(example.mask), picture.shape[1], picture.shape[0], name=str(example.mask))
+    picture = cut(picture, example.box, fill=0, name=str(example.image))
+    picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
+    square = cv2.resize(labels, (size, size), interpolation=cv2.INTER_NEAREST_EXACT)
+    return Tile(example.id, main_label(labels), picture, square)
+
+
+def painted(tile: Tile) -> np.ndarray:
+    """Paint a tile's labels over its picture: objects tinted and outlined, void hatched.
+
+    Returns:
+        uint8 RGB, shape (size, size, 3).
+    """
+    colours, size = colourise(tile.labels).astype(np.float32), len(tile.labels)
+    objects = (tile.labels != BACKGROUND) & (tile.labels != VOID)
+    width = max(1, size // OUTLINE)
+    kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    outline = objects & (cv2.dilate(tile.labels, kernel) != cv2.erode(tile.labels, kernel))
+    opacity = np.where(objects, OBJECT_OPACITY, 0.0) + np.where(outline, 1 - OBJECT_OPACITY, 0.0)
+    y, x = np.mgrid[:size, :size]
+    hatch = (x + y) * HATCH_LINES // size % 2 == 0
+    opacity = np.where(tile.labels == VOID, np.where(hatch, VOID_OPACITY, 0.0), opacity)[..., np.newaxis]
+    return np.rint(tile.picture * (1 - opacity) + colours * opacity).astype(np.uint8)
+
+
+def draw_contact_sheet(tiles: list[Tile], space: LabelSpace, *, columns: int, title: str) -> Figure:
+    """Draw tiles from left to right, each under its class and picture id, with a legend of the labels that occur.
+
+    Args:
+        tiles: at least one.
+        space: names the labels.
+        columns: tiles in a row.
+        title: one line above all.
+    """
+    side = (PAGE_WIDTH_INCHES - 2 * MARGIN - (columns - 1) * GAP) / columns
+    rows = math.ceil(len(tiles) / columns)
+    labels = sorted({label for tile in tiles for label in np.unique(tile.labels).tolist()} - {BACKGROUND})
+    legend_columns = int((PAGE_WIDTH_INCHES - 2 * MARGIN) / LEGEND_COLUMN)
+    legend = LEGEND_LINE * math.ceil(len(labels) / legend_columns) + 0.08
+    width, height = PAGE_WIDTH_INCHES, HEAD + rows * (CAPTION + side) + legend + 2 * MARGIN
+    with figure_style():
+        figure = new_figure(width, height)
+        figure.text(MARGIN / width, 1 - MARGIN / height, title, ha="left", va="top", size=8)
+        for place, tile in enumerate(tiles):
+            left = MARGIN + place % columns * (side + GAP)
+            top = HEAD + place // columns * (CAPTION + side) + CAPTION
+            _draw_tile(figure, tile, space, (left, height - top - side), side)
+        figure.legend(
+            handles=[_patch(label, space) for label in labels],
+            loc="lower center",
+            bbox_to_anchor=(0.5, MARGIN / 2 / height),
+            ncols=min(legend_columns, max(1, len(labels))),
+            handlelength=1.3,
+            handleheight=0.9,
+            columnspacing=1.4,
+            labelspacing=0.45,
+            borderpad=0,
+        )
+    return figure
+
+
+def _draw_tile(figure: Figure, tile: Tile, space: LabelSpace, corner: tuple[float, float], side: float) -> None:
+    width, height = figure.get_size_inches()
+    left, bottom = corner
+    axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
+    axes.imshow(painted(tile), interpolation="antialiased", aspect="auto")
+    axes.set_axis_off()
+    lines = ((space.classes[tile.label], 0.115, 6.5, "bold", None), (tile.id, 0.02, 5, "normal", MUTED))
+    for text, above, size, weight, colour in lines:
+        y = (bottom + side + above) / height
+        figure.text(left / width, y, text, ha="left", va="bottom", size=size, weight=weight, color=colour)
+
+
+def _patch(label: int, space: LabelSpace) -> Patch:
+    colour = voc_palette()[label] / 255
+    name = "void, padding" if label == VOID else space.classes[label]
+    return Patch(
+        facecolor="white" if label == VOID else colour,
+        edgecolor=MUTED,
+        linewidth=0.4,
+        hatch="///////" if label == VOID else None,
+        label=name,
+    )

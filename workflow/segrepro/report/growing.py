@@ -1,0 +1,184 @@
+"""The growing map: a picture's labels after 1, 5, 10 and 50 proposals, as DeconvNet's paper shows them (figure 7)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from segrepro.data.manifests import Example
+from segrepro.data.object_examples import picture_objects
+from segrepro.data.parallel import map_in_processes
+from segrepro.evaluation.confusion import confusion
+from segrepro.evaluation.metrics import picture_mious
+from segrepro.labels import VOID, LabelSpace, voc_palette
+from segrepro.report.grid import CAPTION, GAP, LEGEND_COLUMN, LEGEND_LINE, MARGIN, MAX_ASPECT, TITLE_LINE
+from segrepro.report.style import (
+    INK,
+    LINE_COLOURS,
+    MUTED,
+    PAGE_WIDTH_INCHES,
+    colourise,
+    figure_style,
+    new_figure,
+)
+
+# Boxes are drawn in the colour of the first map that they are in, the first ones widest; in points. A rim of white
+# shows the first on any picture; with one around all of them nothing would be left of the picture.
+WIDEST, NARROWEST = 1.1, 0.2
+RIM = 0.5
+RIMMED_BOXES = 5
+
+
+@dataclass(frozen=True)
+class GrowingRow:
+    """One row of the figure.
+
+    Attributes:
+        id: the picture's id.
+        picture: uint8 RGB, shape (height, width, 3).
+        truth: uint8 labels or void, shape (height, width).
+        boxes: int (n, 4), as they were pasted, in that order.
+        maps: uint8 labels after each count of boxes, shape (height, width) each.
+        is_whole: whether the one box is the whole picture, which has no proposal of sufficient size.
+    """
+
+    id: str
+    picture: np.ndarray
+    truth: np.ndarray
+    boxes: np.ndarray
+    maps: list[np.ndarray]
+    is_whole: bool = False
+
+    def miou(self, labels: np.ndarray, classes: int) -> float:
+        """Return a map's mIoU over the classes in the truth, in [0, 1]; NaN if all is void."""
+        return float(picture_mious(confusion(self.truth, labels, classes)[np.newaxis])[0])
+
+
+def most_objects(examples: list[Example], count: int, *, threads: int) -> list[str]:
+    """Choose the pictures that hold the most objects, by their instance masks; of equals the first by id.
+
+    Where objects are many, proposals have most to find; and a rule shows what a system does, where a choice by hand
+    would show what its author likes.
+
+    Raises:
+        UserError: a picture has no readable mask or instance mask.
+    """
+    objects = map_in_processes(_objects, examples, threads=threads, label="objects", total=len(examples))
+    ranked = sorted((-number, example.id) for number, example in zip(objects, examples, strict=True))
+    return [id for _, id in ranked[:count]]
+
+
+def _objects(example: Example) -> int:
+    return len(picture_objects(example).objects)
+
+
+def draw_growing(rows: list[GrowingRow], counts: list[int], space: LabelSpace) -> Figure:
+    """Draw picture with boxes, the map after each count of boxes, and the truth; one row a picture.
+
+    Args:
+        rows: what to show, from top to bottom.
+        counts: numbers of boxes, growing, in the order of each row's maps.
+        space: the label space of maps and truth.
+    """
+    columns = 2 + len(counts)
+    cell = (PAGE_WIDTH_INCHES - 2 * MARGIN - (columns - 1) * GAP) / columns
+    heights = [cell * min(row.truth.shape[0] / row.truth.shape[1], MAX_ASPECT) for row in rows]
+    maps = [labels for row in rows for labels in (row.truth, *row.maps)]
+    labels = np.unique(np.concatenate([np.unique(part) for part in maps])).tolist()
+    legend_columns = max(1, int((PAGE_WIDTH_INCHES - 2 * MARGIN) / LEGEND_COLUMN))
+    legend = LEGEND_LINE * math.ceil(len(labels) / legend_columns) + 0.08
+    head = MARGIN + TITLE_LINE
+    height = head + sum(heights) + CAPTION * len(rows) + legend + MARGIN
+    with figure_style():
+        figure = new_figure(PAGE_WIDTH_INCHES, height)
+        _draw_titles(figure, counts, cell, 1 - (head - 0.05) / height)
+        top = head
+        for row, row_height in zip(rows, heights, strict=True):
+            _draw_row(figure, row, counts, (cell, row_height), top, classes=len(space))
+            top += row_height + CAPTION
+        figure.legend(
+            handles=[_patch(label, space) for label in labels],
+            loc="lower center",
+            bbox_to_anchor=(0.5, MARGIN / 2 / height),
+            ncols=min(legend_columns, len(labels)),
+            handlelength=1.3,
+            handleheight=0.9,
+            columnspacing=1.4,
+            labelspacing=0.45,
+            borderpad=0,
+        )
+    return figure
+
+
+def _middle(column: int, cell: float) -> float:
+    return (MARGIN + column * (cell + GAP) + cell / 2) / PAGE_WIDTH_INCHES
+
+
+def _draw_titles(figure: Figure, counts: list[int], cell: float, y: float) -> None:
+    titles = ["picture", *(f"{count} box{'es' * (count > 1)}" for count in counts), "ground truth"]
+    colours = [INK, *(_colour(stage) for stage in range(len(counts))), INK]
+    for column, (title, colour) in enumerate(zip(titles, colours, strict=True)):
+        weight = "bold" if 0 < column <= len(counts) else "normal"
+        figure.text(_middle(column, cell), y, title, ha="center", va="bottom", size=7.5, weight=weight, color=colour)
+
+
+def _draw_row(
+    figure: Figure, row: GrowingRow, counts: list[int], cell: tuple[float, float], top: float, *, classes: int
+) -> None:
+    width, height = figure.get_size_inches()
+    cell_width, cell_height = cell
+    aspect = row.truth.shape[0] / row.truth.shape[1]
+    drawn = min(cell_width, cell_height / aspect)
+    images = [row.picture, *(colourise(labels) for labels in (*row.maps, row.truth))]
+    captions = [row.id, *_captions(row, counts, classes), ""]
+    bottom = height - top - cell_height
+    for column, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        middle = _middle(column, cell_width)
+        axes = figure.add_axes((middle - drawn / 2 / width, bottom / height, drawn / width, cell_height / height))
+        axes.imshow(image, interpolation="antialiased" if column == 0 else "nearest", aspect="auto")
+        axes.set_axis_off()
+        if column == 0:
+            _draw_boxes(axes, row.boxes, counts)
+        colour = MUTED if column == 0 else INK
+        figure.text(middle, (bottom - 0.025) / height, caption, ha="center", va="top", size=6, color=colour)
+
+
+def _captions(row: GrowingRow, counts: list[int], classes: int) -> list[str]:
+    """Return each map's mIoU, and how many boxes it has where the picture has fewer than the column says."""
+    captions = []
+    for count, labels in zip(counts, row.maps, strict=True):
+        miou = row.miou(labels, classes)
+        text = "all void" if math.isnan(miou) else f"mIoU {100 * miou:.1f}"
+        if row.is_whole:
+            text += " (whole)"
+        elif count > len(row.boxes):
+            text += f" (has {len(row.boxes)})"
+        captions.append(text)
+    return captions
+
+
+def _draw_boxes(axes: Axes, boxes: np.ndarray, counts: list[int]) -> None:
+    """Outline the boxes, the first ones on top; what leaves the picture is cut off at its edge."""
+    height, width = axes.get_images()[0].get_size()
+    boxes = boxes[: max(counts)]
+    for rank in reversed(range(len(boxes))):
+        x1, y1, x2, y2 = np.clip(boxes[rank], 0, [width, height] * 2)
+        stage = next(stage for stage, count in enumerate(counts) if rank < count)
+        line = WIDEST + (NARROWEST - WIDEST) * stage / max(1, len(counts) - 1)
+        outline = {"xy": (x1 - 0.5, y1 - 0.5), "width": x2 - x1, "height": y2 - y1, "fill": False}
+        if rank < RIMMED_BOXES:
+            axes.add_patch(Rectangle(**outline, edgecolor="white", linewidth=line + RIM))
+        axes.add_patch(Rectangle(**outline, edgecolor=_colour(stage), linewidth=line))
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def _colour(stage: int) -> str:
+    return LINE_COLOURS[stage % len(LINE_COLOURS)]
+
+
+def _patch(label: int, space: LabelSpace) -> Patch:
+    name = "void" if label == VOID else space.classes[label] or f"label {label}"
+    return Patch(facecolor=voc_palette()[label] / 255, edgecolor=MUTED, linewidth=0.4, label=name)

@@ -1,0 +1,42 @@
+"""Batch-norm statistics estimated anew after training, as DeconvNet's release does."""
+
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def reestimate_batch_norm(model: keras.Model, batches: Iterable[tf.Tensor]) -> int:
+    """Set every moving mean and variance to its average over forward passes with fixed weights.
+
+    The moving averages of a training lag behind its last weights and see micro-batches of 8; the release passes 501
+    batches of 28 training examples through the trained network instead (``BN_make_INFERENCE_script``).
+
+    Args:
+        model: a trained network; only its moving statistics change.
+        batches: float32 (n, H, W, 3) pictures, RGB 0..255, one a pass.
+
+    Returns:
+        How many passes there were; without any, the statistics stay.
+    """
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
+    decays = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0  # a pass then leaves the batch's own statistics in the moving ones
+    try:
+        forward = tf.function(lambda pictures: model(pictures, training=True), reduce_retracing=True)
+        sums, passes = None, 0
+        for pictures in batches:
+            forward(pictures)
+            seen = [v.numpy().astype(np.float64) for norm in norms for v in (norm.moving_mean, norm.moving_variance)]
+            sums = seen if sums is None else [a + b for a, b in zip(sums, seen, strict=True)]
+            passes += 1
+    finally:
+        for norm, decay in zip(norms, decays, strict=True):
+            norm.momentum = decay
+    if passes:
+        variables = [v for norm in norms for v in (norm.moving_mean, norm.moving_variance)]
+        for variable, total in zip(variables, sums, strict=True):
+            variable.assign((total / passes).astype(np.float32))
+    return passes

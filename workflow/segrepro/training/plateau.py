@@ -1,0 +1,93 @@
+"""The learning rate falls when accuracy on held-out pictures stops rising (DeconvNet paper, section 5.1)."""
+
+import hashlib
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from segrepro.data.manifests import Example
+from segrepro.errors import UserError
+from segrepro.training.losses import summed_cross_entropy, valid_pixels
+from segrepro.training.schedules import PlateauSchedule
+
+
+def hold_out(examples: list[Example], pictures: int, seed: int) -> tuple[list[Example], list[Example]]:
+    """Divide examples into those to train on and those of some held-out pictures, by seed and picture id alone.
+
+    Args:
+        examples: a training manifest's rows.
+        pictures: how many pictures to hold out, with all their rows.
+        seed: the experiment's seed.
+
+    Returns:
+        The rows to train on, and the rows held out.
+
+    Raises:
+        UserError: nothing would be left to train on.
+    """
+    ids = sorted({e.id for e in examples}, key=lambda i: hashlib.sha256(f"{seed}/{i}".encode()).digest())
+    if pictures >= len(ids):
+        raise UserError(
+            f"validation_pictures is {pictures}, but the training set has {len(ids)} pictures: hold out fewer."
+        )
+    held = set(ids[:pictures])
+    return [e for e in examples if e.id not in held], [e for e in examples if e.id in held]
+
+
+class Plateau:
+    """Watches the accuracy on held-out examples and counts the schedule's reductions.
+
+    Args:
+        model: the network in training.
+        schedule: whose ``reductions`` rise.
+        protocol: `segrepro.config.Protocol` as a mapping: plateau_every, plateau_patience, loss_at.
+        resize: how logits are brought to picture size.
+        validation: batches of (pictures, masks), read anew at each look.
+
+    Attributes:
+        state: float64 (3,): best pixel accuracy so far (-1 before the first look), looks without a better one, and
+            reductions; all that a checkpoint needs.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        schedule: PlateauSchedule,
+        protocol: dict[str, Any],
+        *,
+        resize: str,
+        validation: tf.data.Dataset,
+    ):
+        self.schedule, self.validation = schedule, validation
+        self.every, self.patience = protocol["plateau_every"], protocol["plateau_patience"]
+        self.state = np.array([-1.0, 0.0, 0.0])
+
+        @tf.function(reduce_retracing=True)
+        def counts(pictures: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+            logits = model(pictures, training=False)
+            _, correct = summed_cross_entropy(logits, labels, loss_at="label", resize=resize)
+            return tf.stack([correct, valid_pixels(labels)])
+
+        self._counts = counts
+
+    def restore(self, state: np.ndarray) -> None:
+        """Go on from a checkpoint's state."""
+        self.state = np.array(state, np.float64)
+        self.schedule.reductions.assign(self.state[2])
+
+    def after_step(self, step: int) -> None:
+        """Look at the held-out pictures every ``plateau_every`` steps; reduce the rate after too many vain looks."""
+        if step % self.every:
+            return
+        correct, valid = sum(self._counts(p, m).numpy().astype(np.float64) for p, m in self.validation)
+        accuracy = correct / max(valid, 1.0)
+        best, vain, reductions = self.state
+        if accuracy > best:
+            self.state = np.array([accuracy, 0.0, reductions])
+        elif vain + 1 < self.patience:
+            self.state = np.array([best, vain + 1, reductions])
+        else:
+            self.state = np.array([best, 0.0, reductions + 1])
+            self.schedule.reductions.assign(reductions + 1)

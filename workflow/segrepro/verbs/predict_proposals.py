@@ -1,0 +1,93 @@
+"""Predict the pictures of a manifest box by box, as DeconvNet does, into a score store.
+
+The first --count proposals of a picture whose smaller side is at least --min-side are resized to the network's
+input, predicted, pasted back and aggregated: the pixel-wise maximum (or mean) of probabilities, or, as the released
+code does, the maximum of raw scores, from 0 (--aggregate max --of scores). --whole predicts each picture as one box,
+for comparison; so is a picture predicted that has no proposal of sufficient size.
+
+Example:
+  segrepro predict-proposals --model results/models/deconvnet_stage2/model.keras \
+      --spec results/models/deconvnet_stage2/spec.yaml --manifest data/manifests/voc_val.csv \
+      --proposals data/proposals/voc_val.h5 --system deconvnet_stage2 \
+      --out results/scores/deconvnet_stage2/voc_val.h5 --threads 2
+"""
+
+import argparse
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--model", type=Path, required=True, help="model file (.keras)")
+    parser.add_argument("--spec", type=Path, required=True, help="the model's spec (YAML)")
+    parser.add_argument("--manifest", type=Path, required=True, help="the pictures to predict")
+    boxes = parser.add_mutually_exclusive_group(required=True)
+    boxes.add_argument("--proposals", type=Path, metavar="H5", help="proposals file, by `segrepro proposals`")
+    boxes.add_argument("--whole", action="store_true", help="predict each picture as one box")
+    parser.add_argument("--system", required=True, help="name of the system, recorded in the store")
+    parser.add_argument("--out", type=Path, required=True, help="score store to write (.h5)")
+    parser.add_argument("--count", type=int, default=50, metavar="N", help="most proposals a picture (default 50)")
+    add_aggregation_arguments(parser)
+    parser.add_argument(
+        "--storage-stride",
+        type=int,
+        default=4,
+        metavar="PIXELS",
+        help="between the stored scores (default 4; 1 stores the aggregate itself, in 16 times the space)",
+    )
+    parser.add_argument("--batch", type=int, default=8, metavar="N", help="crops a call of the network (default 8)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU cores to use (default 1)")
+
+
+def add_aggregation_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which proposals are predicted and how they are aggregated; `figure-proposals` shares these."""
+    parser.add_argument(
+        "--min-side",
+        type=int,
+        default=112,
+        metavar="PIXELS",
+        help="least width and height of a proposal, before it is enlarged (default 112)",
+    )
+    parser.add_argument(
+        "--enlarge", type=float, default=1.0, metavar="FACTOR", help="of the proposals' sides (default 1)"
+    )
+    parser.add_argument("--aggregate", default="max", metavar="HOW", help="max (default) or mean over the boxes")
+    parser.add_argument("--of", default="probabilities", metavar="WHAT", help="probabilities (default) or scores")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Predict."""
+    from segrepro.data.manifests import read_manifest
+    from segrepro.data.proposals import ProposalReader
+    from segrepro.inference.aggregation import Aggregation
+    from segrepro.inference.proposalwise import input_size_of, predict_proposals
+    from segrepro.training.experiment import prepare_tensorflow, read_spec
+    from segrepro.training.model_files import load_model
+
+    aggregation = Aggregation(args.count, args.min_side, args.enlarge, args.aggregate, args.of)
+    spec = read_spec(args.spec)
+    input_size = input_size_of(spec["network"], name=str(args.spec))
+    examples = read_manifest(args.manifest)
+    protocol = spec["protocol"] or {}  # published weights come without one
+    with nullcontext() if args.whole else ProposalReader(args.proposals) as proposals:
+        prepare_tensorflow(args.threads, protocol.get("precision", "float32"))
+        predicted_whole = predict_proposals(
+            load_model(args.model),
+            examples,
+            args.out,
+            proposals=proposals,
+            aggregation=aggregation,
+            input_size=input_size,
+            system=args.system,
+            label_space=spec["label_space"],
+            storage_stride=args.storage_stride,
+            batch=args.batch,
+        )
+    if predicted_whole:
+        print(
+            f"{len(predicted_whole)} of {len(examples)} pictures have no proposal of at least {args.min_side} x "
+            f"{args.min_side} pixels and were predicted whole, the first is '{predicted_whole[0]}'",
+            file=sys.stderr,
+        )

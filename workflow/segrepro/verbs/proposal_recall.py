@@ -1,0 +1,39 @@
+r"""Measure proposals against the tight boxes of a manifest's objects, and print and write the table.
+
+Example: segrepro proposal-recall --proposals results/proposals/voc_val.h5 --manifest data/manifests/voc_val.csv \
+             --counts 50 500 2000 --ious 0.5 0.7 --out results/tables/proposal_recall.csv
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--proposals", type=Path, required=True, help="proposals file (HDF5)")
+    parser.add_argument("--manifest", type=Path, required=True, help="the pictures, of a set with instances")
+    parser.add_argument("--counts", type=int, nargs="+", default=[50, 500, 2000], help="proposals a picture")
+    parser.add_argument("--ious", type=float, nargs="+", default=[0.5, 0.7], help="an object is found from here on")
+    parser.add_argument("--threads", type=int, default=1, help="number of processes (1)")
+    parser.add_argument("--out", type=Path, required=True, help="table to write (CSV)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure, write the table, print it."""
+    import csv
+    import io
+
+    from segrepro.data.manifests import read_manifest
+    from segrepro.data.proposal_recall import COLUMNS, recall_table
+    from segrepro.files import write_text
+
+    examples = read_manifest(args.manifest)
+    rows = recall_table(args.proposals, examples, counts=args.counts, ious=args.ious, threads=args.threads)
+    rows = [row | {name: f"{row[name]:.4f}" for name in ("recall", "mean_best_overlap")} for row in rows]
+    rows = [row | {"boxes_a_picture": f"{row['boxes_a_picture']:.1f}"} for row in rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(args.out, text.getvalue())
+    print(text.getvalue(), end="")

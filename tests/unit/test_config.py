@@ -1,6 +1,7 @@
 """The typed config: what is refused, how it is said, and what touches which model."""
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -28,6 +29,33 @@ def test_the_shipped_configs_are_valid(merged_config, scale):
     assert parse_config(merged_config(scale)).scale == scale
 
 
+def test_report_1_is_published_as_the_release_has_it(merged_config):
+    config = parse_config(merged_config("full"))
+    for name, steps, rate in (("fcn32s", 100_000, 1e-10), ("fcn16s", 100_000, 1e-12), ("fcn8s", 100_000, 1e-14)):
+        protocol = config.protocols[name]
+        assert (protocol.steps, protocol.learning_rate, protocol.momentum) == (steps, rate, 0.99)
+        assert (protocol.loss_normalisation, protocol.crop, protocol.bias_rate_factor) == ("none", None, 2.0)
+    for name, steps, every in (("deconvnet_stage1", 20_000, 9_000), ("deconvnet_stage2", 40_000, 10_000)):
+        protocol = config.protocols[name]
+        assert (protocol.steps, protocol.step_every, protocol.step_factor) == (steps, every, 0.1)
+        assert (protocol.micro_batch, protocol.accumulation) == (8, 8)
+        assert (protocol.box_size, protocol.crop, protocol.batch_norm_passes) == (250, 224, 501)
+    assert config.models["fcn8s"].init.model == "fcn16s"
+    assert config.models["deconvnet_stage2"].init.model == "deconvnet_stage1"
+
+
+@pytest.mark.parametrize("page", ["adding", "report1"])
+def test_the_declarations_in_the_documents_are_valid(merged_config, project_root, page):
+    text = (project_root / f"docs/{page}.md").read_text()
+    blocks = [block.split("```")[0] for block in text.split("```yaml\n")[1:]]
+    assert blocks
+    for block in blocks:
+        config = merged_config("full")
+        for table, entries in yaml.safe_load(block).items():
+            config[table] = {**config[table], **entries}
+        parse_config(config)
+
+
 def test_the_full_scale_is_the_published_experiment(merged_config):
     config = parse_config(merged_config("full"))
     protocol = config.protocols["deeplabv3_report"]
@@ -43,6 +71,9 @@ def test_the_full_scale_is_the_published_experiment(merged_config):
         ("sede", 1, ["sede", "did you mean 'seed'"]),
         ("archives.sbd.md6", "ab", ["archives.sbd.md6", "'md5'"]),
         ("networks.deeplabv3_r101.xyzzy", 1, ["networks.deeplabv3_r101.xyzzy", "known here are", "backbone"]),
+        ("networks.fcn8s.fc_chanels", 512, ["networks.fcn8s.fc_chanels", "'fc_channels'"]),
+        ("networks.deconvnet.fc6_kernel", 7, ["networks.deconvnet.fc6_kernel", "belongs to 'architecture: fcn'"]),
+        ("models.deconvnet_stage1.examples.proposals", "x", ["examples.proposals", "belongs to 'kind: proposals'"]),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_known_one(merged_config, path, value, parts):
@@ -59,6 +90,9 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(merged_config, pat
         ("protocols.deeplabv3_report.steps", -3, ["protocols.deeplabv3_report.steps", "greater than 0"]),
         ("networks.deeplabv3_r101.output_stride", 12, ["networks.deeplabv3_r101.output_stride", "8, 16 or 32"]),
         ("scale", "medium", ["scale", "'sample' or 'full'"]),
+        ("networks.fcn8s.skip_stride", 4, ["networks.fcn8s.skip_stride", "32, 16 or 8"]),
+        ("networks.fcn8s.architecture", "unet", ["networks.fcn8s.architecture", "'deconvnet'", "'unet'"]),
+        ("networks.deconvnet.input_size", 100, ["networks.deconvnet.input_size", "multiple of 32"]),
         ("models", None, ["models"]),
         ("models.Bad Name", {"network": "a", "protocol": "b", "dataset": "c"}, ["models.Bad Name"]),
     ],
@@ -98,6 +132,38 @@ def test_a_missing_key_is_named(merged_config):
         ("systems.deeplabv3_trainaug.splits", ["voc_vla"], ["systems.deeplabv3_trainaug.splits", "voc_vla"]),
         ("protocols.deeplabv3_report.schedule", "step", ["protocols.deeplabv3_report.step_every"]),
         ("protocols.deeplabv3_report.scale_range", [2.0, 0.5], ["protocols.deeplabv3_report.scale_range"]),
+        ("networks.fcn8s.fc6_kernel", 4, ["networks.fcn8s.fc6_kernel", "even"]),
+        ("networks.fcn8s.input_padding", 10, ["networks.fcn8s.input_padding", "33 pixels at least"]),
+        ("networks.fcn32s.at_once", True, ["networks.fcn32s.at_once", "no meaning"]),
+        ("protocols.fcn32s.crop", None, ["protocols.fcn32s.crop", "micro_batch"]),
+        ("protocols.fcn32s.schedule", "plateau", ["protocols.fcn32s.plateau_every", "must be set"]),
+        ("protocols.fcn32s.optimiser", "adam", ["protocols.fcn32s.weight_decay", "0.0"]),
+        ("protocols.deconvnet_stage1.crop", 64, ["protocols.deconvnet_stage1.crop", "at most box_size"]),
+        ("protocols.deconvnet_stage1.scale_range", [0.5, 1.0], ["protocols.deconvnet_stage1.scale_range", "box_size"]),
+        (
+            "networks.deconvnet.input_size",
+            64,
+            ["protocols.deconvnet_stage1.crop", "networks.deconvnet.input_size is 64"],
+        ),
+        ("models.deconvnet_stage1.examples", None, ["models.deconvnet_stage1.examples", "give it 'examples'"]),
+        ("models.fcn32s.examples", {"kind": "objects"}, ["models.fcn32s.examples", "set protocols.fcn32s.box_size"]),
+        ("models.deconvnet_stage1.dataset", "coco20", ["models.deconvnet_stage1.examples", "no instances"]),
+        (
+            "models.deconvnet_stage2.examples.proposals",
+            "ghost",
+            ["models.deconvnet_stage2.examples.proposals", "ghost"],
+        ),
+        ("systems.deconvnet_stage1.proposal_wise", None, ["systems.deconvnet_stage1.proposal_wise", "required"]),
+        ("systems.fcn8s.proposal_wise", {"count": 5}, ["systems.fcn8s.prediction", "proposal_wise"]),
+        ("systems.deeplabv3_trainaug.proposal_wise", {"count": 5}, ["proposal_wise", "DeconvNet only"]),
+        ("systems.edeconvnet.model", "fcn8s", ["systems.edeconvnet.model", "either"]),
+        ("systems.edeconvnet.fusion.members", ["fcn8s"], ["systems.edeconvnet.fusion.members", "2 or more"]),
+        ("systems.edeconvnet.fusion.kind", "vote", ["systems.edeconvnet.fusion.members", "3 or more"]),
+        ("systems.edeconvnet.fusion.members", ["fcn8s", "ghost"], ["edeconvnet.fusion.members", "'ghost'"]),
+        ("systems.edeconvnet.fusion.members", ["fcn8s", "edeconvnet"], ["edeconvnet.fusion.members", "circle"]),
+        ("systems.edeconvnet.fusion.weights", [1.0], ["systems.edeconvnet.fusion.weights", "each member"]),
+        ("systems.edeconvnet.fusion.ties", "lowest", ["systems.edeconvnet.fusion.ties", "no meaning"]),
+        ("systems.edeconvnet.splits", ["voc_val", "seg11valid"], ["fusion.members", "not scored on 'seg11valid'"]),
         ("datasets.trainaug.disjoint_from", ["voc_vall"], ["datasets.trainaug.disjoint_from", "voc_vall"]),
         ("datasets.trainaug.absent_classes", ["aeroplan"], ["datasets.trainaug.absent_classes", "aeroplan"]),
     ],

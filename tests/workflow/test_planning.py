@@ -9,10 +9,14 @@ from workflow_runs import ROOT, planned, snakemake, without_others
 
 def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
     rules = planned(tmp_path, "--config", "scale=full")
-    assert rules["fetch"] == 9  # VOC, SBD, three of COCO, two of ImageNet weights, two released models
-    assert rules["train"] == 8
+    # VOC, SBD, three of COCO, three of ImageNet weights, an edge detector, two released models
+    assert rules["fetch"] == 11
+    assert rules["train"] == 15
     assert rules["import_weights"] == 2
-    assert rules["predict"] == rules["evaluate"] == 13
+    assert rules["predict"] == 23
+    assert rules["predict_proposals"] == 3
+    assert rules["evaluate"] == 27
+    assert rules["proposals"] == 2
     assert "sample_archives" not in rules
     assert not (tmp_path / "data").exists()
 
@@ -24,7 +28,7 @@ def test_the_full_scale_takes_the_test_pictures_where_they_are_configured(tmp_pa
     }
     rules = planned(tmp_path, overlay=overlay)
     assert rules["convert_voc2012_test"] == 1
-    assert rules["fetch"] == 10
+    assert rules["fetch"] == 12
 
 
 def test_the_table_alone_makes_only_what_it_needs(tmp_path):

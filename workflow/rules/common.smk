@@ -29,6 +29,8 @@ GENERATED = "data/sample/archives"
 NETWORK_ENVIRONMENT = (
     f"{workflow.basedir}/envs/{'cpu' if CONFIG.scale == 'sample' else 'gpu'}.yaml"
 )
+# A sample-sized network gains little from a second core and nothing from a GPU: rather several jobs at once.
+NETWORK_THREADS, NETWORK_GPUS = (1, 0) if CONFIG.scale == "sample" else (8, 1)
 TENSORBOARD = (
     f"--tensorboard {RESULTS}/models/{{wildcards.model}}/tensorboard"
     if CONFIG.runtime.tensorboard

@@ -16,9 +16,9 @@ rule predict:
         system=one_of(WHOLE),
     conda:
         NETWORK_ENVIRONMENT
-    threads: 8
+    threads: NETWORK_THREADS
     resources:
-        gpu=1,
+        gpu=NETWORK_GPUS,
         mem_mb=8000,
         runtime=240,
     params:
@@ -44,9 +44,9 @@ rule predict_proposals:
         system=one_of(BOX_BY_BOX),
     conda:
         NETWORK_ENVIRONMENT
-    threads: 8
+    threads: NETWORK_THREADS
     resources:
-        gpu=1,
+        gpu=NETWORK_GPUS,
         mem_mb=8000,
         runtime=480,
     params:
@@ -82,15 +82,18 @@ rule figure_proposals:
         system=one_of(BOX_BY_BOX),
     conda:
         NETWORK_ENVIRONMENT
-    threads: 4
+    threads: NETWORK_THREADS
     resources:
         mem_mb=8000,
         runtime=30,
     params:
+        counts=lambda w: " ".join(
+            map(str, sorted({1, 5, 10, CONFIG.systems[w.system].proposal_wise.count}))
+        ),
         options=lambda w: as_options(
             CONFIG.systems[w.system].proposal_wise,
             leave_out=["proposals", "count", "storage_stride"],
         ),
     shell:
         "segrepro figure-proposals --model {input.model} --spec {input.spec} --manifest {input.manifest} "
-        "--proposals {input.proposals} {params.options} --out {output} --threads {threads} &> {log}"
+        "--proposals {input.proposals} --counts {params.counts} {params.options} --out {output} --threads {threads} &> {log}"

@@ -33,9 +33,9 @@ rule train:
         model=one_of(TRAINED),
     conda:
         NETWORK_ENVIRONMENT
-    threads: 8
+    threads: NETWORK_THREADS
     resources:
-        gpu=1,
+        gpu=NETWORK_GPUS,
         mem_mb=16000,
         runtime=2880,
     params:

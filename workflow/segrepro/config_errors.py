@@ -38,11 +38,11 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
 def _unknown_key(root: type[BaseModel], loc: tuple[int | str, ...]) -> str:
     *place, key = loc
     known = list(_annotation_at(root, place).model_fields)
+    discriminator, kinds = _tagged(_annotation_at(root, place[:-1]))
+    if others := [tag for tag, kind in kinds.items() if key in kind.model_fields]:
+        return f"belongs to '{discriminator}: {' or '.join(others)}'; remove it"
     if near := difflib.get_close_matches(str(key), known, n=1, cutoff=0.5):
         return f"unknown key; did you mean '{near[0]}'?"
-    discriminator, members = _tagged(_annotation_at(root, place[:-1]))
-    if others := [tag for tag, member in members.items() if key in member.model_fields]:
-        return f"belongs to '{discriminator}: {' or '.join(others)}'; remove it"
     return f"unknown key; known here are {', '.join(sorted(known))}"
 
 
@@ -54,18 +54,22 @@ def _as_written(root: type[BaseModel], loc: tuple[int | str, ...]) -> Iterator[i
 
 
 def _annotation_at(root: type[BaseModel], loc: Iterable[int | str]) -> Any:
-    """Return the type of the value at a place."""
+    """Return the type of the value at a place, without ``| None``; None where there is no such place."""
     annotation: Any = root
     for part in loc:
-        if tags := _tagged(annotation)[1]:
-            annotation = tags[str(part)]
+        if kinds := _tagged(annotation)[1]:
+            annotation = kinds.get(str(part))
         elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
             field = annotation.model_fields.get(str(part))
-            annotation = _section(field.annotation) if field else None
+            # pydantic moves the metadata of a field's own Annotated to the field
+            annotation = (
+                typing.Annotated[field.annotation, field]
+                if field and field.discriminator
+                else (field.annotation if field else None)
+            )
         elif typing.get_args(annotation):  # dict[name, section] or list[section]
             annotation = typing.get_args(annotation)[-1]
-        if not _tagged(annotation)[1]:
-            annotation = _section(annotation)
+        annotation = _required(annotation)
     return annotation
 
 
@@ -80,12 +84,12 @@ def _tagged(annotation: Any) -> tuple[str, dict[str, type[BaseModel]]]:
     return "", {}
 
 
-def _section(annotation: Any) -> Any:
-    """Strip ``Annotated`` and ``| None`` off a type."""
-    if typing.get_origin(annotation) is typing.Annotated:
-        return _section(typing.get_args(annotation)[0])
+def _required(annotation: Any) -> Any:
+    """Strip ``| None``, and an ``Annotated`` that tells no kinds apart, off a type."""
+    if typing.get_origin(annotation) is typing.Annotated and not _tagged(annotation)[1]:
+        return _required(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-        return _section(next(a for a in typing.get_args(annotation) if a is not type(None)))
+        return _required(next(a for a in typing.get_args(annotation) if a is not type(None)))
     return annotation
 
 

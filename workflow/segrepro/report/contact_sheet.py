@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from segrepro.data.boxes import cut
 from segrepro.data.manifests import Example
 from segrepro.data.masks import check_size, check_values, read_mask
 from segrepro.errors import UserError
-from segrepro.labels import BACKGROUND, VOID, LabelSpace, voc_palette
+from segrepro.labels import BACKGROUND, VOID, LabelSpace
 from segrepro.report.grid import read_picture
+from segrepro.report.legend import LabelLegend
 from segrepro.report.style import MUTED, PAGE_WIDTH_INCHES, colourise, figure_style, new_figure
 
 # Examples that are read in search of every class: enough to meet a class of 1 in 400 with 99% certainty, and read in
@@ -36,8 +36,6 @@ MARGIN = 0.06
 GAP = 0.06
 HEAD = 0.24  # the sheet's title
 CAPTION = 0.29  # above each tile: class and picture id
-LEGEND_LINE = 0.15
-LEGEND_COLUMN = 1.0
 
 
 @dataclass(frozen=True)
@@ -164,9 +162,8 @@ def draw_contact_sheet(tiles: list[Tile], space: LabelSpace, *, columns: int, ti
     side = (PAGE_WIDTH_INCHES - 2 * MARGIN - (columns - 1) * GAP) / columns
     rows = math.ceil(len(tiles) / columns)
     labels = sorted({label for tile in tiles for label in np.unique(tile.labels).tolist()} - {BACKGROUND})
-    legend_columns = int((PAGE_WIDTH_INCHES - 2 * MARGIN) / LEGEND_COLUMN)
-    legend = LEGEND_LINE * math.ceil(len(labels) / legend_columns) + 0.08
-    width, height = PAGE_WIDTH_INCHES, HEAD + rows * (CAPTION + side) + legend + 2 * MARGIN
+    legend = LabelLegend(labels, space, width=PAGE_WIDTH_INCHES - 2 * MARGIN, hatched_void=True)
+    width, height = PAGE_WIDTH_INCHES, HEAD + rows * (CAPTION + side) + legend.height + 2 * MARGIN
     with figure_style():
         figure = new_figure(width, height)
         figure.text(MARGIN / width, 1 - MARGIN / height, title, ha="left", va="top", size=8)
@@ -174,17 +171,7 @@ def draw_contact_sheet(tiles: list[Tile], space: LabelSpace, *, columns: int, ti
             left = MARGIN + place % columns * (side + GAP)
             top = HEAD + place // columns * (CAPTION + side) + CAPTION
             _draw_tile(figure, tile, space, (left, height - top - side), side)
-        figure.legend(
-            handles=[_patch(label, space) for label in labels],
-            loc="lower center",
-            bbox_to_anchor=(0.5, MARGIN / 2 / height),
-            ncols=min(legend_columns, max(1, len(labels))),
-            handlelength=1.3,
-            handleheight=0.9,
-            columnspacing=1.4,
-            labelspacing=0.45,
-            borderpad=0,
-        )
+        legend.draw(figure, margin=MARGIN)
     return figure
 
 
@@ -198,15 +185,3 @@ def _draw_tile(figure: Figure, tile: Tile, space: LabelSpace, corner: tuple[floa
     for text, above, size, weight, colour in lines:
         y = (bottom + side + above) / height
         figure.text(left / width, y, text, ha="left", va="bottom", size=size, weight=weight, color=colour)
-
-
-def _patch(label: int, space: LabelSpace) -> Patch:
-    colour = voc_palette()[label] / 255
-    name = "void, padding" if label == VOID else space.classes[label]
-    return Patch(
-        facecolor="white" if label == VOID else colour,
-        edgecolor=MUTED,
-        linewidth=0.4,
-        hatch="///////" if label == VOID else None,
-        label=name,
-    )

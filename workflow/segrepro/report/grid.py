@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from PIL import Image
 
 from segrepro.data.manifests import Example
@@ -15,7 +14,8 @@ from segrepro.errors import UserError
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.evaluation.pictures import PictureScorer
 from segrepro.inference.scores import ScoreReader
-from segrepro.labels import VOID, LabelSpace, voc_palette
+from segrepro.labels import LabelSpace
+from segrepro.report.legend import LabelLegend, labels_in
 from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, colourise, figure_style, new_figure
 
 # Lengths in inches.
@@ -23,8 +23,6 @@ MARGIN = 0.06
 GAP = 0.06
 CAPTION = 0.19  # below each row: the picture's id, and each prediction's mIoU
 TITLE_LINE = 0.15
-LEGEND_LINE = 0.15
-LEGEND_COLUMN = 1.0
 MIN_CELL_WIDTH = 1.0  # with many systems the figure grows wider than a page instead of the cells smaller
 MAX_CELL_WIDTH = 2.2
 MAX_ASPECT = 1.0  # an upright picture is drawn narrower rather than its row higher
@@ -117,11 +115,9 @@ def draw_grid(rows: list[GridRow], systems: list[str], space: LabelSpace) -> Fig
     titles = [wrap_name(name, int(cell / LETTER_WIDTH)) for name in ("picture", "ground truth", *systems)]
     heights = [cell * min(row.truth.shape[0] / row.truth.shape[1], MAX_ASPECT) for row in rows]
     maps = [labels for row in rows for labels in (row.truth, *row.predictions)]
-    labels = np.unique(np.concatenate([np.unique(part) for part in maps])).tolist()
-    legend_columns = max(1, int((width - 2 * MARGIN) / LEGEND_COLUMN))
-    legend = LEGEND_LINE * math.ceil(len(labels) / legend_columns) + 0.08
+    legend = LabelLegend(labels_in(maps), space, width=width - 2 * MARGIN)
     head = MARGIN + TITLE_LINE * max(title.count("\n") + 1 for title in titles)
-    height = head + sum(heights) + CAPTION * len(rows) + legend + MARGIN
+    height = head + sum(heights) + CAPTION * len(rows) + legend.height + MARGIN
     with figure_style():
         figure = new_figure(width, height)
         for column, title in enumerate(titles):
@@ -133,17 +129,7 @@ def draw_grid(rows: list[GridRow], systems: list[str], space: LabelSpace) -> Fig
         for row, row_height in zip(rows, heights, strict=True):
             _draw_row(figure, row, (cell, row_height), top)
             top += row_height + CAPTION
-        figure.legend(
-            handles=[_patch(label, space) for label in labels],
-            loc="lower center",
-            bbox_to_anchor=(0.5, MARGIN / 2 / height),
-            ncols=min(legend_columns, len(labels)),
-            handlelength=1.3,
-            handleheight=0.9,
-            columnspacing=1.4,
-            labelspacing=0.45,
-            borderpad=0,
-        )
+        legend.draw(figure, margin=MARGIN)
     return figure
 
 
@@ -163,12 +149,6 @@ def _draw_row(figure: Figure, row: GridRow, cell: tuple[float, float], top: floa
         axes.set_axis_off()
         colour = MUTED if column == 0 else INK
         figure.text(middle / width, (bottom - 0.025) / height, caption, ha="center", va="top", size=6.5, color=colour)
-
-
-def _patch(label: int, space: LabelSpace) -> Patch:
-    colour = voc_palette()[label] / 255
-    name = "void" if label == VOID else space.classes[label] or f"label {label}"
-    return Patch(facecolor=colour, edgecolor=MUTED, linewidth=0.4, label=name)
 
 
 def wrap_name(name: str, letters: int) -> str:

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 
 from segrepro.data.manifests import Example
 from segrepro.data.object_examples import picture_objects
 from segrepro.data.parallel import map_in_processes
 from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.metrics import picture_mious
-from segrepro.labels import VOID, LabelSpace, voc_palette
-from segrepro.report.grid import CAPTION, GAP, LEGEND_COLUMN, LEGEND_LINE, MARGIN, MAX_ASPECT, TITLE_LINE
+from segrepro.labels import LabelSpace
+from segrepro.report.grid import CAPTION, GAP, MARGIN, MAX_ASPECT, TITLE_LINE
+from segrepro.report.legend import LabelLegend, labels_in
 from segrepro.report.style import (
     INK,
     LINE_COLOURS,
@@ -87,11 +88,9 @@ def draw_growing(rows: list[GrowingRow], counts: list[int], space: LabelSpace) -
     cell = (PAGE_WIDTH_INCHES - 2 * MARGIN - (columns - 1) * GAP) / columns
     heights = [cell * min(row.truth.shape[0] / row.truth.shape[1], MAX_ASPECT) for row in rows]
     maps = [labels for row in rows for labels in (row.truth, *row.maps)]
-    labels = np.unique(np.concatenate([np.unique(part) for part in maps])).tolist()
-    legend_columns = max(1, int((PAGE_WIDTH_INCHES - 2 * MARGIN) / LEGEND_COLUMN))
-    legend = LEGEND_LINE * math.ceil(len(labels) / legend_columns) + 0.08
+    legend = LabelLegend(labels_in(maps), space, width=PAGE_WIDTH_INCHES - 2 * MARGIN)
     head = MARGIN + TITLE_LINE
-    height = head + sum(heights) + CAPTION * len(rows) + legend + MARGIN
+    height = head + sum(heights) + CAPTION * len(rows) + legend.height + MARGIN
     with figure_style():
         figure = new_figure(PAGE_WIDTH_INCHES, height)
         _draw_titles(figure, counts, cell, 1 - (head - 0.05) / height)
@@ -99,17 +98,7 @@ def draw_growing(rows: list[GrowingRow], counts: list[int], space: LabelSpace) -
         for row, row_height in zip(rows, heights, strict=True):
             _draw_row(figure, row, counts, (cell, row_height), top, classes=len(space))
             top += row_height + CAPTION
-        figure.legend(
-            handles=[_patch(label, space) for label in labels],
-            loc="lower center",
-            bbox_to_anchor=(0.5, MARGIN / 2 / height),
-            ncols=min(legend_columns, len(labels)),
-            handlelength=1.3,
-            handleheight=0.9,
-            columnspacing=1.4,
-            labelspacing=0.45,
-            borderpad=0,
-        )
+        legend.draw(figure, margin=MARGIN)
     return figure
 
 
@@ -177,8 +166,3 @@ def _draw_boxes(axes: Axes, boxes: np.ndarray, counts: list[int]) -> None:
 
 def _colour(stage: int) -> str:
     return LINE_COLOURS[stage % len(LINE_COLOURS)]
-
-
-def _patch(label: int, space: LabelSpace) -> Patch:
-    name = "void" if label == VOID else space.classes[label] or f"label {label}"
-    return Patch(facecolor=voc_palette()[label] / 255, edgecolor=MUTED, linewidth=0.4, label=name)

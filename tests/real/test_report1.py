@@ -1,0 +1,58 @@
+"""Report 1's networks on real pictures, from VGG16 weights of a local file: archives to tables, in an hour."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segrepro.data.manifests import read_manifest
+from workflow_runs import ROOT, snakemake
+
+SUBSET = os.environ.get("SEGREPRO_REAL_SUBSET", "")
+VGG16 = os.environ.get("SEGREPRO_VGG16", "")
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not SUBSET or not Path(SUBSET).is_dir(), reason="set SEGREPRO_REAL_SUBSET to the real subset"),
+    pytest.mark.skipif(not VGG16 or not Path(VGG16).is_file(), reason="set SEGREPRO_VGG16 to Keras' VGG16, .h5"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("report1")
+    done = snakemake(folder, "--cores", "2", "--resources", "gpu=1", overlay=ROOT / "tests/real/report1.yaml")
+    assert done.returncode == 0, done.stdout[-5000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def miou(run) -> dict[str, float]:
+    """System -> mIoU on voc_val, in percent."""
+    with (run / "results/tables/miou.csv").open() as stream:
+        return {row["system"]: float(row["miou"]) for row in csv.DictReader(stream) if row["split"] == "voc_val"}
+
+
+def ids(run: Path, name: str) -> set[str]:
+    return {example.id for example in read_manifest(run / f"data/sample/manifests/{name}.csv")}
+
+
+@pytest.fixture(scope="module")
+def all_background(run) -> float:
+    """The mIoU, in percent, of an answer that is background everywhere, over the classes of voc_val."""
+    counts = np.zeros(256, np.int64)
+    for example in read_manifest(run / "data/sample/manifests/voc_val.csv"):
+        counts += np.bincount(np.asarray(Image.open(example.mask)).ravel(), minlength=256)
+    return 100 * counts[0] / counts[:21].sum() / np.count_nonzero(counts[:21])
+
+
+def test_nothing_trains_on_val(run):
+    assert len(ids(run, "trainaug")) == 637
+    assert not ids(run, "trainaug") & ids(run, "voc_val")
+
+
+def test_fcn_8s_learns_the_classes(miou):
+    assert miou["fcn8s_vgg16"] >= 10

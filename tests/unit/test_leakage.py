@@ -1,0 +1,266 @@
+"""The leakage audit: which scored pictures were seen, through which ancestor, and who is clean."""
+
+import csv
+import json
+
+import pytest
+
+from segrepro.cli import main
+from segrepro.config import parse_config
+from segrepro.errors import UserError
+from segrepro.evaluation.leakage import (
+    FIRST_IDS,
+    audit,
+    leak_marks,
+    leakage_rows,
+    leaking_share,
+    manifest_ids,
+    marked,
+    read_marks,
+    share_text,
+)
+from segrepro.evaluation.lineage import Lineage, check_lineage, lineage, read_lineage
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    """Write a manifest of the given ids and return its entry in a lineage."""
+
+    def write(name: str, *ids: str) -> dict[str, str]:
+        path = tmp_path / f"{name}.csv"
+        path.write_text("id,image,mask\n" + "".join(f"{i},{i}.jpg,{i}.png\n" for i in ids))
+        return {"name": name, "manifest": str(path)}
+
+    return write
+
+
+@pytest.fixture
+def family(manifest):
+    """An ensemble of two: one member's model starts from one that was trained on the scored picture v2."""
+    return {
+        "systems": {
+            "ensemble": {"kind": "fusion", "members": ["clean", "child"], "splits": ["val"]},
+            "clean": {"kind": "model", "model": "clean", "splits": ["val"]},
+            "child": {"kind": "model", "model": "child", "splits": ["val"]},
+        },
+        "models": {
+            "clean": {"trained_on": manifest("train", "t1", "t2")},
+            "child": {"trained_on": manifest("more", "t2", "t3"), "init": "grandparent"},
+            "grandparent": {"trained_on": manifest("old", "t1", "v2")},
+        },
+        "weights": {},
+        "splits": {"val": manifest("val", "v1", "v2", "v3", "v4")["manifest"]},
+    }
+
+
+def audited(content: dict) -> dict:
+    return {(entry.system, entry.split): entry for entry in audit(check_lineage(Lineage.model_validate(content)))}
+
+
+def refused(content: dict) -> str:
+    with pytest.raises(UserError) as caught:
+        audited(content)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_picture_that_a_grandparent_saw_is_named_with_the_grandparent(family):
+    found = audited(family)["ensemble", "val"]
+    assert found.leaked == ["v2"]
+    assert (found.scored, found.share) == (4, 0.25)
+    assert [str(leak) for leak in found.leaks] == ["ensemble <- child <- grandparent (trained on old)"]
+    assert audited(family)["clean", "val"].leaked == []
+
+
+def test_of_several_ancestors_the_nearest_comes_first_and_pictures_count_once(family, manifest):
+    family["systems"]["ensemble"]["tuned_on"] = [manifest("tuning", "v2", "v3")]
+    family["models"]["clean"]["init"] = "grandparent"
+    found = audited(family)["ensemble", "val"]
+    assert [leak.through for leak in found.leaks] == ["ensemble", "ensemble <- clean <- grandparent"]
+    assert [leak.seen_as for leak in found.leaks] == ["tuned on tuning", "trained on old"]
+    assert found.leaked == ["v2", "v3"]
+
+
+def test_a_crf_leaks_what_it_was_tuned_on_and_what_lies_below_it(family, manifest):
+    family["systems"]["crf"] = {
+        "kind": "crf",
+        "members": ["ensemble"],
+        "tuned_on": [manifest("tuning", "t9", "v4")],
+        "splits": ["val"],
+    }
+    found = audited(family)["crf", "val"]
+    assert [leak.ids for leak in found.leaks] == [("v4",), ("v2",)]
+    assert found.leaks[1].through == "crf <- ensemble <- child <- grandparent"
+
+
+def test_folds_are_recorded_and_are_no_leak(family, manifest):
+    family["systems"]["stack"] = {"kind": "stacker", "members": ["clean"], "folds": 5, "splits": ["val"]}
+    family["systems"]["above"] = {"kind": "crf", "members": ["stack"], "splits": ["val"]}
+    family["systems"]["held"] = {
+        "kind": "stacker",
+        "members": ["clean"],
+        "tuned_on": [manifest("val_again", "v1")],
+        "splits": ["val"],
+    }
+    found = audited(family)
+    assert found["stack", "val"].leaked == found["above", "val"].leaked == []
+    assert found["stack", "val"].folds == found["above", "val"].folds == ("stack: 5",)
+    assert found["held", "val"].leaked == ["v1"]
+
+
+def test_weights_leak_what_is_known_of_them_and_are_listed_in_any_case(family, manifest):
+    family["weights"] = {"imagenet": {}, "released": {"trained_on": [manifest("trainval", "t1", "v1")]}}
+    family["models"]["clean"]["weights"] = "imagenet"
+    family["models"]["grandparent"]["weights"] = "released"
+    found = audited(family)
+    assert found["clean", "val"].leaked == []
+    assert found["clean", "val"].unlisted == ("imagenet",)
+    assert str(found["child", "val"].leaks[1]) == "child <- grandparent <- released (trained on trainval)"
+
+
+def test_each_split_is_audited_by_itself(family, manifest):
+    family["splits"]["other"] = manifest("other", "v1", "v9")["manifest"]
+    family["systems"]["child"]["splits"] = ["val", "other"]
+    found = audited(family)
+    assert (found["child", "val"].share, found["child", "other"].share) == (0.25, 0.0)
+
+
+def test_many_rows_of_one_picture_count_once(tmp_path):
+    path = tmp_path / "boxes.csv"
+    path.write_text("id,image,mask,x1,y1,x2,y2\n" + "p,p.jpg,p.png,0,0,9,9\n" * 3 + "q,q.jpg,q.png,0,0,9,9\n")
+    assert manifest_ids(path, "seen") == {"p", "q"}
+
+
+def test_a_circle_is_refused_with_its_members(family):
+    family["models"]["grandparent"]["init"] = "child"
+    message = refused(family)
+    assert "circle" in message
+    assert "child <- grandparent <- child" in message or "grandparent <- child <- grandparent" in message
+    family["models"]["grandparent"]["init"] = None
+    family["systems"]["clean"] = {"kind": "fusion", "members": ["ensemble"], "splits": ["val"]}
+    assert "circle" in refused(family)
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (lambda f: f["systems"]["ensemble"]["members"].append("ghost"), ["'ensemble'", "system 'ghost'"]),
+        (lambda f: f["models"]["child"].update(init="ghost"), ["'child'", "model 'ghost'"]),
+        (lambda f: f["models"]["child"].update(weights="ghost"), ["'child'", "weights 'ghost'"]),
+        (lambda f: f["systems"]["clean"].update(splits=["ghost"]), ["split 'ghost'", "'clean'"]),
+        (lambda f: f["systems"]["clean"].update(model=None), ["'clean'", "neither"]),
+    ],
+)
+def test_names_that_lead_nowhere_are_refused(family, change, parts):
+    change(family)
+    message = refused(family)
+    assert all(part in message for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (None, "no such manifest"),
+        ("", "column 'id' is missing"),
+        ("image,mask\na,b\n", "column 'id' is missing"),
+        ("id,image,mask\n", "has no pictures"),
+        ("id,image,mask\n,a.jpg,a.png\n", "a row without an id"),
+    ],
+)
+def test_a_faulty_manifest_is_one_sentence_that_names_it_and_who_needs_it(family, tmp_path, content, part):
+    path = tmp_path / "old.csv"
+    path.unlink() if content is None else path.write_text(content)
+    message = refused(family)
+    assert str(path) in message
+    assert part in message
+    assert "'grandparent'" in message
+
+
+def test_the_verb_writes_table_and_marks(family, tmp_path, capsys):
+    family["weights"] = {"imagenet": {}}
+    family["models"]["clean"]["weights"] = "imagenet"
+    (tmp_path / "lineage.json").write_text(json.dumps(family))
+    table, marks = tmp_path / "tables" / "leakage.csv", tmp_path / "leakage.json"
+    main(["audit", "--lineage", str(tmp_path / "lineage.json"), "--out", str(table), "--marks", str(marks)])
+    rows = {row["system"]: row for row in csv.DictReader(table.open())}
+    assert rows["ensemble"] == {
+        "system": "ensemble",
+        "split": "val",
+        "scored": "4",
+        "leaked": "1",
+        "share": "25.00",
+        "through": "ensemble <- child <- grandparent (trained on old)",
+        "first_ids": "v2",
+        "all_ancestors": "ensemble <- child <- grandparent (trained on old): 1",
+        "folds": "",
+        "unlisted": "imagenet",
+    }
+    assert (rows["clean"]["leaked"], rows["clean"]["share"], rows["clean"]["through"]) == ("0", "0.00", "")
+    assert read_marks(marks) == {"ensemble": {"val": 0.25}, "clean": {"val": 0.0}, "child": {"val": 0.25}}
+    assert "ensemble on val: 1 of 4 pictures seen (25.00%)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("content", "part"), [("{", "not JSON"), ('{"systems": {}, "models": {}}', "splits")])
+def test_a_faulty_lineage_is_one_sentence(tmp_path, content, part):
+    path = tmp_path / "lineage.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=part):
+        read_lineage(path)
+    with pytest.raises(UserError, match="no such lineage"):
+        read_lineage(tmp_path / "none.json")
+
+
+def test_marks_and_shares_never_pass_a_leak_over(family, tmp_path):
+    marks = leak_marks(list(audited(family).values()))
+    assert marked("ensemble", leaking_share(marks, "ensemble", "val")) == "ensemble †"
+    assert marked("clean", leaking_share(marks, "clean", "val")) == "clean"
+    with pytest.raises(UserError, match="'clean' was not audited on 'train'"):
+        leaking_share(marks, "clean", "train")
+    assert [share_text(share) for share in (0, 1e-6, 1 / 1449, 1)] == ["", "<0.01", "0.07", "100.00"]
+    (tmp_path / "marks.json").write_text("[1]")
+    with pytest.raises(UserError, match="not the marks"):
+        read_marks(tmp_path / "marks.json")
+
+
+def test_only_the_first_ids_are_printed(manifest):
+    ids = [f"v{number}" for number in range(9)]
+    seen = manifest("val", *ids)
+    content = {
+        "systems": {"s": {"kind": "model", "model": "s", "splits": ["val"]}},
+        "models": {"s": {"trained_on": seen}},
+        "splits": {"val": seen["manifest"]},
+    }
+    assert leakage_rows(list(audited(content).values()))[0]["first_ids"].split() == ids[:FIRST_IDS]
+
+
+def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, manifest):
+    config = parse_config(merged_config("full"))
+    # VOC's sets in miniature: v1 is in val and in SBD's train list, v2 in val alone.
+    sets = {
+        "voc_val": ("v1", "v2"),
+        "seg11valid": ("v2",),
+        "voc_trainval": ("t1", "v1", "v2"),
+        "trainaug": ("t1", "s1"),
+        "sbd_train": ("s1", "v1"),
+        "coco20": ("1",),
+        "coco90": ("1", "2"),
+    }
+    manifests = {name: manifest(name, *ids)["manifest"] for name, ids in sets.items()}
+    training_sets = {name: manifests[model.dataset] for name, model in config.models.items() if model.train}
+    content = lineage(config, training_sets=training_sets, manifests=manifests)
+    # as the workflow passes it on: through JSON
+    found = {
+        (entry.system, entry.split): entry
+        for entry in audit(check_lineage(Lineage.model_validate(json.loads(content.model_dump_json()))))
+    }
+    shares = {key: entry.share for key, entry in found.items()}
+    assert shares["deeplabv3plus_trainval", "voc_val"] == 1.0
+    assert shares["deeplabv3plus_trainaug", "voc_val"] == 0.0
+    assert (shares["fcn8s", "voc_val"], shares["fcn8s", "seg11valid"]) == (0.5, 0.0)
+    assert found["fcn8s", "voc_val"].unlisted == ("vgg16_imagenet",)
+    released = found["deeplabv3plus_released_trainval", "voc_val"].leaks
+    path = "deeplabv3plus_released_trainval <- xception_65_coco_voc_trainval (trained on voc_trainval)"
+    assert [str(leak) for leak in released] == [path]
+    edeconvnet = found["edeconvnet", "voc_val"]
+    assert edeconvnet.share == 0.5
+    assert str(edeconvnet.leaks[0]) == "edeconvnet <- fcn8s (trained on sbd_train)"

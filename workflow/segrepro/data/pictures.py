@@ -1,0 +1,24 @@
+"""Reading pictures as arrays, without TensorFlow and without matplotlib."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from segrepro.data.masks import UNREADABLE_PICTURE
+from segrepro.errors import UserError
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """Read a picture as RGB: uint8 of shape (height, width, 3), not turned by EXIF (masks are not).
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        with Image.open(path) as picture:
+            return np.array(picture.convert("RGB"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such picture; convert its data set again.") from None
+    except UNREADABLE_PICTURE as error:
+        raise UserError(f"{path}: not a picture or damaged ({error}); convert its data set again.") from error

@@ -1,0 +1,211 @@
+"""The leakage audit: which pictures that a system is scored on were seen in the making of the system.
+
+A picture counts as seen when its id is in the training set (held-out pictures included, they choose the learning
+rate) or the tuning set of the system or of any of its ancestors: the model that predicts, the models that this one
+was initialised from, pretrained weights, the members of an ensemble, the system below a CRF. VOC and SBD share their
+ids; COCO's never equal VOC's, so for COCO see `segrepro.evaluation.duplicates`. A stacker fitted by folds has not
+seen the pictures it predicts: that is recorded, and no leak.
+
+Of pretrained weights only the datasets that the config states are known: they are listed as ``unlisted`` whenever
+they are among the ancestors.
+"""
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from segrepro.errors import UserError
+from segrepro.evaluation.lineage import ROLES, WEIGHTS, Lineage, Pictures, path_text
+
+COLUMNS = (
+    *("system", "split", "scored", "leaked", "share", "through"),
+    *("first_ids", "all_ancestors", "folds", "unlisted"),
+)
+FIRST_IDS = 5
+MARK = "\N{DAGGER}"
+
+# system -> split -> share (0..1) of the scored pictures that leak; every audited pair is there.
+Marks = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """The scored pictures that one ancestor has seen.
+
+    Attributes:
+        through: the shortest path from the system to the ancestor, e.g. ``stack <- fcn8s``.
+        seen_as: in what, e.g. ``trained on sbd_train``.
+        ids: the pictures, sorted; at least one.
+    """
+
+    through: str
+    seen_as: str
+    ids: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Name ancestor and list."""
+        return f"{self.through} ({self.seen_as})"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a system has seen of a split that it is scored on.
+
+    Attributes:
+        system: its name.
+        split: the split's name.
+        scored: number of pictures of the split.
+        leaks: one an ancestor and list, nearest ancestor first.
+        folds: names of the stackers among system and ancestors that were fitted by folds, with their number.
+        unlisted: names of the pretrained weights among the ancestors: which pictures they saw is not, or not all,
+            known.
+    """
+
+    system: str
+    split: str
+    scored: int
+    leaks: tuple[Leak, ...]
+    folds: tuple[str, ...]
+    unlisted: tuple[str, ...]
+
+    @property
+    def leaked(self) -> list[str]:
+        """The leaking pictures, sorted, each once."""
+        return sorted({picture for leak in self.leaks for picture in leak.ids})
+
+    @property
+    def share(self) -> float:
+        """Share of the scored pictures that leak, 0..1."""
+        return len(self.leaked) / self.scored
+
+
+def audit(lineage: Lineage) -> list[Audit]:
+    """Audit every system of a lineage on each of its splits, in order.
+
+    Args:
+        lineage: checked, as `read_lineage` and `check_lineage` return it.
+
+    Raises:
+        UserError: a manifest is missing or is none.
+    """
+    manifests: dict[str, frozenset[str]] = {}
+
+    def ids(pictures: Pictures, needed_by: str) -> frozenset[str]:
+        if pictures.manifest not in manifests:
+            manifests[pictures.manifest] = manifest_ids(Path(pictures.manifest), needed_by)
+        return manifests[pictures.manifest]
+
+    audits = []
+    for name, system in lineage.systems.items():
+        ancestors = lineage.ancestors(name)
+        stackers = [(other, lineage.systems[other].folds) for kind, other in ancestors if kind == "system"]
+        for split in system.splits:
+            scored = ids(Pictures(name=split, manifest=lineage.splits[split]), f"what '{name}' is scored on")
+            leaks = []
+            for node, path in ancestors.items():
+                for pictures in lineage.seen(node):
+                    shared = scored & ids(pictures, f"what '{node[1]}' was {ROLES[node[0]]}")
+                    if shared:
+                        seen_as = f"{ROLES[node[0]]} {pictures.name}"
+                        leaks.append(Leak(path_text(path), seen_as, tuple(sorted(shared))))
+            folds = tuple(f"{stacker}: {count}" for stacker, count in stackers if count)
+            unlisted = tuple(other for kind, other in ancestors if kind == WEIGHTS)
+            audits.append(Audit(name, split, len(scored), tuple(leaks), folds, unlisted))
+    return audits
+
+
+def manifest_ids(path: Path, needed_by: str) -> frozenset[str]:
+    """Read a manifest's picture ids and nothing else: a list of proposals has millions of rows.
+
+    Args:
+        path: the manifest.
+        needed_by: what a message says of it, e.g. ``what 'fcn8s' was trained on``.
+
+    Raises:
+        UserError: the file is missing, has no column ``id``, or no rows.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = csv.reader(stream)
+            column = next(rows, []).index("id")
+            found = frozenset(row[column] for row in rows if row)
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"{path}: no such manifest, but it is {needed_by}; make it again.") from None
+    except (csv.Error, ValueError, IndexError):
+        fault = "no manifest (column 'id' is missing)"
+        raise UserError(f"{path}: {fault}, but it is {needed_by}; make it again.") from None
+    if not found or "" in found:
+        fault = "has no pictures" if not found else "has a row without an id"
+        raise UserError(f"{path}: {fault}, but it is {needed_by}; make it again.")
+    return found
+
+
+def leakage_rows(audits: list[Audit]) -> list[dict[str, str]]:
+    """Build the rows of ``leakage.csv``, with the keys `COLUMNS`; ``share`` in percent.
+
+    ``through`` is the nearest leaking ancestor, ``all_ancestors`` all of them, each with its number of pictures;
+    ``first_ids`` are at most `FIRST_IDS`. Clean systems have a row too: 0 leaked.
+    """
+    return [
+        {
+            "system": entry.system,
+            "split": entry.split,
+            "scored": str(entry.scored),
+            "leaked": str(len(entry.leaked)),
+            "share": share_text(entry.share) or "0.00",
+            "through": str(entry.leaks[0]) if entry.leaks else "",
+            "first_ids": " ".join(entry.leaked[:FIRST_IDS]),
+            "all_ancestors": "; ".join(f"{leak}: {len(leak.ids)}" for leak in entry.leaks),
+            "folds": "; ".join(entry.folds),
+            "unlisted": "; ".join(entry.unlisted),
+        }
+        for entry in audits
+    ]
+
+
+def leak_marks(audits: list[Audit]) -> Marks:
+    """Return what tables and figures mark leaking systems by; clean ones are in it with 0."""
+    marks: Marks = {}
+    for entry in audits:
+        marks.setdefault(entry.system, {})[entry.split] = entry.share
+    return marks
+
+
+def read_marks(path: Path) -> Marks:
+    """Read the marks that `segrepro audit` wrote.
+
+    Raises:
+        UserError: the file is missing or of another form.
+    """
+    try:
+        marks = json.loads(Path(path).read_text(encoding="utf-8"))
+        return {name: {split: float(share) for split, share in splits.items()} for name, splits in marks.items()}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; make it with `segrepro audit`.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, TypeError, ValueError):
+        raise UserError(f"{path}: not the marks of an audit; make it again with `segrepro audit`.") from None
+
+
+def leaking_share(marks: Marks, system: str, split: str) -> float:
+    """Return the share (0..1) of a split's pictures that leak into a system.
+
+    Raises:
+        UserError: the pair was not audited: unmarked must mean clean.
+    """
+    try:
+        return marks[system][split]
+    except KeyError:
+        raise UserError(f"system '{system}' was not audited on '{split}'; run `segrepro audit` again.") from None
+
+
+def share_text(share: float) -> str:
+    """Print a share in percent with two decimals; empty for none at all, and never rounded to none."""
+    if share == 0:
+        return ""
+    return f"{100 * share:.2f}" if share >= 0.5e-4 else "<0.01"
+
+
+def marked(name: str, share: float) -> str:
+    """Return a system's name as figures show it: with a dagger behind it when it has seen scored pictures."""
+    return f"{name} {MARK}" if share > 0 else name

@@ -1,0 +1,263 @@
+"""The search for a CRF's parameters, on pictures that are never scored."""
+
+import csv
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segrepro.data.manifests import Example, read_manifest
+from segrepro.data.masks import read_mask
+from segrepro.data.parallel import map_in_processes
+from segrepro.errors import UserError
+from segrepro.evaluation.confusion import confusion
+from segrepro.evaluation.metrics import metrics
+from segrepro.files import atomic_path, ids_sha256, write_json
+from segrepro.fusion.densecrf import NAMES, Parameters, option, parameters_from, parameters_of, read_evidence, refine
+from segrepro.inference.scores import ScoreReader
+from segrepro.labels import label_space
+
+GRID, RANDOM = METHODS = ("grid", "random")
+COLUMNS = ("trial", *NAMES, "miou", "gain")
+
+
+def grid_trials(preset: str, ranges: Mapping[str, Sequence[Any]]) -> list[Parameters]:
+    """Return every combination of the values; what has none keeps the preset's.
+
+    Args:
+        preset: name of the preset.
+        ranges: parameter -> values; the last one varies fastest.
+
+    Raises:
+        UserError: a value is out of its range, or a parameter is unknown.
+    """
+    combinations = itertools.product(*ranges.values())
+    return list(
+        dict.fromkeys(parameters_from(preset, dict(zip(ranges, values, strict=True))) for values in combinations)
+    )
+
+
+def random_trials(preset: str, ranges: Mapping[str, Sequence[Any]], count: int, *, seed: int) -> list[Parameters]:
+    """Draw parameters between the smallest and the largest of the values given, uniformly on a log scale.
+
+    Widths and weights count by their ratios, hence the log scale; ``gt_prob``, a probability, is drawn on a linear
+    one. Of a normalisation one of the names is drawn. Numbers are rounded to 3 digits.
+
+    Args:
+        preset: name of the preset.
+        ranges: parameter -> values.
+        count: trials, 1 or more.
+        seed: the same seed gives the same trials.
+
+    Raises:
+        UserError: as `grid_trials`, or a range starts at 0 or below.
+    """
+    if count < 1:
+        raise UserError(f"--trials {count}: give 1 or more.")
+    for name, values in ranges.items():
+        if name != "normalisation" and min(values) <= 0:
+            raise UserError(f"{option(name)} {min(values)}: --method random draws on a log scale; start above 0.")
+    random = np.random.default_rng(seed)
+    trials = []
+    for _ in range(count):
+        drawn = {name: _draw(name, values, random) for name, values in ranges.items()}
+        trials.append(parameters_from(preset, drawn))
+    return list(dict.fromkeys(trials))
+
+
+def _draw(name: str, values: Sequence[Any], random: np.random.Generator) -> Any:
+    if name == "normalisation":
+        return values[random.integers(len(values))]
+    low, high = min(values), max(values)
+    if name == "iterations":  # from half below to half above, so that the ends are as likely as what is between
+        drawn = round(math.exp(random.uniform(math.log(low - 0.5), math.log(high + 0.5))))
+        return min(max(drawn, low), high)
+    if name == "gt_prob":
+        return _rounded(random.uniform(low, high))
+    return _rounded(math.exp(random.uniform(math.log(low), math.log(high))))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+def refuse_overlap(manifest: Path, examples: list[Example], forbidden: Sequence[Path]) -> None:
+    """Refuse pictures that are scored later: parameters chosen on them would flatter the result.
+
+    Raises:
+        UserError: names a picture that is in the tuning set and in a forbidden manifest.
+    """
+    ids = {example.id for example in examples}
+    for other in forbidden:
+        if shared := ids & {example.id for example in read_manifest(other)}:
+            raise UserError(
+                f"{manifest}: {len(shared)} pictures are in {other} too, the first is '{min(shared)}'; tune on "
+                "pictures that are not scored."
+            )
+
+
+def spread(examples: list[Example], count: int | None) -> list[Example]:
+    """Return so many pictures at equal steps of the sorted list; all where there are fewer, or ``count`` is None.
+
+    Raises:
+        UserError: the count is below 1.
+    """
+    if count is not None and count < 1:
+        raise UserError(f"--pictures {count}: give 1 or more.")
+    if count is None or count >= len(examples):
+        return examples
+    ranked = sorted(examples)
+    return [ranked[number * len(ranked) // count] for number in range(count)]
+
+
+@dataclass(frozen=True)
+class PictureTrials:
+    """Scores one picture without a CRF and with each trial's; can be sent to another process.
+
+    Attributes:
+        store: the score store.
+        space: name of the label space of the masks.
+        trials: parameters, all with ``gt_prob`` or all without.
+    """
+
+    store: Path
+    space: str
+    trials: tuple[Parameters, ...]
+
+    def __call__(self, example: Example) -> np.ndarray:
+        """Return confusions: int64 (1 + trials, classes, classes), the first one without a CRF.
+
+        Raises:
+            UserError: picture, mask or scores cannot be used.
+        """
+        if example.mask is None:
+            raise UserError(f"picture '{example.id}' has no mask; tune on pictures that have ground truth.")
+        truth = read_mask(example.mask)
+        with ScoreReader(self.store) as reader:
+            evidence = read_evidence(reader, example, self.space, hard=self.trials[0].gt_prob is not None)
+            answers = [reader.labels(example.id, self.space)]
+        answers += [refine(evidence, trial).argmax(axis=-1) for trial in self.trials]
+        try:
+            return np.stack([confusion(truth, answer, evidence.classes) for answer in answers])
+        except ValueError as error:
+            raise UserError(
+                f"{example.mask}: {error}; check that manifest, masks and score store belong together."
+            ) from error
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes:
+        before: mIoU without a CRF, in [0, 1].
+        trials: the parameters tried.
+        mious: of each trial, in [0, 1].
+    """
+
+    before: float
+    trials: list[Parameters]
+    mious: list[float]
+
+    @property
+    def best(self) -> int:
+        """Index of the trial with the highest mIoU, of equals the first."""
+        return int(np.argmax(self.mious))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the table: the first row is the system without a CRF; mIoU and gain in percent."""
+        rows = [{"trial": 0, "miou": _percent(self.before), "gain": _percent(0)}]
+        for number, (trial, miou) in enumerate(zip(self.trials, self.mious, strict=True), start=1):
+            values = {name: "" if value is None else value for name, value in asdict(trial).items()}
+            gain = _percent(miou - self.before)
+            rows.append({"trial": number, **values, "miou": _percent(miou), "gain": gain})
+        return rows
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.3f}"
+
+
+def search(store: Path, examples: list[Example], trials: list[Parameters], *, space: str, threads: int) -> SearchResult:
+    """Score every trial on all pictures.
+
+    Args:
+        store: score store that holds the pictures; more of them do no harm.
+        examples: the tuning pictures, with masks.
+        trials: one or more.
+        space: name of the label space of the masks.
+        threads: number of processes, 1 or more.
+
+    Raises:
+        UserError: a picture cannot be used, or all masks are void.
+    """
+    with ScoreReader(store) as reader:
+        trials = [trial.for_store(reader.kind) for trial in trials]
+        label = f"{reader.system}, {len(trials)} trials"
+    scorer = PictureTrials(store, space, tuple(trials))
+    total = np.zeros((1 + len(trials), *2 * (len(label_space(space)),)), np.int64)
+    for counts in map_in_processes(scorer, examples, threads=threads, label=label, total=len(examples)):
+        total += counts
+    try:
+        mious = [metrics(counts).miou for counts in total]
+    except ValueError as error:
+        raise UserError(f"the tuning pictures cannot be scored: {error}; check their masks.") from error
+    return SearchResult(mious[0], trials, mious[1:])
+
+
+def write_search(path: Path, result: SearchResult) -> None:
+    """Write the whole search as CSV, atomically: a row a trial, the first one without a CRF."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(result.rows())
+
+
+def write_best(
+    path: Path, result: SearchResult, *, system: str, split: str, ids: list[str], how: dict[str, Any]
+) -> None:
+    """Write the best parameters as JSON, with all that tells how they were found.
+
+    Args:
+        path: the file.
+        result: of the search.
+        system: the system that was tuned.
+        split: the manifest that the tuning pictures are from.
+        ids: the tuning pictures, for the audit of leaks.
+        how: what else the search depends on.
+    """
+    miou = result.mious[result.best]
+    value = {
+        "parameters": asdict(result.trials[result.best]),
+        "miou_before": result.before,
+        "miou": miou,
+        "gain": miou - result.before,
+        "trials": len(result.trials),
+        "search": how,
+        "system": system,
+        "split": split,
+        "pictures": len(ids),
+        "ids_sha256": ids_sha256(ids),
+        "ids": sorted(ids),
+    }
+    write_json(path, value)
+
+
+def read_best(path: Path) -> Parameters:
+    """Read the parameters that `write_best` wrote.
+
+    Raises:
+        UserError: the file is missing, or holds something else.
+    """
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such parameters; make them with `segrepro crf-search`.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not JSON ({error}); make it again with `segrepro crf-search`.") from error
+    return parameters_of(value.get("parameters") if isinstance(value, dict) else None, path)

@@ -1,0 +1,136 @@
+"""A CRF over a whole score store, spread over processes; the result is a score store like any other."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from segrepro.data.manifests import Example
+from segrepro.data.parallel import map_in_processes
+from segrepro.errors import UserError
+from segrepro.fusion.densecrf import Parameters, read_evidence, refine
+from segrepro.fusion.storage import STORAGE_RESIZE, fit, log_probabilities
+from segrepro.inference.merging import merge_stores
+from segrepro.inference.scores import SCORES, ScoreReader, ScoreWriter
+
+# Pixels between stored marginals. A CRF draws edges to the pixel, which a coarser store would lose; and its marginals
+# are so sure that they pack well: 0.5 MB a picture of 500 x 375 for 8 MB of numbers.
+DEFAULT_STRIDE = 1
+
+
+@dataclass(frozen=True)
+class StoreCRF:
+    """How a store is refined.
+
+    Attributes:
+        store: the score store to start from: scores, or labels (a vote).
+        space: name of the label space of the result; the store's answers are mapped to it before the CRF.
+        parameters: of the CRF.
+        drop_below: see `segrepro.fusion.densecrf.refine`.
+        stride: pixels between stored marginals.
+        system: name of the refined system.
+
+    Raises:
+        UserError: a number is out of range.
+    """
+
+    store: Path
+    space: str
+    parameters: Parameters
+    system: str
+    drop_below: float = 0.0
+    stride: int = DEFAULT_STRIDE
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.drop_below < 1:
+            raise UserError(f"--drop-below {self.drop_below}: give a probability, from 0 to below 1.")
+        if self.stride < 1:
+            raise UserError(f"--storage-stride {self.stride}: give a positive number of pixels.")
+
+
+@dataclass(frozen=True)
+class PictureRefiner:
+    """Refines one picture into a store of its own; can be sent to another process.
+
+    Attributes:
+        crf: what is done.
+        folder: where the picture's store goes.
+    """
+
+    crf: StoreCRF
+    folder: Path
+
+    def __call__(self, example: Example) -> Path:
+        """Return the path of the picture's store.
+
+        Raises:
+            UserError: the picture or its scores cannot be used.
+        """
+        with ScoreReader(self.crf.store) as reader:
+            parameters = self.crf.parameters.for_store(reader.kind)
+            evidence = read_evidence(reader, example, self.crf.space, hard=parameters.gt_prob is not None)
+        marginals = log_probabilities(refine(evidence, parameters, drop_below=self.crf.drop_below))
+        part = self.folder / f"{example.id}.h5"
+        header = {"system": self.crf.system, "label_space": self.crf.space, "kind": SCORES, "resize": STORAGE_RESIZE}
+        with ScoreWriter(part, **header) as store:
+            store.add(example.id, fit(marginals, self.crf.stride), size=evidence.picture.shape[:2])
+        return part
+
+
+def refine_store(crf: StoreCRF, examples: list[Example], out: Path, *, threads: int) -> None:
+    """Fill a score store with the CRF's log-marginals.
+
+    Each picture is written to a file beside ``out`` by the process that refined it, and packed already; these are
+    merged at the end. So no process holds more than a picture, and the result does not depend on their number.
+
+    Args:
+        crf: what is done.
+        examples: the pictures.
+        out: the store to write.
+        threads: number of processes, 1 or more; pydensecrf uses one core in each.
+
+    Raises:
+        UserError: a picture or its scores cannot be used.
+    """
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.stem}.parts-", dir=out.parent) as folder:
+        refiner = PictureRefiner(crf, Path(folder))
+        parts = map_in_processes(refiner, examples, threads=threads, label=crf.system, total=len(examples))
+        merge_stores(parts, out)
+
+
+def check_pictures(reader: ScoreReader, examples: list[Example], manifest: Path, *, all_of_store: bool) -> None:
+    """Check that a store holds the pictures of a manifest, and (``all_of_store``) no others.
+
+    Raises:
+        UserError: names the first picture that is missing, surplus, or has a box.
+    """
+    for example in examples:
+        if example.box is not None:
+            raise UserError(f"{manifest}: picture '{example.id}' has a box; a CRF takes whole pictures.")
+    wanted, stored = {example.id for example in examples}, set(reader.ids)
+    missing, surplus = wanted - stored, stored - wanted
+    if missing:
+        raise UserError(
+            f"{len(missing)} of the {len(wanted)} pictures of {manifest} are not in {reader.path}, the first is "
+            f"'{min(missing)}'; predict this manifest first."
+        )
+    if surplus and all_of_store:
+        raise UserError(
+            f"{len(surplus)} of the {len(stored)} pictures of {reader.path} are not in {manifest}, the first is "
+            f"'{min(surplus)}'; give the manifest that was predicted."
+        )
+
+
+def shard(examples: list[Example], which: str) -> list[Example]:
+    """Return the share of the pictures that one of several jobs does: of ``2/8``, the 2nd, the 10th and so on.
+
+    Raises:
+        UserError: ``which`` is not of the form k/n with 1 <= k <= n, or there are fewer pictures than jobs.
+    """
+    number, _, count = which.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise UserError(f"--shard '{which}': write k/n with k from 1 to n, as 2/8.")
+    if int(count) > len(examples):
+        raise UserError(f"--shard {which}: there are {len(examples)} pictures only; use at most so many shards.")
+    return examples[int(number) - 1 :: int(count)]

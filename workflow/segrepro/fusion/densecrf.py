@@ -1,0 +1,242 @@
+"""The fully connected CRF (Kraehenbuehl and Koltun 2011) over one picture's scores, by pydensecrf.
+
+The energy of a labelling is a unary at each pixel and Potts potentials between all pairs of pixels, weighted by two
+Gaussian kernels: of position alone (``gaussian``: smoothness) and of position and colour (``bilateral``:
+appearance). Mean-field iterations give each pixel's marginals. All labels of a picture take part; report 2 handled
+one object a picture, and turned several into one class.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydensecrf import densecrf
+from pydensecrf.utils import unary_from_labels, unary_from_softmax
+
+from segrepro.data.manifests import Example
+from segrepro.data.pictures import read_rgb
+from segrepro.errors import UserError
+from segrepro.inference.scores import LABELS, SCORES, ScoreReader
+from segrepro.labels import label_space
+
+NORMALISATIONS = {
+    "symmetric": densecrf.NORMALIZE_SYMMETRIC,  # pydensecrf's default
+    "before": densecrf.NORMALIZE_BEFORE,
+    "after": densecrf.NORMALIZE_AFTER,
+    "none": densecrf.NO_NORMALIZATION,
+}
+# Probability that a pixel's hard label is right, where nothing else is said: report 2's.
+GT_PROB = 0.7
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Parameters of the CRF.
+
+    Attributes:
+        iterations: of mean field, 1 or more.
+        gaussian_sxy: standard deviation of the smoothness kernel, pixels.
+        gaussian_compat: Potts weight of the smoothness kernel, 0 or more (0: no such kernel).
+        bilateral_sxy: standard deviation of the appearance kernel in position, pixels.
+        bilateral_srgb: the same in colour, of 0..255.
+        bilateral_compat: Potts weight of the appearance kernel, 0 or more (0: no such kernel).
+        normalisation: of both kernels, one of `NORMALISATIONS`.
+        gt_prob: None: the unary is the negative logarithm of the probabilities. A number in (0, 1): it is made of
+            hard labels, which are taken to be right with this probability; all other labels of the picture share
+            the rest.
+
+    Raises:
+        UserError: a number is out of its range, or a name unknown; the message names the command's option.
+    """
+
+    iterations: int
+    gaussian_sxy: float
+    gaussian_compat: float
+    bilateral_sxy: float
+    bilateral_srgb: float
+    bilateral_compat: float
+    normalisation: str = "symmetric"
+    gt_prob: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.iterations, int) or isinstance(self.iterations, bool) or self.iterations < 1:
+            raise UserError(f"--iterations {self.iterations}: give a whole number, 1 or more.")
+        for name in ("gaussian_sxy", "bilateral_sxy", "bilateral_srgb"):
+            if not _is_number(getattr(self, name)) or getattr(self, name) <= 0:
+                raise UserError(f"{option(name)} {getattr(self, name)}: give a number above 0.")
+        for name in ("gaussian_compat", "bilateral_compat"):
+            if not _is_number(getattr(self, name)) or getattr(self, name) < 0:
+                raise UserError(f"{option(name)} {getattr(self, name)}: give a number, 0 or more.")
+        if self.normalisation not in NORMALISATIONS:
+            raise UserError(
+                f"--normalisation '{self.normalisation}' is unknown: use one of {', '.join(NORMALISATIONS)}."
+            )
+        if self.gt_prob is not None and not (_is_number(self.gt_prob) and 0 < self.gt_prob < 1):
+            raise UserError(f"--gt-prob {self.gt_prob}: give a number between 0 and 1.")
+
+    def for_store(self, kind: str) -> "Parameters":
+        """Return what is applied to a store of a kind: labels need a ``gt_prob``, `GT_PROB` where there is none."""
+        return replace(self, gt_prob=GT_PROB) if kind == LABELS and self.gt_prob is None else self
+
+
+def option(name: str) -> str:
+    """Return the command line's name of a parameter."""
+    return "--" + name.replace("_", "-")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+# Which kernel has which numbers differs from source to source. deconvnet: the released inference code of DeconvNet;
+# deeplab_*: the released CRF settings of DeepLab (VGG) and DeepLabv2 (ResNet-101); pydensecrf_example: pydensecrf's
+# README; report2: report 2's code, on hard labels.
+PRESETS = {
+    "deconvnet": Parameters(10, 3, 3, 20, 3, 5, normalisation="none"),
+    "deeplab_vgg": Parameters(10, 3, 3, 49, 5, 4),
+    "deeplabv2_resnet101": Parameters(10, 3, 1, 67, 3, 4),
+    "pydensecrf_example": Parameters(5, 3, 3, 80, 13, 10),
+    "report2": Parameters(1, 3, 3, 80, 13, 10, gt_prob=GT_PROB),
+}
+NAMES = tuple(field.name for field in fields(Parameters))
+
+
+def parameters_from(preset: str, changes: Mapping[str, Any] | None = None) -> Parameters:
+    """Return a preset's parameters with changes.
+
+    Args:
+        preset: a key of `PRESETS`.
+        changes: parameter -> value; None leaves the preset's.
+
+    Raises:
+        UserError: the preset is unknown, or a value out of range.
+    """
+    if preset not in PRESETS:
+        raise UserError(f"--preset '{preset}' is unknown: use one of {', '.join(PRESETS)}.")
+    return replace(PRESETS[preset], **{name: value for name, value in (changes or {}).items() if value is not None})
+
+
+def parameters_of(values: Any, where: Path) -> Parameters:
+    """Check parameters that were read from a file.
+
+    Raises:
+        UserError: they are no mapping, lack or have surplus keys, or a value is out of range; names the file.
+    """
+    if not isinstance(values, dict) or not set(values) <= set(NAMES):
+        surplus = f"'{min(set(values) - set(NAMES))}'" if isinstance(values, dict) else "no mapping"
+        raise UserError(f"{where}: not parameters of a CRF ({surplus}); write it with `segrepro crf-search`.")
+    try:
+        return Parameters(**values)
+    except TypeError:
+        missing = [name for name in asdict(PRESETS["report2"]) if name not in values]
+        raise UserError(f"{where}: parameter '{missing[0]}' is missing; write it with `segrepro crf-search`.") from None
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def mean_field(unary: np.ndarray, picture: np.ndarray, parameters: Parameters) -> np.ndarray:
+    """Run the CRF.
+
+    Args:
+        unary: negative logarithms of probabilities, float32 (labels, height * width).
+        picture: uint8 RGB (height, width, 3).
+        parameters: of the CRF; ``gt_prob`` has no effect here.
+
+    Returns:
+        The marginals, float32 (labels, height * width), summing to 1 over the labels.
+    """
+    height, width = picture.shape[:2]
+    crf = densecrf.DenseCRF2D(width, height, len(unary))
+    crf.setUnaryEnergy(np.ascontiguousarray(unary, np.float32))
+    norm = {"normalization": NORMALISATIONS[parameters.normalisation]}
+    if parameters.gaussian_compat:
+        crf.addPairwiseGaussian(sxy=parameters.gaussian_sxy, compat=parameters.gaussian_compat, **norm)
+    if parameters.bilateral_compat:
+        crf.addPairwiseBilateral(
+            sxy=parameters.bilateral_sxy,
+            srgb=parameters.bilateral_srgb,
+            rgbim=np.ascontiguousarray(picture),
+            compat=parameters.bilateral_compat,
+            **norm,
+        )
+    return np.array(crf.inference(parameters.iterations))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the CRF starts from for one picture.
+
+    Attributes:
+        picture: uint8 RGB (height, width, 3).
+        maps: probabilities, float32 (height, width, classes), or hard labels, uint8 (height, width).
+        classes: number of labels of the label space.
+    """
+
+    picture: np.ndarray
+    maps: np.ndarray
+    classes: int
+
+
+def read_evidence(reader: ScoreReader, example: Example, space: str, *, hard: bool) -> Evidence:
+    """Read a picture, and its probabilities or (``hard``) its labels from a store, in a label space.
+
+    Raises:
+        UserError: a file is missing or damaged, the scores hold NaN, or the sizes differ.
+    """
+    if reader.kind == SCORES and not np.isfinite(reader.stored(example.id)).all():
+        raise UserError(
+            f"'{reader.system}' ({reader.path}) has NaN or infinity among its scores of picture '{example.id}'; check "
+            "its model, its training may have diverged, and predict again."
+        )
+    picture = read_rgb(example.image)
+    (height, width), size = reader.size(example.id), picture.shape[:2]
+    if size != (height, width):
+        raise UserError(
+            f"{example.image}: the picture is {size[1]} x {size[0]} pixels, but {width} x {height} in "
+            f"{reader.path}; predict it again from this manifest."
+        )
+    maps = reader.labels(example.id, space) if hard else reader.probabilities(example.id, space)
+    return Evidence(picture, maps, len(label_space(space)))
+
+
+def refine(evidence: Evidence, parameters: Parameters, *, drop_below: float = 0.0) -> np.ndarray:
+    """Return the marginals of a picture.
+
+    Hard labels: the unary has the labels that occur in the picture, as in pydensecrf's example and in report 2.
+    (A label that occurs nowhere would only take an equal share of what ``gt_prob`` leaves, at every pixel; it could
+    not win anywhere.)
+
+    Args:
+        evidence: probabilities, or hard labels where ``parameters.gt_prob`` is set.
+        parameters: of the CRF.
+        drop_below: leave a label out of the unary where its probability is below this at every pixel of the
+            picture: 2 to 3 times as fast, and not exact. No useful bound can be proved: what a label of probability
+            p adds to the others' energies is at most p times the weights (13 in pydensecrf's example), but an
+            iteration can multiply a difference by up to half of these weights, 6.5 ** 5 in that example. Hence 0,
+            all labels, unless asked for.
+
+    Returns:
+        float32 (height, width, classes), summing to 1; 0 for labels that did not take part.
+    """
+    if parameters.gt_prob is None:
+        by_label = np.moveaxis(evidence.maps, -1, 0)
+        labels = np.arange(len(by_label))
+        if drop_below > 0:
+            peaks = by_label.max(axis=(1, 2))
+            labels = np.flatnonzero((peaks >= drop_below) | (peaks == peaks.max()))
+        unary = unary_from_softmax(np.ascontiguousarray(by_label[labels]))
+    else:
+        labels, places = np.unique(evidence.maps, return_inverse=True)
+        if len(labels) > 1:
+            unary = unary_from_labels(places, len(labels), parameters.gt_prob, zero_unsure=False)
+    size = evidence.picture.shape[:2]
+    result = np.zeros((*size, evidence.classes), np.float32)
+    if len(labels) == 1:  # nothing to decide
+        result[..., labels[0]] = 1
+    else:
+        marginals = mean_field(unary, evidence.picture, parameters)
+        result[..., labels] = marginals.reshape(-1, *size).transpose(1, 2, 0)
+    return result

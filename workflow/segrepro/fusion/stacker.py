@@ -1,0 +1,244 @@
+"""The learned stacker: a small network that learns from labels how to combine the members of an ensemble.
+
+It never predicts a picture that it was fitted on: either the scored pictures are dealt into folds, and each fold is
+predicted by a stacker fitted on the others; or the stacker is fitted on other pictures altogether. The report (JSON)
+names, for each stacker, the pictures it was fitted on and those it predicted.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segrepro.data.manifests import Example, read_manifest
+from segrepro.data.parallel import progress_bar
+from segrepro.errors import UserError
+from segrepro.evaluation.pictures import check_same_pictures
+from segrepro.files import ids_sha256, write_json
+from segrepro.fusion.folds import assign_folds
+from segrepro.fusion.members import PROBABILITIES, Ensemble
+from segrepro.fusion.stacker_data import FitSet, StackerMembers, collected, grid_of
+from segrepro.fusion.stacker_settings import LINEAR, StackerSettings
+from segrepro.fusion.storage import STORAGE_RESIZE
+from segrepro.inference.scores import SCORES, ScoreReader, ScoreWriter
+from segrepro.labels import VOID, label_space
+
+if TYPE_CHECKING:  # TensorFlow costs seconds: members and manifests are checked before it is imported
+    from segrepro.fusion.stacker_network import StackerFitter
+
+LEAST_MEMBERS = 2
+
+Sizes = Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Pictures with their members' scores.
+
+    Attributes:
+        members: the members' score stores of these pictures.
+        manifest: lists the same pictures, with their masks.
+    """
+
+    members: StackerMembers
+    manifest: Path
+
+
+def split_of(ensemble: Ensemble, manifest: Path) -> Split:
+    """Return a split of an ensemble's stores and their manifest."""
+    return Split(StackerMembers(ensemble.paths, ensemble.names, ensemble.space), Path(manifest))
+
+
+def stack(
+    scored: Split, settings: StackerSettings, out: Path, report: Path, *, system: str, fit_on: Split | None = None
+) -> None:
+    """Fit stackers, predict with them, and write the score store and the report.
+
+    Args:
+        scored: the pictures to predict; with folds also those to fit on.
+        settings: how; the folds are of no effect where ``fit_on`` is given.
+        out: score store to write: logits at the settings' stride.
+        report: JSON to write: settings; for each stacker its pictures, losses and (linear) weights.
+        system: name of the stacked system, recorded in the store.
+        fit_on: other pictures of the same systems to fit one stacker on; the masks of the scored ones are not read.
+
+    Raises:
+        UserError: the members, manifests or masks do not fit each other, there are fewer pictures than folds, a
+            picture to fit on is scored too, or the loss is not finite.
+    """
+    _check_count(scored.members)
+    settings = replace(settings, folds=None) if fit_on else settings
+    sizes, examples = _checked(scored, masks=fit_on is None)
+    if fit_on:
+        fit_sizes, fit_examples = _checked_apart(fit_on, scored, sizes)
+        plan = [([example.id for example in fit_examples], sorted(sizes))]
+    else:
+        fit_sizes, fit_examples = sizes, examples
+        folds = assign_folds(sizes, settings.folds, settings.seed)
+        plan = [(sorted(sizes.keys() - set(fold)), fold) for fold in folds]
+    space = scored.members.space
+    with ExitStack() as exits:
+        source = (fit_on or scored).members
+        reading = collected(
+            source, fit_examples, fit_sizes, stride=settings.stride, folder=out.parent, label=f"{system}: read"
+        )
+        fit_set = exits.enter_context(reading)
+        header = {"system": system, "label_space": space, "kind": SCORES, "resize": STORAGE_RESIZE}
+        store = exits.enter_context(ScoreWriter(out, **header))
+        at_cells = fit_set.at_cells if fit_on is None else _reader_of(scored.members, sizes, settings.stride)
+        run = _Run(settings, scored.members.names, space, sizes, fit_set, at_cells, store, labelled=fit_on is None)
+        stackers = run.all(plan, system)
+    write_json(
+        report,
+        {
+            "system": system,
+            "split": scored.manifest.stem,
+            "fitted_on": (fit_on or scored).manifest.stem,
+            "members": list(scored.members.names),
+            "label_space": space,
+            "pictures": len(sizes),
+            "ids_sha256": ids_sha256(list(sizes)),
+            "settings": settings.described(),
+            "stackers": stackers,
+        },
+    )
+
+
+@dataclass
+class _Run:
+    """One run of `stack`, after all checks: fits and predicts stacker after stacker."""
+
+    settings: StackerSettings
+    names: Sequence[str]
+    space: str
+    sizes: Sizes
+    fit_set: FitSet
+    at_cells: Callable[[str], np.ndarray]
+    store: ScoreWriter
+    labelled: bool  # whether the predicted pictures' labels are known
+
+    def all(self, plan: list[tuple[list[str], list[str]]], system: str) -> list[dict[str, Any]]:
+        """Return a report for each (pictures to fit on, pictures to predict)."""
+        from segrepro.fusion.stacker_network import StackerFitter
+
+        fitter = StackerFitter(self.settings, members=len(self.names), classes=len(label_space(self.space)))
+        return [self._one(fitter, number, *ids, system=system) for number, ids in enumerate(plan)]
+
+    def _one(
+        self, fitter: "StackerFitter", number: int, fitted: list[str], predicted: list[str], *, system: str
+    ) -> dict[str, Any]:
+        with progress_bar(f"{system}: fit {number + 1}", total=self.settings.steps, unit="steps") as bar:
+            losses = fitter.fit(self._batches(fitted, number, bar.update))
+        tenth = max(1, len(losses) // 10)
+        report = {
+            "fitted": fitted,
+            "predicted": predicted,
+            "loss_first": float(losses[:tenth].mean()),
+            "loss_last": float(losses[-tenth:].mean()),
+        }
+        return report | self._predict(fitter, predicted) | self._weights(fitter)
+
+    def _batches(
+        self, ids: list[str], number: int, advance: Callable[[], Any]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for step in range(self.settings.steps):
+            random = np.random.default_rng((self.settings.seed, number, step))
+            chosen = random.choice(ids, min(self.settings.batch, len(ids)), replace=False)
+            yield self.fit_set.crops(chosen, self.settings.crop, self.settings.margin, random)
+            advance()
+
+    def _predict(self, fitter: "StackerFitter", ids: list[str]) -> dict[str, float]:
+        """Store the stacker's answers; return its loss on them, and that of the members' product."""
+        totals, cells = np.zeros(2), 0
+        for id in ids:
+            scores = self.at_cells(id)
+            logits = fitter.predict(scores)
+            self.store.add(id, logits, size=self.sizes[id])
+            if self.labelled:
+                labels = self.fit_set.labels[id]
+                product = scores.astype(np.float32).mean(axis=2)
+                totals += [_summed_loss(logits, labels), _summed_loss(product, labels)]
+                cells += np.count_nonzero(labels != VOID)
+        if not cells:
+            return {}
+        return {"loss_unseen": totals[0] / cells, "loss_unseen_product": totals[1] / cells}
+
+    def _weights(self, fitter: "StackerFitter") -> dict[str, Any]:
+        if self.settings.kind != LINEAR:
+            return {}
+        weights, bias = fitter.weights()
+        classes = label_space(self.space).classes
+        named = {
+            member: {name: float(each) for name, each in zip(classes, row, strict=True) if name is not None}
+            for member, row in zip(self.names, weights, strict=True)
+        }
+        return {"weights": named, "bias": {c: float(b) for c, b in zip(classes, bias, strict=True) if c is not None}}
+
+
+def _summed_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the cross-entropy summed over the cells (h, w) that are not void; logits are (h, w, classes)."""
+    valid = labels != VOID
+    logits = logits[valid].astype(np.float64)
+    logits -= logits.max(axis=-1, keepdims=True)
+    true = np.take_along_axis(logits, labels[valid].astype(np.intp)[:, np.newaxis], axis=-1)[:, 0]
+    return float((np.log(np.exp(logits).sum(axis=-1)) - true).sum())
+
+
+def _reader_of(members: StackerMembers, sizes: Sizes, stride: int) -> Callable[[str], np.ndarray]:
+    return lambda id: members.at_cells(id, grid_of(sizes[id], stride))
+
+
+def _check_count(members: StackerMembers) -> None:
+    if len(members.paths) < LEAST_MEMBERS:
+        raise UserError(f"--members: {len(members.paths)} given, a stacker needs {LEAST_MEMBERS} or more.")
+
+
+def _checked(split: Split, *, masks: bool) -> tuple[dict[str, tuple[int, int]], list[Example]]:
+    """Check members and manifest of a split; return the pictures' sizes and its examples.
+
+    Raises:
+        UserError: as `Ensemble.check`, or the manifest lists other pictures, or (with ``masks``) one without a mask.
+    """
+    sizes = split.members.check(PROBABILITIES)
+    examples = read_manifest(split.manifest)
+    if masks:
+        with ScoreReader(split.members.paths[0]) as reader:
+            check_same_pictures(reader, examples, split.manifest)
+    elif other := sizes.keys() ^ {example.id for example in examples}:
+        raise UserError(
+            f"{split.manifest} and {split.members.paths[0]} differ in {len(other)} pictures, the first is "
+            f"'{min(other)}'; predict this manifest again."
+        )
+    return sizes, examples
+
+
+def _checked_apart(
+    fit_on: Split, scored: Split, scored_sizes: Sizes
+) -> tuple[dict[str, tuple[int, int]], list[Example]]:
+    """Check the split that a stacker is fitted on, and that it has the scored split's systems and none of its pictures.
+
+    Raises:
+        UserError: as `_checked`, or the two splits do not fit.
+    """
+    if len(fit_on.members.paths) != len(scored.members.paths):
+        raise UserError(
+            f"--fit-members: {len(fit_on.members.paths)} given for {len(scored.members.paths)} members; give the same "
+            "systems in the same order."
+        )
+    sizes, examples = _checked(fit_on, masks=True)
+    systems = zip(fit_on.members.paths, fit_on.members.systems(), scored.members.systems(), strict=True)
+    for path, fitted, wanted in systems:
+        if fitted != wanted:
+            raise UserError(
+                f"--fit-members: {path} is of system '{fitted}' where --members has '{wanted}'; give the same systems "
+                "in the same order."
+            )
+    if shared := sizes.keys() & scored_sizes.keys():
+        raise UserError(
+            f"{len(shared)} pictures of {fit_on.manifest} are scored too, the first is '{min(shared)}'; fit on "
+            "pictures outside the scored split, or use --folds."
+        )
+    return sizes, examples

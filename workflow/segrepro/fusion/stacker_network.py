@@ -1,0 +1,149 @@
+"""The stacker's network and how it is fitted. Needs TensorFlow."""
+
+from collections.abc import Iterable
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from segrepro.errors import UserError
+from segrepro.fusion.stacker_data import FLOOR
+from segrepro.fusion.stacker_settings import LAYERS, LINEAR, StackerSettings
+from segrepro.inference.resize import HALF_PIXEL
+from segrepro.training.losses import summed_cross_entropy, valid_pixels
+
+
+class MemberWeights(keras.layers.Layer):
+    """A weighted sum over the members, ``sum_m weight[m, c] x[m, c] + bias[c]``, of which the mean is the start.
+
+    On log-probabilities this is a product of the members' probabilities, each to the power of its weight: what
+    ``fuse --kind product`` computes, but with a weight for each class, and learned.
+
+    Shapes: (batch, h, w, members, classes) -> (batch, h, w, classes), any dtype -> float32.
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create weights (members, classes), all 1 / members, and bias (classes,), all 0."""
+        members, classes = input_shape[-2:]
+        start = keras.initializers.Constant(1 / members)
+        self.kernel = self.add_weight(shape=(members, classes), initializer=start, name="kernel")
+        self.bias = self.add_weight(shape=(classes,), initializer="zeros", name="bias")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return the weighted sum."""
+        return ops.einsum("bhwmc,mc->bhwc", inputs, self.kernel) + self.bias
+
+
+def linear_stacker(members: int, classes: int) -> keras.Model:
+    """Return the linear stacker: one weight a member and class, and a bias a class.
+
+    Maps log-probabilities (batch, h, w, members, classes) to logits (batch, h, w, classes).
+    """
+    inputs = keras.Input((None, None, members, classes))
+    return keras.Model(inputs, MemberWeights(name="weights")(inputs), name="linear_stacker")
+
+
+def network_stacker(members: int, classes: int, settings: StackerSettings) -> keras.Model:
+    """Return the three-layer network: convolutions with ReLU between them, from all members' scores to logits.
+
+    Maps log-probabilities (batch, h + 2 m, w + 2 m, members, classes) to logits (batch, h, w, classes), m being
+    ``settings.margin``: it pads nothing, so that a crop is treated as the same place of its picture.
+
+    A residual network's answer is added to the mean of the members' log-probabilities, and its last layer starts at
+    zero: the unfitted stacker is the members' product. Other weights start by He et al., the last by Glorot.
+    """
+    inputs = keras.Input((None, None, members, classes))
+    x = ops.concatenate([inputs[..., member, :] for member in range(members)], axis=-1)
+    x = keras.layers.Rescaling(-1 / FLOOR, offset=1.0, name="to_unit_range")(x)  # `FLOOR`, and outside: 0
+    for number in range(1, LAYERS):
+        initial = keras.initializers.HeNormal(seed=settings.seed + number)
+        convolve = keras.layers.Conv2D(
+            settings.hidden, settings.kernel, kernel_initializer=initial, name=f"convolution{number}"
+        )
+        x = ops.relu(convolve(x))
+    initial = "zeros" if settings.residual else keras.initializers.GlorotUniform(seed=settings.seed + LAYERS)
+    x = keras.layers.Conv2D(classes, settings.kernel, kernel_initializer=initial, name=f"convolution{LAYERS}")(x)
+    if settings.residual:
+        x = x + keras.layers.Cropping2D(settings.margin, name="without_margin")(ops.mean(inputs, axis=-2))
+    return keras.Model(inputs, x, name="network_stacker")
+
+
+class StackerFitter:
+    """Fits a stacker again and again from the same start, as folds need it; its graphs are built once.
+
+    Adam, with a learning rate that falls to zero by half a cosine; coupled L2 on kernels. Under TensorFlow's
+    deterministic operations the weights follow from the start, the batches and their order.
+
+    Args:
+        settings: of the stacker.
+        members: number of members.
+        classes: number of classes.
+
+    Attributes:
+        model: the network; after a fit, fitted.
+    """
+
+    def __init__(self, settings: StackerSettings, *, members: int, classes: int):
+        self.settings = settings
+        linear = settings.kind == LINEAR
+        self.model = linear_stacker(members, classes) if linear else network_stacker(members, classes, settings)
+        rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
+        self.optimiser = keras.optimizers.Adam(rate)
+        self.optimiser.build(self.model.trainable_variables)
+        self._variables = [*self.model.variables, *self.optimiser.variables]
+        self._start = [variable.numpy() for variable in self._variables]
+        scores = tf.TensorSpec((None, None, None, members, classes), tf.float16)
+        self._step = tf.function(self._update, input_signature=[scores, tf.TensorSpec((None, None, None), tf.uint8)])
+        self._answer = tf.function(self._logits, input_signature=[scores])
+
+    def fit(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Fit from the start.
+
+        Args:
+            batches: one a step: scores float16 (batch, h + 2 m, w + 2 m, members, classes) and labels uint8
+                (batch, h, w).
+
+        Returns:
+            The loss of each step, before its update: mean cross-entropy of the cells that are not void.
+
+        Raises:
+            UserError: the loss is not finite.
+        """
+        for variable, value in zip(self._variables, self._start, strict=True):
+            variable.assign(value)
+        losses = np.array([self._step(scores, labels).numpy() for scores, labels in batches])
+        if not np.isfinite(losses).all():
+            raise UserError(
+                f"the stacker's loss is not finite at step {int(np.argmin(np.isfinite(losses)))}; lower "
+                "--learning-rate."
+            )
+        return losses
+
+    def predict(self, scores: np.ndarray) -> np.ndarray:
+        """Return a picture's logits, float32 (h, w, classes), from its scores (h, w, members, classes)."""
+        margin = self.settings.margin
+        around = ((margin, margin), (margin, margin), (0, 0), (0, 0))
+        padded = np.pad(scores.astype(np.float16), around, constant_values=np.float16(FLOOR))
+        return self._answer(padded[np.newaxis])[0].numpy()
+
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return a linear stacker's weights (members, classes) and bias (classes,), float32."""
+        layer = self.model.get_layer("weights")
+        return layer.kernel.numpy(), layer.bias.numpy()
+
+    def _logits(self, scores: tf.Tensor) -> tf.Tensor:
+        return self.model(tf.cast(scores, tf.float32))
+
+    def _update(self, scores: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        variables = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            total, _ = summed_cross_entropy(self._logits(scores), labels, loss_at="stride", resize=HALF_PIXEL)
+            loss = total / tf.maximum(valid_pixels(labels), 1.0)
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        decayed = [
+            gradient + self.settings.weight_decay * variable if variable.name == "kernel" else gradient
+            for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+        self.optimiser.apply(decayed, variables)
+        return loss

@@ -1,0 +1,83 @@
+"""Score stores of parts of a split made one: what shards of a job, and processes, wrote apart."""
+
+from pathlib import Path
+
+import h5py
+
+from segrepro.errors import UserError
+from segrepro.inference.scores import STORAGE, ScoreReader, ScoreWriter
+
+
+class MergingWriter(ScoreWriter):
+    """A score writer that takes over a picture as another store has it, without unpacking it."""
+
+    def copy(self, id: str, source: h5py.Dataset) -> None:
+        """Add a picture of another store; the file's bytes are those of `add` with the same map.
+
+        Raises:
+            UserError: the disk refused the data.
+        """
+        # a picture is one chunk (see `segrepro.inference.scores`); its checksum comes along
+        mask, chunk = source.id.read_direct_chunk((0,) * source.ndim)
+        options = {"shape": source.shape, "dtype": source.dtype, "chunks": source.shape, "track_times": False}
+        dataset = self._pictures.create_dataset(id, **options, **STORAGE)
+        dataset.id.write_direct_chunk((0,) * source.ndim, chunk, mask)
+        for name in ("height", "width"):
+            dataset.attrs[name] = int(source.attrs[name])
+        self._check_disk()
+        self._count += 1
+
+
+def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = None) -> None:
+    """Write all pictures of several stores into one, in order of their ids.
+
+    The result does not depend on how the pictures were spread over the parts.
+
+    Args:
+        parts: the stores, of one system.
+        out: the store to write.
+        expected: ids that the result must have; None for any.
+
+    Raises:
+        UserError: there are no parts, one is missing or damaged, their headers differ, two have a picture in common,
+            or the pictures are not the expected ones.
+    """
+    if not parts:
+        raise UserError("--parts: the list is empty; give the score stores to merge.")
+    headers, places = {}, {}
+    for part in parts:
+        with ScoreReader(part) as reader:
+            header = {"system": reader.system, "label_space": reader.space.name}
+            headers[part] = header | {"kind": reader.kind, "resize": reader.resize}
+            for id in reader.ids:
+                if id in places:
+                    raise UserError(f"{part}: picture '{id}' is in {places[id]} too; give each part once.")
+                places[id] = part
+    _check_headers(headers)
+    if expected is not None and (other := expected ^ places.keys()):
+        what = "missing from the parts" if min(other) in expected else "not in the manifest"
+        raise UserError(f"picture '{min(other)}' is {what} ({len(other)} differ in all); give all parts of this split.")
+    with MergingWriter(out, **headers[parts[0]]) as store:
+        source, opened = None, None
+        try:
+            for id, part in sorted(places.items()):
+                if part != opened:
+                    if source is not None:
+                        source.close()
+                    source, opened = h5py.File(part, "r", locking=False), part
+                store.copy(id, source["pictures"][id])
+        except OSError as error:
+            raise UserError(f"{opened}: damaged or cannot be read ({error}); make this part again.") from error
+        finally:
+            if source is not None:
+                source.close()
+
+
+def _check_headers(headers: dict[Path, dict[str, str]]) -> None:
+    first, expected = next(iter(headers.items()))
+    for part, header in headers.items():
+        for name, value in header.items():
+            if value != expected[name]:
+                raise UserError(
+                    f"{part}: its {name} is '{value}', but '{expected[name]}' in {first}; merge parts of one system."
+                )

@@ -1,0 +1,189 @@
+"""What a CRF changes: the IoU gain a class, and pictures before and after, chosen by rule and not by hand."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from segrepro.evaluation.metrics import Metrics, metrics, picture_mious
+from segrepro.labels import LabelSpace
+from segrepro.report.grid import CAPTION, GAP, MARGIN, MAX_ASPECT, TITLE_LINE, GridRow
+from segrepro.report.legend import LabelLegend, labels_in
+from segrepro.report.style import (
+    INK,
+    LINE_COLOURS,
+    MUTED,
+    PAGE_WIDTH_INCHES,
+    colourise,
+    figure_style,
+    new_figure,
+)
+
+# Blue and vermilion of the colour-blind safe palette: told apart without red and green, and by side of zero anyway.
+BETTER, WORSE = LINE_COLOURS[0], LINE_COLOURS[1]
+
+# Lengths in inches.
+HEAD = 0.52  # two lines of title
+BARS = 1.35
+NAMES = 0.75  # below the bars: the classes' names, upright
+GAP_BELOW_BARS = 0.12
+LEFT = 0.45  # of the bars: their axis
+
+COLUMNS = ("picture", "ground truth", "before", "after")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a CRF changed on a split.
+
+    Attributes:
+        ids: the pictures.
+        before: confusions a picture without the CRF, (pictures, classes, classes).
+        after: the same with it.
+    """
+
+    ids: list[str]
+    before: np.ndarray
+    after: np.ndarray
+
+    @property
+    def totals(self) -> tuple[Metrics, Metrics]:
+        """The metrics of the whole split, before and after."""
+        return metrics(self.before.sum(axis=0, dtype=np.int64)), metrics(self.after.sum(axis=0, dtype=np.int64))
+
+    @property
+    def gains(self) -> np.ndarray:
+        """The gain in mIoU of each picture, in [-1, 1]; NaN where its mask is all void."""
+        return picture_mious(self.after) - picture_mious(self.before)
+
+    def chosen(self, count: int) -> list[tuple[str, str]]:
+        """Choose pictures by their gain: the largest gains, the median, and the largest losses.
+
+        With a count of 5: the two with the largest gain, the median, the two with the largest loss; in this order; with 1
+        the median alone.
+        Equal gains are ranked by id.
+
+        Returns:
+            (id, text): the text gives rank and change.
+        """
+        ranked = sorted((-gain, id) for id, gain in zip(self.ids, self.gains, strict=True) if not math.isnan(gain))
+        total = len(ranked)
+        if count >= total:
+            ranks = range(total)
+        else:  # gains and losses do not reach the median
+            losses = (count - 1) // 2
+            ranks = (*range(count - 1 - losses), (total - 1) // 2, *range(total - losses, total))
+        return [(ranked[rank][1], _rank_text(rank, total, -ranked[rank][0])) for rank in ranks]
+
+
+def _rank_text(rank: int, count: int, gain: float) -> str:
+    place = "median" if rank == (count - 1) // 2 and count > 2 else f"rank {rank + 1} of {count}"
+    return f"{place}: {change_text(gain)}"
+
+
+def change_text(gain: float) -> str:
+    """Say a change of mIoU in words: points are percent of [0, 1], ``3.2 points worse``, or ``no change``."""
+    points = f"{abs(100 * gain):.1f}"
+    if points == "0.0":
+        return "no change" if gain == 0 else f"{'better' if gain > 0 else 'worse'} by less than 0.1 points"
+    return f"{points} points {'better' if gain > 0 else 'worse'}"
+
+
+def titles(change: Change, *, before: str, after: str, split: str) -> tuple[str, str]:
+    """Return the figure's two lines: the measured change, and how it is spread over pictures and classes."""
+    old, new = change.totals
+    first = (
+        f"{after} on {split}: mIoU {100 * old.miou:.2f} before ({before}), {100 * new.miou:.2f} after: "
+        f"{change_text(new.miou - old.miou)}"
+    )
+    pictures = change.gains[~np.isnan(change.gains)]
+    return first, f"pictures: {_counts(pictures)}; classes: {_counts((new.iou - old.iou)[old.present])}"
+
+
+def _counts(gains: np.ndarray) -> str:
+    better, worse = int((gains > 0).sum()), int((gains < 0).sum())
+    return f"{better} better, {worse} worse, {len(gains) - better - worse} unchanged"
+
+
+def draw_change(
+    change: Change, rows: list[tuple[GridRow, str]], space: LabelSpace, *, before: str, after: str, split: str
+) -> Figure:
+    """Draw the gain a class as bars, and the chosen pictures below.
+
+    Args:
+        change: of the whole split.
+        rows: pictures with predictions before and after, each with its text, from top to bottom.
+        space: names the labels.
+        before: name of the system without the CRF.
+        after: name of the system with it.
+        split: name of the split.
+    """
+    cell = (PAGE_WIDTH_INCHES - 2 * MARGIN - 3 * GAP) / 4
+    heights = [cell * min(row.truth.shape[0] / row.truth.shape[1], MAX_ASPECT) for row, _ in rows]
+    maps = [labels for row, _ in rows for labels in (row.truth, *row.predictions)]
+    legend = LabelLegend(labels_in(maps), space, width=PAGE_WIDTH_INCHES - 2 * MARGIN)
+    head = HEAD + BARS + NAMES + GAP_BELOW_BARS + TITLE_LINE
+    height = head + sum(heights) + CAPTION * len(rows) + legend.height + MARGIN
+    with figure_style():
+        figure = new_figure(PAGE_WIDTH_INCHES, height)
+        first, second = titles(change, before=before, after=after, split=split)
+        figure.text(0.5, 1 - 0.08 / height, first, ha="center", va="top", size=8, weight="bold")
+        figure.text(0.5, 1 - 0.25 / height, second, ha="center", va="top", size=7, color=MUTED)
+        width = PAGE_WIDTH_INCHES
+        bottom = 1 - (HEAD + BARS) / height
+        axes = figure.add_axes((LEFT / width, bottom, (width - LEFT - MARGIN) / width, BARS / height))
+        _draw_bars(axes, change, space)
+        for column, title in enumerate(COLUMNS):
+            weight = "bold" if column >= 2 else "normal"
+            figure.text(_middle(column, cell), 1 - (head - 0.05) / height, title, ha="center", size=7.5, weight=weight)
+        top = head
+        for (row, text), row_height in zip(rows, heights, strict=True):
+            _draw_row(figure, row, text, (cell, row_height), top)
+            top += row_height + CAPTION
+        legend.draw(figure, margin=MARGIN)
+    return figure
+
+
+def _draw_bars(axes: Axes, change: Change, space: LabelSpace) -> None:
+    old, new = change.totals
+    labels = np.flatnonzero(old.present)
+    gains = 100 * (new.iou - old.iou)[labels]
+    places = np.arange(len(labels))
+    axes.bar(places, gains, width=0.7, color=np.where(gains >= 0, BETTER, WORSE))
+    axes.axhline(0, color=INK, linewidth=0.6)
+    reach = max(0.1, float(np.abs(gains).max()))
+    for place, gain in zip(places, gains, strict=True):
+        sign = 1 if gain >= 0 else -1
+        text = f"{gain:+.1f}" if f"{abs(gain):.1f}" != "0.0" else "0"
+        below = {"va": "bottom" if sign > 0 else "top", "ha": "center", "size": 5.5, "color": MUTED}
+        axes.text(place, gain + sign * 0.03 * reach, text, **below)
+    low, high = min(0.0, float(gains.min())), max(0.0, float(gains.max()))
+    room = 0.2 * max(high - low, 0.1)
+    axes.set(ylim=(low - (room if low < 0 else room / 4), high + room), xlim=(-0.6, len(labels) - 0.4))
+    axes.set_xticks(places, [space.classes[label] or f"label {label}" for label in labels], rotation=90)
+    axes.set_ylabel("gain in IoU, points")
+    axes.tick_params(axis="x", length=0)
+    axes.grid(visible=False, axis="x")
+    axes.set_axisbelow(True)
+
+
+def _middle(column: int, cell: float) -> float:
+    return (MARGIN + column * (cell + GAP) + cell / 2) / PAGE_WIDTH_INCHES
+
+
+def _draw_row(figure: Figure, row: GridRow, text: str, cell: tuple[float, float], top: float) -> None:
+    width, height = figure.get_size_inches()
+    cell_width, cell_height = cell
+    drawn = min(cell_width, cell_height * row.truth.shape[1] / row.truth.shape[0])
+    images = [row.picture, *(colourise(labels) for labels in (row.truth, *row.predictions))]
+    captions = [row.id, text, *(f"mIoU {100 * miou:.1f}" for miou in row.mious)]
+    bottom = height - top - cell_height
+    for column, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        middle = _middle(column, cell_width)
+        axes = figure.add_axes((middle - drawn / 2 / width, bottom / height, drawn / width, cell_height / height))
+        axes.imshow(image, interpolation="antialiased" if column == 0 else "nearest", aspect="auto")
+        axes.set_axis_off()
+        colour = MUTED if column == 0 else INK
+        figure.text(middle, (bottom - 0.025) / height, caption, ha="center", va="top", size=6.5, color=colour)

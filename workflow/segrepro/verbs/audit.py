@@ -1,0 +1,41 @@
+r"""Audit every system: which of the pictures it is scored on were seen in its making, and through which ancestor.
+
+  segrepro audit --lineage results/lineage.json --out results/tables/leakage.csv --marks results/leakage.json
+
+The lineage says what each system is made of and which manifests it, its models and its pretrained weights were trained
+or tuned on; the workflow writes it from config.yaml. The table has a row a system and split, clean ones too: pictures
+scored and leaked, the share in percent, the nearest leaking ancestor (`stack <- fcn8s (trained on sbd_train)`), the
+first ids, all leaking ancestors, stackers fitted by folds (no leak), and the pretrained weights whose pictures are not
+all known. The marks are the shares (0 to 1) that tables and figures mark leaking systems by.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    add = parser.add_argument
+    add("--lineage", type=Path, required=True, metavar="JSON", help="what each system is made of and has seen")
+    add("--out", type=Path, required=True, metavar="CSV", help="table to write")
+    add("--marks", type=Path, required=True, metavar="JSON", help="shares to write, by system and split")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Audit, write both files and name the leaking systems."""
+    from segrepro.evaluation.leakage import COLUMNS, audit, leak_marks, leakage_rows, share_text
+    from segrepro.evaluation.lineage import read_lineage
+    from segrepro.files import write_json
+    from segrepro.report.tables import write_table
+
+    audits = audit(read_lineage(args.lineage))
+    write_table(args.out, COLUMNS, leakage_rows(audits))
+    write_json(args.marks, leak_marks(audits))
+    for entry in audits:
+        if entry.leaks:
+            print(
+                f"{entry.system} on {entry.split}: {len(entry.leaked)} of {entry.scored} pictures seen "
+                f"({share_text(entry.share)}%), {entry.leaks[0]}, first {entry.leaked[0]}"
+            )
+    leaking = sum(bool(entry.leaks) for entry in audits)
+    print(f"{args.out}: {leaking} of {len(audits)} results leak")

@@ -1,0 +1,74 @@
+r"""Draw what a CRF changes: the gain in IoU a class, and pictures before and after.
+
+The title says the measured change, better or worse. The pictures are chosen by their change in mIoU: the largest
+gains, the median and the largest losses (--rows 5: two, one and two). The confusions that `segrepro evaluate` wrote
+for both systems save scoring them again.
+
+  segrepro figure-crf --manifest data/manifests/voc_val.csv \
+      --before results/scores/fcn8s/voc_val.h5 --after results/scores/fcn8s_crf/voc_val.h5 \
+      --out results/figures/crf/fcn8s_crf.png
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="pictures and masks")
+    parser.add_argument("--before", type=Path, required=True, metavar="H5", help="score store without the CRF")
+    parser.add_argument("--after", type=Path, required=True, metavar="H5", help="score store with it")
+    parser.add_argument("--confusions", type=Path, nargs=2, metavar="NPZ", help="confusions before and after")
+    parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="picture to write")
+    parser.add_argument("--rows", type=int, default=5, metavar="N", help="pictures to choose (default: 5)")
+    parser.add_argument(
+        "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
+    )
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Choose the pictures, draw and save."""
+    from segrepro.data.manifests import read_manifest
+    from segrepro.errors import UserError
+    from segrepro.evaluation.pictures import check_same_pictures
+    from segrepro.inference.scores import ScoreReader
+    from segrepro.labels import label_space
+    from segrepro.report.crf_figure import Change, draw_change
+    from segrepro.report.grid import load_row
+    from segrepro.report.style import save_png
+
+    if args.rows < 1:
+        raise UserError(f"--rows is {args.rows}; give at least 1.")
+    space, stores = label_space(args.label_space), [args.before, args.after]
+    examples = {example.id: example for example in read_manifest(args.manifest)}
+    systems = []
+    for store in stores:
+        with ScoreReader(store) as reader:
+            reader.mapping(space.name)
+            check_same_pictures(reader, list(examples.values()), args.manifest)
+            systems.append(reader.system)
+    confusions = [_confusions(args, number, store, list(examples.values())) for number, store in enumerate(stores)]
+    if not confusions[0].any():
+        raise UserError(f"{args.manifest}: every mask is void; check the data set's labels.")
+    change = Change(list(examples), *confusions)
+    rows = [(load_row(examples[id], stores, space), text) for id, text in change.chosen(args.rows)]
+    names = {"before": systems[0], "after": systems[1], "split": args.manifest.stem}
+    save_png(draw_change(change, rows, space, **names), args.out)
+
+
+def _confusions(args: argparse.Namespace, number: int, store: Path, examples: list):
+    """Return the confusions of a store's pictures, in the order of the examples."""
+    from segrepro.errors import UserError
+    from segrepro.evaluation.confusion import load_confusions
+    from segrepro.evaluation.pictures import PictureScorer, picture_confusions
+    from segrepro.labels import label_space
+
+    if not args.confusions:
+        scorer = PictureScorer(store, args.label_space, len(label_space(args.label_space)))
+        return picture_confusions(scorer, examples, threads=args.threads, label=store.name)
+    ids, confusions = load_confusions(args.confusions[number])
+    if sorted(ids) != sorted(example.id for example in examples):
+        raise UserError(f"{args.confusions[number]}: not of the pictures of {args.manifest}; evaluate again.")
+    place = {id: index for index, id in enumerate(ids)}
+    return confusions[[place[example.id] for example in examples]]

@@ -1,0 +1,26 @@
+r"""Merge score stores of parts of a split (the shards of a cluster's jobs) into one.
+
+The parts are of one system and have no picture in common. The file is the same however the pictures were spread.
+With --manifest, a part that was forgotten is an error.
+
+  segrepro merge-scores --parts crf.1.h5 crf.2.h5 --manifest data/manifests/voc_val.csv --out crf.h5
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--parts", type=Path, nargs="*", required=True, metavar="H5", help="score stores to merge")
+    parser.add_argument("--manifest", type=Path, metavar="CSV", help="the pictures that the result must have")
+    parser.add_argument("--out", type=Path, required=True, metavar="H5", help="score store to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Merge."""
+    from segrepro.data.manifests import read_manifest
+    from segrepro.inference.merging import merge_stores
+
+    expected = {example.id for example in read_manifest(args.manifest)} if args.manifest else None
+    merge_stores(args.parts, args.out, expected=expected)

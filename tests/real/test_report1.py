@@ -56,3 +56,20 @@ def test_nothing_trains_on_val(run):
 
 def test_fcn_8s_learns_the_classes(miou):
     assert miou["fcn8s_vgg16"] >= 10
+
+
+def test_fcn_8s_from_vgg16_is_above_the_same_network_from_scratch(miou):
+    assert miou["fcn8s_vgg16"] > miou["fcn8s_scratch"]
+
+
+@pytest.mark.parametrize("stage", ["deconvnet_stage1", "deconvnet_stage2"])
+def test_deconvnet_learns_more_than_background(miou, all_background, stage):
+    assert miou[stage] > all_background
+
+
+def test_both_stages_have_examples_of_all_that_trainaug_holds(run):
+    for model in ("deconvnet_stage1", "deconvnet_stage2"):
+        with (run / f"results/tables/examples/{model}.csv").open() as stream:
+            counts = {row["class"]: int(row["examples"]) for row in csv.DictReader(stream)}
+        classes = {name: count for name, count in counts.items() if name != "total" and count}
+        assert len(classes) == 18  # the subset has no aeroplane and no train... 

@@ -145,6 +145,7 @@ def test_a_missing_key_is_named(merged_config):
             64,
             ["protocols.deconvnet_stage1.crop", "networks.deconvnet.input_size is 64"],
         ),
+        ("protocols.deconvnet_stage1.micro_batch", 1, ["protocols.deconvnet_stage1.micro_batch", "2 or more"]),
         ("models.deconvnet_stage1.examples", None, ["models.deconvnet_stage1.examples", "give it 'examples'"]),
         ("models.fcn32s.examples", {"kind": "objects"}, ["models.fcn32s.examples", "set protocols.fcn32s.box_size"]),
         ("models.deconvnet_stage1.dataset", "coco20", ["models.deconvnet_stage1.examples", "no instances"]),

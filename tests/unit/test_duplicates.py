@@ -149,7 +149,7 @@ def test_missing_and_damaged_pictures_are_named(tmp_path):
     with pytest.raises(UserError, match=r"none\.jpg: no such picture"):
         hash_file(tmp_path / "none.jpg")
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
-    with pytest.raises(UserError, match=r"bad\.jpg: damaged picture"):
+    with pytest.raises(UserError, match=r"bad\.jpg: not a picture or damaged"):
         hash_file(tmp_path / "bad.jpg")
 
 

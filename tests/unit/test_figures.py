@@ -174,7 +174,7 @@ def test_the_grid_names_missing_files_and_sizes_that_differ(split):
     Image.new("RGB", (9, 9)).save(split / "p1.jpg")
     (split / "p2.jpg").write_bytes(b"no jpeg")
     (split / "p3.jpg").unlink()
-    for id, message in (("p1", "differs in size"), ("p2", "damaged picture"), ("p3", "no such picture")):
+    for id, message in (("p1", "differs in size"), ("p2", "not a picture or damaged"), ("p3", "no such picture")):
         with pytest.raises(UserError, match=message):
             load_row(Example(id, split / f"{id}.jpg", split / f"{id}.png"), [split / "a.h5"], VOC21)
     with pytest.raises(UserError, match="'p0' has no mask"):

@@ -198,6 +198,11 @@ def test_boxes_and_protocols_without_boxes_do_not_mix(examples):
         stream_of(examples, BOXES)
 
 
+def test_a_box_wholly_outside_of_its_picture_is_refused(examples):
+    with pytest.raises(UserError, match=r"0\.jpg: the box 24,0,30,9 lies outside the 24 x 20 picture"):
+        stream_of([replace(examples[0], box=(24, 0, 30, 9))], BOXES)
+
+
 def test_statistics_come_from_the_stream_behind_the_training(examples):
     protocol = PROTOCOL | {"batch_norm_passes": 3, "batch_norm_batch": 2}
     stream = stream_of(examples, protocol)

@@ -246,8 +246,7 @@ def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, 
         "coco90": ("1", "2"),
     }
     manifests = {name: manifest(name, *ids)["manifest"] for name, ids in sets.items()}
-    training_sets = {name: manifests[model.dataset] for name, model in config.models.items() if model.train}
-    content = lineage(config, training_sets=training_sets, manifests=manifests)
+    content = lineage(config, manifests=manifests)
     # as the workflow passes it on: through JSON
     found = {
         (entry.system, entry.split): entry
@@ -264,3 +263,6 @@ def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, 
     edeconvnet = found["edeconvnet", "voc_val"]
     assert edeconvnet.share == 0.5
     assert str(edeconvnet.leaks[0]) == "edeconvnet <- fcn8s (trained on sbd_train)"
+    own = lineage(config, manifests=manifests, training_sets={"fcn8s": "own.csv"})
+    assert own.models["fcn8s"].trained_on.manifest == "own.csv"
+    assert own.models["fcn16s"].trained_on.manifest == manifests["sbd_train"]

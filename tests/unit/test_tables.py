@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from segrepro.cli import main
 from segrepro.labels import COCO91, VOC21
+from segrepro.errors import UserError
 from segrepro.report.tables import MIOU_COLUMNS, miou_rows
 
 HEADER = (
-    "system,split,miou,pixel_accuracy,mean_accuracy,fw_iou,"
+    "system,split,leaks,miou,pixel_accuracy,mean_accuracy,fw_iou,"
     "reported_miou,reported_pixel_accuracy,reported_source,difference,pictures,classes"
 )
 
@@ -61,7 +62,7 @@ def test_the_main_table_is_tidy_in_percent_with_the_agreed_columns(tmp_path):
     reported = {"net": {"voc_val": {"miou": 76.4, "pixel_accuracy": 94.45, "source": "report 2, table 3"}}}
     run(tmp_path, entry(), reported=reported)
     assert (tmp_path / "miou.csv").read_bytes().decode() == (
-        f'{HEADER}\nnet,voc_val,76.42,94.45,87.65,90.00,76.40,94.45,"report 2, table 3",0.02,1449,21\n'
+        f'{HEADER}\nnet,voc_val,,76.42,94.45,87.65,90.00,76.40,94.45,"report 2, table 3",0.02,1449,21\n'
     )
     assert ",".join(MIOU_COLUMNS) == HEADER
 
@@ -74,6 +75,14 @@ def test_what_is_not_reported_stays_empty(tmp_path):
     assert (row["reported_miou"], row["reported_source"], row["difference"]) == ("", "paper", "")
     (row,), _ = run(tmp_path, entry())
     assert row["difference"] == ""
+
+
+def test_the_share_of_pictures_seen_before_stands_beside_the_score():
+    marks = {"net": {"voc_val": 1 / 3}, "clean": {"voc_val": 0.0}}
+    rows = miou_rows([entry(), entry("clean")], {}, marks)
+    assert [row["leaks"] for row in rows] == ["33.33", ""]
+    with pytest.raises(UserError, match="'unheard'"):
+        miou_rows([entry("unheard")], {}, marks)
 
 
 def test_rows_keep_the_order_of_the_command_line(tmp_path):
@@ -95,14 +104,14 @@ def test_the_class_table_has_the_classes_in_label_order_and_gaps_for_absent_ones
     values = entry()
     values["per_class_iou"] |= {"cat": 0.98765, "dog": None}
     _, (row,) = run(tmp_path, values)
-    assert list(row) == ["system", "split", *VOC21.classes]
+    assert list(row) == ["system", "split", "leaks", *VOC21.classes]
     assert (row["cat"], row["dog"], row["sofa"]) == ("98.77", "", "50.00")
 
 
 def test_classes_of_another_label_space_are_added_once(tmp_path):
     _, rows = run(tmp_path, entry("a"), entry("b", space=COCO91))
     columns = list(rows[0])
-    assert columns[:23] == ["system", "split", *VOC21.classes]
+    assert columns[:24] == ["system", "split", "leaks", *VOC21.classes]
     assert len(columns) == len(set(columns))
     assert (rows[0]["zebra"], rows[1]["zebra"], rows[1]["aeroplane"]) == ("", "50.00", "")
 

@@ -34,7 +34,7 @@ def rows(path: Path) -> list[dict]:
 def test_the_table_has_its_columns_and_the_system_learnt(run):
     table = rows(run / "results/tables/miou.csv")
     assert ",".join(table[0]) == (
-        "system,split,miou,pixel_accuracy,mean_accuracy,fw_iou,reported_miou,reported_pixel_accuracy,"
+        "system,split,leaks,miou,pixel_accuracy,mean_accuracy,fw_iou,reported_miou,reported_pixel_accuracy,"
         "reported_source,difference,pictures,classes"
     )
     row = next(r for r in table if (r["system"], r["split"]) == ("deeplabv3_trainaug", "voc_val"))

@@ -14,6 +14,7 @@ from snakemake.exceptions import WorkflowError
 from segrepro.config import DatasetChecks, model_spec, parse_config
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.errors import UserError
+from segrepro.evaluation.lineage import lineage
 
 try:
     CONFIG = parse_config(config)
@@ -24,6 +25,11 @@ except UserError as error:
 DATA = "data/sample" if CONFIG.scale == "sample" else "data"
 RESULTS = "results" if CONFIG.scale == "sample" else "results/full"
 GENERATED = "data/sample/archives"
+
+# What each system is made of and has seen, for the audit of leakage.
+LINEAGE = lineage(
+    CONFIG, manifests={name: f"{DATA}/manifests/{name}.csv" for name in DATASETS}
+)
 
 # At full scale the jobs that need a network get the environment with CUDA.
 NETWORK_ENVIRONMENT = (
@@ -209,9 +215,33 @@ def label_checks():
     )
 
 
+def audited_manifests():
+    """The lists of pictures that the systems' ancestors have seen, and those that the systems are scored on."""
+    nodes = {node for name in LINEAGE.systems for node in LINEAGE.ancestors(name)}
+    seen = {pictures.manifest for node in nodes for pictures in LINEAGE.seen(node)}
+    return sorted(seen | set(LINEAGE.splits.values()))
+
+
+def compared_manifests(coco):
+    """Manifests of the COCO datasets, or of the others, that models train on or systems are scored on."""
+    used = {model.dataset for model in CONFIG.models.values()} | set(LINEAGE.splits)
+    return [
+        f"{DATA}/manifests/{name}.csv"
+        for name in sorted(used)
+        if any("coco" in key for key in DATASETS[name].needs) == coco
+    ]
+
+
+# Ids tell VOC's and SBD's pictures apart, but not COCO's from theirs: those are compared by sight.
+COMPARED = bool(compared_manifests(coco=True) and compared_manifests(coco=False))
+
+
 def tables():
     return [
-        *expand(f"{RESULTS}/tables/{{table}}.csv", table=["miou", "per_class_iou"]),
+        *expand(
+            f"{RESULTS}/tables/{{table}}.csv",
+            table=["miou", "per_class_iou", "leakage"] + ["near_duplicates"] * COMPARED,
+        ),
         *expand(
             f"{RESULTS}/tables/examples/{{model}}.csv",
             model=[*ON_OBJECTS, *ON_PROPOSALS],
@@ -230,6 +260,7 @@ def figures():
     return [
         *expand(f"{RESULTS}/figures/grid/{{split}}.png", split=splits),
         f"{RESULTS}/figures/training.png",
+        *[f"{RESULTS}/figures/near_duplicates.png"] * COMPARED,
         *expand(
             f"{RESULTS}/figures/examples/{{model}}.png",
             model=[*ON_OBJECTS, *ON_PROPOSALS],

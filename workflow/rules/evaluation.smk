@@ -1,4 +1,4 @@
-# From a score store to metrics.
+# From a score store to metrics; and which of the scored pictures a system has seen in its making.
 
 
 rule evaluate:
@@ -25,3 +25,70 @@ rule evaluate:
         "segrepro evaluate --scores {input.scores} --manifest {input.manifest} "
         "--label-space {params.label_space} --json {output.json} --confusions {output.confusions} "
         "--threads {threads} &> {log}"
+
+
+rule lineage:
+    output:
+        f"{RESULTS}/lineage.json",
+    log:
+        f"{RESULTS}/logs/lineage.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        lineage=json.dumps(LINEAGE.model_dump(mode="json"), sort_keys=True),
+    shell:
+        "segrepro spec --json {params.lineage:q} --out {output} &> {log}"
+
+
+rule audit:
+    input:
+        lineage=f"{RESULTS}/lineage.json",
+        manifests=audited_manifests(),
+    output:
+        table=report(
+            f"{RESULTS}/tables/leakage.csv",
+            category="Tables",
+            labels={"table": "leakage"},
+        ),
+        marks=f"{RESULTS}/leakage.json",
+    log:
+        f"{RESULTS}/logs/audit.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "segrepro audit --lineage {input.lineage} --out {output.table} --marks {output.marks} &> {log}"
+
+
+rule near_duplicates:
+    input:
+        coco=compared_manifests(coco=True),
+        others=compared_manifests(coco=False),
+    output:
+        table=report(
+            f"{RESULTS}/tables/near_duplicates.csv",
+            category="Tables",
+            labels={"table": "near-duplicates of COCO and VOC"},
+        ),
+        counts=f"{RESULTS}/near_duplicates.json",
+        sheet=report(
+            f"{RESULTS}/figures/near_duplicates.png",
+            category="Data",
+            labels={"figure": "nearest pictures of COCO and VOC"},
+        ),
+    log:
+        f"{RESULTS}/logs/near_duplicates.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/near_duplicates.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "segrepro near-duplicates --first {input.coco} --second {input.others} --names COCO 'VOC and SBD' "
+        "--out {output.table} --counts {output.counts} --sheet {output.sheet} --threads {threads} &> {log}"

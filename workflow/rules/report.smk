@@ -30,6 +30,7 @@ rule tables:
             f"{RESULTS}/metrics/{system}/{split}.json" for system, split in scored()
         ],
         reported=f"{RESULTS}/metrics/reported.json",
+        leakage=f"{RESULTS}/leakage.json",
     output:
         miou=report(
             f"{RESULTS}/tables/miou.csv", category="Tables", labels={"table": "mIoU"}
@@ -47,7 +48,7 @@ rule tables:
         mem_mb=1000,
         runtime=10,
     shell:
-        "segrepro tables --metrics {input.metrics} --reported {input.reported} "
+        "segrepro tables --metrics {input.metrics} --reported {input.reported} --leakage {input.leakage} "
         "--miou {output.miou} --per-class {output.per_class} &> {log}"
 
 
@@ -58,6 +59,7 @@ rule figure_grid:
             f"{RESULTS}/scores/{system}/{split}.h5"
             for system, split in scored(w.split)
         ],
+        leakage=f"{RESULTS}/leakage.json",
     output:
         report(
             f"{RESULTS}/figures/grid/{{split}}.png",
@@ -79,4 +81,4 @@ rule figure_grid:
         ),
     shell:
         "segrepro figure-grid --manifest {input.manifest} --scores {input.scores} {params.choice} "
-        "--out {output} &> {log}"
+        "--leakage {input.leakage} --split {wildcards.split} --out {output} &> {log}"

@@ -92,8 +92,12 @@ def _crop_problems(config: Config, path: str, model: Model) -> list[str]:
     if network.architecture == "fcn":
         return []
     if network.architecture == "deconvnet":
-        side = network.input_size
-        return [] if crop == side else [f"{key}: is {crop}, but networks.{model.network}.input_size is {side}: take it"]
+        problems, side = [], network.input_size
+        if crop != side:
+            problems.append(f"{key}: is {crop}, but networks.{model.network}.input_size is {side}: take it")
+        if config.protocols[model.protocol].micro_batch < 2:  # fc6 is 1 x 1: batch norm has nothing to compare
+            problems.append(f"protocols.{model.protocol}.micro_batch: must be 2 or more for a DeconvNet")
+        return problems
     stride = network.output_stride
     if crop is None:
         return [f"{key}: is required for networks.{model.network} (used by {path}) and missing"]

@@ -22,3 +22,18 @@ def read_rgb(path: Path) -> np.ndarray:
         raise UserError(f"{path}: no such picture; convert its data set again.") from None
     except UNREADABLE_PICTURE as error:
         raise UserError(f"{path}: not a picture or damaged ({error}); convert its data set again.") from error
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return a picture's width and height in pixels, from its header alone.
+
+    Raises:
+        UserError: the file is missing or no picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            return picture.size
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such picture; convert its data set again.") from None
+    except UNREADABLE_PICTURE as error:
+        raise UserError(f"{path}: not a picture or damaged ({error}); convert its data set again.") from error

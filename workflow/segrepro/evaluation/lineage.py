@@ -167,7 +167,7 @@ def read_lineage(path: Path) -> Lineage:
         raise UserError(f"{path}: {explain(error, Lineage)[0]}; make it again.") from None
 
 
-def lineage(config: Config, *, training_sets: Mapping[str, str], manifests: Mapping[str, str]) -> Lineage:
+def lineage(config: Config, *, manifests: Mapping[str, str], training_sets: Mapping[str, str] | None = None) -> Lineage:
     """Derive the lineage of all systems from a resolved config.
 
     Published weights count as trained on the datasets of the models that they stand in for, also where another
@@ -175,14 +175,15 @@ def lineage(config: Config, *, training_sets: Mapping[str, str], manifests: Mapp
 
     Args:
         config: the validated config.
-        training_sets: path of the manifest that each model with ``train: true`` trains on, by model: its
-            dataset's, or its own list of examples.
         manifests: path of each dataset's manifest, by dataset.
+        training_sets: path of the manifest that a model trains on, by model, where it is not to be its dataset's.
+            A list of examples names no picture beyond the dataset's, which exists before anything trains.
     """
 
     def pictures(dataset: str) -> Pictures:
         return Pictures(name=dataset, manifest=manifests[dataset])
 
+    training_sets = training_sets or {}
     published: dict[str, list[Pictures]] = {name: [] for name in config.weights}
     models = {}
     for name, model in config.models.items():
@@ -192,7 +193,7 @@ def lineage(config: Config, *, training_sets: Mapping[str, str], manifests: Mapp
                 published[model.weights].append(pictures(model.dataset))
             continue
         models[name] = ModelLineage(
-            trained_on=Pictures(name=model.dataset, manifest=training_sets[name]),
+            trained_on=Pictures(name=model.dataset, manifest=training_sets.get(name, manifests[model.dataset])),
             init=model.init.model if model.init else None,
             weights=model.init.weights if model.init else None,
         )

@@ -213,10 +213,11 @@ def refine(evidence: Evidence, parameters: Parameters, *, drop_below: float = 0.
         evidence: probabilities, or hard labels where ``parameters.gt_prob`` is set.
         parameters: of the CRF.
         drop_below: leave a label out of the unary where its probability is below this at every pixel of the
-            picture: 2 to 3 times as fast, and not exact. No useful bound can be proved: what a label of probability
-            p adds to the others' energies is at most p times the weights (13 in pydensecrf's example), but an
-            iteration can multiply a difference by up to half of these weights, 6.5 ** 5 in that example. Hence 0,
-            all labels, unless asked for.
+            picture. Hence not exact, and 0 (all labels) unless asked for: no useful bound can be proved. What the
+            labels left out, of probability p together, add to an energy is at most p times the weights (13 in
+            pydensecrf's example), but an iteration can multiply a difference by up to half of the weights: 6.5 ** 5
+            in that example. Measured on trained networks' scores, 0.01 drops a quarter to half of 21 labels, is 1.2
+            to 1.7 times as fast, and changes the label of 0.004 % of the pixels, 0.1 % in the worst picture.
 
     Returns:
         float32 (height, width, classes), summing to 1; 0 for labels that did not take part.

@@ -131,7 +131,8 @@ class _Run:
         self, fitter: "StackerFitter", number: int, fitted: list[str], predicted: list[str], *, system: str
     ) -> dict[str, Any]:
         with progress_bar(f"{system}: fit {number + 1}", total=self.settings.steps, unit="steps") as bar:
-            losses = fitter.fit(self._batches(fitted, number, bar.update))
+            weights = self.fit_set.class_weights(fitted, self.settings.balance)
+            losses = fitter.fit(self._batches(fitted, number, bar.update), weights)
         tenth = max(1, len(losses) // 10)
         report = {
             "fitted": fitted,
@@ -139,7 +140,7 @@ class _Run:
             "loss_first": float(losses[:tenth].mean()),
             "loss_last": float(losses[-tenth:].mean()),
         }
-        return report | self._predict(fitter, predicted) | self._weights(fitter)
+        return report | self._predict(fitter, predicted, weights) | self._weights(fitter)
 
     def _batches(
         self, ids: list[str], number: int, advance: Callable[[], Any]
@@ -150,9 +151,9 @@ class _Run:
             yield self.fit_set.crops(chosen, self.settings.crop, self.settings.margin, random)
             advance()
 
-    def _predict(self, fitter: "StackerFitter", ids: list[str]) -> dict[str, float]:
+    def _predict(self, fitter: "StackerFitter", ids: list[str], class_weights: np.ndarray) -> dict[str, float]:
         """Store the stacker's answers; return its loss on them, and that of the members' product."""
-        totals, cells = np.zeros(2), 0
+        losses, total = np.zeros(2), 0.0
         for id in ids:
             scores = self.at_cells(id)
             logits = fitter.predict(scores)
@@ -160,11 +161,11 @@ class _Run:
             if self.labelled:
                 labels = self.fit_set.labels[id]
                 product = scores.astype(np.float32).mean(axis=2)
-                totals += [_summed_loss(logits, labels), _summed_loss(product, labels)]
-                cells += np.count_nonzero(labels != VOID)
-        if not cells:
+                losses += [_summed_loss(logits, labels, class_weights), _summed_loss(product, labels, class_weights)]
+                total += class_weights[labels[labels != VOID]].sum()
+        if not total:
             return {}
-        return {"loss_unseen": totals[0] / cells, "loss_unseen_product": totals[1] / cells}
+        return {"loss_unseen": losses[0] / total, "loss_unseen_product": losses[1] / total}
 
     def _weights(self, fitter: "StackerFitter") -> dict[str, Any]:
         if self.settings.kind != LINEAR:
@@ -178,13 +179,13 @@ class _Run:
         return {"weights": named, "bias": {c: float(b) for c, b in zip(classes, bias, strict=True) if c is not None}}
 
 
-def _summed_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the cross-entropy summed over the cells (h, w) that are not void; logits are (h, w, classes)."""
+def _summed_loss(logits: np.ndarray, labels: np.ndarray, class_weights: np.ndarray) -> float:
+    """Return the weighted sum of the cross-entropy of the cells that are not void; logits are (h, w, classes)."""
     valid = labels != VOID
-    logits = logits[valid].astype(np.float64)
+    logits, labels = logits[valid].astype(np.float64), labels[valid].astype(np.intp)
     logits -= logits.max(axis=-1, keepdims=True)
-    true = np.take_along_axis(logits, labels[valid].astype(np.intp)[:, np.newaxis], axis=-1)[:, 0]
-    return float((np.log(np.exp(logits).sum(axis=-1)) - true).sum())
+    losses = np.log(np.exp(logits).sum(axis=-1)) - logits[np.arange(len(labels)), labels]
+    return float((class_weights[labels] * losses).sum())
 
 
 def _reader_of(members: StackerMembers, sizes: Sizes, stride: int) -> Callable[[str], np.ndarray]:

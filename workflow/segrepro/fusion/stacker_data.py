@@ -175,6 +175,21 @@ class FitSet:
             _paste(self.at_cells(id), (top - margin, left - margin), scores[number])
         return scores, labels
 
+    def class_weights(self, ids: Sequence[str], exponent: float) -> np.ndarray:
+        """Return the weight of each class's cells in the loss, ``frequency ** -exponent``, by the pictures' labels.
+
+        Returns:
+            float64 (classes,), 1 on average over the cells that are not void; 0 for a class that does not occur.
+
+        Raises:
+            UserError: all cells are void.
+        """
+        counts = sum(np.bincount(self.labels[id].ravel(), minlength=256)[: self.scores.shape[-1]] for id in ids)
+        if not counts.any():
+            raise UserError(f"all labels of the {len(ids)} pictures to fit on are void; check their masks.")
+        weights = np.where(counts > 0, np.maximum(counts, 1.0) ** -exponent, 0)
+        return weights * counts.sum() / (weights * counts).sum()
+
 
 def _tile_start(extent: int, side: int, random: np.random.Generator) -> int:
     offset = int(random.integers(side))

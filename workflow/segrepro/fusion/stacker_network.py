@@ -10,8 +10,7 @@ from keras import ops
 from segrepro.errors import UserError
 from segrepro.fusion.stacker_data import FLOOR
 from segrepro.fusion.stacker_settings import LAYERS, LINEAR, StackerSettings
-from segrepro.inference.resize import HALF_PIXEL
-from segrepro.training.losses import summed_cross_entropy, valid_pixels
+from segrepro.labels import VOID
 
 
 class MemberWeights(keras.layers.Layer):
@@ -94,25 +93,28 @@ class StackerFitter:
         self._variables = [*self.model.variables, *self.optimiser.variables]
         self._start = [variable.numpy() for variable in self._variables]
         scores = tf.TensorSpec((None, None, None, members, classes), tf.float16)
-        self._step = tf.function(self._update, input_signature=[scores, tf.TensorSpec((None, None, None), tf.uint8)])
+        labels, weights = tf.TensorSpec((None, None, None), tf.uint8), tf.TensorSpec((classes,), tf.float32)
+        self._step = tf.function(self._update, input_signature=[scores, labels, weights])
         self._answer = tf.function(self._logits, input_signature=[scores])
 
-    def fit(self, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    def fit(self, batches: Iterable[tuple[np.ndarray, np.ndarray]], class_weights: np.ndarray) -> np.ndarray:
         """Fit from the start.
 
         Args:
             batches: one a step: scores float16 (batch, h + 2 m, w + 2 m, members, classes) and labels uint8
                 (batch, h, w).
+            class_weights: of the cells in the loss, by their label: (classes,).
 
         Returns:
-            The loss of each step, before its update: mean cross-entropy of the cells that are not void.
+            The loss of each step, before its update: weighted mean cross-entropy of the cells that are not void.
 
         Raises:
             UserError: the loss is not finite.
         """
         for variable, value in zip(self._variables, self._start, strict=True):
             variable.assign(value)
-        losses = np.array([self._step(scores, labels).numpy() for scores, labels in batches])
+        weights = class_weights.astype(np.float32)
+        losses = np.array([self._step(scores, labels, weights).numpy() for scores, labels in batches])
         if not np.isfinite(losses).all():
             raise UserError(
                 f"the stacker's loss is not finite at step {int(np.argmin(np.isfinite(losses)))}; lower "
@@ -135,11 +137,14 @@ class StackerFitter:
     def _logits(self, scores: tf.Tensor) -> tf.Tensor:
         return self.model(tf.cast(scores, tf.float32))
 
-    def _update(self, scores: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def _update(self, scores: tf.Tensor, labels: tf.Tensor, class_weights: tf.Tensor) -> tf.Tensor:
         variables = self.model.trainable_variables
+        valid = labels != VOID
+        targets = tf.where(valid, tf.cast(labels, tf.int32), 0)
+        weights = tf.where(valid, tf.gather(class_weights, targets), 0.0)
         with tf.GradientTape() as tape:
-            total, _ = summed_cross_entropy(self._logits(scores), labels, loss_at="stride", resize=HALF_PIXEL)
-            loss = total / tf.maximum(valid_pixels(labels), 1.0)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(targets, self._logits(scores))
+            loss = tf.math.divide_no_nan(tf.reduce_sum(weights * losses), tf.reduce_sum(weights))
         gradients = tape.gradient(loss, [variable.value for variable in variables])
         decayed = [
             gradient + self.settings.weight_decay * variable if variable.name == "kernel" else gradient

@@ -28,6 +28,8 @@ class StackerSettings:
         crop: side of the crops, in cells.
         learning_rate: of Adam at the start; it falls to 0 by half a cosine.
         weight_decay: coupled L2 on kernels.
+        balance: exponent b of the loss's class weights, ``frequency ** -b`` among the cells fitted on: 0 for the plain
+            mean, which drops rare classes for accuracy; 1 for all classes alike.
         seed: of folds, crops and initial weights.
         stride: pixels between two cells; of what is read, and of the stored map.
 
@@ -45,6 +47,7 @@ class StackerSettings:
     crop: int = 16
     learning_rate: float = 3e-3
     weight_decay: float = 1e-4
+    balance: float = 0.5
     seed: int = 0
     stride: int = 4
 
@@ -62,6 +65,9 @@ class StackerSettings:
             raise UserError(f"--learning-rate {self.learning_rate}: give a number above 0.")
         if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise UserError(f"--weight-decay {self.weight_decay}: give 0 or more.")
+
+        if not 0 <= self.balance <= 1:
+            raise UserError(f"--balance {self.balance}: give a number from 0 to 1.")
 
     def _settle_network(self) -> None:
         defaults = {"hidden": DEFAULT_HIDDEN, "kernel": DEFAULT_KERNEL, "residual": True}

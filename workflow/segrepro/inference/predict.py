@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image, UnidentifiedImageError
 
 from segrepro.data.manifests import Example
 from segrepro.data.parallel import progress_bar
+from segrepro.data.pictures import picture_size
 from segrepro.errors import UserError
 from segrepro.inference.augmented import Augmentation, AugmentedModel, at_output_stride
 from segrepro.inference.scores import ScoreWriter
@@ -40,14 +40,7 @@ def batches_by_size(
     """
     by_size: dict[tuple[int, int], list[Example]] = defaultdict(list)
     for example in sorted(examples):
-        try:
-            with Image.open(example.image) as picture:
-                by_size[picture.size].append(example)
-        except UnidentifiedImageError:
-            raise UserError(f"{example.image}: not a picture; convert its data set again.") from None
-        except OSError as error:
-            reason = error.strerror or error
-            raise UserError(f"{example.image}: cannot be read ({reason}); convert its data set again.") from None
+        by_size[picture_size(example.image)].append(example)
     batches = []
     for (width, height), group in sorted(by_size.items()):
         count = max(1, pixels // max(1, input_pixels(height, width) if input_pixels else height * width))

@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from segrepro.data.boxes import cut
 from segrepro.data.manifests import Example
 from segrepro.data.masks import check_size, check_values, read_mask
+from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
 from segrepro.labels import BACKGROUND, VOID, LabelSpace
-from segrepro.report.grid import read_picture
 from segrepro.report.legend import LabelLegend
 from segrepro.report.style import MUTED, PAGE_WIDTH_INCHES, colourise, figure_style, new_figure
 
@@ -124,7 +124,7 @@ def load_tile(example: Example, space: LabelSpace, size: int) -> Tile:
         UserError: as `example_labels`, or picture and mask differ in size.
     """
     labels = example_labels(example, space)
-    picture = read_picture(example.image)
+    picture = read_rgb(example.image)
     check_size(read_mask(example.mask), picture.shape[1], picture.shape[0], name=str(example.mask))
     picture = cut(picture, example.box, fill=0, name=str(example.image))
     picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)

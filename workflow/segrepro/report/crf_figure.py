@@ -25,11 +25,13 @@ from segrepro.report.style import (
 BETTER, WORSE = LINE_COLOURS[0], LINE_COLOURS[1]
 
 # Lengths in inches.
-HEAD = 0.52  # two lines of title
+HEAD = 0.66  # three lines of title
 BARS = 1.35
-NAMES = 0.75  # below the bars: the classes' names, upright
-GAP_BELOW_BARS = 0.12
-LEFT = 0.45  # of the bars: their axis
+NAMES = 0.7  # below the bars: the classes' names, upright
+GAP_BELOW_BARS = 0.08
+LEFT = 0.5  # of the bars: their axis
+
+LETTERS = 90  # of the title's type on a line; a longer title is set smaller
 
 COLUMNS = ("picture", "ground truth", "before", "after")
 
@@ -91,15 +93,15 @@ def change_text(gain: float) -> str:
     return f"{points} points {'better' if gain > 0 else 'worse'}"
 
 
-def titles(change: Change, *, before: str, after: str, split: str) -> tuple[str, str]:
-    """Return the figure's two lines: the measured change, and how it is spread over pictures and classes."""
+def titles(change: Change, *, before: str, after: str, split: str) -> tuple[str, str, str]:
+    """Return the figure's lines: what changed by how much, both mIoUs, and the spread over pictures and classes."""
     old, new = change.totals
-    first = (
-        f"{after} on {split}: mIoU {100 * old.miou:.2f} before ({before}), {100 * new.miou:.2f} after: "
-        f"{change_text(new.miou - old.miou)}"
-    )
     pictures = change.gains[~np.isnan(change.gains)]
-    return first, f"pictures: {_counts(pictures)}; classes: {_counts((new.iou - old.iou)[old.present])}"
+    return (
+        f"{after} on {split}: {change_text(new.miou - old.miou)}",
+        f"mIoU {100 * old.miou:.2f} before ({before}), {100 * new.miou:.2f} after",
+        f"pictures: {_counts(pictures)}; classes: {_counts((new.iou - old.iou)[old.present])}",
+    )
 
 
 def _counts(gains: np.ndarray) -> str:
@@ -128,9 +130,10 @@ def draw_change(
     height = head + sum(heights) + CAPTION * len(rows) + legend.height + MARGIN
     with figure_style():
         figure = new_figure(PAGE_WIDTH_INCHES, height)
-        first, second = titles(change, before=before, after=after, split=split)
-        figure.text(0.5, 1 - 0.08 / height, first, ha="center", va="top", size=8, weight="bold")
-        figure.text(0.5, 1 - 0.25 / height, second, ha="center", va="top", size=7, color=MUTED)
+        lines = titles(change, before=before, after=after, split=split)
+        sizes = [size * min(1, LETTERS / len(line)) for size, line in zip((8.5, 7.5, 7), lines, strict=True)]
+        for line, size, y, weight in zip(lines, sizes, (0.07, 0.25, 0.4), ("bold", "normal", "normal"), strict=True):
+            figure.text(0.5, 1 - y / height, line, ha="center", va="top", size=size, weight=weight)
         width = PAGE_WIDTH_INCHES
         bottom = 1 - (HEAD + BARS) / height
         axes = figure.add_axes((LEFT / width, bottom, (width - LEFT - MARGIN) / width, BARS / height))

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
+from segrepro.data.pictures import read_rgb
 from segrepro.evaluation.duplicates import HASH_BITS, Pair
-from segrepro.report.grid import read_picture
 from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure
 
 PAIRS_A_ROW = 3
@@ -17,7 +17,7 @@ PAIRS_A_ROW = 3
 MARGIN = 0.06
 GAP = 0.12  # between pairs
 SEAM = 0.03  # between the two pictures of a pair
-HEAD = 0.26  # the sheet's title
+HEAD = 0.40  # the sheet's title
 CAPTION = 0.27  # above each pair: distance and ids
 
 TILE_PIXELS = 320  # more than a tile has on the page
@@ -45,14 +45,14 @@ def squared(picture: np.ndarray) -> np.ndarray:
 def draw_pairs(
     pairs: list[Pair], pictures_a: dict[str, Path], pictures_b: dict[str, Path], *, max_distance: int, title: str
 ) -> Figure:
-    """Draw pairs from left to right, each under its distance and ids; those beyond the bound are greyed in words.
+    """Draw pairs from left to right, each under its distance and ids; those beyond the bound are captioned so.
 
     Args:
         pairs: nearest first; may be empty, the title says why.
         pictures_a: file of each ``id_a``.
         pictures_b: file of each ``id_b``.
         max_distance: bits; pairs beyond it are no near-duplicates, and shown for comparison.
-        title: one line above all.
+        title: at most two lines, above all.
     """
     cell = (PAGE_WIDTH_INCHES - 2 * MARGIN - (PAIRS_A_ROW - 1) * GAP) / PAIRS_A_ROW
     side = (cell - SEAM) / 2
@@ -66,7 +66,7 @@ def draw_pairs(
             bottom = height - HEAD - (place // PAIRS_A_ROW + 1) * (CAPTION + side)
             _caption(figure, pair, (left, bottom + side), max_distance)
             for number, path in enumerate((pictures_a[pair.id_a], pictures_b[pair.id_b])):
-                _draw_tile(figure, read_picture(path), (left + number * (side + SEAM), bottom), side)
+                _draw_tile(figure, read_rgb(path), (left + number * (side + SEAM), bottom), side)
     return figure
 
 

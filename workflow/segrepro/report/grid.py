@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
+from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.evaluation.pictures import PictureScorer
@@ -73,7 +73,7 @@ def load_row(example: Example, stores: list[Path], space: LabelSpace) -> GridRow
     """
     if example.mask is None:
         raise UserError(f"picture '{example.id}' has no mask; draw a split that has ground truth.")
-    picture, truth = read_picture(example.image), read_mask(example.mask)
+    picture, truth = read_rgb(example.image), read_mask(example.mask)
     if picture.shape[:2] != truth.shape:
         raise UserError(f"{example.mask}: differs in size from {example.image}; check the data set's labels.")
     predictions, mious = [], []
@@ -83,21 +83,6 @@ def load_row(example: Example, stores: list[Path], space: LabelSpace) -> GridRow
         with ScoreReader(store) as reader:
             predictions.append(reader.labels(example.id, space.name))
     return GridRow(example.id, picture, truth, predictions, mious)
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """Read a picture: uint8 RGB of shape (height, width, 3).
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such picture; convert the data set again.") from None
-    except (OSError, SyntaxError) as error:
-        raise UserError(f"{path}: damaged picture ({error}); convert the data set again.") from error
 
 
 def draw_grid(rows: list[GridRow], systems: list[str], space: LabelSpace) -> Figure:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from segrepro.errors import UserError
+from segrepro.evaluation.leakage import Marks, leaking_share, share_text
 from segrepro.files import atomic_path
 from segrepro.labels import label_space
 
 MIOU_COLUMNS = (
-    *("system", "split", "miou", "pixel_accuracy", "mean_accuracy", "fw_iou"),
+    *("system", "split", "leaks", "miou", "pixel_accuracy", "mean_accuracy", "fw_iou"),
     *("reported_miou", "reported_pixel_accuracy", "reported_source", "difference", "pictures", "classes"),
 )
 MEASURES = ("miou", "pixel_accuracy", "mean_accuracy", "fw_iou")
@@ -26,12 +27,18 @@ def percent(fraction: float | None) -> str:
     return "" if fraction is None else f"{100 * fraction:.2f}"
 
 
-def miou_rows(metrics: list[Metrics], reported: Reported) -> list[dict[str, str]]:
+def leaks(entry: Metrics, marks: Marks | None) -> str:
+    """Return the share of the scored pictures that were seen in a system's making, in percent; empty when none."""
+    return "" if marks is None else share_text(leaking_share(marks, entry["system"], entry["split"]))
+
+
+def miou_rows(metrics: list[Metrics], reported: Reported, marks: Marks | None = None) -> list[dict[str, str]]:
     """Build the rows of ``miou.csv``, one a system and split, in the order of ``metrics``.
 
     Args:
         metrics: contents of metrics files, from `read_metrics`.
         reported: system -> split -> ``miou``, ``pixel_accuracy`` (percent) and ``source``, each optional.
+        marks: the audit's shares of leaked pictures; None where there was no audit.
 
     Returns:
         Rows with the keys `MIOU_COLUMNS`; values in percent with two decimals. ``difference`` is the measured
@@ -40,7 +47,7 @@ def miou_rows(metrics: list[Metrics], reported: Reported) -> list[dict[str, str]
     rows = []
     for entry in metrics:
         stated = reported.get(entry["system"], {}).get(entry["split"], {})
-        row = {"system": entry["system"], "split": entry["split"]}
+        row = {"system": entry["system"], "split": entry["split"], "leaks": leaks(entry, marks)}
         row |= {measure: percent(entry[measure]) for measure in MEASURES}
         row |= {f"reported_{key}": _as_printed(stated.get(key)) for key in ("miou", "pixel_accuracy")}
         row["reported_source"] = stated.get("source") or ""
@@ -54,14 +61,15 @@ def _as_printed(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}"
 
 
-def per_class_rows(metrics: list[Metrics]) -> tuple[list[str], list[dict[str, str]]]:
+def per_class_rows(metrics: list[Metrics], marks: Marks | None = None) -> tuple[list[str], list[dict[str, str]]]:
     """Build ``per_class_iou.csv``: one row a system and split, one column a class.
 
     Args:
         metrics: contents of metrics files, from `read_metrics`.
+        marks: as of `miou_rows`.
 
     Returns:
-        The columns (system, split, then the classes in label order; those of a further label space follow) and
+        The columns (system, split, leaks, then the classes in label order; those of a further label space follow) and
         the rows: IoU in percent with two decimals, empty where the ground truth has no such class.
     """
     classes: dict[str, None] = {}
@@ -69,11 +77,11 @@ def per_class_rows(metrics: list[Metrics]) -> tuple[list[str], list[dict[str, st
         in_label_order = [name for name in label_space(entry["label_space"]).classes if name is not None]
         classes |= dict.fromkeys(in_label_order)
     rows = [
-        {"system": entry["system"], "split": entry["split"]}
+        {"system": entry["system"], "split": entry["split"], "leaks": leaks(entry, marks)}
         | {name: percent(entry["per_class_iou"].get(name)) for name in classes}
         for entry in metrics
     ]
-    return ["system", "split", *classes], rows
+    return ["system", "split", "leaks", *classes], rows
 
 
 def read_metrics(paths: list[Path]) -> list[Metrics]:

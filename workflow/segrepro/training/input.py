@@ -1,10 +1,13 @@
 """The input pipeline: a manifest becomes micro-batches that depend on the seed and the step alone."""
 
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
+from segrepro.data.boxes import check_touches
 from segrepro.data.manifests import Example
+from segrepro.data.pictures import picture_size
 from segrepro.errors import UserError
 from segrepro.training.augment import augment, decode_mask, decode_picture
 from segrepro.training.boxes import resized_box, single_object
@@ -41,7 +44,7 @@ class ExampleStream:
 
     Raises:
         UserError: an example has no mask; or it has a box and the protocol trains on whole pictures, or the other
-            way round.
+            way round; or its box lies wholly outside the picture.
     """
 
     def __init__(self, examples: list[Example], protocol: dict[str, Any], *, seed: int, threads: int):
@@ -135,3 +138,8 @@ def _check(examples: list[Example], *, boxes: bool) -> None:
                 f"picture '{example.id}' comes without a box, which this protocol's box_size asks for: give the "
                 "model 'examples', or remove box_size."
             )
+    sizes: dict[Path, tuple[int, int]] = {}
+    for example in examples if boxes else ():
+        if example.image not in sizes:
+            sizes[example.image] = picture_size(example.image)
+        check_touches(example.box, *sizes[example.image], name=str(example.image))

@@ -1,6 +1,6 @@
 r"""Draw picture, ground truth and predictions side by side, in VOC colours.
 
-A row a picture, a column a system, titled with the system's name; under each prediction is its mIoU on that
+A row a picture, a column a system, titled with the system's name (and a dagger where it leaks, see --leakage); under each prediction is its mIoU on that
 picture, in percent, over the classes in the picture's mask. The legend names the labels that occur.
 
 Without --ids the pictures are chosen by rule: all pictures are ranked by the first system's mIoU, and the best,
@@ -27,6 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=6, metavar="N", help="pictures to choose (default: 6)")
     parser.add_argument("--confusions", type=Path, metavar="NPZ", help="confusions of the first system")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
+    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+    parser.add_argument(
+        "--split", metavar="NAME", help="which split --leakage is asked about (default: the manifest's)"
+    )
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
     )
@@ -36,6 +40,7 @@ def run(args: argparse.Namespace) -> None:
     """Choose the pictures, draw and save."""
     from segrepro.data.manifests import read_manifest
     from segrepro.errors import UserError
+    from segrepro.evaluation.leakage import leaking_share, marked, read_marks
     from segrepro.inference.scores import ScoreReader
     from segrepro.labels import label_space
     from segrepro.report.grid import draw_grid, load_row
@@ -53,6 +58,9 @@ def run(args: argparse.Namespace) -> None:
     if unknown:
         raise UserError(f"{args.manifest}: no picture '{unknown[0]}'; give ids of its first column.")
     rows = [load_row(examples[id], args.scores, space) for id in ids]
+    if args.leakage:
+        marks, split = read_marks(args.leakage), args.split or args.manifest.stem
+        systems = [marked(name, leaking_share(marks, name, split)) for name in systems]
     save_png(draw_grid(rows, systems, space), args.out)
 
 

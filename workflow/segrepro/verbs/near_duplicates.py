@@ -17,8 +17,6 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    from segrepro.evaluation.duplicates import DEFAULT_DISTANCE, HASH_BITS
-
     add = parser.add_argument
     add("--first", type=Path, nargs="+", required=True, metavar="CSV", help="manifests of the first set")
     add("--second", type=Path, nargs="+", required=True, metavar="CSV", help="manifests of the second set")
@@ -26,13 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="CSV", help="table of pairs to write")
     add("--counts", type=Path, required=True, metavar="JSON", help="numbers of pictures and pairs to write")
     add("--sheet", type=Path, required=True, metavar="PNG", help="contact sheet to write")
-    add(
-        "--max-distance",
-        type=int,
-        default=DEFAULT_DISTANCE,
-        metavar="BITS",
-        help=f"of near-duplicates, of {HASH_BITS} (default {DEFAULT_DISTANCE})",
-    )
+    add("--max-distance", type=int, default=48, metavar="BITS", help="of near-duplicates, of 320 (default 48)")
     add("--pairs", type=int, default=24, metavar="N", help="pairs on the sheet (default 24)")
     add("--threads", type=int, default=1, metavar="N", help="number of processes (default 1)")
 
@@ -77,6 +69,6 @@ def run(args: argparse.Namespace) -> None:
     a, b = (f"{len(pictures):,} pictures of {name}" for pictures, name in zip(sets, args.names, strict=True))
     found = f"{len(near):,} near-duplicate{'' if len(near) == 1 else 's'} (at most {args.max_distance} bits)"
     shown = nearest[: args.pairs]
-    title = f"{found} between {a} and {b}; the {len(shown)} nearest pairs"
+    title = f"{found}\nbetween {a} and {b}; the {len(shown)} nearest pairs"
     save_png(draw_pairs(shown, *sets, max_distance=args.max_distance, title=title), args.sheet)
     print(f"{args.out}: {found} between {a} and {b}")

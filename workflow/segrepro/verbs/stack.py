@@ -63,6 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fit.add_argument("--crop", type=int, default=16, metavar="CELLS", help="side of a crop (default: 16)")
     fit.add_argument("--learning-rate", type=float, default=3e-3, metavar="R", help="of Adam, at first (default: 3e-3)")
     fit.add_argument("--weight-decay", type=float, default=1e-4, metavar="D", help="coupled L2 (default: 1e-4)")
+    fit.add_argument(
+        "--balance",
+        type=float,
+        default=0.5,
+        metavar="B",
+        help="exponent of the loss's class weights, frequency^-B: 0 none, 1 all classes alike (default: 0.5)",
+    )
     fit.add_argument("--seed", type=int, default=0, metavar="N", help="of folds, crops and weights (default: 0)")
     fit.add_argument(
         "--storage-stride",
@@ -95,6 +102,7 @@ def run(args: argparse.Namespace) -> None:
         crop=args.crop,
         learning_rate=args.learning_rate,
         weight_decay=args.weight_decay,
+        balance=args.balance,
         seed=args.seed,
         stride=args.storage_stride,
     )

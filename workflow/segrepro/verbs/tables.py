@@ -1,6 +1,7 @@
 r"""Collect metrics into the comparison tables.
 
-Writes two CSV tables, one row a system and split in the order given, values in percent with two decimals:
+Writes two CSV tables, one row a system and split in the order given, values in percent with two decimals; `leaks` is the
+share of the scored pictures that were seen in the system's making, where `segrepro audit` found any:
   --miou       mIoU, pixel accuracy, mean accuracy, frequency-weighted IoU, beside the reported values
   --per-class  the IoU of each class
 
@@ -21,12 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics", type=Path, nargs="+", required=True, metavar="JSON", help="metrics files, in row order"
     )
     parser.add_argument("--reported", type=Path, metavar="JSON", help="what reports and papers state")
+    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
     parser.add_argument("--miou", type=Path, required=True, metavar="CSV", help="main table to write")
     parser.add_argument("--per-class", type=Path, required=True, metavar="CSV", help="class table to write")
 
 
 def run(args: argparse.Namespace) -> None:
     """Write both tables."""
+    from segrepro.evaluation.leakage import read_marks
     from segrepro.report.tables import (
         MIOU_COLUMNS,
         miou_rows,
@@ -38,6 +41,7 @@ def run(args: argparse.Namespace) -> None:
 
     metrics = read_metrics(args.metrics)
     reported = read_reported(args.reported) if args.reported else {}
-    columns, rows = per_class_rows(metrics)
-    write_table(args.miou, MIOU_COLUMNS, miou_rows(metrics, reported))
+    marks = read_marks(args.leakage) if args.leakage else None
+    columns, rows = per_class_rows(metrics, marks)
+    write_table(args.miou, MIOU_COLUMNS, miou_rows(metrics, reported, marks))
     write_table(args.per_class, columns, rows)

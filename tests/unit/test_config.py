@@ -164,7 +164,7 @@ def test_a_missing_key_is_named(merged_config):
         ("systems.edeconvnet.fusion.members", ["fcn8s", "edeconvnet"], ["edeconvnet.fusion.members", "circle"]),
         ("systems.edeconvnet.fusion.weights", [1.0], ["systems.edeconvnet.fusion.weights", "each member"]),
         ("systems.edeconvnet.fusion.ties", "lowest", ["systems.edeconvnet.fusion.ties", "no meaning"]),
-        ("systems.edeconvnet.splits", ["voc_val", "seg11valid"], ["fusion.members", "not scored on 'seg11valid'"]),
+        ("systems.edeconvnet.splits", ["voc_train"], ["edeconvnet.fusion.members", "not scored on 'voc_train'"]),
         ("datasets.trainaug.disjoint_from", ["voc_vall"], ["datasets.trainaug.disjoint_from", "voc_vall"]),
         ("datasets.trainaug.absent_classes", ["aeroplan"], ["datasets.trainaug.absent_classes", "aeroplan"]),
     ],

@@ -14,9 +14,10 @@ def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
     assert rules["train"] == 15
     assert rules["import_weights"] == 2
     assert rules["predict"] == 23
-    assert rules["predict_proposals"] == 3
-    assert rules["evaluate"] == 27
-    assert rules["proposals"] == 2
+    assert rules["predict_proposals"] == 4
+    assert rules["fuse"] == 5
+    assert rules["evaluate"] == 32
+    assert rules["proposals"] == 3
     assert "sample_archives" not in rules
     assert not (tmp_path / "data").exists()
 
@@ -43,7 +44,7 @@ def test_published_weights_stand_in_for_training(tmp_path):
     rules = planned(tmp_path, "results/full/tables/miou.csv", overlay=overlay)
     assert rules["import_weights"] == 1
     assert "train" not in rules
-    assert "convert_sbd" not in rules
+    assert "convert_coco2017" not in rules
 
 
 @pytest.mark.parametrize(

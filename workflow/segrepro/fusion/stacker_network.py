@@ -9,7 +9,7 @@ from keras import ops
 
 from segrepro.errors import UserError
 from segrepro.fusion.stacker_data import FLOOR
-from segrepro.fusion.stacker_settings import LAYERS, LINEAR, StackerSettings
+from segrepro.fusion.stacker_settings import LAYERS, LINEAR, SHARED, StackerSettings
 from segrepro.labels import VOID
 
 
@@ -44,28 +44,37 @@ def linear_stacker(members: int, classes: int) -> keras.Model:
 
 
 def network_stacker(members: int, classes: int, settings: StackerSettings) -> keras.Model:
-    """Return the three-layer network: convolutions with ReLU between them, from all members' scores to logits.
+    """Return the three-layer network: convolutions with ReLU between them, from the members' scores to logits.
 
     Maps log-probabilities (batch, h + 2 m, w + 2 m, members, classes) to logits (batch, h, w, classes), m being
     ``settings.margin``: it pads nothing, so that a crop is treated as the same place of its picture.
+
+    Of kind ``network``, the channels are all members' scores of all classes: it can learn which classes a member
+    mistakes for each other. Of kind ``shared``, each class has a map of its own (an axis that no kernel spans), whose
+    channels are the members' scores of that class: some hundred weights that every labelled cell fits, and no class is
+    forgotten because few pictures have it.
 
     A residual network's answer is added to the mean of the members' log-probabilities, and its last layer starts at
     zero: the unfitted stacker is the members' product. Other weights start by He et al., the last by Glorot.
     """
     inputs = keras.Input((None, None, members, classes))
-    x = ops.concatenate([inputs[..., member, :] for member in range(members)], axis=-1)
+    if settings.kind == SHARED:
+        x, outputs, side = ops.moveaxis(inputs, 3, 4), 1, (settings.kernel, settings.kernel, 1)
+        convolution = keras.layers.Conv3D
+    else:
+        x = ops.concatenate([inputs[..., member, :] for member in range(members)], axis=-1)
+        outputs, side, convolution = classes, settings.kernel, keras.layers.Conv2D
     x = keras.layers.Rescaling(-1 / FLOOR, offset=1.0, name="to_unit_range")(x)  # `FLOOR`, and outside: 0
     for number in range(1, LAYERS):
         initial = keras.initializers.HeNormal(seed=settings.seed + number)
-        convolve = keras.layers.Conv2D(
-            settings.hidden, settings.kernel, kernel_initializer=initial, name=f"convolution{number}"
-        )
-        x = ops.relu(convolve(x))
+        x = convolution(settings.hidden, side, kernel_initializer=initial, name=f"convolution{number}")(x)
+        x = ops.relu(x)
     initial = "zeros" if settings.residual else keras.initializers.GlorotUniform(seed=settings.seed + LAYERS)
-    x = keras.layers.Conv2D(classes, settings.kernel, kernel_initializer=initial, name=f"convolution{LAYERS}")(x)
+    x = convolution(outputs, side, kernel_initializer=initial, name=f"convolution{LAYERS}")(x)
+    x = x[..., 0] if settings.kind == SHARED else x
     if settings.residual:
         x = x + keras.layers.Cropping2D(settings.margin, name="without_margin")(ops.mean(inputs, axis=-2))
-    return keras.Model(inputs, x, name="network_stacker")
+    return keras.Model(inputs, x, name=f"{settings.kind}_stacker")
 
 
 class StackerFitter:

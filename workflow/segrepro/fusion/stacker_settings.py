@@ -6,8 +6,8 @@ from typing import Any
 
 from segrepro.errors import UserError
 
-NETWORK, LINEAR = KINDS = ("network", "linear")
-DEFAULT_HIDDEN = 64
+NETWORK, SHARED, LINEAR = KINDS = ("network", "shared", "linear")
+DEFAULT_HIDDEN = {NETWORK: 64, SHARED: 16}
 DEFAULT_KERNEL = 1
 DEFAULT_FOLDS = 5
 LAYERS = 3
@@ -18,8 +18,10 @@ class StackerSettings:
     """What a stacker's answer depends on, besides members and pictures.
 
     Attributes:
-        kind: ``network``: three layers of convolutions; ``linear``: a weight a member and class.
-        hidden: channels of the network's first two layers; None for 64.
+        kind: ``network``: three layers of convolutions from all members' scores of all classes to all classes;
+            ``shared``: the same from the members' scores of one class to that class, with weights that all classes
+            share, for few pictures; ``linear``: a weight a member and class.
+        hidden: channels of the network's first two layers; None for 64, or 16 a class where they are shared.
         kernel: side of the network's kernels in cells, 1 or 3; None for 1.
         residual: whether the network's answer is added to the members' mean; None for yes.
         folds: into which the scored pictures are dealt; None where the stacker is fitted on others.
@@ -70,11 +72,11 @@ class StackerSettings:
             raise UserError(f"--balance {self.balance}: give a number from 0 to 1.")
 
     def _settle_network(self) -> None:
-        defaults = {"hidden": DEFAULT_HIDDEN, "kernel": DEFAULT_KERNEL, "residual": True}
+        defaults = {"hidden": DEFAULT_HIDDEN.get(self.kind), "kernel": DEFAULT_KERNEL, "residual": True}
         for name, default in defaults.items():
             if self.kind == LINEAR and getattr(self, name) is not None:
                 raise UserError(f"--{name} has no meaning for --kind {self.kind}; leave it out.")
-            if self.kind == NETWORK and getattr(self, name) is None:
+            if self.kind != LINEAR and getattr(self, name) is None:
                 object.__setattr__(self, name, default)
         if self.kernel not in (None, 1, 3):
             raise UserError(f"--kernel {self.kernel}: use 1 or 3.")

@@ -2,6 +2,8 @@ r"""Learn to combine the score stores of several systems into one.
 
 Kinds:
   network  three layers of convolutions on the members' log-probabilities (63 channels for three members of VOC-21)
+  shared   the same for each class on the members' log-probabilities of that class, with weights that all classes
+           share: for few pictures
   linear   one weight a member and class, and a bias a class: a product of the members whose exponents are learned
 
 Without --fit-manifest the pictures are dealt into --folds, and each fold is predicted by a stacker that was fitted on
@@ -13,7 +15,7 @@ Members hold the same pictures, at any stride; those in another label space are 
 (a vote) have no probabilities and are refused.
 
 Example:
-  segrepro stack --kind network --members results/scores/deeplabv3_trainaug/voc_val.h5 \
+  segrepro stack --kind shared --members results/scores/deeplabv3_trainaug/voc_val.h5 \
       results/scores/deeplabv3_coco20/voc_val.h5 results/scores/deeplabv3plus_trainaug/voc_val.h5 \
       --manifest data/sample/manifests/voc_val.csv --system stacking_learned \
       --out results/scores/stacking_learned/voc_val.h5 --json results/stackers/stacking_learned/voc_val.json
@@ -25,7 +27,7 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--kind", required=True, help="network or linear")
+    parser.add_argument("--kind", required=True, help="network, shared or linear")
     parser.add_argument("--members", type=Path, nargs="*", required=True, metavar="H5", help="score stores, in order")
     parser.add_argument(
         "--names", nargs="*", metavar="NAME", help="what the report calls the members (default: as their stores say)"
@@ -49,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score stores of those pictures, in order",
     )
     network = parser.add_argument_group("network")
-    network.add_argument("--hidden", type=int, metavar="N", help="channels of the first two layers (default: 64)")
+    network.add_argument("--hidden", type=int, metavar="N", help="channels of two layers (default: 64; shared: 16)")
     network.add_argument("--kernel", type=int, metavar="CELLS", help="side of the kernels, 1 (default) or 3")
     network.add_argument(
         "--residual",

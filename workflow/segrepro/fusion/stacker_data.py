@@ -36,7 +36,7 @@ class StackerMembers(Ensemble):
     def at_cells(self, id: str, cells: tuple[int, int]) -> np.ndarray:
         """Return each member's log-probabilities at the centres of a grid's cells.
 
-        Scores are interpolated as their store says, and become probabilities there; those of other label spaces are
+        Scores are those of the store's full-size map, between pixels where a centre is, and become probabilities there; those of other label spaces are
         summed. A log-probability is a logit whose constant, the same for all classes, is chosen: so members that
         store logits, averages or DeconvNet's raw scores are alike. None is below `FLOOR`.
 

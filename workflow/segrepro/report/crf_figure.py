@@ -63,8 +63,8 @@ class Change:
     def chosen(self, count: int) -> list[tuple[str, str]]:
         """Choose pictures by their gain: the largest gains, the median, and the largest losses.
 
-        With a count of 5: the two with the largest gain, the median, the two with the largest loss; in this order; with 1
-        the median alone.
+        With a count of 5 these are the two largest gains, the median and the two largest losses, in this order; with
+        1 the median alone.
         Equal gains are ranked by id.
 
         Returns:

@@ -224,7 +224,7 @@ def test_the_file_depends_neither_on_processes_nor_on_shards(data):
 
 
 @pytest.mark.parametrize("kind", ["scores", "labels"])
-def test_a_merged_store_is_the_one_that_a_writer_would_have_written(tmp_path, kind):
+def test_a_merged_store_reads_like_one_written_at_once(tmp_path, kind):
     arrays = scores_of(4) if kind == "scores" else labels_of(4)
     whole = write(tmp_path / "name.h5", arrays, kind=kind)
     (tmp_path / "a").mkdir()
@@ -232,7 +232,13 @@ def test_a_merged_store_is_the_one_that_a_writer_would_have_written(tmp_path, ki
     (tmp_path / "b").mkdir()
     other = write(tmp_path / "b" / "name.h5", {"p2": arrays["p2"]}, kind=kind)
     merge_stores([part, other], tmp_path / "out.h5")
-    assert (tmp_path / "out.h5").read_bytes() == whole.read_bytes()
+    with ScoreReader(tmp_path / "out.h5") as merged, ScoreReader(whole) as expected:
+        assert (merged.system, merged.kind, merged.ids) == ("name", kind, expected.ids)
+        for id in SIZES:
+            assert merged.size(id) == SIZES[id]
+            np.testing.assert_array_equal(merged.stored(id), expected.stored(id))
+    merge_stores([other, part], tmp_path / "again.h5")
+    assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "out.h5").read_bytes()
 
 
 def test_scores_of_coco_are_mapped_first(data):
@@ -257,7 +263,7 @@ def test_the_crf_loads_no_tensorflow_and_no_matplotlib():
 # --- unhappy paths ----------------------------------------------------------------------------------------------
 
 
-def refused(capsys, data, *options, named, **more):
+def refused(data, *options, named, **more):
     """Expect exit code 1, one sentence on stderr, and nothing left behind."""
     before = sorted(data.iterdir())
     with pytest.raises(SystemExit) as stopped:
@@ -269,39 +275,39 @@ def refused(capsys, data, *options, named, **more):
     assert sorted(data.iterdir()) == before
 
 
-def test_a_missing_store_and_a_missing_picture_are_named(data, capsys):
-    refused(capsys, data, scores="gone.h5", named="gone.h5: no such score store")
+def test_a_missing_store_and_a_missing_picture_are_named(data):
+    refused(data, scores="gone.h5", named="gone.h5: no such score store")
     (data / "p2.png").unlink()
-    refused(capsys, data, named="p2.png: no such picture")
+    refused(data, named="p2.png: no such picture")
     (data / "p2.png").write_bytes(b"nothing")
-    refused(capsys, data, named="p2.png: not a picture or damaged")
+    refused(data, named="p2.png: not a picture or damaged")
 
 
-def test_a_picture_of_another_size_is_named(data, capsys):
+def test_a_picture_of_another_size_is_named(data):
     Image.fromarray(picture_of(0, (24, 10))).save(data / "p2.png")
-    refused(capsys, data, named="p2.png: the picture is 10 x 24 pixels, but 9 x 24 in")
+    refused(data, named="p2.png: the picture is 10 x 24 pixels, but 9 x 24 in")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_nan_and_infinity_are_named_with_the_picture(data, capsys, value):
+def test_nan_and_infinity_are_named_with_the_picture(data, value):
     with h5py.File(data / "base.h5", "a") as file:
         scores = file["pictures/p2"][()]
         scores[0, 0, 0] = value
         file["pictures/p2"][...] = scores
-    refused(capsys, data, named="has NaN or infinity among its scores of picture 'p2'")
+    refused(data, named="has NaN or infinity among its scores of picture 'p2'")
 
 
-def test_other_pictures_are_named(data, capsys):
+def test_other_pictures_are_named(data):
     write(data / "fewer.h5", {"p1": scores_of(1)["p1"]})
-    refused(capsys, data, scores="fewer.h5", named="2 of the 3 pictures of")
+    refused(data, scores="fewer.h5", named="2 of the 3 pictures of")
     write_manifest(data / "m.csv", [Example("p1", data / "p1.png")])
-    refused(capsys, data, named="'p2'; give the manifest that was predicted")
+    refused(data, named="'p2'; give the manifest that was predicted")
     write_manifest(data / "m.csv", [Example("p1", data / "p1.png", box=(0, 0, 5, 5))])
-    refused(capsys, data, named="picture 'p1' has a box")
+    refused(data, named="picture 'p1' has a box")
 
 
-def test_label_spaces_that_cannot_be_mapped_are_named(data, capsys):
-    refused(capsys, data, "--label-space", "coco91", named="cannot be mapped to 'coco91'")
+def test_label_spaces_that_cannot_be_mapped_are_named(data):
+    refused(data, "--label-space", "coco91", named="cannot be mapped to 'coco91'")
 
 
 @pytest.mark.parametrize(
@@ -322,13 +328,14 @@ def test_label_spaces_that_cannot_be_mapped_are_named(data, capsys):
         (("--shard", "1/9"), "--shard 1/9: there are 3 pictures only"),
     ],
 )
-def test_impossible_options_are_named(data, capsys, options, message):
-    refused(capsys, data, *options, named=message)
+def test_impossible_options_are_named(data, options, message):
+    refused(data, *options, named=message)
 
 
 def test_shards_are_every_nth_picture():
     assert shard(list(range(10)), "2/4") == [1, 5, 9]
-    assert sorted(sum((shard(list(range(10)), f"{k}/3") for k in (1, 2, 3)), [])) == list(range(10))
+    thirds = [shard(list(range(10)), f"{k}/3") for k in (1, 2, 3)]
+    assert sorted(number for third in thirds for number in third) == list(range(10))
 
 
 def test_parts_that_do_not_belong_together_are_named(tmp_path):

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segrepro.cli import main
-from segrepro.labels import COCO91, VOC21
 from segrepro.errors import UserError
+from segrepro.labels import COCO91, VOC21
 from segrepro.report.tables import MIOU_COLUMNS, miou_rows
 
 HEADER = (

@@ -139,7 +139,8 @@ ON_OBJECTS, ON_PROPOSALS = (
 # Systems that predict whole pictures, box by box, and those that combine others.
 BOX_BY_BOX = [name for name, system in CONFIG.systems.items() if system.proposal_wise]
 FUSED = [name for name, system in CONFIG.systems.items() if system.fusion]
-WHOLE = [name for name in CONFIG.systems if name not in {*BOX_BY_BOX, *FUSED}]
+STACKED = [name for name, system in CONFIG.systems.items() if system.stacking]
+WHOLE = [name for name in CONFIG.systems if name not in {*BOX_BY_BOX, *FUSED, *STACKED}]
 
 
 wildcard_constraints:
@@ -339,6 +340,21 @@ def proposals_of(section):
         if section(w).proposals
         else []
     )
+
+
+def fitted_on(wildcards):
+    """What a stacker is fitted on, as rule inputs: nothing more than what it is scored on, or other pictures."""
+    dataset = CONFIG.systems[wildcards.system].stacking.fit_on
+    if dataset is None:
+        return {}
+    members = CONFIG.systems[wildcards.system].members
+    return {
+        "fit_members": [
+            f"{RESULTS}/scores/{member}/{dataset}.h5" for member in members
+        ],
+        "fit_manifest": f"{DATA}/manifests/{dataset}.csv",
+        "fit_checks": f"{RESULTS}/checks/{dataset}.json",
+    }
 
 
 def initial_weights(wildcards):

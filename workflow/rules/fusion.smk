@@ -5,7 +5,7 @@ rule fuse:
     input:
         lambda w: [
             f"{RESULTS}/scores/{member}/{w.split}.h5"
-            for member in CONFIG.systems[w.system].fusion.members
+            for member in CONFIG.systems[w.system].members
         ],
     output:
         f"{RESULTS}/scores/{{system}}/{{split}}.h5",
@@ -22,7 +22,7 @@ rule fuse:
         mem_mb=8000,
         runtime=120,
     params:
-        names=lambda w: " ".join(CONFIG.systems[w.system].fusion.members),
+        names=lambda w: " ".join(CONFIG.systems[w.system].members),
         space=lambda w: DATASETS[w.split].label_space,
         options=lambda w: as_options(
             CONFIG.systems[w.system].fusion, leave_out=["members"]
@@ -30,3 +30,45 @@ rule fuse:
     shell:
         "segrepro fuse --members {input} --names {params.names} {params.options} --label-space {params.space} "
         "--system {wildcards.system} --out {output} --threads {threads} &> {log}"
+
+
+rule stack:
+    input:
+        unpack(fitted_on),
+        members=lambda w: [
+            f"{RESULTS}/scores/{member}/{w.split}.h5"
+            for member in CONFIG.systems[w.system].members
+        ],
+        manifest=f"{DATA}/manifests/{{split}}.csv",
+        checks=f"{RESULTS}/checks/{{split}}.json",
+    output:
+        scores=f"{RESULTS}/scores/{{system}}/{{split}}.h5",
+        report=f"{RESULTS}/stackers/{{system}}/{{split}}.json",
+    log:
+        f"{RESULTS}/logs/stack/{{system}}/{{split}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/stack/{{system}}/{{split}}.tsv"
+    wildcard_constraints:
+        system=one_of(STACKED),
+    conda:
+        NETWORK_ENVIRONMENT
+    threads: NETWORK_THREADS
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        names=lambda w: " ".join(CONFIG.systems[w.system].members),
+        space=lambda w: DATASETS[w.split].label_space,
+        options=lambda w: as_options(
+            CONFIG.systems[w.system].stacking, leave_out=["members", "fit_on"]
+        ),
+        fit=lambda w, input: (
+            f"--fit-manifest {input.fit_manifest} --fit-members {' '.join(input.fit_members)}"
+            if "fit_manifest" in input.keys()
+            else ""
+        ),
+        seed=CONFIG.seed,
+    shell:
+        "segrepro stack --members {input.members} --names {params.names} --manifest {input.manifest} {params.fit} "
+        "{params.options} --label-space {params.space} --seed {params.seed} --system {wildcards.system} "
+        "--out {output.scores} --json {output.report} --threads {threads} &> {log}"

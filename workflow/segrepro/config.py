@@ -263,6 +263,36 @@ class Fusion(Section):
         return self
 
 
+class Stacking(Section):
+    """A learned combination of several systems; see segrepro.fusion.stacker."""
+
+    kind: Literal["network", "shared", "linear"] = Field(
+        description="three layers on all scores; the same for each class, with shared weights; a weight a member and class"
+    )
+    members: Annotated[list[str], Field(min_length=2)] = Field(description="systems, in order")
+    folds: Annotated[int, Field(ge=2)] | None = Field(None, description="of the scored pictures; null: 5")
+    fit_on: str | None = Field(None, description="a dataset to fit on instead; shares no picture with the splits")
+    hidden: Positive | None = Field(None, description="channels of two layers; null: 64, shared 16")
+    kernel: Literal[1, 3] | None = Field(None, description="side of the kernels, cells; null: 1")
+    steps: Positive = Field(300, description="updates of each fit")
+    batch: Positive = Field(8, description="crops a step")
+    crop: Positive = Field(16, description="side of a crop, in cells")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(3e-3, description="of Adam, at first; half a cosine to 0")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(1e-4, description="coupled L2, on kernels")
+    balance: Share = Field(0.5, description="class weights frequency^-b in the loss; 0: none")
+    storage_stride: Positive = Field(4, description="pixels, side of a cell: read, fitted and stored")
+
+    @model_validator(mode="after")
+    def _combinations(self) -> "Stacking":
+        if len(set(self.members)) < len(self.members):
+            raise ValueError("members: names a system twice")
+        if self.fit_on is not None and self.folds is not None:
+            raise ValueError("folds: has no meaning beside 'fit_on'; remove it")
+        if self.kind == "linear" and (self.hidden is not None or self.kernel is not None):
+            raise ValueError("kind: 'linear' takes no 'hidden' and no 'kernel'")
+        return self
+
+
 class System(Section):
     """Anything that fills a score store: a row of the tables."""
 
@@ -270,18 +300,27 @@ class System(Section):
     prediction: Prediction = Prediction()
     proposal_wise: ProposalWise | None = Field(None, description="box by box instead of whole pictures (DeconvNet)")
     fusion: Fusion | None = Field(None, description="of other systems, instead of a model")
+    stacking: Stacking | None = Field(None, description="of other systems, learned, instead of a model")
     splits: Annotated[list[str], Field(min_length=1)] = Field(description="datasets it is scored on")
     reported: dict[str, Reported] = Field({}, description="split -> published numbers")
 
     @model_validator(mode="after")
     def _one_source(self) -> "System":
-        if (self.model is None) == (self.fusion is None):
-            raise ValueError("model: give either this key or 'fusion'")
-        if self.fusion and (self.proposal_wise or self.prediction != Prediction()):
-            raise ValueError("fusion: takes its members' predictions; remove 'prediction' and 'proposal_wise'")
+        sources = {"model": self.model, "fusion": self.fusion, "stacking": self.stacking}
+        given = [name for name, source in sources.items() if source is not None]
+        if len(given) != 1:
+            raise ValueError("model: give either this key or 'fusion' or 'stacking'")
+        if self.model is None and (self.proposal_wise or self.prediction != Prediction()):
+            raise ValueError(f"{given[0]}: takes its members' predictions; remove 'prediction' and 'proposal_wise'")
         if self.proposal_wise and self.prediction != Prediction():
             raise ValueError("prediction: has no meaning beside 'proposal_wise'; remove it")
         return self
+
+    @property
+    def members(self) -> list[str]:
+        """The systems that it is made of; none for a model's."""
+        combined = self.fusion or self.stacking
+        return combined.members if combined else []
 
 
 class Grid(Section):

@@ -163,32 +163,38 @@ def _prediction_problems(config: Config, path: str, system: System) -> list[str]
 def _fusion_problems(config: Config) -> list[str]:
     problems = []
     for name, system in config.systems.items():
-        path = f"systems.{name}.fusion.members"
-        for member in system.fusion.members if system.fusion else []:
+        path = f"systems.{name}.{'stacking' if system.stacking else 'fusion'}"
+        fit_on = system.stacking.fit_on if system.stacking else None
+        for member in system.members:
             if member not in config.systems:
-                problems.append(_unknown(path, member, config.systems, "system"))
+                problems.append(_unknown(f"{path}.members", member, config.systems, "system"))
                 continue
             other = config.systems[member]
             problems += [
-                f"{path}: '{member}' is not scored on '{split}'; add it to systems.{member}.splits"
-                for split in system.splits
+                f"{path}.members: '{member}' is not scored on '{split}'; add it to systems.{member}.splits"
+                for split in [*system.splits, *([fit_on] if fit_on else [])]
                 if split not in other.splits
             ]
-            if other.fusion and other.fusion.kind == "vote" and system.fusion.kind != "vote":
-                problems.append(f"{path}: '{member}' is a vote and has no probabilities; take its members")
+            needs_probabilities = system.fusion is None or system.fusion.kind != "vote"
+            if other.fusion and other.fusion.kind == "vote" and needs_probabilities:
+                problems.append(f"{path}.members: '{member}' is a vote and has no probabilities; take its members")
+        if fit_on:
+            problems += _dataset_use(config, f"{path}.fit_on", fit_on)
+            if fit_on in system.splits:
+                problems.append(f"{path}.fit_on: '{fit_on}' is scored too; fit on other pictures, or by folds")
     return problems
 
 
 def _cycles(config: Config) -> list[str]:
     inits = {name: [m.init.model] if m.init and m.init.model else [] for name, m in config.models.items()}
-    fusions = {name: s.fusion.members if s.fusion else [] for name, s in config.systems.items()}
-    return [
-        *(f"models.{chain[0]}.init.model: the inits run in a circle: {' <- '.join(chain)}" for chain in _circle(inits)),
-        *(
-            f"systems.{chain[0]}.fusion.members: the members run in a circle: {' <- '.join(chain)}"
-            for chain in _circle(fusions)
-        ),
+    fusions = {name: system.members for name, system in config.systems.items()}
+    problems = [
+        f"models.{chain[0]}.init.model: the inits run in a circle: {' <- '.join(chain)}" for chain in _circle(inits)
     ]
+    for chain in _circle(fusions):
+        kind = "stacking" if config.systems[chain[0]].stacking else "fusion"
+        problems.append(f"systems.{chain[0]}.{kind}.members: the members run in a circle: {' <- '.join(chain)}")
+    return problems
 
 
 def _circle(parents: dict[str, list[str]]) -> list[list[str]]:

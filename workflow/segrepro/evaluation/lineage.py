@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -27,6 +27,7 @@ from pydantic import Field, ValidationError
 from segrepro.config_errors import explain
 from segrepro.config_types import Section
 from segrepro.errors import UserError
+from segrepro.fusion.stacker_settings import DEFAULT_FOLDS
 
 if TYPE_CHECKING:
     from segrepro.config import Config
@@ -198,15 +199,24 @@ def lineage(config: Config, *, manifests: Mapping[str, str], training_sets: Mapp
             weights=model.init.weights if model.init else None,
         )
     return Lineage(
-        systems={name: _system_lineage(config, name) for name in config.systems},
+        systems={name: _system_lineage(config, name, pictures) for name in config.systems},
         models=models,
         weights={name: WeightsLineage(trained_on=seen) for name, seen in published.items()},
         splits={split: manifests[split] for system in config.systems.values() for split in system.splits},
     )
 
 
-def _system_lineage(config: Config, name: str) -> SystemLineage:
+def _system_lineage(config: Config, name: str, pictures: Callable[[str], Pictures]) -> SystemLineage:
     system = config.systems[name]
+    if system.stacking is not None:
+        fit_on = system.stacking.fit_on
+        return SystemLineage(
+            kind="stacker",
+            members=system.members,
+            tuned_on=[pictures(fit_on)] if fit_on else [],
+            folds=None if fit_on else system.stacking.folds or DEFAULT_FOLDS,
+            splits=system.splits,
+        )
     if system.fusion is not None:
         return SystemLineage(kind="fusion", members=system.fusion.members, splits=system.splits)
     if system.model is not None:

@@ -31,14 +31,15 @@ LEAST_VALID_SHARE = 0.5
 
 @dataclass(frozen=True)
 class StackerMembers(Ensemble):
-    """Members read at the cells of a grid instead of at every pixel, some fifty times cheaper."""
+    """Members read at the cells of a grid instead of at every pixel, some ten times cheaper."""
 
     def at_cells(self, id: str, cells: tuple[int, int]) -> np.ndarray:
         """Return each member's log-probabilities at the centres of a grid's cells.
 
-        Scores are those of the store's full-size map, between pixels where a centre is, and become probabilities there; those of other label spaces are
-        summed. A log-probability is a logit whose constant, the same for all classes, is chosen: so members that
-        store logits, averages or DeconvNet's raw scores are alike. None is below `FLOOR`.
+        Scores are those of the full-size map that the store stands for, interpolated between pixels where a centre
+        lies there. They become probabilities, those of other label spaces are summed, and logarithms are taken: a
+        logit with its constant settled, so that members that store logits, averages or DeconvNet's raw scores are
+        alike.
 
         Args:
             id: the picture's id.

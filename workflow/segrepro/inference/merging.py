@@ -12,7 +12,7 @@ class MergingWriter(ScoreWriter):
     """A score writer that takes over a picture as another store has it, without unpacking it."""
 
     def copy(self, id: str, source: h5py.Dataset) -> None:
-        """Add a picture of another store; the file's bytes are those of `add` with the same map.
+        """Add a picture of another store, which reads as if `add` had been given the same map.
 
         Raises:
             UserError: the disk refused the data.

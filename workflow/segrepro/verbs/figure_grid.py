@@ -1,7 +1,8 @@
 r"""Draw picture, ground truth and predictions side by side, in VOC colours.
 
-A row a picture, a column a system, titled with the system's name (and a dagger where it leaks, see --leakage); under each prediction is its mIoU on that
-picture, in percent, over the classes in the picture's mask. The legend names the labels that occur.
+A row a picture, a column a system, titled with the system's name (and a dagger where it leaks, see --leakage); under
+each prediction is its mIoU on that picture, in percent, over the classes in the picture's mask. The legend names the
+labels that occur.
 
 Without --ids the pictures are chosen by rule: all pictures are ranked by the first system's mIoU, and the best,
 the worst and equal steps of rank between them are drawn (--rows 5: best, upper quartile, median, lower

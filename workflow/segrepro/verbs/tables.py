@@ -1,7 +1,7 @@
 r"""Collect metrics into the comparison tables.
 
-Writes two CSV tables, one row a system and split in the order given, values in percent with two decimals; `leaks` is the
-share of the scored pictures that were seen in the system's making, where `segrepro audit` found any:
+Writes two CSV tables, one row a system and split in the order given, values in percent with two decimals; `leaks` is
+the share of the scored pictures that were seen in the system's making, where `segrepro audit` found any:
   --miou       mIoU, pixel accuracy, mean accuracy, frequency-weighted IoU, beside the reported values
   --per-class  the IoU of each class
 

@@ -67,6 +67,26 @@ def test_an_ensemble_is_the_mean_of_its_members(run):
     assert np.mean(equal) > 0.97
 
 
+def test_leaking_systems_are_marked_and_their_clean_counterparts_are_not(run):
+    leaks = {(row["system"], row["split"]): row["leaks"] for row in rows(run / "results/tables/miou.csv")}
+    for system in ("fcn8s", "edeconvnet"):
+        assert float(leaks[system, "voc_val"]) > 0
+        assert leaks[system, "seg11valid"] == ""
+    assert leaks["deeplabv3plus_trainval", "voc_val"] == leaks["stacking_vote", "voc_val"] == "100.00"
+    assert leaks["stacking_vote_clean", "voc_val"] == leaks["stacking_learned", "voc_val"] == ""
+    audited = rows(run / "results/tables/leakage.csv")
+    vote = next(row for row in audited if row["system"] == "stacking_vote")
+    assert vote["through"] == "stacking_vote <- deeplabv3plus_trainval (trained on voc_trainval)"
+
+
+def test_no_picture_is_predicted_by_a_stacker_that_saw_it(run):
+    report = json.loads((run / "results/stackers/stacking_shared/voc_val.json").read_text())
+    predicted = [id for stacker in report["stackers"] for id in stacker["predicted"]]
+    assert sorted(predicted) == sorted(e.id for e in read_manifest(run / "data/sample/manifests/voc_val.csv"))
+    for stacker in report["stackers"]:
+        assert not set(stacker["fitted"]) & set(stacker["predicted"])
+
+
 def test_examples_are_counted_and_balanced(run):
     for model in ("deconvnet_stage1", "deconvnet_stage2"):
         *classes, total = rows(run / f"results/tables/examples/{model}.csv")

@@ -267,7 +267,7 @@ class Stacking(Section):
     """A learned combination of several systems; see segrepro.fusion.stacker."""
 
     kind: Literal["network", "shared", "linear"] = Field(
-        description="three layers on all scores; the same for each class, with shared weights; a weight a member and class"
+        description="three layers on all scores; three with weights that all classes share; a weight a member and class"
     )
     members: Annotated[list[str], Field(min_length=2)] = Field(description="systems, in order")
     folds: Annotated[int, Field(ge=2)] | None = Field(None, description="of the scored pictures; null: 5")

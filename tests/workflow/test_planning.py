@@ -16,7 +16,9 @@ def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
     assert rules["predict"] == 23
     assert rules["predict_proposals"] == 4
     assert rules["fuse"] == 5
-    assert rules["evaluate"] == 32
+    assert rules["stack"] == 3
+    assert rules["crf"] == 5
+    assert rules["evaluate"] == 40
     assert rules["proposals"] == 3
     assert "sample_archives" not in rules
     assert not (tmp_path / "data").exists()

@@ -140,7 +140,9 @@ ON_OBJECTS, ON_PROPOSALS = (
 BOX_BY_BOX = [name for name, system in CONFIG.systems.items() if system.proposal_wise]
 FUSED = [name for name, system in CONFIG.systems.items() if system.fusion]
 STACKED = [name for name, system in CONFIG.systems.items() if system.stacking]
-WHOLE = [name for name in CONFIG.systems if name not in {*BOX_BY_BOX, *FUSED, *STACKED}]
+REFINED = [name for name, system in CONFIG.systems.items() if system.crf]
+COMBINED = {*FUSED, *STACKED, *REFINED}
+WHOLE = [name for name in CONFIG.systems if name not in {*BOX_BY_BOX, *COMBINED}]
 
 
 wildcard_constraints:
@@ -237,6 +239,15 @@ def compared_manifests(coco):
 COMPARED = bool(compared_manifests(coco=True) and compared_manifests(coco=False))
 
 
+def crf_figures():
+    """Before and after, of every CRF and split."""
+    return [
+        f"{RESULTS}/figures/crf/{name}/{split}.png"
+        for name in REFINED
+        for split in CONFIG.systems[name].splits
+    ]
+
+
 def tables():
     return [
         *expand(
@@ -262,6 +273,7 @@ def figures():
         *expand(f"{RESULTS}/figures/grid/{{split}}.png", split=splits),
         f"{RESULTS}/figures/training.png",
         *[f"{RESULTS}/figures/near_duplicates.png"] * COMPARED,
+        *crf_figures(),
         *expand(
             f"{RESULTS}/figures/examples/{{model}}.png",
             model=[*ON_OBJECTS, *ON_PROPOSALS],
@@ -343,7 +355,7 @@ def proposals_of(section):
 
 
 def fitted_on(wildcards):
-    """What a stacker is fitted on, as rule inputs: nothing more than what it is scored on, or other pictures."""
+    """What a stacker is fitted on, as inputs; nothing where that is what it is scored on."""
     dataset = CONFIG.systems[wildcards.system].stacking.fit_on
     if dataset is None:
         return {}

@@ -72,3 +72,66 @@ rule stack:
         "segrepro stack --members {input.members} --names {params.names} --manifest {input.manifest} {params.fit} "
         "{params.options} --label-space {params.space} --seed {params.seed} --system {wildcards.system} "
         "--out {output.scores} --json {output.report} --threads {threads} &> {log}"
+
+
+rule crf:
+    input:
+        scores=lambda w: f"{RESULTS}/scores/{CONFIG.systems[w.system].members[0]}/{w.split}.h5",
+        manifest=f"{DATA}/manifests/{{split}}.csv",
+    output:
+        f"{RESULTS}/scores/{{system}}/{{split}}.h5",
+    log:
+        f"{RESULTS}/logs/crf/{{system}}/{{split}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/crf/{{system}}/{{split}}.tsv"
+    wildcard_constraints:
+        system=one_of(REFINED),
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 16
+    resources:
+        mem_mb=8000,
+        runtime=480,
+    params:
+        space=lambda w: DATASETS[w.split].label_space,
+        options=lambda w: as_options(
+            CONFIG.systems[w.system].crf, leave_out=["members"]
+        ),
+    shell:
+        "segrepro crf --scores {input.scores} --manifest {input.manifest} {params.options} "
+        "--label-space {params.space} --system {wildcards.system} --out {output} --threads {threads} &> {log}"
+
+
+rule figure_crf:
+    input:
+        manifest=f"{DATA}/manifests/{{split}}.csv",
+        before=lambda w: f"{RESULTS}/scores/{CONFIG.systems[w.system].members[0]}/{w.split}.h5",
+        after=f"{RESULTS}/scores/{{system}}/{{split}}.h5",
+        confusions=lambda w: [
+            f"{RESULTS}/metrics/{name}/{w.split}.npz"
+            for name in (CONFIG.systems[w.system].members[0], w.system)
+        ],
+    output:
+        report(
+            f"{RESULTS}/figures/crf/{{system}}/{{split}}.png",
+            category="Predictions",
+            labels={
+                "figure": "before and after the CRF",
+                "system": "{system}",
+                "split": "{split}",
+            },
+        ),
+    log:
+        f"{RESULTS}/logs/figures/crf_{{system}}_{{split}}.log",
+    wildcard_constraints:
+        system=one_of(REFINED),
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        space=lambda w: DATASETS[w.split].label_space,
+    shell:
+        "segrepro figure-crf --manifest {input.manifest} --before {input.before} --after {input.after} "
+        "--confusions {input.confusions} --label-space {params.space} --out {output} &> {log}"

@@ -293,6 +293,19 @@ class Stacking(Section):
         return self
 
 
+class Crf(Section):
+    """A system refined by a fully connected CRF; see segrepro.fusion.densecrf."""
+
+    members: Annotated[list[str], Field(min_length=1, max_length=1)] = Field(description="the system that is refined")
+    preset: Literal["deconvnet", "deeplab_vgg", "deeplabv2_resnet101", "pydensecrf_example", "report2"] = Field(
+        description="whose parameters; docs/protocols.md has the numbers"
+    )
+    gt_prob: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="take hard labels, right with this probability; null: probabilities where there are any"
+    )
+    storage_stride: Positive = Field(1, description="pixels, of the stored map; 1 keeps every label")
+
+
 class System(Section):
     """Anything that fills a score store: a row of the tables."""
 
@@ -301,15 +314,16 @@ class System(Section):
     proposal_wise: ProposalWise | None = Field(None, description="box by box instead of whole pictures (DeconvNet)")
     fusion: Fusion | None = Field(None, description="of other systems, instead of a model")
     stacking: Stacking | None = Field(None, description="of other systems, learned, instead of a model")
+    crf: Crf | None = Field(None, description="on another system, instead of a model")
     splits: Annotated[list[str], Field(min_length=1)] = Field(description="datasets it is scored on")
     reported: dict[str, Reported] = Field({}, description="split -> published numbers")
 
     @model_validator(mode="after")
     def _one_source(self) -> "System":
-        sources = {"model": self.model, "fusion": self.fusion, "stacking": self.stacking}
+        sources = {"model": self.model, "fusion": self.fusion, "stacking": self.stacking, "crf": self.crf}
         given = [name for name, source in sources.items() if source is not None]
         if len(given) != 1:
-            raise ValueError("model: give either this key or 'fusion' or 'stacking'")
+            raise ValueError("model: give either this key or one of 'fusion', 'stacking' and 'crf'")
         if self.model is None and (self.proposal_wise or self.prediction != Prediction()):
             raise ValueError(f"{given[0]}: takes its members' predictions; remove 'prediction' and 'proposal_wise'")
         if self.proposal_wise and self.prediction != Prediction():
@@ -319,8 +333,13 @@ class System(Section):
     @property
     def members(self) -> list[str]:
         """The systems that it is made of; none for a model's."""
-        combined = self.fusion or self.stacking
+        combined = self.fusion or self.stacking or self.crf
         return combined.members if combined else []
+
+    @property
+    def combination(self) -> str:
+        """The key that names its members."""
+        return "fusion" if self.fusion else "stacking" if self.stacking else "crf"
 
 
 class Grid(Section):

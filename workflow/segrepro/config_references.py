@@ -163,7 +163,7 @@ def _prediction_problems(config: Config, path: str, system: System) -> list[str]
 def _fusion_problems(config: Config) -> list[str]:
     problems = []
     for name, system in config.systems.items():
-        path = f"systems.{name}.{'stacking' if system.stacking else 'fusion'}"
+        path = f"systems.{name}.{system.combination}"
         fit_on = system.stacking.fit_on if system.stacking else None
         for member in system.members:
             if member not in config.systems:
@@ -175,7 +175,7 @@ def _fusion_problems(config: Config) -> list[str]:
                 for split in [*system.splits, *([fit_on] if fit_on else [])]
                 if split not in other.splits
             ]
-            needs_probabilities = system.fusion is None or system.fusion.kind != "vote"
+            needs_probabilities = system.stacking or (system.fusion and system.fusion.kind != "vote")
             if other.fusion and other.fusion.kind == "vote" and needs_probabilities:
                 problems.append(f"{path}.members: '{member}' is a vote and has no probabilities; take its members")
         if fit_on:
@@ -192,7 +192,7 @@ def _cycles(config: Config) -> list[str]:
         f"models.{chain[0]}.init.model: the inits run in a circle: {' <- '.join(chain)}" for chain in _circle(inits)
     ]
     for chain in _circle(fusions):
-        kind = "stacking" if config.systems[chain[0]].stacking else "fusion"
+        kind = config.systems[chain[0]].combination
         problems.append(f"systems.{chain[0]}.{kind}.members: the members run in a circle: {' <- '.join(chain)}")
     return problems
 

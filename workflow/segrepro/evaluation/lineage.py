@@ -217,6 +217,8 @@ def _system_lineage(config: Config, name: str, pictures: Callable[[str], Picture
             folds=None if fit_on else system.stacking.folds or DEFAULT_FOLDS,
             splits=system.splits,
         )
+    if system.crf is not None:
+        return SystemLineage(kind="crf", members=system.members, splits=system.splits)
     if system.fusion is not None:
         return SystemLineage(kind="fusion", members=system.fusion.members, splits=system.splits)
     if system.model is not None:

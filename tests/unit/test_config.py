@@ -170,6 +170,7 @@ def test_a_missing_key_is_named(merged_config):
         ("systems.stacking_linear.stacking.kernel", 3, ["stacking_linear.stacking.kind", "'linear' takes no"]),
         ("systems.stacking_linear.stacking.members", ["fcn8s", "stacking_vote"], ["stacking.members", "is a vote"]),
         ("systems.stacking_linear.model", "fcn8s", ["systems.stacking_linear.model", "either"]),
+        ("figures.grid.systems", ["fcn9s"], ["figures.grid.systems", "'fcn9s'"]),
         ("datasets.trainaug.disjoint_from", ["voc_vall"], ["datasets.trainaug.disjoint_from", "voc_vall"]),
         ("datasets.trainaug.absent_classes", ["aeroplan"], ["datasets.trainaug.absent_classes", "aeroplan"]),
     ],

@@ -379,6 +379,13 @@ def initial_weights(wildcards):
     return download(CONFIG.weights[init.weights])
 
 
+def shown(split):
+    """The systems of a split's grid: those that the config names, or all."""
+    systems = [name for name, _ in scored(split)]
+    chosen = [name for name in CONFIG.figures.grid.systems if name in systems]
+    return chosen or systems
+
+
 def scored(split=None):
     """(system, split) pairs of the tables, in the config's order."""
     return [

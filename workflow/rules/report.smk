@@ -56,8 +56,7 @@ rule figure_grid:
     input:
         manifest=f"{DATA}/manifests/{{split}}.csv",
         scores=lambda w: [
-            f"{RESULTS}/scores/{system}/{split}.h5"
-            for system, split in scored(w.split)
+            f"{RESULTS}/scores/{system}/{w.split}.h5" for system in shown(w.split)
         ],
         leakage=f"{RESULTS}/leakage.json",
     output:

@@ -347,6 +347,7 @@ class Grid(Section):
 
     rows: Positive = Field(description="pictures shown, chosen from best to worst when no ids are given")
     ids: list[str] = Field([], description="pictures to show, by id")
+    systems: list[str] = Field([], description="systems to show, in order; none: all")
 
 
 class Figures(Section):

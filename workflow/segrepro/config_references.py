@@ -20,6 +20,11 @@ def reference_problems(config: Config) -> list[str]:
         *_system_problems(config),
         *_fusion_problems(config),
         *_cycles(config),
+        *(
+            _unknown("figures.grid.systems", name, config.systems, "system")
+            for name in config.figures.grid.systems
+            if name not in config.systems
+        ),
     ]
 
 

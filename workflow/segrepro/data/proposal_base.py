@@ -1,6 +1,7 @@
 """What the methods that propose boxes have in common."""
 
 import dataclasses
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ def setting(default: Any, text: str, low: float | None = None, high: float | Non
 
 
 @dataclass(frozen=True)
-class ProposalMethod:
+class ProposalMethod(ABC):
     """What every method is told, and what it does for one picture.
 
     Attributes:
@@ -48,9 +49,9 @@ class ProposalMethod:
         _, first = np.unique(boxes, axis=0, return_index=True)
         return boxes[np.sort(first)][: self.max_boxes].astype(np.int32)
 
+    @abstractmethod
     def _ranked(self, picture: np.ndarray, id: str, seed: int) -> np.ndarray:
         """Boxes (n, 4), best first; `find` clips, filters and counts."""
-        raise NotImplementedError
 
     def described(self) -> dict[str, Any]:
         """The settings for records and hashes: plain values, files by their content, the same on every machine."""

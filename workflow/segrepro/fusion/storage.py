@@ -12,8 +12,9 @@ from scipy.sparse import csr_array
 
 from segrepro.inference.resize import HALF_PIXEL, interpolation_taps
 
-# Least stored probability, as for averages over views (`segrepro.inference.augmented`): its logarithm, -9.2, is far
-# inside float16, and the reader's softmax adds up to 21 of them, 0.2 % of the probability mass.
+# Least stored probability, of fused systems and of averages over views. Its logarithm, -9.2, is far inside float16,
+# whose steps there are 0.008 (0.8 % of the probability); the mean of confident networks underflows without it. The
+# reader's softmax adds up to 21 of them: at most 0.2 % of the probability mass.
 PROBABILITY_FLOOR = 1e-4
 STORAGE_RESIZE = HALF_PIXEL
 

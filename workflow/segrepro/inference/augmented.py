@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from segrepro.errors import UserError
+from segrepro.fusion.storage import PROBABILITY_FLOOR
 from segrepro.inference.resize import ALIGN_CORNERS, interpolation_taps
 from segrepro.inference.windows import Taps, ViewAxis
 from segrepro.models.build import build_network
@@ -25,10 +26,6 @@ from segrepro.models.layers import resize_bilinear
 PICTURE, STRIDE = "picture", "stride"
 AVERAGE_AT = (PICTURE, STRIDE)
 
-# Least stored probability. Its logarithm, -9.2, is far inside float16, whose steps there are 0.008 (0.8 % of the
-# probability); the mean over views of a confident network underflows without it. The softmax of the reader adds
-# up to 21 such floors: at most 0.2 % of the probability mass.
-PROBABILITY_FLOOR = 1e-4
 DEFAULT_STORAGE_STRIDE = 4
 PROBE = 257  # side of the picture by which a network's stride is told: 256 + 1
 

@@ -262,6 +262,6 @@ class Trainer:
         started, first = self._rate_from
         if self.step > first:
             pictures = (self.step - first) * self.protocol["micro_batch"] * self.protocol["accumulation"]
-            loss = self.history[-1][2] if self.history else float("nan")
-            progress.set_postfix_str(f"loss {loss:.3f}, {pictures / (now - started):.1f} pictures/s", refresh=False)
+            loss = f"loss {self.history[-1][2]:.3f}, " if self.history else ""
+            progress.set_postfix_str(f"{loss}{pictures / (now - started):.1f} pictures/s", refresh=False)
         progress.update(1)

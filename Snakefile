@@ -24,6 +24,12 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 
 
+# One run at a time in a folder, at each scale. This lock dies with Snakemake, however that ends; its own, which the
+# default profile switches off, would have to be removed by hand after a kill.
+onstart:
+    start_alone()
+
+
 # A GPU is a thing of one machine: a limit given for a laptop must not serialise a cluster.
 resource_scopes:
     gpu="local",

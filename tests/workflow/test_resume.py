@@ -1,7 +1,8 @@
-"""A run that is killed ends, by the same command, as a run that nobody killed: bit for bit."""
+"""A run that is killed or told to stop ends, by the same command, as a run that nobody disturbed: bit for bit."""
 
 import os
 import random
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -32,46 +33,75 @@ def steps_done(folder: Path) -> int:
     return max((int(name.removeprefix("step_")) for name in names), default=0)
 
 
-def kill_during_training(folder: Path, after_step: int, pause: float, *, snakemake_too: bool) -> None:
-    """Start the run, wait for a checkpoint past ``after_step`` and a moment more, and kill -9 the training.
+class TrainingRun:
+    """A run in a process group of its own that has come to a checkpoint past a step, and a random moment further."""
 
-    With ``snakemake_too``, Snakemake is killed first, with all that it started.
-    """
-    run = subprocess.Popen(
-        command(folder, *TARGETS, overlay=TINY),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    give_up = time.monotonic() + 240
-    while steps_done(folder) <= after_step and run.poll() is None:
-        assert time.monotonic() < give_up, "no checkpoint was written"
-        time.sleep(0.02)
-    time.sleep(pause)
-    assert run.poll() is None, "the run ended before it could be killed"
-    victims = [p for p in psutil.Process(run.pid).children(recursive=True) if "train" in p.cmdline()]
-    assert victims, "no training is running"
-    if snakemake_too:
-        run.kill()
-    for process in victims:
-        process.kill()
-    assert run.wait() != 0
+    def __init__(self, folder: Path, after_step: int):
+        self.snakemake = subprocess.Popen(
+            command(folder, *TARGETS, overlay=TINY),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        give_up = time.monotonic() + 240
+        while steps_done(folder) <= after_step and self.snakemake.poll() is None:
+            assert time.monotonic() < give_up, "no checkpoint was written"
+            time.sleep(0.02)
+        time.sleep(random.Random(os.urandom(8)).uniform(0.0, 0.15))
+        assert self.snakemake.poll() is None, "the run ended before it could be disturbed"
+        children = psutil.Process(self.snakemake.pid).children(recursive=True)
+        self.trainings = [child for child in children if "train" in child.cmdline()]
+        assert self.trainings, "no training is running"
+
+    def kill_training(self) -> None:
+        for process in self.trainings:
+            process.kill()
+        assert self.snakemake.wait() != 0
+
+    def kill_snakemake(self) -> None:
+        """Kill Snakemake alone; the training notices and ends by itself."""
+        self.snakemake.kill()
+        self.snakemake.wait()
+        assert not psutil.wait_procs(self.trainings, timeout=60)[1]
+
+    def preempt(self) -> None:
+        """Send SIGTERM to all that belongs to the run, as Slurm does."""
+        os.killpg(self.snakemake.pid, signal.SIGTERM)
+        assert self.snakemake.wait() != 0
+        assert all(not p.is_running() or p.status() == psutil.STATUS_ZOMBIE for p in self.trainings)
 
 
-def test_three_kills_change_no_byte_of_the_results(tmp_path):
+def test_kills_and_preemption_change_no_byte_of_the_results(tmp_path):
     undisturbed = snakemake(tmp_path / "undisturbed", *TARGETS, overlay=TINY)
     assert undisturbed.returncode == 0, undisturbed.stdout[-3000:]
 
-    folder = tmp_path / "killed"
-    moments = random.Random(os.urandom(8))
-    for after_step, snakemake_too in ((0, False), (7, False), (21, True)):
-        kill_during_training(folder, after_step, moments.uniform(0.0, 0.15), snakemake_too=snakemake_too)
-        assert not (folder / MODEL).exists()
-    # A Snakemake that was killed leaves its lock behind; --unlock is the remedy that it names itself.
-    assert snakemake(folder, "--unlock", overlay=TINY).returncode == 0
+    folder = tmp_path / "disturbed"
+    log = folder / "results/logs/train/deeplabv3_trainaug.log"
+
+    run = TrainingRun(folder, after_step=0)
+    second = snakemake(folder, *TARGETS, overlay=TINY)
+    assert second.returncode == 1
+    assert f"another run, process {run.snakemake.pid} on " in second.stdout
+    assert "Traceback" not in second.stdout
+    run.kill_training()
+    assert not (folder / MODEL).exists()
+
+    run = TrainingRun(folder, after_step=steps_done(folder))
+    run.kill_snakemake()
+    assert "the same command goes on" in log.read_text()
+    assert not (folder / MODEL).exists()
+
+    saved = steps_done(folder)
+    TrainingRun(folder, after_step=saved).preempt()
+    assert f"going on from step {saved} of" in log.read_text()
+    assert "the same command goes on" in log.read_text()
+    assert not (folder / MODEL).exists()
+
+    saved = steps_done(folder)
     resumed = snakemake(folder, *TARGETS, overlay=TINY)
     assert resumed.returncode == 0, resumed.stdout[-3000:]
-    assert "going on from step" in resumed.stdout
-
+    assert f"going on from step {saved} of" in resumed.stdout
     for name in RESULTS:
         assert (folder / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes(), name
+    left = [path for path in folder.rglob("*.partial*") if ".snakemake" not in path.parts]
+    assert not left

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from pathlib import Path
 
 sys.path.insert(
     0, f"{workflow.basedir}/workflow"
@@ -15,6 +16,7 @@ from segrepro.config import DatasetChecks, model_spec, parse_config
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.errors import UserError
 from segrepro.evaluation.lineage import lineage
+from segrepro.locks import hold_run_lock
 
 try:
     CONFIG = parse_config(config)
@@ -47,10 +49,22 @@ TENSORBOARD = (
 in_conda = "conda" in {
     str(method) for method in workflow.deployment_settings.deployment_method
 }
+# When all are told to stop (preemption), a job's shell and the writer of its log stay until the verb has answered.
+# A verb stops by itself when the Snakemake that started it is gone.
 shell.prefix(
-    f"set -euo pipefail; segrepro() {{{{ PYTHONPATH={workflow.basedir}/workflow "
+    "set -euo pipefail; trap : INT TERM; export SEGREPRO_STARTED_BY=$PPID; "
+    "tee() {{ (trap '' INT TERM; exec tee \"$@\"); }}; "
+    f"segrepro() {{{{ trap : INT TERM; PYTHONPATH={workflow.basedir}/workflow "
     f"{'python' if in_conda else sys.executable} -m segrepro \"$@\"; }}}}; "
 )
+
+
+def start_alone():
+    """Refuse to start where another run of this scale is at work; called once a run."""
+    try:
+        hold_run_lock(Path(f".snakemake/segrepro-{CONFIG.scale}.lock"))
+    except UserError as error:
+        raise WorkflowError(str(error))
 
 
 def fetched():

@@ -13,6 +13,7 @@ import sys
 
 from segrepro import __version__
 from segrepro.errors import UserError
+from segrepro.stopping import STARTED_BY, stop_with, stops_cleanly
 
 # verb -> one line of help; the module is segrepro.verbs.<verb with _ for ->
 VERBS = {
@@ -88,7 +89,9 @@ def main(argv: list[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     args = _parser(argv[0] if argv else None).parse_args(argv)
     try:
-        args.run(args)
+        with stops_cleanly():
+            stop_with(os.environ.get(STARTED_BY))
+            args.run(args)
     except UserError as error:
         sys.exit(f"segrepro {argv[0]}: {error}")
     except OSError as error:

@@ -4,13 +4,10 @@ A file gets its final name only when it has been verified: a size, md5 or sha256
 that it is not a web page. What can be resumed stays beside it as ``<out>.partial`` (`segrepro.data.partials`).
 """
 
-import fcntl
 import os
-import socket
 import sys
 import urllib.parse
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from segrepro.data.downloads import Patience, copy_file, download
 from segrepro.data.partials import WEB_PAGE, MirrorError, Partial, looks_like_web_page
 from segrepro.errors import UserError
 from segrepro.files import file_digest
+from segrepro.locks import HeldError, locked
 
 DIGEST_CHARACTERS = {"md5": 32, "sha256": 64}
 
@@ -78,10 +76,12 @@ def fetch(
     local_files = {url: _local_file(url) for url in urls}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(out):
+        with locked(out.with_name(f"{out.name}.lock")):
             if _is_here(out, expected) or (local_dir and _link_local(out, Path(local_dir), expected)):
                 return
             _fetch_from_mirrors(out, local_files, expected, patience)
+    except HeldError as error:
+        raise UserError(f"{out}: is being fetched by {error.holder}; wait for it, or stop it and run again.") from None
     except OSError as error:
         raise UserError(
             f"{error.filename or out}: cannot be read or written ({error.strerror}); "
@@ -236,32 +236,6 @@ def _local_file(url: str) -> Path | None:
     raise UserError(
         f"address '{url}' cannot be used: give http://, https://, file:///absolute/path or file:relative/path."
     )
-
-
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Hold the lock of a target; the operating system frees it however the process ends."""
-    path = out.with_name(f"{out.name}.lock")
-    while True:
-        stream = path.open("a+")
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            with stream:
-                stream.seek(0)
-                holder = stream.read().strip() or "another process"
-            raise UserError(f"{out}: is being fetched by {holder}; wait for it, or stop it and run again.") from None
-        if path.exists() and path.stat().st_ino == os.fstat(stream.fileno()).st_ino:
-            break
-        stream.close()  # its holder removed it just now: take a new one
-    with stream:
-        stream.truncate(0)
-        stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        stream.flush()
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def _fsync(path: Path) -> None:

@@ -136,7 +136,9 @@ class PictureSearcher:
                 f"pixels ({' '.join(str(error).split())}); leave it out of the manifest or use another method."
             ) from error
         with atomic_path(path) as temporary:
-            np.save(temporary, boxes, allow_pickle=False)
+            content = io.BytesIO()  # NumPy does not say why it cannot write to a file: a full disk
+            np.save(content, boxes, allow_pickle=False)
+            temporary.write_bytes(content.getbuffer())
         return path, False
 
 

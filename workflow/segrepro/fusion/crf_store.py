@@ -1,12 +1,12 @@
 """A CRF over a whole score store, spread over processes; the result is a score store like any other."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from segrepro.data.manifests import Example
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
+from segrepro.files import scratch_folder
 from segrepro.fusion.densecrf import Parameters, read_evidence, refine
 from segrepro.fusion.storage import STORAGE_RESIZE, fit, log_probabilities
 from segrepro.inference.merging import merge_stores
@@ -93,9 +93,8 @@ def refine_store(crf: StoreCRF, examples: list[Example], out: Path, *, threads: 
         UserError: a picture or its scores cannot be used.
     """
     out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.stem}.parts-", dir=out.parent) as folder:
-        refiner = PictureRefiner(crf, Path(folder))
+    with scratch_folder(out) as folder:
+        refiner = PictureRefiner(crf, folder)
         parts = map_in_processes(refiner, examples, threads=threads, label=crf.system, total=len(examples))
         merge_stores(parts, out)
 

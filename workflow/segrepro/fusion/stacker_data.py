@@ -16,6 +16,7 @@ from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
 from segrepro.data.parallel import progress_bar
 from segrepro.errors import UserError
+from segrepro.files import full_disk_named
 from segrepro.fusion.members import Ensemble
 from segrepro.fusion.storage import PROBABILITY_FLOOR, log_probabilities
 from segrepro.inference.resize import interpolation_taps
@@ -236,15 +237,16 @@ def collected(
     cells, first, labels, place = {}, {}, {}, 0
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as scratch, progress_bar(label, total=len(examples)) as bar:
-        for example in examples:
-            id = example.id
-            cells[id], first[id] = grid_of(sizes[id], stride), place
-            labels[id] = _labels_of(example, sizes[id], cells[id], shape[1])
-            # Written, not mapped: a full disk is then an error and not a signal that ends the process.
-            scratch.write(members.at_cells(id, cells[id]).astype(np.float16).tobytes())
-            place += cells[id][0] * cells[id][1]
-            bar.update()
-        scratch.flush()
+        with full_disk_named(folder / "(scratch file)"):
+            for example in examples:
+                id = example.id
+                cells[id], first[id] = grid_of(sizes[id], stride), place
+                labels[id] = _labels_of(example, sizes[id], cells[id], shape[1])
+                # Written, not mapped: a full disk is then an error and not a signal that ends the process.
+                scratch.write(members.at_cells(id, cells[id]).astype(np.float16).tobytes())
+                place += cells[id][0] * cells[id][1]
+                bar.update()
+            scratch.flush()
         yield FitSet(cells, first, np.memmap(scratch, np.float16, "r", shape=(place, *shape)), labels)
 
 

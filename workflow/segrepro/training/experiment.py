@@ -12,6 +12,7 @@ import yaml
 from segrepro.data.manifests import read_manifest
 from segrepro.errors import UserError
 from segrepro.files import file_digest
+from segrepro.locks import locked_in_turn
 from segrepro.models.blocks import freeze_batch_norm
 from segrepro.models.build import build_network
 from segrepro.models.importing import load_weights
@@ -95,6 +96,9 @@ def train(
 ) -> None:
     """Train a model, or go on with it from its newest checkpoint, and write ``model.keras`` and ``history.csv``.
 
+    While another process trains the very same model (one that outlived the run that started it), this one waits, and
+    then goes on from what is there.
+
     Args:
         spec_path: the resolved spec.
         manifest: what it trains on.
@@ -126,18 +130,20 @@ def train(
     stream = ExampleStream(examples, protocol, **stream_options)
     with strategy.scope():
         model = initial_model(spec, init)
-    trainer = Trainer(
-        model,
-        protocol,
-        resize=spec["network"]["resize"],
-        strategy=strategy,
-        checkpoint_folder=checkpoint_folder / fingerprint(spec, manifest, init),
-        checkpoint_every=checkpoint_every,
-        validation=ExampleStream(held_out, protocol, **stream_options).in_order() if held_out else None,
-        tensorboard=tensorboard,
-    )
-    trainer.run(training_batches(stream, start_step=trainer.step))
-    if protocol["batch_norm_passes"]:
-        reestimate_batch_norm(model, statistics_batches(stream))
-    trainer.write_history(history_path)
-    save_model(model, model_path)
+    folder = checkpoint_folder / fingerprint(spec, manifest, init)
+    with locked_in_turn(folder.with_suffix(".lock"), f"{folder}"):
+        trainer = Trainer(
+            model,
+            protocol,
+            resize=spec["network"]["resize"],
+            strategy=strategy,
+            checkpoint_folder=folder,
+            checkpoint_every=checkpoint_every,
+            validation=ExampleStream(held_out, protocol, **stream_options).in_order() if held_out else None,
+            tensorboard=tensorboard,
+        )
+        trainer.run(training_batches(stream, start_step=trainer.step))
+        if protocol["batch_norm_passes"]:
+            reestimate_batch_norm(model, statistics_batches(stream))
+        trainer.write_history(history_path)
+        save_model(model, model_path)

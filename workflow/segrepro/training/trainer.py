@@ -158,10 +158,10 @@ class Trainer:
             with self._progress() as progress:
                 for pictures, labels in batches:
                     self._one_step(pictures, labels)
-                    self._show(progress)
                     last = self.step == self.protocol["steps"]
                     if last or self._stop_asked or self.step % self.checkpoint_every == 0:
-                        self._save()
+                        self._save()  # before anything is printed: the reader of the log may be gone
+                    self._show(progress)
                     if self._stop_asked and not last:
                         raise TrainingStopped
         finally:

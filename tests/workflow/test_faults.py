@@ -1,0 +1,116 @@
+"""Every kind of job killed at a random moment, and the machine's disk full in the middle of it."""
+
+import random
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from workflow_runs import TINY, command, snakemake
+
+pytestmark = [pytest.mark.workflow, pytest.mark.faults]
+
+# One training, and of each other kind of job one that uses it.
+SYSTEMS = {
+    "twice": {"model": "deeplabv3_trainaug", "prediction": {"scales": [0.75, 1.25]}, "splits": ["voc_val"]},
+    "mean": {"fusion": {"kind": "mean", "members": ["deeplabv3_trainaug", "twice"]}, "splits": ["voc_val"]},
+    "stacker": {
+        "stacking": {"kind": "linear", "members": ["deeplabv3_trainaug", "twice"], "steps": 20, "crop": 16},
+        "splits": ["voc_val"],
+    },
+    "refined": {"crf": {"members": ["mean"], "preset": "deeplabv2_resnet101"}, "splits": ["voc_val"]},
+}
+CHAIN = TINY | {"systems": TINY["systems"] | SYSTEMS}
+TARGETS = (
+    "results/tables/miou.csv",
+    "results/figures/grid/voc_val.png",
+    "results/tables/proposals/selective_search_voc_val.csv",
+)
+KINDS = (
+    "sample",
+    "fetch",
+    "convert-voc",
+    "convert-sbd",
+    "manifest",
+    "check-labels",
+    "proposals",
+    "proposal-recall",
+    "train",
+    "predict",
+    "fuse",
+    "stack",
+    "crf",
+    "evaluate",
+    "tables",
+    "figure-grid",
+)
+SLOW = ("train", "predict", "stack")  # they start TensorFlow
+SEED = 0
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    """What a run has made: models, scores, metrics, tables, figures; not its logs and times."""
+    kinds = ("models/*/model.keras", "scores/*/*.h5", "metrics/*/*", "tables/**/*.csv", "figures/**/*.png")
+    paths = [path for kind in kinds for path in (folder / "results").glob(kind)]
+    paths += (folder / "data/sample").glob("proposals/*/*.h5")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def kill_some(folder: Path, left: list[str], moments: random.Random) -> tuple[bool, list[str]]:
+    """Run the workflow and kill the first job of each kind in ``left``, at a random moment of its life.
+
+    Returns:
+        Whether the run ended well; and the kinds that were killed, not those that had ended just before.
+    """
+    run = subprocess.Popen(
+        command(folder, *TARGETS, "--keep-going", overlay=CHAIN),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    due: dict[psutil.Process, float] = {}
+    killed = []
+    while run.poll() is None:
+        for process in psutil.Process(run.pid).children(recursive=True):
+            kind = verb_of(process)
+            if kind in left and process not in due:
+                left.remove(kind)
+                due[process] = time.monotonic() + moments.uniform(0, 6 if kind in SLOW else 0.4)
+        for process in [p for p, moment in due.items() if moment <= time.monotonic()]:
+            due.pop(process)
+            if verb := verb_of(process):
+                process.kill()
+                killed.append(verb)
+        time.sleep(0.02)
+    return run.returncode == 0, killed
+
+
+def verb_of(process: psutil.Process) -> str | None:
+    """The verb of a ``python -m segrepro VERB`` process, None for any other."""
+    try:
+        words = process.cmdline()
+    except psutil.Error:
+        return None
+    return words[3] if words[1:3] == ["-m", "segrepro"] and len(words) > 3 else None
+
+
+def test_every_kind_of_job_may_be_killed_at_any_moment(tmp_path):
+    undisturbed, folder = tmp_path / "undisturbed", tmp_path / "killed"
+    whole = snakemake(undisturbed, *TARGETS, overlay=CHAIN)
+    assert whole.returncode == 0, whole.stdout[-3000:]
+
+    left, moments, killed, ended = list(KINDS), random.Random(SEED), [], False
+    while not ended:
+        ended, more = kill_some(folder, left, moments)
+        assert ended or more, "the run failed by itself"
+        killed += more
+    assert not left, f"no job of {left} was seen"
+    assert len(killed) >= len(KINDS) - 3, f"only {killed} were killed in time"
+    again = snakemake(folder, *TARGETS, overlay=CHAIN)
+    assert "Nothing to be done" in again.stdout, again.stdout[-3000:]
+    expected, made = results(undisturbed), results(folder)
+    assert sorted(made) == sorted(expected)
+    assert [name for name in made if made[name] != expected[name]] == []
+    assert not [path for path in folder.rglob(".*.partial*") if ".snakemake" not in path.parts]

@@ -1,0 +1,112 @@
+"""Locks that die with their holder: however a process ends, nothing is left to be unlocked by hand.
+
+They are ``flock`` locks, which the operating system frees, on NFS among all hosts. On a file system without them
+(or one that keeps them to one host, such as Lustre mounted with ``localflock``) two processes are not kept apart.
+"""
+
+import atexit
+import errno
+import fcntl
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from segrepro.errors import UserError
+
+POLL_SECONDS = 0.5
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+class HeldError(Exception):
+    """Another process holds the lock.
+
+    Attributes:
+        holder: who, as the lock file says: "process 4711 on host".
+    """
+
+    def __init__(self, holder: str):
+        super().__init__(holder)
+        self.holder = holder
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path``, which says by whom it is held and is gone afterwards.
+
+    Raises:
+        HeldError: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stream = _acquire(path)
+    with stream:
+        stream.truncate(0)
+        stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        stream.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked_in_turn(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock file ``path``; wait as long as another process holds it, and say so once.
+
+    Args:
+        path: the lock file.
+        what: what the message is about, e.g. the folder that both would write to.
+    """
+    told = False
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(path))
+                break
+            except HeldError as error:
+                if not told:
+                    print(f"{what}: waiting for {error.holder}, which is at work on it", file=sys.stderr, flush=True)
+                told = True
+                time.sleep(POLL_SECONDS)
+        yield
+
+
+def hold_run_lock(path: Path) -> None:
+    """Hold the lock of a run of the workflow until this process ends.
+
+    Raises:
+        UserError: another run holds it.
+    """
+    stack = ExitStack()
+    try:
+        stack.enter_context(locked(path))
+    except HeldError as error:
+        raise UserError(
+            f"another run, {error.holder}, is at work in {Path.cwd()}; wait for it, stop it, or run in another "
+            "folder (--directory)."
+        ) from None
+    atexit.register(stack.close)
+
+
+def _acquire(path: Path) -> TextIO:
+    while True:
+        stream = path.open("a+")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with stream:
+                stream.seek(0)
+                raise HeldError(stream.read().strip() or "another process") from None
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                stream.close()
+                raise
+            print(f"warning: {path}: the file system has no locks; start nothing twice", file=sys.stderr)
+            return stream
+        if path.exists() and path.stat().st_ino == os.fstat(stream.fileno()).st_ino:
+            return stream
+        stream.close()  # its holder removed it just now: take a new one

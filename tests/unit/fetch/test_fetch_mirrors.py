@@ -131,6 +131,27 @@ def test_a_wrong_content_length_does_not_pass(server, out, announced):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("place", ["ftp://127.0.0.1/archive.tar", "file:///etc/hostname"])
+def test_a_redirect_to_nowhere_sends_to_the_next_mirror(servers, out, place):
+    first, second = servers(), servers()
+    first.faults = [{"status": 302, "headers": {"Location": place}}]
+    fetch(out, [first.url(), second.url()], expected=Expected(md5=MD5), patience=QUICK)
+    assert out.read_bytes() == CONTENT
+    assert len(first.requests) == 1
+
+
+def test_a_redirect_to_a_login_page_is_refused_and_costs_nothing(servers, out):
+    mirror, portal = servers(), servers()
+    portal.content, portal.etag = PAGE, '"page"'
+    mirror.faults = [{"status": 302, "headers": {"Location": portal.url("login")}}]
+    leave_partial(out, CONTENT[:10_000], urls=[mirror.url()], etag='"one"', total=len(CONTENT))
+    with pytest.raises(UserError, match=r"web page.*log in"):
+        fetch(out, [mirror.url()], expected=Expected(md5=MD5), patience=QUICK)
+    fetch(out, [mirror.url()], expected=Expected(md5=MD5), patience=QUICK)
+    assert out.read_bytes() == CONTENT
+    assert mirror.asked_ranges[-1] == "bytes=10000-"
+
+
 @pytest.mark.parametrize("content_type", ["text/html; charset=utf-8", "application/octet-stream"])
 def test_a_web_page_is_refused_without_a_checksum(server, out, content_type):
     server.content = PAGE

@@ -41,6 +41,23 @@ def test_a_download_goes_on_in_the_next_run(server, out):
     assert files_beside(out) == ["archive.tar"]
 
 
+def test_a_missing_file_that_comes_back_goes_on_where_it_was(server, out):
+    server.faults = [{"cut": 10_000}, {"status": 500}, {"status": 404}]
+    with pytest.raises(UserError, match="404"):
+        fetch(out, [server.url()], expected=Expected(md5=MD5), patience=QUICK)
+    assert not out.exists()
+    fetch(out, [server.url()], expected=Expected(md5=MD5), patience=QUICK)
+    assert out.read_bytes() == CONTENT
+    assert server.asked_ranges[-1] == "bytes=10000-"
+
+
+def test_a_rest_of_the_wrong_length_does_not_pass(server, out):
+    leave_partial(out, CONTENT[:10_000], urls=[server.url()], etag='"one"', total=len(CONTENT))
+    server.faults = [{"headers": {"Content-Length": "20000"}}]
+    fetch(out, [server.url()], expected=Expected(md5=MD5), patience=QUICK)
+    assert out.read_bytes() == CONTENT
+
+
 def test_last_modified_serves_where_there_is_no_strong_etag(server, out):
     server.etag, server.last_modified = 'W/"weak"', "Mon, 01 Jan 2024 00:00:00 GMT"
     server.faults = [{"cut": 10_000}]

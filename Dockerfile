@@ -15,8 +15,9 @@ FROM python:${PYTHON} AS base
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends git libgomp1 \
     && rm -rf /var/lib/apt/lists/*
-# Any user may run it: what wants a home (Matplotlib, Snakemake, XLA) finds one that can be written.
+# Any user may run it: what wants a home or a name (Matplotlib, Snakemake) finds one.
 ENV HOME=/tmp/home \
+    USER=segrepro \
     PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1

@@ -92,7 +92,11 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(merged_config, pat
         ("networks.fcn8s.architecture", "unet", ["networks.fcn8s.architecture", "'deconvnet'", "'unet'"]),
         ("networks.deconvnet.input_size", 100, ["networks.deconvnet.input_size", "multiple of 32"]),
         ("models", None, ["models"]),
-        ("models.Bad Name", {"network": "a", "protocol": "b", "dataset": "c"}, ["models.'Bad Name': string should match"]),
+        (
+            "models.Bad Name",
+            {"network": "a", "protocol": "b", "dataset": "c"},
+            ["models.'Bad Name': string should match"],
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_its_full_path(merged_config, path, value, parts):

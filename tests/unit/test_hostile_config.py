@@ -17,7 +17,9 @@ SCALARS = st.one_of(
     st.booleans(),
     st.sampled_from([0, -1, 2**31, 2**63, -(2**63) - 1, 10**400, 12.0, 1e-320, 1e308, -0.0]),
     st.floats(allow_nan=True, allow_infinity=True),
-    st.sampled_from(["", " ", "1e-4", "null", "voc_val", "fcn32s", "../..", "a\nb", "\x00", "$(id)", "{w}", "'\"", "%s"]),
+    st.sampled_from(
+        ["", " ", "1e-4", "null", "voc_val", "fcn32s", "../..", "a\nb", "\x00", "$(id)", "{w}", "'\"", "%s"]
+    ),
     st.text(max_size=8),
     st.text("äßΩ漢🙂\u202e\ufeff\u2028", min_size=1, max_size=4),
     st.binary(max_size=3),
@@ -81,7 +83,7 @@ def assert_config_or_sentences(config: dict) -> None:
         parse_config(config)
     except UserError as error:
         for line in str(error).split("\n"):
-            assert re.match(r"config: [^\s:].*: .+", line), line  # noqa: PT017 - any other exception fails the test
+            assert re.match(r"config: [^\s:].*: .+", line), line
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))

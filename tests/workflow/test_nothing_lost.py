@@ -68,8 +68,10 @@ class FinishedRun:
         for file, content in zip(files, (BASE, change or {}), strict=True):
             file.write_text(yaml.safe_dump(content))
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments, "--directory", self.work]
-            + ["--snakefile", self.project / "Snakefile", "--configfile", *files],
+            [
+                *(sys.executable, "-m", "snakemake", *arguments, "--directory", self.work),
+                *("--snakefile", self.project / "Snakefile", "--configfile", *files),
+            ],
             capture_output=True,
             text=True,
             check=False,

@@ -79,7 +79,9 @@ def check_jpeg(content: bytes, *, name: str) -> tuple[int, int]:
             kind, mode, size = opened.format, opened.mode, opened.size
             opened.load()
     except UNREADABLE_PICTURE as error:
-        raise UserError(f"{name}: the picture cannot be read ({picture_fault(error)}); get its archive again.") from error
+        raise UserError(
+            f"{name}: the picture cannot be read ({picture_fault(error)}); get its archive again."
+        ) from error
     if kind not in ("JPEG", "MPO"):  # MPO: a JPEG with a second picture behind it, as some cameras write
         raise UserError(f"{name}: the picture is a {kind}, not a JPEG; use the official archive.")
     if mode not in PICTURE_MODES:

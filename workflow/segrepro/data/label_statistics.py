@@ -211,7 +211,9 @@ def _decoded(path: Path) -> Image.Image:
     except UnidentifiedImageError:
         raise UserError(f"{path}: not an image; delete it and convert the source again.") from None
     except UNREADABLE_PICTURE as error:
-        raise UserError(f"{path}: cannot be decoded ({picture_fault(error)}); delete it and convert the source again.") from error
+        raise UserError(
+            f"{path}: cannot be decoded ({picture_fault(error)}); delete it and convert the source again."
+        ) from error
     return image
 
 

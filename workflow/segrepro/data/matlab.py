@@ -1,8 +1,8 @@
 """Numeric fields of a struct in a MATLAB 5 file, read without trusting a single length in it.
 
-`scipy.io.loadmat` crashes the interpreter on some damaged files: its compiled reader follows what they claim. SBD needs
-two fields of small integers, so this reader knows structs and real matrices, skips the rest by their lengths, and checks
-every length against the bytes that are there.
+`scipy.io.loadmat` crashes the interpreter on some damaged files: its compiled reader follows what they claim. Of SBD's
+files two fields of small integers are wanted, so this reader knows structs and real matrices, skips the rest by their
+lengths, and checks every length against the bytes that are there.
 
 Format: MathWorks, "MAT-File Format", R2023b, section "Level 5 MAT-File Format".
 """

@@ -155,7 +155,9 @@ def _decoded(content: bytes, path: Path) -> np.ndarray:
         with Image.open(io.BytesIO(content)) as picture:
             return np.asarray(picture.convert("RGB"))
     except UNREADABLE_PICTURE as error:
-        raise UserError(f"{path}: not a picture or damaged ({picture_fault(error)}); convert its data set again.") from error
+        raise UserError(
+            f"{path}: not a picture or damaged ({picture_fault(error)}); convert its data set again."
+        ) from error
 
 
 def _is_boxes(path: Path) -> bool:

@@ -39,6 +39,7 @@ CLASSES = "cls"
 INSTANCES = "inst"
 SUFFIXES = {PICTURES: "jpg", CLASSES: "mat", INSTANCES: "mat"}
 
+
 @dataclass(frozen=True)
 class _Task:
     """One picture whose files are unpacked and not yet checked."""

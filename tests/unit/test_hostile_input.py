@@ -37,7 +37,16 @@ BAD = IDS[1]
 PICTURES = {key: picture(seed) for seed, key in enumerate(IDS)}
 SCENES = dict(zip(IDS, (scene(1, 15), scene(20), scene(8, 12)), strict=True))
 LISTS = {"train": list(IDS[:2]), "val": [IDS[2]], "trainval": list(IDS)}
-REMEDIES = ("official", "get it again", "archive again", "COCO's own", "COCO's instances", "instances_*.json", "SBD's")
+REMEDIES = (
+    "use a single-channel",
+    "official",
+    "get it again",
+    "archive again",
+    "COCO's own",
+    "COCO's instances",
+    "instances_*.json",
+    "SBD's",
+)
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:

@@ -221,7 +221,7 @@ def _sections():
 def test_a_setting_of_figures_or_of_the_run_changes_no_spec(merged_config):
     config = merged_config()
     before = model_spec(parse_config(config), "deeplabv3_trainaug")
-    put(config, "figures.grid.rows", 3)
+    put(config, "figures.grid.worst", 3)
     put(config, "runtime.checkpoint_every", 7)
     put(config, "archives_dir", "/archives")
     assert model_spec(parse_config(config), "deeplabv3_trainaug") == before

@@ -271,6 +271,13 @@ def figures():
     )
     return [
         *expand(f"{RESULTS}/figures/grid/{{split}}.png", split=splits),
+        *(
+            f"{RESULTS}/figures/{figure}/{split}.{kind}"
+            for figure in ("class_bars", "weak_classes")
+            for split in splits
+            if in_class_bars(figure, split)
+            for kind in ("png", "pdf")
+        ),
         f"{RESULTS}/figures/training.png",
         *[f"{RESULTS}/figures/near_duplicates.png"] * COMPARED,
         *crf_figures(),
@@ -384,6 +391,18 @@ def shown(split):
     systems = [name for name, _ in scored(split)]
     chosen = [name for name in CONFIG.figures.grid.systems if name in systems]
     return chosen or systems
+
+
+def in_class_bars(figure, split):
+    """The systems of a split that a figure of class bars shows; none where there is nothing to compare."""
+    systems = [name for name, _ in scored(split)]
+    if figure == "class_bars":
+        return [name for name in CONFIG.figures.class_bars.systems if name in systems]
+    weak = CONFIG.figures.weak_classes
+    if weak is None or weak.baseline not in systems:
+        return []
+    others = [name for name in weak.systems if name in systems]
+    return [weak.baseline, *others] if others else []
 
 
 def scored(split=None):

@@ -72,12 +72,51 @@ rule figure_grid:
     resources:
         mem_mb=4000,
         runtime=20,
+    threads: 8
     params:
         choice=(
             f"--ids {' '.join(CONFIG.figures.grid.ids)}"
             if CONFIG.figures.grid.ids
-            else f"--rows {CONFIG.figures.grid.rows}"
+            else as_options(CONFIG.figures.grid, leave_out=["ids", "systems"])
         ),
     shell:
         "segrepro figure-grid --manifest {input.manifest} --scores {input.scores} {params.choice} "
-        "--leakage {input.leakage} --split {wildcards.split} --out {output} &> {log}"
+        "--leakage {input.leakage} --split {wildcards.split} --out {output} --threads {threads} &> {log}"
+
+
+rule figure_classes:
+    input:
+        confusions=lambda w: [
+            f"{RESULTS}/metrics/{system}/{w.split}.npz"
+            for system in in_class_bars(w.figure, w.split)
+        ],
+        leakage=f"{RESULTS}/leakage.json",
+    output:
+        report(
+            f"{RESULTS}/figures/{{figure}}/{{split}}.png",
+            category="Classes",
+            labels={"figure": "{figure}", "split": "{split}"},
+        ),
+        f"{RESULTS}/figures/{{figure}}/{{split}}.pdf",
+    log:
+        f"{RESULTS}/logs/figures/{{figure}}_{{split}}.log",
+    wildcard_constraints:
+        figure="class_bars|weak_classes",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        names=lambda w: " ".join(in_class_bars(w.figure, w.split)),
+        weakest=lambda w: (
+            f"--weakest {CONFIG.figures.weak_classes.classes}"
+            if w.figure == "weak_classes"
+            else ""
+        ),
+        space=lambda w: DATASETS[w.split].label_space,
+        bootstrap=f"{as_options(CONFIG.statistics)} --seed {CONFIG.seed}",
+    shell:
+        "segrepro figure-classes --confusions {input.confusions} --names {params.names} {params.weakest} "
+        "--split {wildcards.split} --label-space {params.space} --leakage {input.leakage} {params.bootstrap} "
+        "--out {output} &> {log}"

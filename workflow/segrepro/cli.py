@@ -44,6 +44,7 @@ VERBS = {
     "near-duplicates": "find near-duplicates between two sets of pictures by perceptual hash",
     "tables": "collect metrics into the comparison tables",
     "figure-labels": "draw the class histogram of a data set",
+    "figure-classes": "draw the IoU of each class, or of the weakest ones, for several systems",
     "figure-grid": "draw picture, ground truth and predictions side by side",
     "figure-examples": "draw a contact sheet of training examples with boxes",
     "figure-proposals": "draw how a proposal-wise map grows with the proposals",

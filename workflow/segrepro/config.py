@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from segrepro.config_errors import explain
+from segrepro.config_figures import Figures, without_systems
 from segrepro.config_networks import Network
 from segrepro.config_protocols import Protocol
 from segrepro.config_references import reference_problems
@@ -340,20 +341,6 @@ class System(Section):
     def combination(self) -> str:
         """The key that names its members."""
         return "fusion" if self.fusion else "stacking" if self.stacking else "crf"
-
-
-class Grid(Section):
-    """The figure that shows picture, ground truth and predictions."""
-
-    rows: Positive = Field(description="pictures shown, chosen from best to worst when no ids are given")
-    ids: list[str] = Field([], description="pictures to show, by id")
-    systems: list[str] = Field([], description="systems to show, in order; none: all")
-
-
-class Figures(Section):
-    """Figure settings; changing them reruns no training and no prediction."""
-
-    grid: Grid
 
 
 class Runtime(Section):

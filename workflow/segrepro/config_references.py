@@ -10,6 +10,7 @@ from segrepro.models.geometry import is_crop_allowed
 
 if TYPE_CHECKING:
     from segrepro.config import Config, Model, System
+    from segrepro.config_figures import Figures
 
 
 def reference_problems(config: Config) -> list[str]:
@@ -21,11 +22,23 @@ def reference_problems(config: Config) -> list[str]:
         *_fusion_problems(config),
         *_cycles(config),
         *(
-            _unknown("figures.grid.systems", name, config.systems, "system")
-            for name in config.figures.grid.systems
+            _unknown(path, name, config.systems, "system")
+            for path, names in _shown_systems(config.figures).items()
+            for name in names
             if name not in config.systems
         ),
     ]
+
+
+def _shown_systems(figures: Figures) -> dict[str, list[str]]:
+    """Return the systems that each figure's settings name, by key."""
+    weak = figures.weak_classes
+    return {
+        "figures.grid.systems": figures.grid.systems,
+        "figures.class_bars.systems": figures.class_bars.systems,
+        "figures.weak_classes.baseline": [weak.baseline] if weak else [],
+        "figures.weak_classes.systems": weak.systems if weak else [],
+    }
 
 
 def _unknown(path: str, value: str, known: Any, what: str) -> str:

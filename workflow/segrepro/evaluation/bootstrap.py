@@ -124,6 +124,9 @@ def bca_interval(estimate: float, resampled: np.ndarray, jackknife: np.ndarray, 
 
 def _acceleration(jackknife: np.ndarray) -> float:
     """Return how fast the statistic's standard error changes with it: a sixth of the influences' skewness."""
-    influence = np.nanmean(jackknife) - jackknife[~np.isnan(jackknife)]
+    jackknife = jackknife[~np.isnan(jackknife)]
+    if not jackknife.size:
+        return 0.0
+    influence = jackknife.mean() - jackknife
     spread = (influence**2).sum() ** 1.5
     return float((influence**3).sum() / (6 * spread)) if spread else 0.0

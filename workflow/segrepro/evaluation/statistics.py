@@ -32,9 +32,9 @@ SAME = 1e-9  # metrics and confusions of one evaluation agree to rounding errors
 class Estimate(Section):
     """A value with its interval, as fractions."""
 
-    value: float
-    low: float
-    high: float
+    value: float = Field(description="of all pictures")
+    low: float = Field(description="end of the interval")
+    high: float = Field(description="end of the interval")
 
     @property
     def sign(self) -> int:
@@ -59,7 +59,7 @@ class Statistics(Section):
     method: Literal["BCa"]
     resamples: Positive
     confidence: Annotated[float, Field(gt=0, lt=1)]
-    seed: int
+    seed: int = Field(description="of the drawing")
     splits: dict[str, SplitStatistics]
 
     def miou(self, system: str, split: str) -> Estimate:

@@ -15,6 +15,7 @@ from segrepro.config import DatasetChecks, model_spec, parse_config
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.errors import UserError
 from segrepro.evaluation.lineage import lineage
+from segrepro.report.declared import declared
 
 try:
     CONFIG = parse_config(config)
@@ -248,11 +249,28 @@ def crf_figures():
     ]
 
 
+# The tables that compare systems, each as CSV, Markdown and LaTeX, and what the report calls them.
+COMPARISONS = {
+    "miou": "mIoU",
+    "per_class_iou": "IoU per class",
+    "report2": "report 2: reported and measured",
+    "voc2012_test": "VOC 2012 test",
+    "crf": "CRF: before and after",
+    "ablation": "ablations",
+    "paired": "paired differences",
+}
+
+
 def tables():
     return [
         *expand(
+            f"{RESULTS}/tables/{{table}}.{{form}}",
+            table=COMPARISONS,
+            form=["csv", "md", "tex"],
+        ),
+        *expand(
             f"{RESULTS}/tables/{{table}}.csv",
-            table=["miou", "per_class_iou", "leakage"] + ["near_duplicates"] * COMPARED,
+            table=["leakage"] + ["near_duplicates"] * COMPARED,
         ),
         *expand(
             f"{RESULTS}/tables/examples/{{model}}.csv",

@@ -24,22 +24,70 @@ rule reported:
         "segrepro spec --json {params.numbers:q} --out {output} &> {log}"
 
 
+rule declared:
+    output:
+        f"{RESULTS}/metrics/declared.json",
+    log:
+        f"{RESULTS}/logs/declared.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        declared=declared(CONFIG).model_dump_json(),
+    shell:
+        "segrepro spec --json {params.declared:q} --out {output} &> {log}"
+
+
+rule statistics:
+    input:
+        metrics=[
+            f"{RESULTS}/metrics/{system}/{split}.json" for system, split in scored()
+        ],
+        confusions=[
+            f"{RESULTS}/metrics/{system}/{split}.npz" for system, split in scored()
+        ],
+    output:
+        f"{RESULTS}/statistics.json",
+    log:
+        f"{RESULTS}/logs/statistics.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/statistics.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        settings=f"--resamples {CONFIG.statistics.resamples} --confidence {CONFIG.statistics.confidence}",
+        seed=CONFIG.seed,
+    shell:
+        "segrepro statistics --metrics {input.metrics} --confusions {input.confusions} {params.settings} "
+        "--seed {params.seed} --out {output} &> {log}"
+
+
 rule tables:
     input:
         metrics=[
             f"{RESULTS}/metrics/{system}/{split}.json" for system, split in scored()
         ],
         reported=f"{RESULTS}/metrics/reported.json",
+        declared=f"{RESULTS}/metrics/declared.json",
+        statistics=f"{RESULTS}/statistics.json",
         leakage=f"{RESULTS}/leakage.json",
     output:
-        miou=report(
-            f"{RESULTS}/tables/miou.csv", category="Tables", labels={"table": "mIoU"}
-        ),
-        per_class=report(
-            f"{RESULTS}/tables/per_class_iou.csv",
-            category="Tables",
-            labels={"table": "IoU per class"},
-        ),
+        [
+            report(
+                f"{RESULTS}/tables/{table}.csv",
+                category="Tables",
+                labels={"table": label},
+            )
+            for table, label in COMPARISONS.items()
+        ],
+        [
+            f"{RESULTS}/tables/{table}.{form}"
+            for table in COMPARISONS
+            for form in ("md", "tex")
+        ],
     log:
         f"{RESULTS}/logs/tables.log",
     conda:
@@ -47,9 +95,11 @@ rule tables:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        folder=f"{RESULTS}/tables",
     shell:
-        "segrepro tables --metrics {input.metrics} --reported {input.reported} --leakage {input.leakage} "
-        "--miou {output.miou} --per-class {output.per_class} &> {log}"
+        "segrepro tables --metrics {input.metrics} --reported {input.reported} --declared {input.declared} "
+        "--statistics {input.statistics} --leakage {input.leakage} --out {params.folder} &> {log}"
 
 
 rule figure_grid:

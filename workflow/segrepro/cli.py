@@ -42,6 +42,7 @@ VERBS = {
     "evaluate": "score a score store against the masks of a manifest",
     "audit": "audit which scored pictures were seen in the making of each system",
     "near-duplicates": "find near-duplicates between two sets of pictures by perceptual hash",
+    "statistics": "compute bootstrap intervals of systems and of the differences between them",
     "tables": "collect metrics into the comparison tables",
     "figure-labels": "draw the class histogram of a data set",
     "figure-classes": "draw the IoU of each class, or of the weakest ones, for several systems",

@@ -21,6 +21,7 @@ def reference_problems(config: Config) -> list[str]:
         *_system_problems(config),
         *_fusion_problems(config),
         *_cycles(config),
+        *_ablation_problems(config),
         *(
             _unknown(path, name, config.systems, "system")
             for path, names in _shown_systems(config.figures).items()
@@ -176,6 +177,23 @@ def _prediction_problems(config: Config, path: str, system: System) -> list[str]
         key = f"{path}.proposal_wise.proposals"
         return [_unknown(key, system.proposal_wise.proposals, config.proposals, "proposals")]
     return []
+
+
+def _ablation_problems(config: Config) -> list[str]:
+    problems = []
+    for name, ablation in config.ablations.items():
+        path = f"ablations.{name}"
+        if ablation.baseline not in config.systems:
+            problems.append(_unknown(f"{path}.baseline", ablation.baseline, config.systems, "system"))
+            continue
+        splits = config.systems[ablation.baseline].splits
+        for system in ablation.systems:
+            if system not in config.systems:
+                problems.append(_unknown(f"{path}.systems", system, config.systems, "system"))
+            elif not set(splits) & set(config.systems[system].splits):
+                remedy = f"add one of {', '.join(splits)} to systems.{system}.splits"
+                problems.append(f"{path}.systems: '{system}' shares no split with '{ablation.baseline}'; {remedy}")
+    return problems
 
 
 def _fusion_problems(config: Config) -> list[str]:

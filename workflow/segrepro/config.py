@@ -395,6 +395,8 @@ def parse_config(merged: dict[str, Any]) -> Config:
     merged = {key: _present(value) if key in tables else value for key, value in merged.items()}
     if "ablations" in merged:
         merged["ablations"] = ablations_of(merged["ablations"], left_out)
+    if "figures" in merged:
+        merged["figures"] = without_systems(merged["figures"], left_out)
     try:
         return Config.model_validate(merged)
     except ValidationError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 from segrepro.evaluation.bootstrap import class_counts, class_intervals
@@ -14,10 +15,12 @@ from segrepro.evaluation.metrics import metrics
 from segrepro.labels import LabelSpace
 from segrepro.report.style import INK, LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure
 
-MOST_SYSTEMS = len(LINE_COLOURS)  # more bars than colours could not be told apart
+BAR_COLOURS = (*LINE_COLOURS[:-1], "#999999")  # grey instead of black, on which no whisker could be seen
+MOST_SYSTEMS = len(BAR_COLOURS)  # more could not be told apart
 BARS_A_ROW = 60  # narrower than 0.1 inch a bar, it is no bar
 ROW_HEIGHT = 1.75  # inches, class names included
 HEAD = 0.42  # inches: title, note and the room around the legend
+MOST_LEVEL_NAMES = 9  # of classes in a row; more are slanted
 LEGEND_LINE = 0.16
 LEGEND_COLUMNS = 4
 
@@ -87,16 +90,15 @@ def draw_class_bars(systems: list[SystemBars], classes: list[str], *, title: str
     with figure_style():
         figure = new_figure(PAGE_WIDTH_INCHES, height)
         figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - head / height))
-        rows = figure.subplots(count, 1, squeeze=False)[:, 0]
-        for number, axes in enumerate(rows):
+        for number, axes in enumerate(figure.subplots(count, 1, squeeze=False)[:, 0]):
             part = classes[number * a_row : (number + 1) * a_row]
-            _draw_row(axes, systems, part, slots=a_row)
+            bars = _draw_row(axes, systems, part, slots=a_row)
             axes.set_ylim(0, 100 * min(1.0, reach * 1.05))
         figure.text(0.5, 1 - 0.06 / height, title, ha="center", va="top", size=8.5, weight="bold")
         figure.text(0.5, 1 - 0.23 / height, note, ha="center", va="top", size=6.5, color=MUTED)
         figure.legend(
-            handles=rows[0].containers[: len(systems)],
-            labels=[bars.name for bars in systems],
+            handles=bars,
+            labels=[system.name for system in systems],
             loc="upper center",
             bbox_to_anchor=(0.5, 1 - 0.34 / height),
             ncols=min(LEGEND_COLUMNS, len(systems)),
@@ -106,24 +108,29 @@ def draw_class_bars(systems: list[SystemBars], classes: list[str], *, title: str
     return figure
 
 
-def _draw_row(axes: Axes, systems: list[SystemBars], classes: list[str], *, slots: int) -> None:
+def _draw_row(axes: Axes, systems: list[SystemBars], classes: list[str], *, slots: int) -> list[BarContainer]:
     places = np.arange(len(classes))
     width = 0.8 / len(systems)
+    drawn = []
     for index, bars in enumerate(systems):
         values = np.array([100 * bars.iou.get(name, math.nan) for name in classes])
         ends = np.array([bars.interval.get(name, (math.nan, math.nan)) for name in classes]) * 100
-        axes.bar(
-            places + (index - (len(systems) - 1) / 2) * width,
-            values,
-            width=width,
-            color=LINE_COLOURS[index],
-            label=bars.name,
-            yerr=np.abs(ends.T - values),
-            error_kw={"elinewidth": 0.5, "ecolor": INK, "capsize": 0},
-        )
-    axes.set_xticks(places, classes, rotation=30, ha="right", rotation_mode="anchor")
+        drawn += [
+            axes.bar(
+                places + (index - (len(systems) - 1) / 2) * width,
+                values,
+                width=width,
+                color=BAR_COLOURS[index],
+                label=bars.name,
+                yerr=np.abs(ends.T - values),
+                error_kw={"elinewidth": 0.5, "ecolor": INK, "capsize": 0},
+            )
+        ]
+    slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if slots > MOST_LEVEL_NAMES else {}
+    axes.set_xticks(places, classes, **slant)
     axes.set_xlim(-0.6, slots - 0.4)
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
     axes.set_axisbelow(True)
     axes.set_ylabel("IoU, %")
+    return drawn

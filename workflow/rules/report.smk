@@ -96,7 +96,7 @@ rule tables:
         mem_mb=1000,
         runtime=10,
     params:
-        folder=f"{RESULTS}/tables",
+        folder=lambda w, output: os.path.dirname(output[0]),
     shell:
         "segrepro tables --metrics {input.metrics} --reported {input.reported} --declared {input.declared} "
         "--statistics {input.statistics} --leakage {input.leakage} --out {params.folder} &> {log}"

@@ -71,7 +71,7 @@ def statistics_notes(statistics: Statistics | None) -> list[str]:
         return []
     return [
         f"In brackets: {100 * statistics.confidence:g} % {statistics.method} bootstrap intervals over pictures "
-        f"({statistics.resamples} resamples). They do not hold what another training would change."
+        f"({statistics.resamples} resamples). They say nothing of what another training would change."
     ]
 
 

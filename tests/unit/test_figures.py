@@ -20,7 +20,7 @@ from segrepro.labels import VOC21, VOID, voc_palette
 from segrepro.report.choice import RULES, Opinion, OpinionReader, choose
 from segrepro.report.curves import draw_curves, read_history, running_mean
 from segrepro.report.grid import GridRow, draw_grid, load_row, wrap_name
-from segrepro.report.style import colourise, line_look, save_png
+from segrepro.report.style import colourise, line_look, save_figure
 
 SIZES = [(30, 40), (40, 30), (24, 50), (30, 40)]
 
@@ -268,7 +268,7 @@ def test_curves_of_one_training_are_titled_by_its_folder_and_have_the_same_bytes
 @pytest.mark.parametrize("rows", [1, 2])
 def test_curves_of_the_first_steps_can_be_drawn(tmp_path, rows):
     file = history(tmp_path / "h.csv", steps=rows)
-    save_png(draw_curves([read_history(file, "a")]), tmp_path / "h.png")
+    save_figure(draw_curves([read_history(file, "a")]), [tmp_path / "h.png"])
     assert Image.open(tmp_path / "h.png").width > 1000
 
 

@@ -290,11 +290,10 @@ def figures():
     return [
         *expand(f"{RESULTS}/figures/grid/{{split}}.png", split=splits),
         *(
-            f"{RESULTS}/figures/{figure}/{split}.{kind}"
+            f"{RESULTS}/figures/{figure}/{split}.png"
             for figure in ("class_bars", "weak_classes")
             for split in splits
             if in_class_bars(figure, split)
-            for kind in ("png", "pdf")
         ),
         f"{RESULTS}/figures/training.png",
         *[f"{RESULTS}/figures/near_duplicates.png"] * COMPARED,

@@ -115,14 +115,15 @@ rule figure_grid:
             category="Predictions",
             labels={"figure": "picture, truth, predictions", "split": "{split}"},
         ),
+        f"{RESULTS}/figures/grid/{{split}}.pdf",
     log:
         f"{RESULTS}/logs/figures/grid_{{split}}.log",
     conda:
         "../../envs/cpu.yaml"
+    threads: 8
     resources:
         mem_mb=4000,
         runtime=20,
-    threads: 8
     params:
         choice=(
             f"--ids {' '.join(CONFIG.figures.grid.ids)}"

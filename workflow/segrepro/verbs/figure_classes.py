@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resamples", type=int, default=2000, metavar="N", help="of the bootstrap (default: 2000)")
     parser.add_argument("--confidence", type=float, default=0.95, metavar="C", help="of the intervals (default: 0.95)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (default: 0)")
-    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG and PDF to write")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the confusions (default: voc21)"
     )

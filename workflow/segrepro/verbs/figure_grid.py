@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scores", type=Path, nargs="+", required=True, metavar="H5", help="score store of each system"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="picture to write")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
     parser.add_argument("--ids", nargs="+", metavar="ID", help="pictures to draw, in this order")
     for rule, count in {"best": 1, "median": 2, "worst": 1, "disputed": 2}.items():
         text = f"{rule} pictures to choose (default: {count})"
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.inference.scores import ScoreReader
     from segrepro.labels import label_space
     from segrepro.report.grid import draw_grid, load_row
-    from segrepro.report.style import save_png
+    from segrepro.report.style import save_figure
 
     space = label_space(args.label_space)
     systems = []
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     if args.leakage:
         marks, split = read_marks(args.leakage), args.split or args.manifest.stem
         systems = [marked(name, leaking_share(marks, name, split)) for name in systems]
-    save_png(draw_grid(rows, systems, space), args.out)
+    save_figure(draw_grid(rows, systems, space), args.out)
 
 
 def _by_rule(args: argparse.Namespace, examples: list) -> dict[str, str]:

@@ -8,6 +8,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 # Below 2 ** 31: products of two such numbers fit what TensorFlow and HDF5 count with.
 Positive = Annotated[int, Field(gt=0, lt=2**31)]
 Bytes = Annotated[int, Field(gt=0, lt=2**63)]
+Count = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(gt=0, lt=1)]
 # A file's or picture's own name: no path, nothing that a shell or Snakemake would read otherwise.

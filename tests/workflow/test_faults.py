@@ -43,6 +43,7 @@ KINDS = (
     "stack",
     "crf",
     "evaluate",
+    "statistics",
     "tables",
     "figure-grid",
 )

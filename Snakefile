@@ -18,10 +18,12 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/examples.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/provenance.smk"
 include: "workflow/rules/inference.smk"
 include: "workflow/rules/fusion.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/submission.smk"
 
 
 # A GPU is a thing of one machine: a limit given for a laptop must not serialise a cluster.
@@ -35,6 +37,7 @@ rule all:
         tables(),
         figures(),
         label_checks(),
+        submissions(),
     localrule: True
 
 

@@ -248,11 +248,18 @@ def crf_figures():
     ]
 
 
+def submissions():
+    """Archives for VOC's server; none where VOC's test pictures are left out."""
+    systems = CONFIG.submission.systems if available("voc_test") else []
+    return expand(f"{RESULTS}/submission/{{system}}/results.tar.gz", system=systems)
+
+
 def tables():
     return [
         *expand(
             f"{RESULTS}/tables/{{table}}.csv",
-            table=["miou", "per_class_iou", "leakage"] + ["near_duplicates"] * COMPARED,
+            table=["miou", "per_class_iou", "leakage", "provenance"]
+            + ["near_duplicates"] * COMPARED,
         ),
         *expand(
             f"{RESULTS}/tables/examples/{{model}}.csv",

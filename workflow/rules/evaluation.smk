@@ -3,6 +3,7 @@
 
 rule evaluate:
     input:
+        unpack(lambda w: origin_inputs((w.system, w.split))),
         scores=f"{RESULTS}/scores/{{system}}/{{split}}.h5",
         manifest=f"{DATA}/manifests/{{split}}.csv",
         checks=f"{RESULTS}/checks/{{split}}.json",
@@ -21,10 +22,13 @@ rule evaluate:
         runtime=60,
     params:
         label_space=lambda w: DATASETS[w.split].label_space,
+        provenance=lambda w, input: origin_options(
+            input, config_sha256(w.system, w.split)
+        ),
     shell:
         "segrepro evaluate --scores {input.scores} --manifest {input.manifest} "
         "--label-space {params.label_space} --json {output.json} --confusions {output.confusions} "
-        "--threads {threads} &> {log}"
+        "{params.provenance} --threads {threads} &> {log}"
 
 
 rule lineage:

@@ -356,6 +356,12 @@ class Figures(Section):
     grid: Grid
 
 
+class Submission(Section):
+    """Archives for VOC's evaluation server; see segrepro.report.submission."""
+
+    systems: list[str] = Field([], description="systems whose answers to VOC's test pictures are packed")
+
+
 class Runtime(Section):
     """What changes how a run goes, but no result: changing it reruns nothing."""
 
@@ -384,6 +390,7 @@ class Config(Section):
     models: dict[Name, Model]
     systems: dict[Name, System]
     figures: Figures
+    submission: Submission = Submission()
     runtime: Runtime
 
     @model_validator(mode="after")

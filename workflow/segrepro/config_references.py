@@ -25,6 +25,7 @@ def reference_problems(config: Config) -> list[str]:
             for name in config.figures.grid.systems
             if name not in config.systems
         ),
+        *_submission_problems(config),
     ]
 
 
@@ -187,6 +188,25 @@ def _fusion_problems(config: Config) -> list[str]:
             problems += _dataset_use(config, f"{path}.fit_on", fit_on)
             if fit_on in system.splits:
                 problems.append(f"{path}.fit_on: '{fit_on}' is scored too; fit on other pictures, or by folds")
+    return problems
+
+
+def _submission_problems(config: Config) -> list[str]:
+    """A system fitted by folds of the scored pictures needs their labels, which the test pictures have not."""
+    path, problems = "submission.systems", []
+    for name in config.submission.systems:
+        if name not in config.systems:
+            problems.append(_unknown(path, name, config.systems, "system"))
+            continue
+        parts = [name]
+        for part in parts:
+            parts += [m for m in config.systems[part].members if m in config.systems and m not in parts]
+        problems += [
+            f"{path}: '{name}' needs '{part}', a stacker fitted by folds of what it predicts, and VOC test has no "
+            f"labels; give systems.{part}.stacking.fit_on"
+            for part in parts
+            if config.systems[part].stacking and config.systems[part].stacking.fit_on is None
+        ]
     return problems
 
 

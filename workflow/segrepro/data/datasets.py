@@ -18,6 +18,7 @@ from pathlib import Path
 
 from segrepro.data.manifests import Example
 from segrepro.errors import UserError
+from segrepro.labels import VOC21
 
 Folders = Mapping[str, Path]
 
@@ -68,6 +69,11 @@ class Dataset:
     def has_masks(self) -> bool:
         """Whether the pictures have ground truth."""
         return self.label_space is not None
+
+    @property
+    def answer_space(self) -> str:
+        """Name of the label space that predictions are combined in: the masks', or VOC's where there are none."""
+        return self.label_space or VOC21.name
 
 
 def build_dataset(name: str, folders: Folders) -> list[Example]:

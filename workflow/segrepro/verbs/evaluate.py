@@ -6,12 +6,17 @@ without predicting again. Void (255) is never scored; the classes averaged are t
 truth (`classes` says how many; 21 on the full VOC val). Predictions in another label space than the masks' are
 mapped after the argmax.
 
+The metrics carry their provenance: what the options of that name tell, code, packages, hardware and this command
+(without --threads, which changes no result).
+
   segrepro evaluate --scores results/scores/fcn/voc_val.h5 --manifest data/manifests/voc_val.csv \
       --json results/metrics/fcn/voc_val.json --confusions results/metrics/fcn/voc_val.npz --threads 4
 """
 
 import argparse
 from pathlib import Path
+
+from segrepro.provenance.record import add_arguments as add_provenance_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
     )
+    add_provenance_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -38,6 +44,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.files import ids_sha256, write_json
     from segrepro.inference.scores import ScoreReader
     from segrepro.labels import label_space
+    from segrepro.provenance.record import provenance
 
     space = label_space(args.label_space)
     examples = read_manifest(args.manifest)
@@ -62,6 +69,7 @@ def run(args: argparse.Namespace) -> None:
             "pictures": len(examples),
             "ids_sha256": ids_sha256(ids),
             **measured,
+            "provenance": provenance(args),
         },
     )
     miou, classes = 100 * measured["miou"], measured["classes"]

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.labels import label_space
     from segrepro.provenance.record import provenance
 
-    space = label_space(args.label_space)
+    space, origin = label_space(args.label_space), provenance(args)
     examples = read_manifest(args.manifest)
     with ScoreReader(args.scores) as reader:
         reader.mapping(space.name)
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
             "pictures": len(examples),
             "ids_sha256": ids_sha256(ids),
             **measured,
-            "provenance": provenance(args),
+            "provenance": origin,
         },
     )
     miou, classes = 100 * measured["miou"], measured["classes"]

@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.provenance.record import provenance
     from segrepro.report.submission import pack
 
+    origin = provenance(args)
     count = pack(args.scores, args.manifest, args.out, competition=args.competition, threads=args.threads)
     if args.entry:
         with ScoreReader(args.scores) as reader:
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
             "sources_beside_voc": args.sources,
             "pictures": count,
             "archive_sha256": file_digest(args.out),
-            "provenance": provenance(args),
+            "provenance": origin,
         }
         write_json(args.entry, content)
     print(f"{args.out}: {count} pictures for competition {args.competition}")

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from segrepro.data.manifests import Example
 from segrepro.errors import UserError
-from segrepro.labels import VOC21
 
 Folders = Mapping[str, Path]
+
+VOC = "voc21"  # name of VOC's label space; segrepro.labels itself would load numpy
 
 SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
@@ -73,7 +74,7 @@ class Dataset:
     @property
     def answer_space(self) -> str:
         """Name of the label space that predictions are combined in: the masks', or VOC's where there are none."""
-        return self.label_space or VOC21.name
+        return self.label_space or VOC
 
 
 def build_dataset(name: str, folders: Folders) -> list[Example]:

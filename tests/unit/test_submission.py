@@ -278,6 +278,13 @@ def test_the_competition_follows_from_all_that_a_system_is_made_from(family, sys
     assert competition(*family, system) == (6 if sources else 5)
 
 
+def test_a_system_that_an_overlay_leaves_out_is_not_sent(merged_config):
+    merged = merged_config("full")
+    merged["submission"] = {"systems": ["stacking_mean_crf", "deeplabv3_trainaug"]}
+    merged["systems"]["stacking_mean_crf"] = None
+    assert parse_config(merged).submission.systems == ["deeplabv3_trainaug"]
+
+
 def test_a_submission_names_systems_that_can_predict_without_labels(merged_config):
     merged = merged_config("full")
     merged["systems"]["crf_of_stack"] = {

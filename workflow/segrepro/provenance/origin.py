@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from segrepro.config import model_spec
+from segrepro.config_digest import system_sha256
 from segrepro.data.datasets import DATASETS
 from segrepro.evaluation.lineage import MODEL, SYSTEM, WEIGHTS, Lineage
 
@@ -22,8 +21,6 @@ ARCHIVES = {
     "coco_train": ("coco2017_train", "coco2017_annotations"),
     "coco_val": ("coco2017_val", "coco2017_annotations"),
 }
-# Of a system's declaration, what is no part of how it is made.
-STATED = {"reported", "server", "splits"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ def origin(config: Config, lineage: Lineage, system: str, split: str) -> Origin:
     entries += [config.weights[name] for kind, name in ancestors if kind == WEIGHTS]
     entries += [entry for name in finders(config, lineage, system) if (entry := detector(config, name))]
     return Origin(
-        config_sha256=hashlib.sha256(_part(config, lineage, system, datasets).encode()).hexdigest(),
+        config_sha256=system_sha256(config, system),
         datasets=tuple(datasets),
         models=tuple(models),
         files=tuple(sorted(entry.file for entry in entries if entry is not None)),
@@ -82,22 +79,6 @@ def finders(config: Config, lineage: Lineage, system: str) -> list[str]:
 def detector(config: Config, finder: str) -> Any | None:
     """Return the entry of the file with a finder's trained edge detector; None where it has none."""
     return getattr(config.proposals[finder], "model", None)
-
-
-def _part(config: Config, lineage: Lineage, system: str, datasets: list[str]) -> str:
-    """Write the part of the config that a system's scores depend on as JSON: neither mirrors nor published numbers."""
-    nodes = lineage.ancestors(system)
-    used = finders(config, lineage, system)
-    part = {
-        "seed": config.seed,
-        "coco": config.coco.model_dump() if any("coco" in name for name in datasets) else None,
-        "models": {name: model_spec(config, name) for kind, name in nodes if kind == MODEL},
-        "systems": {
-            name: config.systems[name].model_dump(mode="json", exclude=STATED) for kind, name in nodes if kind == SYSTEM
-        },
-        "proposals": {name: config.proposals[name].model_dump(mode="json", exclude={"model"}) for name in used},
-    }
-    return json.dumps(part, sort_keys=True)
 
 
 def experiment_sha256(origins: list[Origin]) -> str:

@@ -265,7 +265,7 @@ def test_an_origin_names_datasets_models_and_files_of_all_ancestors(traced):
 @pytest.mark.parametrize(
     ("change", "same"),
     [
-        ({"figures__grid__rows": 2}, True),
+        ({"figures__grid__worst": 2}, True),
         ({"runtime__checkpoint_every": 7}, True),
         ({"archives_dir": "/archives"}, True),
         ({"archives__sbd__urls": ["http://example.org/benchmark.tgz"]}, True),

@@ -146,6 +146,7 @@ def test_every_figure_is_there_and_not_blank(run):
     names = {figure.relative_to(run / "results/figures").as_posix() for figure in figures}
     assert {"sample.png", "training.png", "grid/voc_val.png", "labels/trainaug.png"} <= names
     assert {"examples/deconvnet_stage1.png", "proposals/deconvnet_stage2.png"} <= names
+    assert {"trimap/voc_val.png", "object_sizes/voc_val.png", "confusion/fcn8s/seg11valid.png"} <= names
     for figure in figures:
         assert np.asarray(Image.open(figure).convert("L")).std() > 5, figure
 
@@ -172,6 +173,7 @@ def test_a_bare_target_needs_no_cores(run):
     ("overlay", "expected"),
     [
         ({"figures": {"grid": {"rows": 3}}}, {"figure_grid"}),
+        ({"figures": {"compared": {"systems": ["fcn8s", "edeconvnet"]}}}, {"figure_trimap", "figure_sizes"}),
         ({"runtime": {"checkpoint_every": 9, "fetch_attempts": 2}}, set()),
         ({"archives_dir": "/archives"}, set()),
         (
@@ -187,6 +189,23 @@ def test_a_setting_reruns_only_what_it_touches(run, overlay, expected):
     assert rules >= expected
     if expected != {"check_labels"}:
         assert rules == expected
+
+
+def test_what_is_measured_beside_miou_evaluates_anew_and_predicts_nothing(run):
+    rules = planned(run, overlay={"detail": {"boundary_ratio": 0.03}})
+    assert {"evaluate", "table_boundary", "figure_trimap", "figure_sizes"} <= set(rules)
+    assert not {"train", "predict", "fuse", "stack", "crf"} & set(rules)
+
+
+def test_detail_is_in_the_metrics_and_in_a_table_of_its_own(run):
+    table = {(row["system"], row["split"]): row for row in rows(run / "results/tables/boundary.csv")}
+    measured = json.loads((run / "results/metrics/fcn8s/voc_val.json").read_text())
+    row = table["fcn8s", "voc_val"]
+    assert row["boundary_iou"] == f"{100 * measured['boundary']['miou']:.2f}"
+    assert float(row["boundary_iou_low"]) < float(row["boundary_iou"]) < float(row["boundary_iou_high"])
+    assert float(row["trimap_1"]) < float(row["miou"])
+    assert measured["object_sizes"]["pictures_with_instance_mask"] == measured["pictures"]
+    assert all(int(row[f"object_{side}_count"]) > 0 for side in (0, 40, 52))
 
 
 def test_a_hyper_parameter_retrains_its_model(run):

@@ -248,11 +248,27 @@ def crf_figures():
     ]
 
 
+def comparison_figures(splits):
+    """What the figures compare systems by: trimap curves and object sizes, and each one's confusion matrix."""
+    return expand(
+        f"{RESULTS}/figures/{{figure}}/{{split}}.{{format}}",
+        figure=["trimap", "object_sizes"],
+        split=splits,
+        format=["png", "pdf"],
+    ) + [
+        f"{RESULTS}/figures/confusion/{system}/{split}.{format}"
+        for split in splits
+        for system in shown(split, CONFIG.figures.compared)
+        for format in ("png", "pdf")
+    ]
+
+
 def tables():
     return [
         *expand(
             f"{RESULTS}/tables/{{table}}.csv",
-            table=["miou", "per_class_iou", "leakage"] + ["near_duplicates"] * COMPARED,
+            table=["miou", "per_class_iou", "boundary", "leakage"]
+            + ["near_duplicates"] * COMPARED,
         ),
         *expand(
             f"{RESULTS}/tables/examples/{{model}}.csv",
@@ -274,6 +290,7 @@ def figures():
         f"{RESULTS}/figures/training.png",
         *[f"{RESULTS}/figures/near_duplicates.png"] * COMPARED,
         *crf_figures(),
+        *comparison_figures(splits),
         *expand(
             f"{RESULTS}/figures/examples/{{model}}.png",
             model=[*ON_OBJECTS, *ON_PROPOSALS],
@@ -379,10 +396,10 @@ def initial_weights(wildcards):
     return download(CONFIG.weights[init.weights])
 
 
-def shown(split):
-    """The systems of a split's grid: those that the config names, or all."""
+def shown(split, section=CONFIG.figures.grid):
+    """The systems of a split that a figure shows: those that its section of the config names, or all."""
     systems = [name for name, _ in scored(split)]
-    chosen = [name for name in CONFIG.figures.grid.systems if name in systems]
+    chosen = [name for name in section.systems if name in systems]
     return chosen or systems
 
 

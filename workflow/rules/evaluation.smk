@@ -9,6 +9,7 @@ rule evaluate:
     output:
         json=f"{RESULTS}/metrics/{{system}}/{{split}}.json",
         confusions=f"{RESULTS}/metrics/{{system}}/{{split}}.npz",
+        detail=f"{RESULTS}/metrics/{{system}}/{{split}}.detail.npz",
     log:
         f"{RESULTS}/logs/evaluate/{{system}}/{{split}}.log",
     benchmark:
@@ -21,10 +22,11 @@ rule evaluate:
         runtime=60,
     params:
         label_space=lambda w: DATASETS[w.split].label_space,
+        detail=as_options(CONFIG.detail),
     shell:
         "segrepro evaluate --scores {input.scores} --manifest {input.manifest} "
         "--label-space {params.label_space} --json {output.json} --confusions {output.confusions} "
-        "--threads {threads} &> {log}"
+        "--detail {output.detail} {params.detail} --threads {threads} &> {log}"
 
 
 rule lineage:

@@ -43,12 +43,16 @@ VERBS = {
     "audit": "audit which scored pictures were seen in the making of each system",
     "near-duplicates": "find near-duplicates between two sets of pictures by perceptual hash",
     "tables": "collect metrics into the comparison tables",
+    "table-boundary": "collect boundary IoU, trimap mIoU and IoU by object size into a table",
     "figure-labels": "draw the class histogram of a data set",
     "figure-grid": "draw picture, ground truth and predictions side by side",
     "figure-examples": "draw a contact sheet of training examples with boxes",
     "figure-proposals": "draw how a proposal-wise map grows with the proposals",
     "figure-crf": "draw what a CRF changes: before, after and the gain a class",
     "figure-curves": "draw training curves",
+    "figure-trimap": "draw the mIoU of systems near boundaries, by the width of the band",
+    "figure-sizes": "draw boundary IoU and the IoU of objects by size, of several systems",
+    "figure-confusion": "draw the confusion matrix of a system",
 }
 
 

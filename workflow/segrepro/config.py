@@ -18,6 +18,7 @@ from segrepro.config_references import reference_problems
 from segrepro.config_types import Digest, Name, Positive, Section, Share
 from segrepro.data.datasets import DATASETS
 from segrepro.errors import UserError
+from segrepro.evaluation.detail_settings import BOUNDARY_RATIO, OBJECT_SIDES, TRIMAP_WIDTHS, DetailSettings
 from segrepro.labels import LABEL_SPACES
 
 
@@ -350,10 +351,32 @@ class Grid(Section):
     systems: list[str] = Field([], description="systems to show, in order; none: all")
 
 
+class Compared(Section):
+    """The figures that compare systems by their metrics: trimap curves, object sizes, confusion matrices."""
+
+    systems: list[str] = Field([], description="systems to show, in order; none: all")
+
+
 class Figures(Section):
     """Figure settings; changing them reruns no training and no prediction."""
 
     grid: Grid
+    compared: Compared = Compared()
+
+
+class Detail(Section):
+    """What is measured near boundaries and by size; see segrepro.evaluation.detail."""
+
+    boundary_ratio: float = Field(BOUNDARY_RATIO, description="distance of boundary IoU, share of the diagonal")
+    trimap_widths: list[int] = Field(list(TRIMAP_WIDTHS), description="bands around boundaries, in pixels, increasing")
+    object_sides: list[int] = Field(
+        list(OBJECT_SIDES), description="where sizes of objects part, as sides of squares in pixels, increasing"
+    )
+
+    @model_validator(mode="after")
+    def _ranges(self) -> "Detail":
+        DetailSettings(self.boundary_ratio, tuple(self.trimap_widths), tuple(self.object_sides))
+        return self
 
 
 class Runtime(Section):
@@ -383,6 +406,7 @@ class Config(Section):
     protocols: dict[Name, Protocol]
     models: dict[Name, Model]
     systems: dict[Name, System]
+    detail: Detail = Detail()
     figures: Figures
     runtime: Runtime
 

@@ -21,8 +21,9 @@ def reference_problems(config: Config) -> list[str]:
         *_fusion_problems(config),
         *_cycles(config),
         *(
-            _unknown("figures.grid.systems", name, config.systems, "system")
-            for name in config.figures.grid.systems
+            _unknown(f"figures.{figure}.systems", name, config.systems, "system")
+            for figure, section in (("grid", config.figures.grid), ("compared", config.figures.compared))
+            for name in section.systems
             if name not in config.systems
         ),
     ]

@@ -52,7 +52,7 @@ def without_others(system: str) -> dict:
     return {
         "models": {name: None for name in config["models"] if name != model},
         "systems": {name: None for name in config["systems"] if name != system},
-        "figures": {"grid": {"systems": []}, "compared": {"systems": []}},
+        "figures": {"grid": {"systems": []}},
     }
 
 

@@ -9,15 +9,17 @@ from PIL import Image
 from sklearn.metrics import jaccard_score
 
 from segrepro.cli import main
-from segrepro.config import Detail as DetailSection
+from segrepro.config_detail import Detail as DetailSection
 from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
+from segrepro.evaluation.bootstrap import bca_interval, class_counts, jackknife_mious, mious, resampled_mious
+from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.boundary import boundary_counts, trimap_counts
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.detail import load_detail, mean_iou
 from segrepro.evaluation.detail_settings import DetailSettings
 from segrepro.evaluation.object_sizes import size_counts
-from segrepro.evaluation.resampling import interval, resampled_sums
+from segrepro.evaluation.resampling import estimate
 from segrepro.inference.scores import ScoreWriter
 from segrepro.labels import VOC21, VOID
 
@@ -177,31 +179,31 @@ def test_files_that_are_no_detail_are_refused(folder):
         load_detail(folder / "a.detail.npz")
 
 
-def test_resampled_sums_equal_drawing_picture_by_picture():
-    rng = np.random.default_rng(1)
-    counts = rng.integers(0, 50, (7, 3, 4))
-    counts[:, 1, 2] = 0
-    sums = resampled_sums(counts, resamples=20, seed=3)
-    times = np.random.default_rng(3).multinomial(7, np.full(7, 1 / 7), size=20)
-    for draw in range(20):
-        drawn = np.repeat(np.arange(7), times[draw])
-        np.testing.assert_array_equal(sums[draw], counts[drawn].sum(axis=0))
-    assert (times.sum(axis=1) == 7).all()
+def test_intervals_of_miou_are_those_of_the_main_table(made):
+    detail, (_, confusions) = load_detail(made / "a.detail.npz"), load_confusions(made / "a.npz")
+    measured = estimate(lambda sums: mean_iou(sums)[:, np.newaxis], detail.whole, Bootstrap(300, 0.9, 4))
+    counts = class_counts(confusions)
+    (drawn,) = resampled_mious([counts], resamples=300, seed=4)
+    expected = bca_interval(float(mious(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.9)
+    assert (measured.low[0], measured.high[0]) == pytest.approx(tuple(expected))
+    assert measured.value[0] == pytest.approx(mious(counts.sum(axis=0)))
 
 
-def test_an_interval_covers_the_truth_about_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    covered = 0
-    for seed in range(100):  # pictures of 100 pixels, each right with a probability of its own, 0.7 on average
-        right = rng.binomial(100, rng.beta(7, 3, 80))
-        sums = resampled_sums(np.stack([right, np.full(80, 100)], axis=1), resamples=300, seed=seed)
-        low, high = interval(sums[:, 0] / sums[:, 1])
-        covered += low <= 0.7 <= high
-    assert 0.89 <= covered / 100 <= 0.99
+def test_what_is_undefined_has_no_interval_and_draws_without_it_are_left_out():
+    counts = np.zeros((6, 2), np.int64)
+    counts[0] = 1, 2  # one picture of six has anything to count
+    with np.errstate(invalid="ignore"):
+        measured = estimate(
+            lambda sums: np.stack([sums[:, 0] / sums[:, 1], 0 * sums[:, 0] + np.nan], axis=1), counts, Bootstrap(50)
+        )
+    assert (measured.low[0], measured.value[0], measured.high[0]) == (0.5, 0.5, 0.5)
+    assert np.isnan([measured.low[1], measured.value[1], measured.high[1]]).all()
 
 
-def test_an_interval_leaves_out_the_draws_in_which_nothing_is_defined():
-    values = np.array([[np.nan, np.nan, 1.0], [0.2, np.nan, 1.0], [0.4, np.nan, 1.0]])
-    low, high = interval(values, confidence=1.0)
-    np.testing.assert_allclose(low, [0.2, np.nan, 1])
-    np.testing.assert_allclose(high, [0.4, np.nan, 1])
+@pytest.mark.parametrize(("option", "value"), [("--resamples", "0"), ("--confidence", "95")])
+def test_bootstrap_options_out_of_range_are_refused(made, option, value):
+    arguments = ["table-boundary", "--detail", str(made / "a.detail.npz"), "--out", str(made / "t.csv"), option, value]
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert f"{option} is {value}" in stopped.value.code
+    assert not (made / "t.csv").exists()

@@ -11,6 +11,7 @@ from PIL import Image
 
 from segrepro.cli import main
 from segrepro.errors import UserError
+from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.confusion import save_confusions
 from segrepro.evaluation.detail import Detail, save_detail
 from segrepro.evaluation.detail_settings import DetailSettings
@@ -23,6 +24,7 @@ from segrepro.report.style import save_figure
 from segrepro.report.trimap import draw_trimaps
 
 SETTINGS = DetailSettings(trimap_widths=(1, 5, 12))
+FEW = Bootstrap(resamples=100)
 PICTURES = 8
 
 
@@ -60,7 +62,7 @@ def detail_of(files):
 
 def test_metrics_and_intervals_are_of_the_sums_over_pictures():
     detail = made(hits=0.5)
-    measured = measure(detail)
+    measured = measure(detail, FEW)
     hit, true, predicted = detail.whole.sum(axis=0)[:, :3]
     assert measured.miou.value == pytest.approx((hit / (true + predicted - hit)).mean())
     assert measured.sizes.value[:2] == pytest.approx([0.5, 0.5])
@@ -84,7 +86,7 @@ def test_the_table_has_a_row_a_system_with_intervals_and_leaks(files):
         assert float(row["miou_low"]) <= float(row["miou"]) <= float(row["miou_high"])
         assert re.fullmatch(r"\d+\.\d\d", row["boundary_iou"])
     only = replace(made(), settings=DetailSettings(trimap_widths=(2, 4, 7)))
-    assert {"trimap_2", "trimap_4", "trimap_7"} <= set(boundary_rows([only])[0])
+    assert {"trimap_2", "trimap_4", "trimap_7"} <= set(boundary_rows([only], FEW)[0])
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_a_format_that_is_none_of_them_is_refused_before_anything_is_written(fil
 
 def test_the_trimap_figure_names_every_system_in_rows_of_seven():
     names = [f"system_{number}" for number in range(9)]
-    measured = [measure(made(hits=0.1 + 0.1 * number)) for number in range(9)]
+    measured = [measure(made(hits=0.1 + 0.1 * number), FEW) for number in range(9)]
     figure = draw_trimaps(names, measured, SETTINGS.trimap_widths, split="val")
     assert len(figure.axes) == 4
     legends = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
@@ -145,14 +147,14 @@ def test_the_trimap_figure_names_every_system_in_rows_of_seven():
 
 def test_a_trimap_figure_of_pictures_without_boundaries_can_be_drawn():
     empty = replace(made(), trimap=np.zeros_like(made().trimap))
-    measured = [measure(empty), measure(made("x"))]
+    measured = [measure(empty, FEW), measure(made("x"), FEW)]
     assert np.isnan(measured[0].trimap.value).all()
     draw_trimaps(["net", "x"], measured, SETTINGS.trimap_widths, split="val")
     draw_trimaps(["net"], measured[:1], SETTINGS.trimap_widths, split="val")
 
 
 def test_the_size_figure_names_the_ranges_and_leaves_out_empty_ones():
-    measured = measure(made())
+    measured = measure(made(), FEW)
     titles = size_titles(made(), measured)
     assert titles == ["< 32² (32)", "32²\N{EN DASH}96² (32)", "≥ 96² (0)"]
     figure = draw_sizes(["net"], [measured], titles, split="val")
@@ -171,7 +173,7 @@ def confusions_of(classes, seed=0):
 
 def test_the_confusion_matrix_is_in_percent_of_the_truth():
     counts = confusions_of(21)
-    figure = draw_confusion(counts, VOC21, title="net")
+    figure = draw_confusion(counts, VOC21, FEW, title="net")
     shares = np.ma.filled(figure.axes[0].collections[0].get_array(), np.nan).reshape(21, 21)
     np.testing.assert_allclose(np.nansum(shares, axis=1), [100] * 4 + [0] + [100] * 16)
     total = counts.sum(axis=0)
@@ -182,7 +184,7 @@ def test_the_confusion_matrix_is_in_percent_of_the_truth():
 
 
 def test_a_matrix_of_coco_leaves_out_labels_not_in_use():
-    figure = draw_confusion(confusions_of(91), COCO91, title="net")
+    figure = draw_confusion(confusions_of(91), COCO91, FEW, title="net")
     assert len(figure.axes[0].get_yticklabels()) == 81
 
 

@@ -1,5 +1,7 @@
 # What systems keep of detail: boundary IoU, mIoU near boundaries, IoU of small and large objects; confusion matrices.
 
+BOOTSTRAP = f"{as_options(CONFIG.statistics)} --seed {CONFIG.seed}"
+
 
 rule table_boundary:
     input:
@@ -21,8 +23,11 @@ rule table_boundary:
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        bootstrap=BOOTSTRAP,
     shell:
-        "segrepro table-boundary --detail {input.detail} --leakage {input.leakage} --out {output} &> {log}"
+        "segrepro table-boundary --detail {input.detail} --leakage {input.leakage} {params.bootstrap} "
+        "--out {output} &> {log}"
 
 
 rule figure_trimap:
@@ -46,8 +51,11 @@ rule figure_trimap:
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        bootstrap=BOOTSTRAP,
     shell:
-        "segrepro figure-trimap --detail {input.detail} --leakage {input.leakage} --out {output} &> {log}"
+        "segrepro figure-trimap --detail {input.detail} --leakage {input.leakage} {params.bootstrap} "
+        "--out {output} &> {log}"
 
 
 rule figure_sizes:
@@ -71,8 +79,11 @@ rule figure_sizes:
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        bootstrap=BOOTSTRAP,
     shell:
-        "segrepro figure-sizes --detail {input.detail} --leakage {input.leakage} --out {output} &> {log}"
+        "segrepro figure-sizes --detail {input.detail} --leakage {input.leakage} {params.bootstrap} "
+        "--out {output} &> {log}"
 
 
 rule figure_confusion:
@@ -94,7 +105,8 @@ rule figure_confusion:
         runtime=20,
     params:
         space=lambda w: DATASETS[w.split].label_space,
+        bootstrap=BOOTSTRAP,
         title=lambda w: f"{w.system} on {w.split}: pixels of each class, by prediction (%)",
     shell:
         "segrepro figure-confusion --confusions {input} --label-space {params.space} --title {params.title:q} "
-        "--out {output} &> {log}"
+        "{params.bootstrap} --out {output} &> {log}"

@@ -1,52 +1,49 @@
-"""Bootstrap intervals over pictures, of anything that is made of sums over pictures.
+"""Bootstrap intervals over pictures of any metrics that are made of sums over pictures; see `bootstrap`."""
 
-Pictures are drawn with replacement, as many as there are, and the metric is computed of each draw's sums: the
-percentile interval of Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13. Pictures are what
-is drawn at random, not pixels or objects, which are alike within a picture.
-"""
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-RESAMPLES = 1000
-CONFIDENCE = 0.95
+from segrepro.evaluation.bootstrap import bca_interval, resample_weights
+from segrepro.evaluation.bootstrap_settings import Bootstrap
 
 
-def resampled_sums(counts: np.ndarray, *, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """Sum up the pictures of every draw.
+@dataclass(frozen=True)
+class Estimate:
+    """Metrics and the ends of their intervals: arrays of one shape, NaN where undefined."""
 
-    Args:
-        counts: whole numbers, shape (pictures, ...), their sum below 2^53: so the sums are exact, in whatever order
-            a library adds them up.
-        resamples: number of draws.
-        seed: of the draws; with equal seeds and numbers of pictures, two systems get the same draws.
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
-    Returns:
-        float64, shape (resamples, ...).
-    """
-    pictures = len(counts)
-    times = np.random.default_rng(seed).multinomial(pictures, np.full(pictures, 1 / pictures), size=resamples)
-    flat = counts.reshape(pictures, -1)
-    occurring = flat.any(axis=0)  # most classes are in no range of sizes: no need to add up their zeros
-    sums = np.zeros((resamples, flat.shape[1]))
-    sums[:, occurring] = times.astype(np.float64) @ flat[:, occurring].astype(np.float64)
-    return sums.reshape(resamples, *counts.shape[1:])
+    def at(self, place: int | slice) -> "Estimate":
+        """Return the estimate of one of the metrics, or of some."""
+        return Estimate(self.value[place], self.low[place], self.high[place])
 
 
-def interval(values: np.ndarray, *, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
-    """Return the percentile interval of a metric over draws, of those draws in which it is defined.
+def estimate(metric: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, bootstrap: Bootstrap) -> Estimate:
+    """Compute metrics of all pictures, and the BCa interval of each.
 
     Args:
-        values: shape (resamples, ...); NaN where a draw has nothing to count.
-        confidence: of the interval, 0..1.
+        metric: from sums over pictures, shape (n, ...), to metrics of shape (n, metrics); NaN where undefined.
+        counts: whole numbers, shape (pictures, ...), their sums below 2^53: sums are exact in whatever order.
+        bootstrap: how intervals are made; with equal settings and numbers of pictures, two systems get the same draws.
 
     Returns:
-        (low, high), each of shape (...); NaN where no draw has anything.
+        Arrays of shape (metrics,). An end is NaN where the metric is undefined in all draws.
     """
-    flat = values.reshape(len(values), -1)
-    tails = [100 * (1 - confidence) / 2, 100 * (1 + confidence) / 2]
-    bounds = np.full((2, flat.shape[1]), np.nan)
-    for column in np.flatnonzero(~np.isnan(flat).all(axis=0)):
-        defined = flat[:, column]
-        bounds[:, column] = np.percentile(defined[~np.isnan(defined)], tails)
-    low, high = bounds.reshape(2, *values.shape[1:])
-    return low, high
+    exact = counts.astype(np.float64)
+    total = exact.sum(axis=0)
+    values, left_out = metric(total[np.newaxis])[0], metric(total - exact)
+    flat = exact.reshape(len(exact), -1)
+    drawn = np.concatenate(
+        [
+            metric((weights @ flat).reshape(-1, *counts.shape[1:]))
+            for weights in resample_weights(len(counts), bootstrap.resamples, bootstrap.seed)
+        ]
+    )
+    ends = np.full((2, len(values)), np.nan)
+    for place in np.flatnonzero(~np.isnan(values) & ~np.isnan(drawn).all(axis=0)):
+        ends[:, place] = bca_interval(float(values[place]), drawn[:, place], left_out[:, place], bootstrap.confidence)
+    return Estimate(values, *ends)

@@ -5,8 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.boundary import HITS, TRUE
-from segrepro.evaluation.resampling import interval, resampled_sums
+from segrepro.evaluation.resampling import estimate
 from segrepro.labels import LabelSpace
 from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure
 
@@ -24,12 +25,13 @@ DARK = 45  # percent: on darker cells the number is white
 SMALLEST_NUMBER = 0.5  # percent: what rounds to 0 is left to the colour
 
 
-def draw_confusion(confusions: np.ndarray, space: LabelSpace, *, title: str) -> Figure:
+def draw_confusion(confusions: np.ndarray, space: LabelSpace, bootstrap: Bootstrap, *, title: str) -> Figure:
     """Draw a confusion matrix whose rows are the truth, in percent of the row, with the recall of each class.
 
     Args:
         confusions: a picture each, shape (pictures, classes, classes), rows the truth.
         space: names the labels; labels not in use are left out.
+        bootstrap: how the recalls' intervals are made.
         title: of the figure.
     """
     used = list(space.used_labels)
@@ -59,7 +61,7 @@ def draw_confusion(confusions: np.ndarray, space: LabelSpace, *, title: str) -> 
         axes.grid(visible=False)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        _recalls(axes, confusions[:, used][:, :, used], size, cell)
+        _recalls(axes, confusions[:, used][:, :, used], size, cell, bootstrap)
     return figure
 
 
@@ -71,17 +73,24 @@ def _numbers(axes: Axes, shares: np.ndarray) -> None:
         axes.text(column, row, f"{share:.0f}", ha="center", va="center", size=5.2, color=colour, weight=weight)
 
 
-def _recalls(axes: Axes, confusions: np.ndarray, size: float, cell: float) -> None:
-    """Write the recall of each class and its 95% interval right of its row, and the class' share of all pixels."""
+def _recalls(axes: Axes, confusions: np.ndarray, size: float, cell: float, bootstrap: Bootstrap) -> None:
+    """Write the recall of each class and its interval right of its row, and the class' share of all pixels."""
     counts = np.stack([np.diagonal(confusions, axis1=1, axis2=2), confusions.sum(axis=2)], axis=1)
-    totals, drawn = counts.sum(axis=0, dtype=np.int64), resampled_sums(counts)
-    low, high = interval(np.where(drawn[:, TRUE] > 0, drawn[:, HITS] / np.maximum(drawn[:, TRUE], 1), np.nan))
+    recall, totals = estimate(_recall, counts, bootstrap), counts.sum(axis=0, dtype=np.int64)
     edge = len(totals[0]) - 0.5
     places = (edge + 0.2, edge + RIGHT / cell)  # the left edge of one column, the right edge of the other
-    for x, text, side in zip(places, ("recall (95%)", "of pixels"), ("left", "right"), strict=True):
+    for x, text, side in zip(
+        places, (f"recall ({100 * bootstrap.confidence:g}%)", "of pixels"), ("left", "right"), strict=True
+    ):
         axes.text(x, -0.7, text, size=size - 0.5, color=MUTED, va="bottom", ha=side)
-    for row, (hits, true) in enumerate(totals.T):
-        recall = f"{100 * hits / true:.0f}  ({100 * low[row]:.0f}\N{EN DASH}{100 * high[row]:.0f})" if true else "none"
-        axes.text(places[0], row, recall, va="center", size=size - 0.5)
+    for row, true in enumerate(totals[TRUE]):
+        ends = f"{100 * recall.low[row]:.0f}\N{EN DASH}{100 * recall.high[row]:.0f}"
+        text = f"{100 * recall.value[row]:.0f}  ({ends})" if true else "none"
+        axes.text(places[0], row, text, va="center", size=size - 0.5)
         share = f"{100 * true / max(1, totals[TRUE].sum()):.1f}%"
         axes.text(places[1], row, share, va="center", ha="right", size=size - 0.5, color=MUTED)
+
+
+def _recall(sums: np.ndarray) -> np.ndarray:
+    true = sums[:, TRUE]
+    return sums[:, HITS] / np.where(true > 0, true, np.nan)

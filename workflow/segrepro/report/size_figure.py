@@ -5,7 +5,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from segrepro.report.detail import Estimate, Measured
+from segrepro.evaluation.resampling import Estimate
+from segrepro.report.detail import Measured
 from segrepro.report.style import LINE_COLOURS, PAGE_WIDTH_INCHES, RULE, figure_style, new_figure
 
 MARKERS = "osD^vXP*"
@@ -20,7 +21,7 @@ LETTERS = 30  # of a system's name in the usual size; a longer one is set smalle
 
 
 def draw_sizes(names: list[str], measured: list[Measured], titles: list[str], *, split: str) -> Figure:
-    """Draw a line a system, with its metrics as points and their 95% intervals, in the order given.
+    """Draw a line a system, with its metrics as points and their intervals, in the order given.
 
     Args:
         names: of the systems.
@@ -39,11 +40,7 @@ def draw_sizes(names: list[str], measured: list[Measured], titles: list[str], *,
         axes = [figure.add_axes((x / width, *place)) for x in (NAMES, NAMES + panel + BETWEEN)]
         pairs = [[entry.miou, entry.boundary] for entry in measured]
         _points(axes[0], pairs, ["mIoU", "boundary IoU"], first=0)
-        ranges = range(len(titles))
-        sizes = [
-            [Estimate(entry.sizes.value[n], entry.sizes.low[n], entry.sizes.high[n]) for n in ranges]
-            for entry in measured
-        ]
+        sizes = [[entry.sizes.at(n) for n in range(len(titles))] for entry in measured]
         _points(axes[1], sizes, titles, first=2)
         axes[0].set_yticks(range(len(names)), names)
         for label in axes[0].get_yticklabels():

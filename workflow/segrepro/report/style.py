@@ -102,11 +102,6 @@ def save_figure(figure: Figure, paths: Iterable[Path]) -> None:
                 figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=METADATA[path.suffix])
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Save a figure as PNG; see `save_figure`."""
-    save_figure(figure, [path])
-
-
 def line_look(index: int) -> dict[str, str]:
     """Return colour and line style of the line of a given index (from 0), different for the first 28."""
     return {

@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
-from segrepro.report.detail import Estimate, Measured
+from segrepro.evaluation.resampling import Estimate
+from segrepro.report.detail import Measured
 from segrepro.report.style import (
     LINE_COLOURS,
     LINE_STYLES,

@@ -1,6 +1,6 @@
 r"""Draw the confusion matrix of a system: where the pixels of each class go, in percent of the class.
 
-Beside each row: the recall of the class with its 95% bootstrap interval over pictures, and its share of all pixels.
+Beside each row: the recall of the class with its bootstrap interval over pictures, and its share of all pixels.
 
   segrepro figure-confusion --confusions results/metrics/fcn8s/voc_val.npz --title "fcn8s on voc_val" \
       --out results/figures/confusion/fcn8s/voc_val.png results/figures/confusion/fcn8s/voc_val.pdf
@@ -8,6 +8,8 @@ Beside each row: the recall of the class with its 95% bootstrap interval over pi
 
 import argparse
 from pathlib import Path
+
+from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
     )
+    add_bootstrap_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -38,4 +41,4 @@ def run(args: argparse.Namespace) -> None:
             f"{args.confusions}: has {confusions.shape[1]} labels, label space '{space.name}' has {len(space)}; "
             "give the space that it was evaluated in."
         )
-    save_figure(draw_confusion(confusions, space, title=args.title), args.out)
+    save_figure(draw_confusion(confusions, space, bootstrap_of(args), title=args.title), args.out)

@@ -1,7 +1,7 @@
 r"""Draw trimap curves: the mIoU of several systems within bands around the truth's boundaries.
 
 The left panel has the mIoU in the band, the right one its share of the mIoU of all pixels: who keeps more near
-boundaries. Shaded: 95% bootstrap intervals over pictures. Seven systems to a row of panels.
+boundaries. Shaded: bootstrap intervals over pictures. Seven systems to a row of panels.
 
   segrepro figure-trimap --detail results/metrics/{fcn8s,edeconvnet}/voc_val.detail.npz \
       --out results/figures/trimap/voc_val.png results/figures/trimap/voc_val.pdf
@@ -9,6 +9,8 @@ boundaries. Shaded: 95% bootstrap intervals over pictures. Seven systems to a ro
 
 import argparse
 from pathlib import Path
+
+from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, nargs="+", required=True, metavar="FILE", help="figures to write: .png, .pdf, .svg"
     )
+    add_bootstrap_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -29,6 +32,6 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.report.trimap import draw_trimaps
 
     check_figure_paths(args.out)
-    details, names, measured = compared(args.detail, args.leakage)
+    details, names, measured = compared(args.detail, bootstrap_of(args), args.leakage)
     first = details[0]
     save_figure(draw_trimaps(names, measured, first.settings.trimap_widths, split=first.split), args.out)

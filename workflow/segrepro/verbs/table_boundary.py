@@ -1,14 +1,16 @@
 r"""Collect what systems keep of detail into a table: boundary IoU, trimap mIoU, IoU of objects by size.
 
-One row a system and split in the order given, values in percent with two decimals, each with the ends of its 95%
-bootstrap interval over pictures (`_low`, `_high`). `trimap_5` is the mIoU within 5 pixels of the truth's boundaries,
-`object_32` the IoU of objects of 32 x 32 pixels up to the next size, `object_32_count` their number.
+One row a system and split in the order given, values in percent with two decimals, each with the ends of its bootstrap
+interval over pictures (`_low`, `_high`). `trimap_5` is the mIoU within 5 pixels of the truth's boundaries, `object_32`
+the IoU of objects of 32 x 32 pixels up to the next size, `object_32_count` their number.
 
   segrepro table-boundary --detail results/metrics/*/voc_val.detail.npz --out results/tables/boundary.csv
 """
 
 import argparse
 from pathlib import Path
+
+from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
     parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="table to write")
+    add_bootstrap_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -29,4 +32,6 @@ def run(args: argparse.Namespace) -> None:
 
     details = [load_detail(path) for path in args.detail]
     check_comparable(details, one_split=False)
-    write_table(args.out, *boundary_rows(details, read_marks(args.leakage) if args.leakage else None))
+    write_table(
+        args.out, *boundary_rows(details, bootstrap_of(args), read_marks(args.leakage) if args.leakage else None)
+    )

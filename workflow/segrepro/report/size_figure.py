@@ -80,7 +80,8 @@ def _points(axes: Axes, lines: list[list[Estimate]], titles: list[str], *, first
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
         ncols=min(3, count),
+        handlelength=1.7,
         fontsize=6.5,
-        columnspacing=1.2,
+        columnspacing=1.0,
         borderpad=0,
     )

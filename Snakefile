@@ -22,6 +22,7 @@ include: "workflow/rules/inference.smk"
 include: "workflow/rules/fusion.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/page.smk"
 
 
 # A GPU is a thing of one machine: a limit given for a laptop must not serialise a cluster.
@@ -35,6 +36,7 @@ rule all:
         tables(),
         figures(),
         label_checks(),
+        f"{RESULTS}/report/index.html",
     localrule: True
 
 

@@ -43,6 +43,8 @@ VERBS = {
     "audit": "audit which scored pictures were seen in the making of each system",
     "near-duplicates": "find near-duplicates between two sets of pictures by perceptual hash",
     "tables": "collect metrics into the comparison tables",
+    "page-pictures": "pack a split for the explorer of the report page",
+    "page": "assemble the report page: tables, figures, explorer, how it was run",
     "figure-labels": "draw the class histogram of a data set",
     "figure-grid": "draw picture, ground truth and predictions side by side",
     "figure-examples": "draw a contact sheet of training examples with boxes",

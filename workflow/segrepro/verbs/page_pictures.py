@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="NPZ",
-        help="confusions of each system, as --scores",
+        help="confusions, one for each of --scores",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")

@@ -78,7 +78,7 @@ class Picture:
 def read_table(path: Path, folder: Path) -> Table:
     """Read a CSV table below the folder of all tables.
 
-    A system that has seen pictures it is scored on (a number in the column ``leaks``) keeps its mark, as in the figures.
+    A system that has seen pictures it is scored on (a number in the column ``leaks``) gets its mark, as in figures.
 
     Raises:
         UserError: the file is missing, empty, or has rows of different lengths.
@@ -97,7 +97,8 @@ def read_table(path: Path, folder: Path) -> Table:
     numeric = [_is_numeric([row[i] for row in rows]) for i in range(len(header))]
     heat = name in HEAT_TABLES
     filled = [
-        number and (heat and title not in NAMES or title in BARS) for title, number in zip(header, numeric, strict=True)
+        number and (title not in NAMES if heat else title in BARS)
+        for title, number in zip(header, numeric, strict=True)
     ]
     cells = []
     for row in rows:
@@ -132,7 +133,7 @@ def best_systems(tables: list[Table]) -> list[dict[str, str]]:
     """Return, for each split of the table ``miou``, the best of the systems that have not seen its pictures.
 
     Returns:
-        ``split``, ``system``, ``value`` (mIoU in percent, as printed) and ``count`` of such systems, most systems first.
+        ``split``, ``system``, ``value`` (mIoU in percent) and ``count`` of such systems, most systems first.
     """
     table = next((table for table in tables if table.name == "miou"), None)
     if table is None:

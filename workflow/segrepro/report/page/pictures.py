@@ -61,9 +61,7 @@ class PicturePacker:
             with ScoreReader(path) as store:
                 maps.append(store.labels(example.id, self.space))
             if maps[-1].shape != maps[0].shape:
-                raise UserError(
-                    f"{example.mask}: differs in size from picture '{example.id}' of {path}; predict again."
-                )
+                raise UserError(f"{example.mask}: differs in size from the prediction in {path}; predict again.")
         picture = f"{number}{example.image.suffix}"
         try:
             shutil.copyfile(example.image, self.folder / picture)

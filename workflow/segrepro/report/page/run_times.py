@@ -13,12 +13,12 @@ SLOWEST = 12  # jobs listed by name
 def read_run_times(folder: Path) -> dict[str, Any]:
     """Read every ``<rule>/<job>.tsv`` (or ``<rule>.tsv``) below a folder.
 
-    A file holds the last run of its job, a row a repetition; Snakemake writes ``-`` or ``NA`` where it could not measure.
+    A file holds the last run of its job, a row a repetition; ``-`` and ``NA`` stand for what could not be measured.
 
     Returns:
-        ``rules``, by total time: rule, jobs, seconds (all jobs one after the other), cpu_seconds and memory_mb (the most
-        that one job held resident), each None where not one job was measured; ``slowest``: the `SLOWEST` longest jobs
-        as rule, job, seconds.
+        ``rules``, by total time: rule, jobs, seconds (all jobs one after the other), cpu_seconds and memory_mb (the
+        most that one job held resident), each None where not one job was measured; ``slowest``: the `SLOWEST` longest
+        jobs as rule, job, seconds.
 
     Raises:
         UserError: a file is not of Snakemake's form.

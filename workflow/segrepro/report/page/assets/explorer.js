@@ -163,11 +163,11 @@ segrepro.Explorer = class {
       this.part("readout").textContent = error.message;
       return;
     }
-    for (const near of [place + 1, place - 1]) this.items[near] && this.fetch(this.items[near]).catch(() => {});
+    for (const near of [place + 1, place - 1]) this.items[near] && this.packed(this.items[near]).catch(() => {});
   }
 
   /** Load a picture's maps, still packed; the latest `KEPT` pictures stay in memory. */
-  fetch(picture) {
+  packed(picture) {
     const { maps, folder } = this;
     const known = maps.get(picture.index) ?? segrepro.load("labels", `${folder}/${picture.index + 1}.js`);
     maps.delete(picture.index);
@@ -178,7 +178,7 @@ segrepro.Explorer = class {
   }
 
   async layers(picture, wanted) {
-    const { layers } = await this.fetch(picture);
+    const { layers } = await this.packed(picture);
     return Promise.all(wanted.map((layer) => segrepro.codec.labels(layers[layer], picture.width)));
   }
 
@@ -197,7 +197,6 @@ segrepro.Explorer = class {
     this.part("tag-a").textContent = `A: ${percent(this.a)}`;
     for (const name of ["tag-b", "tag-beside"]) this.part(name).textContent = `B: ${percent(this.b)}`;
     this.part("title").textContent = picture.id;
-    this.seen = new Set([...maps.truth, ...maps.a, ...maps.b]);
     this.classes(picture);
     this.ranking(picture, names);
     this.legend();
@@ -235,13 +234,13 @@ segrepro.Explorer = class {
   /** What the colours say: labels, or kinds of difference with the share of the scored pixels that each has. */
   legend() {
     const { element } = segrepro;
-    if (!this.seen) return;
+    const { counts, seen } = this.stage;
+    if (!seen) return;
     const item = (colour, text) => element("li", {}, this.swatch(colour), text);
-    const { counts } = this.stage;
     const share = (kind) => (100 * counts[kind.key]) / Math.max(1, counts.scored);
     this.part("legend").replaceChildren(...(this.stage.mode === "difference"
       ? segrepro.Stage.DIFFERENCES.map((kind) => item(`rgb(${kind.colour})`, `${kind.text}: ${share(kind).toFixed(1)} %`))
-      : this.split.classes.filter(({ label }) => this.seen.has(label)).map(({ name, colour }) => item(colour, name))));
+      : this.split.classes.filter(({ label }) => seen[label]).map(({ name, colour }) => item(colour, name))));
   }
 
   key(event) {
@@ -272,7 +271,7 @@ segrepro.Explorer = class {
       d: () => this.setMode("difference"),
       b: () => this.setMode("beside"),
       x: () => this.compare(this.b, this.a),
-      t: () => this.compare(this.a, this.b === 0 ? this.before ?? 1 : this.truth()),
+      t: () => this.showTruth(),
       o: () => this.blink(),
       "/": () => this.control("find").focus(),
     };
@@ -282,10 +281,11 @@ segrepro.Explorer = class {
     act();
   }
 
-  /** Remember B and return the truth's layer. */
-  truth() {
+  /** Put the truth on the right, or what was there before. */
+  showTruth() {
+    const before = this.before ?? 1;
     this.before = this.b;
-    return 0;
+    this.compare(this.a, this.b === 0 ? before : 0);
   }
 
   /** Take the overlay away, or give it back as it was. */

@@ -33,7 +33,7 @@ segrepro.Stage = class {
     });
     part("stage-b").addEventListener("pointermove", (event) => this.tell(event, part("stage-b")));
     for (const name of ["stage", "stage-b"]) {
-      part(name).addEventListener("pointerleave", () => { part("readout").textContent = this.summary ?? ""; });
+      part(name).addEventListener("pointerleave", () => { part("readout").textContent = ""; });
     }
     this.slideTo(this.at);
   }
@@ -88,28 +88,36 @@ segrepro.Stage = class {
     this.paint("canvas-b", maps.b);
     this.paint("canvas-beside", maps.b);
     this.counts = this.paintDifference();
+    this.seen = new Uint8Array(256); // 1 for each label that is shown
+    for (const labels of [maps.truth, maps.a, maps.b]) {
+      for (let i = 0; i < labels.length; i += 1) this.seen[labels[i]] = 1;
+    }
   }
 
-  context(name) {
+  /** Return a pixel as canvases keep it on little-endian machines, which all are that browsers run on. */
+  static pixel(red, green, blue, alpha) {
+    return ((Math.round(alpha) << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+  }
+
+  put(name, pixels) {
+    const { width, height } = this.scene;
     const canvas = this.part(name);
-    Object.assign(canvas, { width: this.scene.width, height: this.scene.height });
-    return canvas.getContext("2d");
+    Object.assign(canvas, { width, height });
+    canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), width, height), 0, 0);
   }
 
   paint(name, labels) {
-    const { classes, only, width, height } = this.scene;
+    const { classes, only } = this.scene;
     const colours = new Uint32Array(256);
     for (const { label, colour } of classes) {
       const value = parseInt(colour.slice(1), 16);
       let opacity = label === 0 ? this.constructor.BACKGROUND_OPACITY : 1;
       if (only !== null && label !== only) opacity *= this.constructor.FADED;
-      const alpha = Math.round(255 * opacity);
-      colours[label] = (alpha << 24) | ((value & 255) << 16) | (value & 0xff00) | (value >> 16); // ABGR in memory
+      colours[label] = this.constructor.pixel(value >> 16, (value >> 8) & 255, value & 255, 255 * opacity);
     }
     const pixels = new Uint32Array(labels.length);
     for (let i = 0; i < labels.length; i += 1) pixels[i] = colours[labels[i]];
-    const image = new ImageData(new Uint8ClampedArray(pixels.buffer), width, height);
-    this.context(name).putImageData(image, 0, 0);
+    this.put(name, pixels);
   }
 
   /** Paint where A and B differ and who is right; return the pixels of each kind, and `scored` of all. */
@@ -117,18 +125,24 @@ segrepro.Stage = class {
     const { maps, width, height, only } = this.scene;
     const kinds = this.constructor.DIFFERENCES;
     const counts = { scored: 0, a: 0, b: 0, differ: 0, same: 0 };
-    const image = new ImageData(width, height);
+    const pixels = new Uint32Array(width * height);
+    const colours = kinds.map(({ colour: [red, green, blue] }) => this.constructor.pixel(red, green, blue, 255));
     for (let i = 0; i < maps.truth.length; i += 1) {
-      const [truth, a, b] = [maps.truth[i], maps.a[i], maps.b[i]];
+      const truth = maps.truth[i];
+      const a = maps.a[i];
+      const b = maps.b[i];
       if (truth === this.scene.void) continue;
       counts.scored += 1;
       if (a === truth && b === truth) continue;
       if (only !== null && truth !== only && a !== only && b !== only) continue;
-      const kind = kinds[a === truth ? 0 : b === truth ? 1 : a !== b ? 2 : 3];
-      counts[kind.key] += 1;
-      image.data.set([...kind.colour, 255], 4 * i);
+      let kind = 3;
+      if (a === truth) kind = 0;
+      else if (b === truth) kind = 1;
+      else if (a !== b) kind = 2;
+      counts[kinds[kind].key] += 1;
+      pixels[i] = colours[kind];
     }
-    this.context("canvas-d").putImageData(image, 0, 0);
+    this.put("canvas-d", pixels);
     return counts;
   }
 

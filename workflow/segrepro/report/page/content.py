@@ -13,7 +13,7 @@ from segrepro.evaluation.leakage import MARK
 NUMBER = re.compile(r"^[-+]?\d+(\.\d+)?$")
 
 # Tables and figures come in this order, what is not named here behind them by name.
-ORDER = ("miou", "report2", "paired", "per_class_iou", "crf", "ablation", "voc2012_test", "leakage", "grid")
+ORDER = ("miou", "report2", "grid", "paired", "per_class_iou", "crf", "ablation", "voc2012_test", "leakage")
 TITLES = {
     "miou": "Measured and reported",
     "report2": "As report 2 lays it out",

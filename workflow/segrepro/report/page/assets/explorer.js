@@ -87,6 +87,8 @@ segrepro.Explorer = class {
   }
 
   setMode(mode) {
+    // a handle that is taken away would take the keyboard's focus, and with it the shortcuts, out of the explorer
+    if (mode !== "slider" && document.activeElement === this.part("handle")) this.part("list").focus();
     this.stage.setMode(mode);
     this.root.querySelectorAll("[data-mode]").forEach((button) => {
       button.setAttribute("aria-pressed", String(button.dataset.mode === mode));

@@ -71,9 +71,10 @@ function makeSortable(table) {
 
 function duration(seconds) {
   if (seconds === null) return "";
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${String(Math.round(seconds % 60)).padStart(2, "0")} s`;
-  return `${Math.floor(seconds / 3600)} h ${String(Math.round((seconds % 3600) / 60)).padStart(2, "0")} min`;
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
+  const [large, small, unit] = seconds < 3599.5 ? ["min", "s", 1] : ["h", "min", 60];
+  const whole = Math.round(seconds / unit);
+  return `${Math.floor(whole / 60)} ${large} ${String(whole % 60).padStart(2, "0")} ${small}`;
 }
 
 /** Return a small table; columns are [title, is number, value of a row]. */

@@ -13,7 +13,10 @@ from segrepro.evaluation.leakage import MARK
 NUMBER = re.compile(r"^[-+]?\d+(\.\d+)?$")
 
 # Tables and figures come in this order, what is not named here behind them by name.
-ORDER = ("miou", "report2", "grid", "paired", "per_class_iou", "crf", "ablation", "voc2012_test", "leakage")
+ORDER = (
+    *("miou", "report2", "grid", "per_class_iou", "class_bars", "weak_classes", "crf", "ablation", "paired"),
+    *("voc2012_test", "leakage"),
+)
 TITLES = {
     "miou": "Measured and reported",
     "report2": "As report 2 lays it out",
@@ -27,6 +30,8 @@ TITLES = {
     "proposals": "Proposals",
     "examples": "Training examples",
     "grid": "Picture, truth, predictions",
+    "class_bars": "IoU of each class",
+    "weak_classes": "The weak classes",
     "labels": "Label histogram",
     "training": "Training curves",
     "sample": "Generated scenes",

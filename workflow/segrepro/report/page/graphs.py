@@ -9,7 +9,7 @@ from segrepro.report.page.layered import draw, reduced
 
 NODE = re.compile(r'^\s*(\d+)\[label = "([^"]+)"', re.MULTILINE)
 EDGE = re.compile(r"^\s*(\d+) -> (\d+)\s*$", re.MULTILINE)
-TARGET = "all"  # everything leads there: drawn, it would hide the rest
+TARGETS = ("all", "page")  # everything leads there: drawn, they would hide the rest
 
 
 def lineage_svg(lineage: Lineage) -> str:
@@ -48,5 +48,7 @@ def rules_svg(path: Path) -> str:
     edges = {(names.get(start), names.get(end)) for start, end in EDGE.findall(text)}
     if not edges or any(None in pair for pair in edges):
         raise UserError(f"{path}: not a rule graph of Snakemake; make it with `snakemake --rulegraph dot`.")
-    kept = reduced((start, end) for start, end in edges if end != TARGET and start != end)
-    return draw({name: (name, "rule") for name in names.values() if name != TARGET}, kept, title="The workflow's rules")
+    kept = reduced((start, end) for start, end in edges if end not in TARGETS)
+    return draw(
+        {name: (name, "rule") for name in names.values() if name not in TARGETS}, kept, title="The workflow's rules"
+    )

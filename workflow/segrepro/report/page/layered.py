@@ -14,7 +14,7 @@ LINE_HEIGHT = 26
 NODE_HEIGHT = 20
 LETTER = 6.7  # of 11.5 px type, on average
 PADDING = 9
-LAYER_GAP = 46
+LAYER_GAP = 34
 MARGIN = 6
 SWEEPS = 12
 

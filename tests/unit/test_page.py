@@ -5,6 +5,7 @@ import csv
 import json
 import re
 import zlib
+from graphlib import TopologicalSorter
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.labels import VOC21, VOID
 from segrepro.report.page.content import best_systems, caption, read_table
-from segrepro.report.page.layered import draw, reduced
+from segrepro.report.page.graphs import rules_svg
+from segrepro.report.page.layered import acyclic, draw, reduced
 from segrepro.report.page.pictures import PARTS, differing, picture_scores
 from segrepro.report.page.run_times import read_run_times
 from segrepro.report.page.scripts import packed_labels, write_script
@@ -151,6 +153,31 @@ def test_run_times_are_summed_by_rule_and_gaps_are_no_zeros(tmp_path):
 
 def test_edges_that_a_longer_path_stands_for_are_left_out():
     assert reduced([("a", "b"), ("b", "c"), ("a", "c"), ("c", "d"), ("a", "d")]) == [("a", "b"), ("b", "c"), ("c", "d")]
+
+
+EDGES = st.sets(st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef")))
+
+
+@given(EDGES)
+def test_without_what_leads_back_no_cycle_is_left_and_nothing_else_is_lost(edges):
+    kept = acyclic(edges)
+    order = {}
+    for start, end in kept:
+        order.setdefault(end, set()).add(start)
+        order.setdefault(start, set())
+    tuple(TopologicalSorter(order).static_order())  # raises on a cycle
+    assert set(kept) <= edges
+    if all(start < end for start, end in edges):
+        assert set(kept) == edges
+
+
+def test_rules_that_feed_themselves_or_each_other_are_drawn(tmp_path):
+    names = ["all", "train", "fuse", "crf"]
+    lines = [f'{n}[label = "{name}", color = "red"]' for n, name in enumerate(names)]
+    (tmp_path / "r.dot").write_text("\n".join([*lines, "1 -> 1", "1 -> 2", "2 -> 3", "3 -> 2", "3 -> 0"]))
+    drawn = rules_svg(tmp_path / "r.dot")
+    assert drawn.count('class="edge"') == 2
+    assert ">all<" not in drawn
 
 
 @given(st.sets(st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(lambda pair: pair[0] < pair[1])))

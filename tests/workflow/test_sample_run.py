@@ -200,14 +200,14 @@ def test_a_bare_target_needs_no_cores(run):
 @pytest.mark.parametrize(
     ("overlay", "expected"),
     [
-        ({"figures": {"grid": {"rows": 3}}}, {"figure_grid"}),
+        ({"figures": {"grid": {"worst": 3}}}, {"figure_grid"}),
         ({"runtime": {"checkpoint_every": 9, "fetch_attempts": 2}}, set()),
         ({"archives_dir": "/archives"}, set()),
         (
             {"systems": {"deeplabv3_trainaug": {"reported": {"voc_val": {"miou": 77.21}}}}},
             {"reported", "tables"},
         ),
-        ({"statistics": {"resamples": 500}}, {"statistics", "tables"}),
+        ({"statistics": {"resamples": 500}}, {"statistics", "tables", "figure_classes"}),
         ({"systems": {"fcn8s": {"server": {"miou": 62.2}}}}, {"declared", "tables"}),
         ({"ablations": {"weak_classes": None}}, {"declared", "tables"}),
         ({"label_checks": {"max_void_share": 0.3}}, {"check_labels"}),

@@ -108,7 +108,7 @@ rule page:
         mem_mb=1000,
         runtime=20,
     params:
-        results=RESULTS,
+        results=lambda w, output: os.path.dirname(os.path.dirname(output[0])),
         benchmarks=f"{RESULTS}/benchmarks",
         folder=lambda w, output: os.path.dirname(output[0]),
     shell:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from segrepro.errors import UserError
 from segrepro.evaluation.lineage import Lineage
-from segrepro.report.page.layered import draw, reduced
+from segrepro.report.page.layered import acyclic, draw, reduced
 
 NODE = re.compile(r'^\s*(\d+)\[label = "([^"]+)"', re.MULTILINE)
 EDGE = re.compile(r"^\s*(\d+) -> (\d+)\s*$", re.MULTILINE)
@@ -37,6 +37,8 @@ def lineage_svg(lineage: Lineage) -> str:
 def rules_svg(path: Path) -> str:
     """Draw the rule graph that ``snakemake --rulegraph dot`` printed; edges that a longer path stands for left out.
 
+    A rule may feed itself, or two each other (a CRF on an ensemble of CRFs): what leads back is not drawn.
+
     Raises:
         UserError: the file is missing or holds no such graph.
     """
@@ -48,7 +50,7 @@ def rules_svg(path: Path) -> str:
     edges = {(names.get(start), names.get(end)) for start, end in EDGE.findall(text)}
     if not edges or any(None in pair for pair in edges):
         raise UserError(f"{path}: not a rule graph of Snakemake; make it with `snakemake --rulegraph dot`.")
-    kept = reduced((start, end) for start, end in edges if end not in TARGETS)
+    kept = reduced(acyclic((start, end) for start, end in edges if end not in TARGETS))
     return draw(
         {name: (name, "rule") for name in names.values() if name not in TARGETS}, kept, title="The workflow's rules"
     )

@@ -21,6 +21,30 @@ SWEEPS = 12
 Dummy = tuple[str, str, int]
 
 
+def acyclic(edges: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Leave out every edge that leads back to where a walk along the others came from, loops included; sorted."""
+    children: dict[str, list[str]] = {}
+    for start, end in sorted(set(edges)):
+        children.setdefault(start, []).append(end)
+    entered = {end for ends in children.values() for end in ends}
+    kept: list[tuple[str, str]] = []
+    done: set[str] = set()
+
+    def walk(node: str, path: frozenset[str]) -> None:
+        done.add(node)
+        for child in children.get(node, []):
+            if child in path:
+                continue
+            kept.append((node, child))
+            if child not in done:
+                walk(child, path | {child})
+
+    for node in sorted(children, key=lambda name: (name in entered, name)):  # from the sources first
+        if node not in done:
+            walk(node, frozenset({node}))
+    return sorted(kept)
+
+
 def reduced(edges: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Leave out every edge that a longer path stands for; sorted.
 

@@ -50,6 +50,7 @@ rule audit:
     output:
         table=report(
             f"{RESULTS}/tables/leakage.csv",
+            caption="../segrepro/report/captions/leakage.rst",
             category="Tables",
             labels={"table": "leakage"},
         ),
@@ -72,12 +73,14 @@ rule near_duplicates:
     output:
         table=report(
             f"{RESULTS}/tables/near_duplicates.csv",
+            caption="../segrepro/report/captions/near_duplicates.rst",
             category="Tables",
             labels={"table": "near-duplicates of COCO and VOC"},
         ),
         counts=f"{RESULTS}/near_duplicates.json",
         sheet=report(
             f"{RESULTS}/figures/near_duplicates.png",
+            caption="../segrepro/report/captions/near_duplicates.rst",
             category="Data",
             labels={"figure": "nearest pictures of COCO and VOC"},
         ),

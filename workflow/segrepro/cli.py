@@ -45,6 +45,8 @@ VERBS = {
     "statistics": "compute bootstrap intervals of systems and of the differences between them",
     "tables": "collect metrics into the comparison tables",
     "table-boundary": "collect boundary IoU, trimap mIoU and IoU by object size into a table",
+    "page-pictures": "pack a split for the explorer of the report page",
+    "page": "assemble the report page: tables, figures, explorer, how it was run",
     "figure-labels": "draw the class histogram of a data set",
     "figure-classes": "draw the IoU of each class, or of the weakest ones, for several systems",
     "figure-grid": "draw picture, ground truth and predictions side by side",

@@ -25,6 +25,8 @@ include: "workflow/rules/fusion.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/submission.smk"
+include: "workflow/rules/detail.smk"
+include: "workflow/rules/page.smk"
 
 
 # A GPU is a thing of one machine: a limit given for a laptop must not serialise a cluster.
@@ -39,6 +41,7 @@ rule all:
         figures(),
         label_checks(),
         submissions(),
+        f"{RESULTS}/report/index.html",
     localrule: True
 
 

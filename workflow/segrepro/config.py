@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from segrepro.config_detail import Detail
 from segrepro.config_errors import explain
 from segrepro.config_figures import Figures, without_systems
 from segrepro.config_networks import Network
@@ -378,6 +379,7 @@ class Config(Section):
     protocols: dict[Name, Protocol]
     models: dict[Name, Model]
     systems: dict[Name, System]
+    detail: Detail = Detail()
     figures: Figures
     submission: Submission = Submission()
     statistics: StatisticsSettings = StatisticsSettings()

@@ -13,7 +13,7 @@ from typing import Any
 PACKAGES = (
     *("snakemake", "tensorflow", "keras", "numpy", "opencv-contrib-python-headless", "pandas", "matplotlib"),
     *("pydensecrf2", "pillow", "scipy", "h5py", "pycocotools", "pydantic", "pyyaml", "requests", "urllib3"),
-    *("tenacity", "tqdm", "tabulate"),
+    *("tenacity", "tqdm", "tabulate", "jinja2"),
 )
 # Options that change how a command runs, but none of its results.
 UNRECORDED = ("--threads", "--checkpoint-every", "--tensorboard")

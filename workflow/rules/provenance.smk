@@ -27,6 +27,7 @@ rule provenance:
         json=f"{RESULTS}/provenance.json",
         table=report(
             f"{RESULTS}/tables/provenance.csv",
+            caption="../segrepro/report/captions/provenance.rst",
             category="Tables",
             labels={"table": "provenance"},
         ),

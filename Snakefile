@@ -15,13 +15,18 @@ configfile: f"{workflow.basedir}/workflow/scales/{config['scale']}.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/origins.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/examples.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/provenance.smk"
 include: "workflow/rules/inference.smk"
 include: "workflow/rules/fusion.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/submission.smk"
+include: "workflow/rules/detail.smk"
+include: "workflow/rules/page.smk"
 
 
 # One run at a time in a folder, at each scale. This lock dies with Snakemake, however that ends; its own, which the
@@ -41,6 +46,8 @@ rule all:
         tables(),
         figures(),
         label_checks(),
+        submissions(),
+        f"{RESULTS}/report/index.html",
     localrule: True
 
 

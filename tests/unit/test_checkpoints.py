@@ -63,8 +63,16 @@ def test_any_flipped_bit_falls_back_to_the_one_before(saved, data):
 @given(data=st.data())
 def test_a_truncated_one_falls_back_to_the_one_before(saved, data):
     newest, content = saved
-    newest.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
+    whole_without_digest = len(content) - checkpoints.DIGEST_CHARACTERS
+    sizes = st.integers(0, len(content) - 1).filter(lambda size: size != whole_without_digest)
+    newest.write_bytes(content[: data.draw(sizes)])
     assert load_newest(newest.parent, SHAPES).step == 7
+
+
+def test_one_of_a_former_version_which_has_no_digest_is_read(saved):
+    newest, content = saved
+    newest.write_bytes(content[: -checkpoints.DIGEST_CHARACTERS])
+    assert load_newest(newest.parent, SHAPES).step == 14
 
 
 def test_the_fall_is_said_with_the_file(saved, capsys):

@@ -23,7 +23,7 @@ rule fuse:
         runtime=120,
     params:
         names=lambda w: " ".join(CONFIG.systems[w.system].members),
-        space=lambda w: DATASETS[w.split].label_space,
+        space=lambda w: DATASETS[w.split].answer_space,
         options=lambda w: as_options(
             CONFIG.systems[w.system].fusion, leave_out=["members"]
         ),
@@ -58,7 +58,7 @@ rule stack:
         runtime=240,
     params:
         names=lambda w: " ".join(CONFIG.systems[w.system].members),
-        space=lambda w: DATASETS[w.split].label_space,
+        space=lambda w: DATASETS[w.split].answer_space,
         options=lambda w: as_options(
             CONFIG.systems[w.system].stacking, leave_out=["members", "fit_on"]
         ),
@@ -93,7 +93,7 @@ rule crf:
         mem_mb=8000,
         runtime=480,
     params:
-        space=lambda w: DATASETS[w.split].label_space,
+        space=lambda w: DATASETS[w.split].answer_space,
         options=lambda w: as_options(
             CONFIG.systems[w.system].crf, leave_out=["members"]
         ),
@@ -114,6 +114,7 @@ rule figure_crf:
     output:
         report(
             f"{RESULTS}/figures/crf/{{system}}/{{split}}.png",
+            caption="../segrepro/report/captions/crf.rst",
             category="Predictions",
             labels={
                 "figure": "before and after the CRF",

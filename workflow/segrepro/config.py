@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from segrepro.config_detail import Detail
 from segrepro.config_errors import explain
 from segrepro.config_figures import Figures, without_systems
 from segrepro.config_networks import Network
@@ -345,6 +346,12 @@ class System(Section):
         return "fusion" if self.fusion else "stacking" if self.stacking else "crf"
 
 
+class Submission(Section):
+    """Archives for VOC's evaluation server; see segrepro.report.submission."""
+
+    systems: list[str] = Field([], description="systems whose answers to VOC's test pictures are packed")
+
+
 class Runtime(Section):
     """What changes how a run goes, but no result: changing it reruns nothing."""
 
@@ -372,7 +379,9 @@ class Config(Section):
     protocols: dict[Name, Protocol]
     models: dict[Name, Model]
     systems: dict[Name, System]
+    detail: Detail = Detail()
     figures: Figures
+    submission: Submission = Submission()
     statistics: StatisticsSettings = StatisticsSettings()
     ablations: dict[Name, Ablation] = Field({}, description="systems that are compared with a baseline, by question")
     runtime: Runtime
@@ -397,6 +406,8 @@ def parse_config(merged: dict[str, Any]) -> Config:
         merged["ablations"] = ablations_of(merged["ablations"], left_out)
     if "figures" in merged:
         merged["figures"] = without_systems(merged["figures"], left_out)
+    if "submission" in merged:
+        merged |= without_systems({"submission": merged["submission"]}, left_out)
     try:
         return Config.model_validate(merged)
     except ValidationError as error:

@@ -29,6 +29,7 @@ def reference_problems(config: Config) -> list[str]:
             for name in names
             if name not in config.systems
         ),
+        *_submission_problems(config),
     ]
 
 
@@ -37,6 +38,7 @@ def _shown_systems(figures: Figures) -> dict[str, list[str]]:
     weak = figures.weak_classes
     return {
         "figures.grid.systems": figures.grid.systems,
+        "figures.compared.systems": figures.compared.systems,
         "figures.class_bars.systems": figures.class_bars.systems,
         "figures.weak_classes.baseline": [weak.baseline] if weak else [],
         "figures.weak_classes.systems": weak.systems if weak else [],
@@ -236,6 +238,25 @@ def _fusion_problems(config: Config) -> list[str]:
             problems += _dataset_use(config, f"{path}.fit_on", fit_on)
             if fit_on in system.splits:
                 problems.append(f"{path}.fit_on: '{fit_on}' is scored too; fit on other pictures, or by folds")
+    return problems
+
+
+def _submission_problems(config: Config) -> list[str]:
+    """A system fitted by folds of the scored pictures needs their labels, which the test pictures have not."""
+    path, problems = "submission.systems", []
+    for name in config.submission.systems:
+        if name not in config.systems:
+            problems.append(_unknown(path, name, config.systems, "system"))
+            continue
+        parts = [name]
+        for part in parts:
+            parts += [m for m in config.systems[part].members if m in config.systems and m not in parts]
+        problems += [
+            f"{path}: '{name}' needs '{part}', a stacker fitted by folds of what it predicts, and VOC test has no "
+            f"labels; give systems.{part}.stacking.fit_on"
+            for part in parts
+            if config.systems[part].stacking and config.systems[part].stacking.fit_on is None
+        ]
     return problems
 
 

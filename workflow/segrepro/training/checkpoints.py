@@ -2,12 +2,14 @@
 
 They are no outputs of the workflow (Snakemake deletes the outputs of failed jobs). Each is one ``.npz``, written to a
 temporary name and renamed, and after it the SHA-256 of its bytes (readers of zip files look for the directory from the
-end and pass over what follows it). One flipped bit anywhere is noticed, and the checkpoint before is used then.
+end and pass over what follows it). One flipped bit anywhere is noticed, and the checkpoint before is used then. Those
+of former versions, which end with the zip file, are read as well; their own checksums cover the values.
 """
 
 import hashlib
 import io
 import sys
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from segrepro.files import atomic_path, file_digest
 
 KEPT = 2  # a second one, in case the newest is damaged
 DIGEST_CHARACTERS = 64
+ZIP_END, ZIP_END_BYTES = b"PK\5\6", 22  # the last record of a zip file without a comment
 
 
 @dataclass
@@ -68,7 +71,7 @@ def load_newest(folder: Path, shapes: list[tuple[int, ...]]) -> Checkpoint | Non
     for path in reversed(_files(folder)):
         try:
             checkpoint = _read(path)
-        except (OSError, ValueError) as error:
+        except (zipfile.BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
             print(f"warning: {path} is damaged ({error}); falling back to the one before it", file=sys.stderr)
             continue
         if [value.shape for value in checkpoint.variables] == shapes:
@@ -80,7 +83,8 @@ def load_newest(folder: Path, shapes: list[tuple[int, ...]]) -> Checkpoint | Non
 def _read(path: Path) -> Checkpoint:
     content = path.read_bytes()
     body, digest = memoryview(content)[:-DIGEST_CHARACTERS], content[-DIGEST_CHARACTERS:]
-    if hashlib.sha256(body).hexdigest().encode() != digest:
+    former = content[-ZIP_END_BYTES:].startswith(ZIP_END)
+    if not former and hashlib.sha256(body).hexdigest().encode() != digest:
         raise ValueError("its checksum is wrong")
     with np.load(io.BytesIO(content)) as file:
         names = sorted(name for name in file.files if name.startswith("variable_"))

@@ -22,6 +22,7 @@ include: "workflow/rules/inference.smk"
 include: "workflow/rules/fusion.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/cluster.smk"
 
 
 # A GPU is a thing of one machine: a limit given for a laptop must not serialise a cluster.

@@ -6,6 +6,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -64,29 +65,34 @@ def slurm():
         shutil.rmtree(folder)
 
 
+# What squeue calls the columns of a job.
+COLUMNS = {
+    "id": "JobID",
+    "name": "Name",
+    "partition": "Partition",
+    "state": "State",
+    "memory": "MinMemory",
+    "cores": "NumCPUs",
+    "limit": "TimeLimit",
+    "gpus": "tres-per-job",
+    "rule": "Comment",
+}
+WIDTH = 100
+
+
 def jobs() -> list[dict[str, str]]:
     """All jobs that Slurm knows, ended ones too, in the order of their submission."""
-    fields = {
-        "id": "%i",
-        "name": "%j",
-        "partition": "%P",
-        "state": "%T",
-        "memory": "%m",
-        "cores": "%C",
-        "limit": "%l",
-        "rule": "%k",
-    }
+    columns = ",".join(f"{column}:{WIDTH}" for column in COLUMNS.values())
     listed = subprocess.run(
-        ["squeue", "--states=all", "--noheader", "--sort=i", "--format=" + "|".join(fields.values())],
+        ["squeue", "--states=all", "--noheader", "--sort=i", f"--Format={columns}"],
         capture_output=True,
         text=True,
         check=True,
     )
-    rows = [dict(zip(fields, line.split("|"), strict=True)) for line in listed.stdout.splitlines()]
-    for row in rows:
-        shown = subprocess.run(["scontrol", "show", "job", row["id"]], capture_output=True, text=True, check=True)
-        row["gpus"] = shown.stdout.split("gres/gpu=")[1][0] if "gres/gpu=" in shown.stdout else "0"
-    return rows
+    return [
+        {key: line[k * WIDTH : (k + 1) * WIDTH].strip() for k, key in enumerate(COLUMNS)}
+        for line in listed.stdout.splitlines()
+    ]
 
 
 def of_rule(rule: str) -> list[dict[str, str]]:
@@ -113,7 +119,8 @@ def test_the_profile_for_other_schedulers_runs_on_slurm_too(checked_data):
 
 def test_a_cancelled_training_is_submitted_again_and_every_job_is_where_it_belongs(checked_data):
     """The training is cancelled once in its middle, as by a preemption."""
-    folder, targets = checked_data, (f"{MODEL}/model.keras", "results/scores/deeplabv3_trainaug/voc_val.h5")
+    folder = checked_data
+    targets = ("results/scores/deeplabv3_trainaug/voc_val.h5", "results/checks/voc_val.json")
     resources = ("--set-resources", "train:gpu=1", "predict:gpu=1")
     with (folder / "run.log").open("w") as log:
         call = command(folder, *targets, *SLURM, *resources, overlay=OVERLAY)
@@ -128,27 +135,54 @@ def test_a_cancelled_training_is_submitted_again_and_every_job_is_where_it_belon
             assert run.wait(timeout=PATIENCE) == 0, (folder / "run.log").read_text()[-5000:]
         finally:
             run.kill()
-    assert all((folder / target).stat().st_size > 0 for target in targets)
+    assert all((folder / target).stat().st_size > 0 for target in (f"{MODEL}/model.keras", *targets))
 
     first, second = of_rule("train")
     assert (first["state"], first["memory"]) == ("CANCELLED", "16000M")
     assert (second["state"], second["memory"]) == ("COMPLETED", "32000M")
     assert "going on from step" in (folder / "results/logs/train/deeplabv3_trainaug.log").read_text()
     for job in (first, second, *of_rule("predict")):
-        assert (job["partition"], job["gpus"]) == ("gpu", "1")
-    (manifest,) = of_rule("manifest")
-    assert (manifest["partition"], manifest["gpus"], manifest["state"]) == ("cpu", "0", "COMPLETED")
+        assert (job["partition"], job["gpus"]) == ("gpu", "gres:gpu:1")
+    (checks,) = of_rule("check_labels")
+    assert (checks["partition"], checks["gpus"], checks["state"]) == ("cpu", "N/A", "COMPLETED")
     assert not of_rule("spec"), "a local rule was submitted"
+
+
+def small_workflow(folder: Path, rule: str) -> list[str]:
+    """Return the command that runs a Snakefile of one rule on Slurm."""
+    (folder / "Snakefile").write_text(rule)
+    call = command(folder, *SLURM)
+    call[call.index("--snakefile") + 1] = str(folder / "Snakefile")
+    return call
 
 
 def test_a_job_that_asks_for_two_gpus_is_one_process_that_gets_both(tmp_path):
     """The overlay of docs/cluster.md for MirroredStrategy: without tasks_per_gpu it would run twice."""
-    (tmp_path / "Snakefile").write_text(
+    call = small_workflow(
+        tmp_path,
         'rule train:\n    output: "seen.txt"\n    resources: gpu=2, tasks_per_gpu=0, mem_mb=100, runtime=5\n'
-        '    shell: "echo $CUDA_VISIBLE_DEVICES >> {output}"\n'
+        '    shell: "echo $CUDA_VISIBLE_DEVICES >> {output}"\n',
     )
-    call = command(tmp_path, *SLURM)
-    call[call.index("--snakefile") + 1] = str(tmp_path / "Snakefile")
     done = subprocess.run(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     assert (tmp_path / "seen.txt").read_text() == "0,1\n"
+
+
+def test_ctrl_c_cancels_what_was_submitted(tmp_path):
+    call = small_workflow(
+        tmp_path,
+        'rule endless:\n    output: "never.txt"\n    resources: mem_mb=100, runtime=5\n'
+        '    shell: "touch started; sleep 300; touch {output}"\n',
+    )
+    run = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        give_up = time.monotonic() + PATIENCE
+        while not (tmp_path / "started").exists():
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=PATIENCE) != 0
+    finally:
+        run.kill()
+    assert [job["state"] for job in jobs() if job["rule"] == "rule_endless"] == ["CANCELLED"]
+    assert not (tmp_path / "never.txt").exists()

@@ -22,7 +22,8 @@ include: "workflow/rules/inference.smk"
 include: "workflow/rules/fusion.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/cluster.smk"
+include: "workflow/rules/detail.smk"
+include: "workflow/rules/page.smk"
 
 
 # A GPU is a thing of one machine: a limit given for a laptop must not serialise a cluster.
@@ -36,6 +37,7 @@ rule all:
         tables(),
         figures(),
         label_checks(),
+        f"{RESULTS}/report/index.html",
     localrule: True
 
 
@@ -44,3 +46,7 @@ rule datasets:
     input:
         label_checks(),
     localrule: True
+
+
+# Last, because it looks at all rules.
+include: "workflow/rules/cluster.smk"

@@ -15,6 +15,7 @@ from segrepro.config import DatasetChecks, model_spec, parse_config
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.errors import UserError
 from segrepro.evaluation.lineage import lineage
+from segrepro.report.declared import declared
 
 try:
     CONFIG = parse_config(config)
@@ -178,7 +179,7 @@ def check_options(dataset):
             + " ".join(f"{DATA}/manifests/{o}.csv" for o in checks.disjoint_from)
         )
     if checks.absent_classes:
-        options.append("--absent-class " + " ".join(checks.absent_classes))
+        options.append(f"--absent-class {shlex.join(checks.absent_classes)}")
     if checks.min_classes is not None:
         options.append(f"--min-classes {checks.min_classes}")
     if DATASETS[dataset].has_masks:
@@ -248,11 +249,41 @@ def crf_figures():
     ]
 
 
+def comparison_figures(splits):
+    """What the figures compare systems by: trimap curves and object sizes, and each one's confusion matrix."""
+    return expand(
+        f"{RESULTS}/figures/{{figure}}/{{split}}.png",
+        figure=["trimap", "object_sizes"],
+        split=splits,
+    ) + [
+        f"{RESULTS}/figures/confusion/{system}/{split}.png"
+        for split in splits
+        for system in shown(split, CONFIG.figures.compared)
+    ]
+
+
+# The tables that compare systems, each as CSV, Markdown and LaTeX, and what the report calls them.
+COMPARISONS = {
+    "miou": "mIoU",
+    "per_class_iou": "IoU per class",
+    "report2": "report 2: reported and measured",
+    "voc2012_test": "VOC 2012 test",
+    "crf": "CRF: before and after",
+    "ablation": "ablations",
+    "paired": "paired differences",
+}
+
+
 def tables():
     return [
         *expand(
+            f"{RESULTS}/tables/{{table}}.{{form}}",
+            table=COMPARISONS,
+            form=["csv", "md", "tex"],
+        ),
+        *expand(
             f"{RESULTS}/tables/{{table}}.csv",
-            table=["miou", "per_class_iou", "leakage"] + ["near_duplicates"] * COMPARED,
+            table=["boundary", "leakage"] + ["near_duplicates"] * COMPARED,
         ),
         *expand(
             f"{RESULTS}/tables/examples/{{model}}.csv",
@@ -271,9 +302,16 @@ def figures():
     )
     return [
         *expand(f"{RESULTS}/figures/grid/{{split}}.png", split=splits),
+        *(
+            f"{RESULTS}/figures/{figure}/{split}.png"
+            for figure in ("class_bars", "weak_classes")
+            for split in splits
+            if in_class_bars(figure, split)
+        ),
         f"{RESULTS}/figures/training.png",
         *[f"{RESULTS}/figures/near_duplicates.png"] * COMPARED,
         *crf_figures(),
+        *comparison_figures(splits),
         *expand(
             f"{RESULTS}/figures/examples/{{model}}.png",
             model=[*ON_OBJECTS, *ON_PROPOSALS],
@@ -379,11 +417,23 @@ def initial_weights(wildcards):
     return download(CONFIG.weights[init.weights])
 
 
-def shown(split):
-    """The systems of a split's grid: those that the config names, or all."""
+def shown(split, section=CONFIG.figures.grid):
+    """The systems of a split that a figure shows: those that its section of the config names, or all."""
     systems = [name for name, _ in scored(split)]
-    chosen = [name for name in CONFIG.figures.grid.systems if name in systems]
+    chosen = [name for name in section.systems if name in systems]
     return chosen or systems
+
+
+def in_class_bars(figure, split):
+    """The systems of a split that a figure of class bars shows; none where there is nothing to compare."""
+    systems = [name for name, _ in scored(split)]
+    if figure == "class_bars":
+        return [name for name in CONFIG.figures.class_bars.systems if name in systems]
+    weak = CONFIG.figures.weak_classes
+    if weak is None or weak.baseline not in systems:
+        return []
+    others = [name for name in weak.systems if name in systems]
+    return [weak.baseline, *others] if others else []
 
 
 def scored(split=None):

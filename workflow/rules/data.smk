@@ -19,6 +19,7 @@ if CONFIG.scale == "sample":
             ),
             preview=report(
                 f"{RESULTS}/figures/sample.png",
+                caption="../segrepro/report/captions/sample.rst",
                 category="Data",
                 labels={"figure": "generated sample scenes"},
             ),
@@ -204,9 +205,11 @@ rule figure_labels:
     output:
         report(
             f"{RESULTS}/figures/labels/{{dataset}}.png",
+            caption="../segrepro/report/captions/labels.rst",
             category="Data",
             labels={"figure": "label histogram", "dataset": "{dataset}"},
         ),
+        f"{RESULTS}/figures/labels/{{dataset}}.pdf",
     log:
         f"{RESULTS}/logs/figures/labels_{{dataset}}.log",
     conda:

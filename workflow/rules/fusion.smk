@@ -114,6 +114,7 @@ rule figure_crf:
     output:
         report(
             f"{RESULTS}/figures/crf/{{system}}/{{split}}.png",
+            caption="../segrepro/report/captions/crf.rst",
             category="Predictions",
             labels={
                 "figure": "before and after the CRF",
@@ -121,6 +122,7 @@ rule figure_crf:
                 "split": "{split}",
             },
         ),
+        f"{RESULTS}/figures/crf/{{system}}/{{split}}.pdf",
     log:
         f"{RESULTS}/logs/figures/crf_{{system}}_{{split}}.log",
     wildcard_constraints:

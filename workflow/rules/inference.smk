@@ -73,9 +73,11 @@ rule figure_proposals:
     output:
         report(
             f"{RESULTS}/figures/proposals/{{system}}.png",
+            caption="../segrepro/report/captions/proposals.rst",
             category="Predictions",
             labels={"figure": "map growing with proposals", "system": "{system}"},
         ),
+        f"{RESULTS}/figures/proposals/{{system}}.pdf",
     log:
         f"{RESULTS}/logs/figures/proposals_{{system}}.log",
     wildcard_constraints:

@@ -106,9 +106,11 @@ rule figure_curves:
     output:
         report(
             f"{RESULTS}/figures/training.png",
+            caption="../segrepro/report/captions/training.rst",
             category="Training",
             labels={"figure": "training curves"},
         ),
+        f"{RESULTS}/figures/training.pdf",
     log:
         f"{RESULTS}/logs/figures/training.log",
     conda:

@@ -11,11 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from segrepro.config_detail import Detail
 from segrepro.config_errors import explain
+from segrepro.config_figures import Figures, without_systems
 from segrepro.config_networks import Network
 from segrepro.config_protocols import Protocol
 from segrepro.config_references import reference_problems
-from segrepro.config_types import Digest, Name, Positive, Section, Share
+from segrepro.config_tables import Ablation, Server, StatisticsSettings, ablations_of
+from segrepro.config_types import Bytes, Digest, Name, PlainName, Positive, Section, Share
 from segrepro.data.datasets import DATASETS
 from segrepro.errors import UserError
 from segrepro.labels import LABEL_SPACES
@@ -24,11 +27,11 @@ from segrepro.labels import LABEL_SPACES
 class Archive(Section):
     """A file to fetch: tried mirror by mirror, verified before anything reads it."""
 
-    file: str = Field(description="file name, as its official home has it")
+    file: PlainName = Field(description="file name, as its official home has it")
     urls: list[str] = Field(description="mirrors in order: http(s)://, file:///absolute or file:relative")
     md5: Digest | None = Field(None, description="official md5, hexadecimal")
     sha256: Digest | None = Field(None, description="sha256, hexadecimal")
-    bytes: Positive | None = Field(None, description="size in bytes")
+    bytes: Bytes | None = Field(None, description="size in bytes")
     sha256_list: str | None = Field(None, description="path of a SHA256SUMS file that lists this archive")
 
 
@@ -317,6 +320,7 @@ class System(Section):
     crf: Crf | None = Field(None, description="on another system, instead of a model")
     splits: Annotated[list[str], Field(min_length=1)] = Field(description="datasets it is scored on")
     reported: dict[str, Reported] = Field({}, description="split -> published numbers")
+    server: Server | None = Field(None, description="what the VOC server answered to this run's own submission")
 
     @model_validator(mode="after")
     def _one_source(self) -> "System":
@@ -340,20 +344,6 @@ class System(Section):
     def combination(self) -> str:
         """The key that names its members."""
         return "fusion" if self.fusion else "stacking" if self.stacking else "crf"
-
-
-class Grid(Section):
-    """The figure that shows picture, ground truth and predictions."""
-
-    rows: Positive = Field(description="pictures shown, chosen from best to worst when no ids are given")
-    ids: list[str] = Field([], description="pictures to show, by id")
-    systems: list[str] = Field([], description="systems to show, in order; none: all")
-
-
-class Figures(Section):
-    """Figure settings; changing them reruns no training and no prediction."""
-
-    grid: Grid
 
 
 class Runtime(Section):
@@ -383,7 +373,10 @@ class Config(Section):
     protocols: dict[Name, Protocol]
     models: dict[Name, Model]
     systems: dict[Name, System]
+    detail: Detail = Detail()
     figures: Figures
+    statistics: StatisticsSettings = StatisticsSettings()
+    ablations: dict[Name, Ablation] = Field({}, description="systems that are compared with a baseline, by question")
     runtime: Runtime
 
     @model_validator(mode="after")
@@ -399,8 +392,13 @@ def parse_config(merged: dict[str, Any]) -> Config:
     Raises:
         UserError: with one line for each faulty key: its full path, what is wrong, and the remedy.
     """
-    tables = ("datasets", "weights", "proposals", "networks", "protocols", "models", "systems")
+    tables = ("datasets", "weights", "proposals", "networks", "protocols", "models", "systems", "ablations")
+    left_out = _left_out(merged.get("systems"))
     merged = {key: _present(value) if key in tables else value for key, value in merged.items()}
+    if "ablations" in merged:
+        merged["ablations"] = ablations_of(merged["ablations"], left_out)
+    if "figures" in merged:
+        merged["figures"] = without_systems(merged["figures"], left_out)
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
@@ -410,6 +408,11 @@ def parse_config(merged: dict[str, Any]) -> Config:
 def _present(table: Any) -> Any:
     """Drop the entries that an overlay set to null: that is how it leaves one out."""
     return {name: entry for name, entry in table.items() if entry is not None} if isinstance(table, dict) else table
+
+
+def _left_out(table: Any) -> set[str]:
+    """Return the names of the entries that an overlay set to null."""
+    return {name for name, entry in table.items() if entry is None} if isinstance(table, dict) else set()
 
 
 def model_spec(config: Config, name: str) -> dict[str, Any]:

@@ -10,26 +10,59 @@ from segrepro.models.geometry import is_crop_allowed
 
 if TYPE_CHECKING:
     from segrepro.config import Config, Model, System
+    from segrepro.config_figures import Figures
 
 
 def reference_problems(config: Config) -> list[str]:
     """Return one sentence for each reference that leads nowhere, starting with the key's path."""
     return [
+        *_file_problems(config),
         *_dataset_problems(config),
         *_model_problems(config),
         *_system_problems(config),
         *_fusion_problems(config),
         *_cycles(config),
+        *_ablation_problems(config),
         *(
-            _unknown("figures.grid.systems", name, config.systems, "system")
-            for name in config.figures.grid.systems
+            _unknown(path, name, config.systems, "system")
+            for path, names in _shown_systems(config.figures).items()
+            for name in names
             if name not in config.systems
         ),
     ]
 
 
+def _shown_systems(figures: Figures) -> dict[str, list[str]]:
+    """Return the systems that each figure's settings name, by key."""
+    weak = figures.weak_classes
+    return {
+        "figures.grid.systems": figures.grid.systems,
+        "figures.compared.systems": figures.compared.systems,
+        "figures.class_bars.systems": figures.class_bars.systems,
+        "figures.weak_classes.baseline": [weak.baseline] if weak else [],
+        "figures.weak_classes.systems": weak.systems if weak else [],
+    }
+
+
 def _unknown(path: str, value: str, known: Any, what: str) -> str:
-    return f"{path}: '{value}' names no {what}; there are {', '.join(known) or 'none'}"
+    return f"{path}: {value!r} names no {what}; there are {', '.join(known) or 'none'}"
+
+
+def _file_problems(config: Config) -> list[str]:
+    """A file is fetched once, by its name: two entries of one name must mean the same file."""
+    entries = {f"archives.{key}": getattr(config.archives, key) for key in type(config.archives).model_fields}
+    entries |= {f"weights.{key}": weights for key, weights in config.weights.items()}
+    entries |= {f"proposals.{key}.model": getattr(finder, "model", None) for key, finder in config.proposals.items()}
+    first: dict[str, tuple[str, Any]] = {}
+    problems = []
+    for path, entry in entries.items():
+        if entry is None:
+            continue
+        origin = entry.model_dump(include={"urls", "md5", "sha256", "bytes", "sha256_list"})
+        other, known = first.setdefault(entry.file, (path, origin))
+        if known != origin:
+            problems.append(f"{path}.file: '{entry.file}' is {other}'s too, with other urls or checksums; rename one")
+    return problems
 
 
 def _dataset_problems(config: Config) -> list[str]:
@@ -163,6 +196,23 @@ def _prediction_problems(config: Config, path: str, system: System) -> list[str]
         key = f"{path}.proposal_wise.proposals"
         return [_unknown(key, system.proposal_wise.proposals, config.proposals, "proposals")]
     return []
+
+
+def _ablation_problems(config: Config) -> list[str]:
+    problems = []
+    for name, ablation in config.ablations.items():
+        path = f"ablations.{name}"
+        if ablation.baseline not in config.systems:
+            problems.append(_unknown(f"{path}.baseline", ablation.baseline, config.systems, "system"))
+            continue
+        splits = config.systems[ablation.baseline].splits
+        for system in ablation.systems:
+            if system not in config.systems:
+                problems.append(_unknown(f"{path}.systems", system, config.systems, "system"))
+            elif not set(splits) & set(config.systems[system].splits):
+                remedy = f"add one of {', '.join(splits)} to systems.{system}.splits"
+                problems.append(f"{path}.systems: '{system}' shares no split with '{ablation.baseline}'; {remedy}")
+    return problems
 
 
 def _fusion_problems(config: Config) -> list[str]:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -174,7 +175,9 @@ def test_ctrl_c_cancels_what_was_submitted(tmp_path):
         'rule endless:\n    output: "never.txt"\n    resources: mem_mb=100, runtime=5\n'
         '    shell: "touch started; sleep 300; touch {output}"\n',
     )
-    run = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # A shell starts what runs in its background deaf to Ctrl-C, and these tests may.
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    run = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=listening)
     try:
         give_up = time.monotonic() + PATIENCE
         while not (tmp_path / "started").exists():

@@ -20,6 +20,8 @@ include: "workflow/rules/examples.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/inference.smk"
 include: "workflow/rules/fusion.smk"
+include: "workflow/rules/tuning.smk"
+include: "workflow/rules/shards.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 

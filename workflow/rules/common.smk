@@ -12,6 +12,7 @@ sys.path.insert(
 from snakemake.exceptions import WorkflowError
 
 from segrepro.config import DatasetChecks, model_spec, parse_config
+from segrepro.config_crf import PARAMETERS
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.errors import UserError
 from segrepro.evaluation.lineage import lineage
@@ -21,6 +22,14 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
+# The pictures that CRFs are tuned on, by name; of some, a part of a dataset that has a manifest of its own.
+TUNING = {
+    system.crf.search.split: system.crf.search
+    for system in CONFIG.systems.values()
+    if system.crf and system.crf.search
+}
+SUBSETS = {name: search for name, search in TUNING.items() if search.pictures}
+
 # The generated data and what is made of them stay apart from the real ones.
 DATA = "data/sample" if CONFIG.scale == "sample" else "data"
 RESULTS = "results" if CONFIG.scale == "sample" else "results/full"
@@ -28,7 +37,9 @@ GENERATED = "data/sample/archives"
 
 # What each system is made of and has seen, for the audit of leakage.
 LINEAGE = lineage(
-    CONFIG, manifests={name: f"{DATA}/manifests/{name}.csv" for name in DATASETS}
+    CONFIG,
+    manifests={name: f"{DATA}/manifests/{name}.csv" for name in [*DATASETS, *SUBSETS]},
+    fold_report=f"{RESULTS}/stackers/{{system}}/{{split}}.json",
 )
 
 # At full scale the jobs that need a network get the environment with CUDA.
@@ -141,6 +152,7 @@ BOX_BY_BOX = [name for name, system in CONFIG.systems.items() if system.proposal
 FUSED = [name for name, system in CONFIG.systems.items() if system.fusion]
 STACKED = [name for name, system in CONFIG.systems.items() if system.stacking]
 REFINED = [name for name, system in CONFIG.systems.items() if system.crf]
+TUNED = [name for name in REFINED if CONFIG.systems[name].crf.search]
 COMBINED = {*FUSED, *STACKED, *REFINED}
 WHOLE = [name for name in CONFIG.systems if name not in {*BOX_BY_BOX, *COMBINED}]
 
@@ -148,10 +160,20 @@ WHOLE = [name for name in CONFIG.systems if name not in {*BOX_BY_BOX, *COMBINED}
 wildcard_constraints:
     archive="|".join(sorted(re.escape(file) for file in fetched())),
     dataset="|".join(DATASETS),
-    split="|".join(DATASETS),
+    split="|".join([*DATASETS, *SUBSETS]),
     model="[a-z0-9_]+",
     system="[a-z0-9_]+",
     finder=one_of(CONFIG.proposals),
+
+
+def dataset_of(split):
+    """The dataset that a split's pictures are of: itself, but for the part that a CRF is tuned on."""
+    return SUBSETS[split].tune_on if split in SUBSETS else split
+
+
+def label_space_of(split):
+    """The name of the label space of a split's masks."""
+    return DATASETS[dataset_of(split)].label_space
 
 
 def dataset_folders(wildcards):
@@ -225,6 +247,12 @@ def audited_manifests():
     return sorted(seen | set(LINEAGE.splits.values()))
 
 
+def fold_reports():
+    """The reports of stackers that were fitted by folds of what they are scored on."""
+    systems = LINEAGE.systems.values()
+    return [file for system in systems for file in system.fold_reports.values()]
+
+
 def compared_manifests(coco):
     """Manifests of the COCO datasets, or of the others, that models train on or systems are scored on."""
     used = {model.dataset for model in CONFIG.models.values()} | set(LINEAGE.splits)
@@ -262,6 +290,7 @@ def tables():
             f"{RESULTS}/tables/proposals/{finder}_{split}.csv"
             for finder, split in proposals_used()
         ),
+        *expand(f"{RESULTS}/tables/crf_search/{{system}}.csv", system=TUNED),
     ]
 
 
@@ -348,7 +377,7 @@ def finder_options(wildcards, input):
 def proposals_of(section):
     """The proposals that a part of the config names, of a split, as a rule input; none for whole pictures."""
     return lambda w: (
-        f"{DATA}/proposals/{section(w).proposals}/{w.split}.h5"
+        f"{DATA}/proposals/{section(w).proposals}/{dataset_of(w.split)}.h5"
         if section(w).proposals
         else []
     )

@@ -13,12 +13,13 @@ def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
     assert rules["fetch"] == 11
     assert rules["train"] == 15
     assert rules["import_weights"] == 2
-    assert rules["predict"] == 23
+    assert rules["predict"] == 24
     assert rules["predict_proposals"] == 4
     assert rules["fuse"] == 5
     assert rules["stack"] == 3
-    assert rules["crf"] == 5
-    assert rules["evaluate"] == 40
+    assert rules["crf"] == 6
+    assert rules["crf_search"] == rules["subset"] == 1
+    assert rules["evaluate"] == 41
     assert rules["proposals"] == 3
     assert "sample_archives" not in rules
     assert not (tmp_path / "data").exists()

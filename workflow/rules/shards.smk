@@ -15,21 +15,39 @@ def shards_record(system, split):
     return f"{RESULTS}/shards/{system}/{split}.count"
 
 
-def parts_of(wildcards):
-    """The shards of a score store; a store made at once has none, and is left to the rules that make it so."""
-    store = f"{RESULTS}/scores/{wildcards.system}/{wildcards.split}.h5"
-    record = shards_record(wildcards.system, wildcards.split)
-    parts = gather.shards("{scatteritem}")
+def shard_count(system, split):
+    """How many jobs make a score store: as many as made it before, or as the config says."""
+    record = shards_record(system, split)
     if os.path.exists(record):
         with open(record) as file:
-            count = int(file.read())
-        parts = [f"{number}-of-{count}" for number in range(1, count + 1)]
-    elif os.path.exists(store):
-        parts = []
-    if len(parts) < 2:
-        raise WorkflowError(f"{store} is made by one job.")
+            return int(file.read())
+    if os.path.exists(f"{RESULTS}/scores/{system}/{split}.h5"):
+        return 1
+    return len(gather.shards("{scatteritem}"))
+
+
+def known_stores():
+    """(system, split) pairs of the stores that are there, or were once made in shards."""
+    stores = glob_wildcards(f"{RESULTS}/scores/{{system}}/{{split}}.h5")
+    records = glob_wildcards(shards_record("{system}", "{split}"))
+    return sorted({*zip(*stores), *zip(*records)})
+
+
+def gathered():
+    """The constraint on the system of a store (by what follows in its path): one that is made in shards."""
+    counts = {pair: shard_count(*pair) for pair in known_stores()}
+    if len(gather.shards("{scatteritem}")) > 1:
+        at_once = ["/".join(pair) for pair, count in counts.items() if count == 1]
+        return rf"(?!(?:{one_of(at_once)})\.h5$)(?:{one_of(SHARED)})"
+    shared = ["/".join(pair) for pair, count in counts.items() if count > 1]
+    return rf"(?=(?:{one_of(shared)})\.h5$)(?:{one_of(SHARED)})"
+
+
+def parts_of(wildcards):
+    """The shards of a score store."""
+    count = shard_count(wildcards.system, wildcards.split)
     folder = f"{RESULTS}/shards/{wildcards.system}/{wildcards.split}"
-    return [f"{folder}/{part}.h5" for part in parts]
+    return [f"{folder}/{number}-of-{count}.h5" for number in range(1, count + 1)]
 
 
 def shard_option(wildcards):
@@ -79,7 +97,7 @@ rule gather_scores:
     log:
         f"{RESULTS}/logs/gather_scores/{{system}}/{{split}}.log",
     wildcard_constraints:
-        system=one_of(SHARED),
+        system=gathered(),
     conda:
         "../../envs/cpu.yaml"
     resources:

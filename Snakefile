@@ -15,6 +15,7 @@ configfile: f"{workflow.basedir}/workflow/scales/{config['scale']}.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/shard_functions.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/examples.smk"
 include: "workflow/rules/training.smk"

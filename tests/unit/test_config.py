@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from segrepro.config import Config, json_schema, model_spec, parse_config
 from segrepro.errors import UserError
+from segrepro.labels import VOC_CLASSES
 
 
 def put(config: dict, path: str, value: object) -> dict:
@@ -171,6 +172,24 @@ def test_a_missing_key_is_named(merged_config):
         ("systems.stacking_linear.stacking.members", ["fcn8s", "stacking_vote"], ["stacking.members", "is a vote"]),
         ("systems.stacking_linear.model", "fcn8s", ["systems.stacking_linear.model", "either"]),
         ("figures.grid.systems", ["fcn9s"], ["figures.grid.systems", "'fcn9s'"]),
+        ("ablations.decoder.baseline", "fcn9s", ["ablations.decoder.baseline", "'fcn9s'"]),
+        ("ablations.decoder.systems", ["fcn9s"], ["ablations.decoder.systems", "'fcn9s'"]),
+        ("ablations.decoder.systems", [], ["ablations.decoder.systems", "at least 1"]),
+        ("ablations.decoder.systems", ["fcn8s", "fcn8s"], ["ablations.decoder.systems", "'fcn8s' is named twice"]),
+        ("systems.deconvnet_stage1.splits", ["voc_train"], ["ablations.deconvnet_stages.systems", "shares no split"]),
+        (
+            "systems.fcn8s.server",
+            {"miou": 60.0, "per_class": {"bike": 3.0}},
+            ["systems.fcn8s.server.per_class", "bike"],
+        ),
+        ("systems.fcn8s.server", {"miou": 101.0}, ["systems.fcn8s.server.miou", "100"]),
+        (
+            "systems.fcn8s.server",
+            {"miou": 60.0, "per_class": dict.fromkeys(VOC_CLASSES, 61.0)},
+            ["systems.fcn8s.server.miou", "61.00"],
+        ),
+        ("statistics", {"confidence": 95.0}, ["statistics.confidence", "less than 1"]),
+        ("statistics", {"resamples": 0}, ["statistics.resamples", "greater than 0"]),
         ("datasets.trainaug.disjoint_from", ["voc_vall"], ["datasets.trainaug.disjoint_from", "voc_vall"]),
         ("datasets.trainaug.absent_classes", ["aeroplan"], ["datasets.trainaug.absent_classes", "aeroplan"]),
     ],
@@ -184,6 +203,14 @@ def test_an_entry_that_an_overlay_sets_to_null_is_left_out(merged_config):
     config = put(merged_config("full"), "models.deeplabv3_weakclasses", None)
     put(config, "systems.deeplabv3_weakclasses", None)
     assert "deeplabv3_weakclasses" not in parse_config(config).models
+
+
+def test_a_system_that_is_left_out_leaves_the_ablations_too(merged_config):
+    config = put(merged_config("full"), "systems.deeplabv3_coco90", None)
+    ablations = parse_config(config).ablations
+    assert ablations["training_data"].systems == ["deeplabv3_coco20", "deeplabv3_coco20_trainaug"]
+    config = put(merged_config("full"), "systems.stacking_vote_clean", None)
+    assert not {"fusion", "leaking_member"} & set(parse_config(config).ablations)
 
 
 def test_a_cycle_of_inits_is_shown_whole(merged_config):
@@ -221,7 +248,7 @@ def _sections():
 def test_a_setting_of_figures_or_of_the_run_changes_no_spec(merged_config):
     config = merged_config()
     before = model_spec(parse_config(config), "deeplabv3_trainaug")
-    put(config, "figures.grid.rows", 3)
+    put(config, "figures.grid.worst", 3)
     put(config, "runtime.checkpoint_every", 7)
     put(config, "archives_dir", "/archives")
     assert model_spec(parse_config(config), "deeplabv3_trainaug") == before

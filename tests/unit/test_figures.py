@@ -17,9 +17,10 @@ from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.inference.scores import ScoreWriter
 from segrepro.labels import VOC21, VOID, voc_palette
+from segrepro.report.choice import RULES, Opinion, OpinionReader, choose
 from segrepro.report.curves import draw_curves, read_history, running_mean
-from segrepro.report.grid import GridRow, choose_ids, draw_grid, load_row, wrap_name
-from segrepro.report.style import colourise, line_look, save_png
+from segrepro.report.grid import GridRow, draw_grid, load_row, wrap_name
+from segrepro.report.style import colourise, line_look, save_figure
 
 SIZES = [(30, 40), (40, 30), (24, 50), (30, 40)]
 
@@ -65,28 +66,57 @@ def drawn_texts(figure):
     return [text.get_text() for text in figure.texts]
 
 
+def opinion(id, miou, dispute=0.0, classes=2):
+    return Opinion(id, classes, miou, dispute)
+
+
 @pytest.mark.parametrize(
-    ("count", "expected"),
-    [(1, "e"), (2, "ea"), (3, "eca"), (5, "edcba"), (9, "edcba")],
+    ("counts", "expected"),
+    [
+        ({"best": 1}, {"e": "best"}),
+        ({"best": 1, "median": 1, "worst": 1}, {"e": "best", "c": "median", "a": "worst"}),
+        ({"worst": 2, "disputed": 2}, {"b": "worst", "a": "worst", "d": "disputed", "e": "disputed"}),
+        ({"best": 9}, dict.fromkeys("edcba", "best")),
+        ({}, {}),
+    ],
 )
-def test_rows_are_the_best_the_worst_and_equal_steps_of_rank(count, expected):
-    ids, mious = list("abcdex"), np.array([0.1, 0.2, 0.5, 0.7, 0.9, np.nan])
-    assert "".join(choose_ids(ids, mious, count)) == expected
+def test_pictures_are_chosen_by_rule_and_each_once(counts, expected):
+    mious, disputes = [0.1, 0.2, 0.5, 0.7, 0.9, np.nan], [0.0, 0.9, 0.0, 0.5, 0.2, 0.99]
+    opinions = [opinion(*values) for values in zip("abcdex", mious, disputes, strict=True)]
+    assert list(choose(opinions, counts).items()) == list(expected.items())
+
+
+def test_a_picture_of_one_class_is_chosen_only_where_there_is_no_other():
+    empty, full = opinion("empty", 1.0, classes=1), opinion("full", 0.4)
+    assert choose([empty, full], {"best": 2}) == {"full": "best"}
+    assert choose([empty], {"best": 2}) == {"empty": "best"}
 
 
 @given(
-    mious=st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, np.nan]), min_size=1, max_size=12),
-    count=st.integers(1, 15),
+    values=st.lists(
+        st.tuples(st.sampled_from([0.0, 0.25, 1.0, np.nan]), st.sampled_from([0.0, 0.1, 0.6]), st.integers(1, 3)),
+        max_size=12,
+    ),
+    counts=st.fixed_dictionaries({rule: st.integers(0, 4) for rule in RULES}),
     seed=st.integers(0, 9),
 )
-def test_the_choice_has_no_repeats_and_does_not_depend_on_the_order_of_the_pictures(mious, count, seed):
-    ids = [f"p{number:02}" for number in range(len(mious))]
-    chosen = choose_ids(ids, np.array(mious), count)
-    assert len(set(chosen)) == len(chosen) == min(count, int(np.isfinite(mious).sum()))
-    scores = [mious[ids.index(id)] for id in chosen]
-    assert scores == sorted(scores, reverse=True)
-    order = np.random.default_rng(seed).permutation(len(ids))
-    assert choose_ids([ids[i] for i in order], np.array(mious)[order], count) == chosen
+def test_the_choice_does_not_depend_on_the_order_of_the_pictures(values, counts, seed):
+    opinions = [opinion(f"p{n:02}", *value) for n, value in enumerate(values)]
+    chosen = choose(opinions, counts)
+    order = np.random.default_rng(seed).permutation(len(opinions))
+    assert choose([opinions[i] for i in order], counts) == chosen
+    for rule, count in counts.items():
+        assert sum(chosen[id] == rule for id in chosen) <= count
+
+
+def test_the_dispute_is_the_share_of_labelled_pixels_that_pairs_of_systems_differ_on(split):
+    reader = OpinionReader((split / "a.h5", split / "b.h5", split / "b.h5"), "voc21", 21)
+    found = reader(Example("p2", split / "p2.jpg", split / "p2.png"))
+    mask = np.asarray(Image.open(split / "p2.png"))
+    differ = (mask[5:13] == 10).sum()  # eight rows that `a` has lost
+    assert found.dispute == pytest.approx(2 / 3 * differ / (mask != VOID).sum())
+    assert found.classes == 2
+    assert found.miou < 1
 
 
 def test_a_row_holds_the_picture_the_masks_and_the_mious_that_evaluate_gives(split):
@@ -140,12 +170,15 @@ def test_a_picture_that_is_all_void_is_said_to_be(split):
 
 
 def test_the_grid_chooses_by_rule_with_the_same_bytes_each_time(split):
-    first = grid(split, "--rows", "3").read_bytes()
-    evaluate(split)
-    again = grid(split, "--rows", "3", "--confusions", str(split / "a.npz"), out="again.png").read_bytes()
-    by_hand = grid(split, "--ids", "p0", "p2", "p3", out="ids.png").read_bytes()
-    assert first == again == by_hand
-    assert first != grid(split, "--ids", "p0", "p1", "p3", out="other.png").read_bytes()
+    first = grid(split, "--median", "0").read_bytes()
+    again = grid(split, "--median", "0", "--threads", "2", out="again.png").read_bytes()
+    assert first == again
+    assert first != grid(split, "--ids", "p0", "p3", "p2", "p1", out="other.png").read_bytes()
+
+
+def test_the_rule_that_chose_a_picture_is_written_beside_it(split):
+    row = load_row(Example("p2", split / "p2.jpg", split / "p2.png"), [split / "a.h5"], VOC21, "disputed")
+    assert "disputed" in drawn_texts(draw_grid([row], ["a"], VOC21))
 
 
 def test_a_users_matplotlib_settings_do_not_change_a_figure(split):
@@ -158,9 +191,9 @@ def test_a_users_matplotlib_settings_do_not_change_a_figure(split):
     ("options", "message"),
     [
         (["--ids", "p0", "p9"], "no picture 'p9'"),
-        (["--rows", "0"], "--rows is 0"),
+        (["--worst", "-1"], "--worst is -1"),
+        (["--best", "0", "--worst", "0", "--median", "0", "--disputed", "0"], "no picture to draw"),
         (["--label-space", "coco91"], "cannot be mapped to 'coco91'"),
-        (["--confusions", "absent.npz"], "no such confusions"),
     ],
 )
 def test_the_grid_refuses_what_it_cannot_draw(split, options, message):
@@ -235,7 +268,7 @@ def test_curves_of_one_training_are_titled_by_its_folder_and_have_the_same_bytes
 @pytest.mark.parametrize("rows", [1, 2])
 def test_curves_of_the_first_steps_can_be_drawn(tmp_path, rows):
     file = history(tmp_path / "h.csv", steps=rows)
-    save_png(draw_curves([read_history(file, "a")]), tmp_path / "h.png")
+    save_figure(draw_curves([read_history(file, "a")]), [tmp_path / "h.png"])
     assert Image.open(tmp_path / "h.png").width > 1000
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import h5py
@@ -35,7 +36,7 @@ def test_the_table_has_its_columns_and_the_system_learnt(run):
     table = rows(run / "results/tables/miou.csv")
     assert ",".join(table[0]) == (
         "system,split,leaks,miou,pixel_accuracy,mean_accuracy,fw_iou,reported_miou,reported_pixel_accuracy,"
-        "reported_source,difference,pictures,classes"
+        "reported_source,difference,pictures,classes,miou_low,miou_high,spec"
     )
     row = next(r for r in table if (r["system"], r["split"]) == ("deeplabv3_trainaug", "voc_val"))
     assert float(row["miou"]) > 50
@@ -46,6 +47,21 @@ def test_the_table_has_its_columns_and_the_system_learnt(run):
     )
     assert float(row["difference"]) == pytest.approx(float(row["miou"]) - 76.42, abs=0.006)
     assert (row["pictures"], row["classes"]) == ("60", "21")
+    assert float(row["miou_low"]) < float(row["miou"]) < float(row["miou_high"])
+    assert re.fullmatch("[0-9a-f]{12}", row["spec"])
+
+
+def test_every_comparison_is_there_in_three_forms(run):
+    names = ("miou", "per_class_iou", "report2", "voc2012_test", "crf", "ablation", "paired")
+    for name in names:
+        assert rows(run / f"results/tables/{name}.csv")
+        assert (run / f"results/tables/{name}.md").read_text().startswith("# ")
+        assert r"\toprule" in (run / f"results/tables/{name}.tex").read_text()
+    mious = {(row["system"], row["split"]): float(row["miou"]) for row in rows(run / "results/tables/miou.csv")}
+    for row in rows(run / "results/tables/crf.csv"):
+        gain = mious[row["system"], row["split"]] - mious[row["refines"], row["split"]]
+        assert float(row["gain"]) == pytest.approx(gain, abs=0.011)
+    assert {row["split"] for row in rows(run / "results/tables/paired.csv")} == {"voc_val", "seg11valid"}
 
 
 @pytest.mark.parametrize("system", ["fcn32s", "fcn16s", "fcn8s", "deconvnet_stage1", "deconvnet_stage2", "edeconvnet"])
@@ -186,6 +202,9 @@ def test_a_bare_target_needs_no_cores(run):
             {"systems": {"deeplabv3_trainaug": {"reported": {"voc_val": {"miou": 77.21}}}}},
             {"reported", "tables"},
         ),
+        ({"statistics": {"resamples": 500}}, {"statistics", "tables"}),
+        ({"systems": {"fcn8s": {"server": {"miou": 62.2}}}}, {"declared", "tables"}),
+        ({"ablations": {"weak_classes": None}}, {"declared", "tables"}),
         ({"label_checks": {"max_void_share": 0.3}}, {"check_labels"}),
     ],
 )

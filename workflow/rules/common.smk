@@ -16,6 +16,7 @@ from segrepro.config_crf import PARAMETERS
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.errors import UserError
 from segrepro.evaluation.lineage import lineage
+from segrepro.report.declared import declared
 
 try:
     CONFIG = parse_config(config)
@@ -276,11 +277,28 @@ def crf_figures():
     ]
 
 
+# The tables that compare systems, each as CSV, Markdown and LaTeX, and what the report calls them.
+COMPARISONS = {
+    "miou": "mIoU",
+    "per_class_iou": "IoU per class",
+    "report2": "report 2: reported and measured",
+    "voc2012_test": "VOC 2012 test",
+    "crf": "CRF: before and after",
+    "ablation": "ablations",
+    "paired": "paired differences",
+}
+
+
 def tables():
     return [
         *expand(
+            f"{RESULTS}/tables/{{table}}.{{form}}",
+            table=COMPARISONS,
+            form=["csv", "md", "tex"],
+        ),
+        *expand(
             f"{RESULTS}/tables/{{table}}.csv",
-            table=["miou", "per_class_iou", "leakage"] + ["near_duplicates"] * COMPARED,
+            table=["leakage"] + ["near_duplicates"] * COMPARED,
         ),
         *expand(
             f"{RESULTS}/tables/examples/{{model}}.csv",
@@ -300,6 +318,12 @@ def figures():
     )
     return [
         *expand(f"{RESULTS}/figures/grid/{{split}}.png", split=splits),
+        *(
+            f"{RESULTS}/figures/{figure}/{split}.png"
+            for figure in ("class_bars", "weak_classes")
+            for split in splits
+            if in_class_bars(figure, split)
+        ),
         f"{RESULTS}/figures/training.png",
         *[f"{RESULTS}/figures/near_duplicates.png"] * COMPARED,
         *crf_figures(),
@@ -355,6 +379,23 @@ def as_options(section, leave_out=()):
 def prediction_options(wildcards):
     """The options of a system's test-time augmentation; none for a plain prediction."""
     return as_options(CONFIG.systems[wildcards.system].prediction)
+
+
+def crf_options(name):
+    """The options of a CRF that its score store depends on, besides what a search finds."""
+    crf = CONFIG.systems[name].crf
+    searched = ["preset", *PARAMETERS] if crf.search else []
+    return as_options(crf, leave_out=["members", "search", *searched])
+
+
+def search_options(wildcards):
+    """The options of a search: how, where it starts from, and which values it tries."""
+    crf = CONFIG.systems[wildcards.system].crf
+    seed = f"--seed {CONFIG.seed}" if crf.search.method == "random" else ""
+    start = as_options(
+        crf, leave_out=["members", "drop_below", "storage_stride", "search"]
+    )
+    return f"{start} {as_options(crf.search, leave_out=['tune_on'])} {seed}"
 
 
 def detector_file(wildcards):
@@ -413,6 +454,18 @@ def shown(split):
     systems = [name for name, _ in scored(split)]
     chosen = [name for name in CONFIG.figures.grid.systems if name in systems]
     return chosen or systems
+
+
+def in_class_bars(figure, split):
+    """The systems of a split that a figure of class bars shows; none where there is nothing to compare."""
+    systems = [name for name, _ in scored(split)]
+    if figure == "class_bars":
+        return [name for name in CONFIG.figures.class_bars.systems if name in systems]
+    weak = CONFIG.figures.weak_classes
+    if weak is None or weak.baseline not in systems:
+        return []
+    others = [name for name in weak.systems if name in systems]
+    return [weak.baseline, *others] if others else []
 
 
 def scored(split=None):

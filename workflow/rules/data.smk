@@ -207,6 +207,7 @@ rule figure_labels:
             category="Data",
             labels={"figure": "label histogram", "dataset": "{dataset}"},
         ),
+        f"{RESULTS}/figures/labels/{{dataset}}.pdf",
     log:
         f"{RESULTS}/logs/figures/labels_{{dataset}}.log",
     conda:

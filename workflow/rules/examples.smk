@@ -123,6 +123,7 @@ rule figure_examples:
             category="Data",
             labels={"figure": "training examples", "model": "{model}"},
         ),
+        f"{RESULTS}/figures/examples/{{model}}.pdf",
     log:
         f"{RESULTS}/logs/figures/examples_{{model}}.log",
     wildcard_constraints:

@@ -127,6 +127,7 @@ rule figure_crf:
                 "split": "{split}",
             },
         ),
+        f"{RESULTS}/figures/crf/{{system}}/{{split}}.pdf",
     log:
         f"{RESULTS}/logs/figures/crf_{{system}}_{{split}}.log",
     wildcard_constraints:

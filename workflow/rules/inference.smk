@@ -79,6 +79,7 @@ rule figure_proposals:
             category="Predictions",
             labels={"figure": "map growing with proposals", "system": "{system}"},
         ),
+        f"{RESULTS}/figures/proposals/{{system}}.pdf",
     log:
         f"{RESULTS}/logs/figures/proposals_{{system}}.log",
     wildcard_constraints:

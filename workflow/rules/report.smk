@@ -24,22 +24,70 @@ rule reported:
         "segrepro spec --json {params.numbers:q} --out {output} &> {log}"
 
 
+rule declared:
+    output:
+        f"{RESULTS}/metrics/declared.json",
+    log:
+        f"{RESULTS}/logs/declared.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        declared=declared(CONFIG).model_dump_json(),
+    shell:
+        "segrepro spec --json {params.declared:q} --out {output} &> {log}"
+
+
+rule statistics:
+    input:
+        metrics=[
+            f"{RESULTS}/metrics/{system}/{split}.json" for system, split in scored()
+        ],
+        confusions=[
+            f"{RESULTS}/metrics/{system}/{split}.npz" for system, split in scored()
+        ],
+    output:
+        f"{RESULTS}/statistics.json",
+    log:
+        f"{RESULTS}/logs/statistics.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/statistics.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        settings=f"--resamples {CONFIG.statistics.resamples} --confidence {CONFIG.statistics.confidence}",
+        seed=CONFIG.seed,
+    shell:
+        "segrepro statistics --metrics {input.metrics} --confusions {input.confusions} {params.settings} "
+        "--seed {params.seed} --out {output} &> {log}"
+
+
 rule tables:
     input:
         metrics=[
             f"{RESULTS}/metrics/{system}/{split}.json" for system, split in scored()
         ],
         reported=f"{RESULTS}/metrics/reported.json",
+        declared=f"{RESULTS}/metrics/declared.json",
+        statistics=f"{RESULTS}/statistics.json",
         leakage=f"{RESULTS}/leakage.json",
     output:
-        miou=report(
-            f"{RESULTS}/tables/miou.csv", category="Tables", labels={"table": "mIoU"}
-        ),
-        per_class=report(
-            f"{RESULTS}/tables/per_class_iou.csv",
-            category="Tables",
-            labels={"table": "IoU per class"},
-        ),
+        [
+            report(
+                f"{RESULTS}/tables/{table}.csv",
+                category="Tables",
+                labels={"table": label},
+            )
+            for table, label in COMPARISONS.items()
+        ],
+        [
+            f"{RESULTS}/tables/{table}.{form}"
+            for table in COMPARISONS
+            for form in ("md", "tex")
+        ],
     log:
         f"{RESULTS}/logs/tables.log",
     conda:
@@ -47,9 +95,11 @@ rule tables:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        folder=lambda w, output: os.path.dirname(output[0]),
     shell:
-        "segrepro tables --metrics {input.metrics} --reported {input.reported} --leakage {input.leakage} "
-        "--miou {output.miou} --per-class {output.per_class} &> {log}"
+        "segrepro tables --metrics {input.metrics} --reported {input.reported} --declared {input.declared} "
+        "--statistics {input.statistics} --leakage {input.leakage} --out {params.folder} &> {log}"
 
 
 rule figure_grid:
@@ -65,10 +115,12 @@ rule figure_grid:
             category="Predictions",
             labels={"figure": "picture, truth, predictions", "split": "{split}"},
         ),
+        f"{RESULTS}/figures/grid/{{split}}.pdf",
     log:
         f"{RESULTS}/logs/figures/grid_{{split}}.log",
     conda:
         "../../envs/cpu.yaml"
+    threads: 8
     resources:
         mem_mb=4000,
         runtime=20,
@@ -76,8 +128,46 @@ rule figure_grid:
         choice=(
             f"--ids {' '.join(CONFIG.figures.grid.ids)}"
             if CONFIG.figures.grid.ids
-            else f"--rows {CONFIG.figures.grid.rows}"
+            else as_options(CONFIG.figures.grid, leave_out=["ids", "systems"])
         ),
     shell:
         "segrepro figure-grid --manifest {input.manifest} --scores {input.scores} {params.choice} "
-        "--leakage {input.leakage} --split {wildcards.split} --out {output} &> {log}"
+        "--leakage {input.leakage} --split {wildcards.split} --out {output} --threads {threads} &> {log}"
+
+
+rule figure_classes:
+    input:
+        confusions=lambda w: [
+            f"{RESULTS}/metrics/{system}/{w.split}.npz"
+            for system in in_class_bars(w.figure, w.split)
+        ],
+        leakage=f"{RESULTS}/leakage.json",
+    output:
+        report(
+            f"{RESULTS}/figures/{{figure}}/{{split}}.png",
+            category="Classes",
+            labels={"figure": "{figure}", "split": "{split}"},
+        ),
+        f"{RESULTS}/figures/{{figure}}/{{split}}.pdf",
+    log:
+        f"{RESULTS}/logs/figures/{{figure}}_{{split}}.log",
+    wildcard_constraints:
+        figure="class_bars|weak_classes",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        names=lambda w: " ".join(in_class_bars(w.figure, w.split)),
+        weakest=lambda w: (
+            f"--weakest {CONFIG.figures.weak_classes.classes}"
+            if w.figure == "weak_classes"
+            else ""
+        ),
+        space=lambda w: DATASETS[w.split].label_space,
+        bootstrap=f"{as_options(CONFIG.statistics)} --seed {CONFIG.seed}",
+    shell:
+        "segrepro figure-classes --confusions {input.confusions} --names {params.names} {params.weakest} "
+        "--split {wildcards.split} --label-space {params.space} --leakage {input.leakage} {params.bootstrap} "
+        "--out {output} &> {log}"

@@ -108,6 +108,7 @@ rule figure_curves:
             category="Training",
             labels={"figure": "training curves"},
         ),
+        f"{RESULTS}/figures/training.pdf",
     log:
         f"{RESULTS}/logs/figures/training.log",
     conda:

@@ -1,23 +1,6 @@
 # The search for a CRF's parameters, on pictures that are not scored.
 
 
-def crf_options(name):
-    """The options of a CRF that its score store depends on, besides what a search finds."""
-    crf = CONFIG.systems[name].crf
-    searched = ["preset", *PARAMETERS] if crf.search else []
-    return as_options(crf, leave_out=["members", "search", *searched])
-
-
-def search_options(wildcards):
-    """The options of a search: how, where it starts from, and which values it tries."""
-    crf = CONFIG.systems[wildcards.system].crf
-    seed = f"--seed {CONFIG.seed}" if crf.search.method == "random" else ""
-    start = as_options(
-        crf, leave_out=["members", "drop_below", "storage_stride", "search"]
-    )
-    return f"{start} {as_options(crf.search, leave_out=['tune_on'])} {seed}"
-
-
 rule subset:
     input:
         lambda w: f"{DATA}/manifests/{SUBSETS[w.subset].tune_on}.csv",

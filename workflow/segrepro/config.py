@@ -13,9 +13,11 @@ from pydantic import Field, ValidationError, model_validator
 
 from segrepro.config_crf import Crf
 from segrepro.config_errors import explain
+from segrepro.config_figures import Figures, without_systems
 from segrepro.config_networks import Network
 from segrepro.config_protocols import Protocol
 from segrepro.config_references import reference_problems
+from segrepro.config_tables import Ablation, Server, StatisticsSettings, ablations_of
 from segrepro.config_types import Digest, Name, Positive, Section, Share
 from segrepro.data.datasets import DATASETS
 from segrepro.errors import UserError
@@ -305,6 +307,7 @@ class System(Section):
     crf: Crf | None = Field(None, description="on another system, instead of a model")
     splits: Annotated[list[str], Field(min_length=1)] = Field(description="datasets it is scored on")
     reported: dict[str, Reported] = Field({}, description="split -> published numbers")
+    server: Server | None = Field(None, description="what the VOC server answered to this run's own submission")
 
     @model_validator(mode="after")
     def _one_source(self) -> "System":
@@ -328,20 +331,6 @@ class System(Section):
     def combination(self) -> str:
         """The key that names its members."""
         return "fusion" if self.fusion else "stacking" if self.stacking else "crf"
-
-
-class Grid(Section):
-    """The figure that shows picture, ground truth and predictions."""
-
-    rows: Positive = Field(description="pictures shown, chosen from best to worst when no ids are given")
-    ids: list[str] = Field([], description="pictures to show, by id")
-    systems: list[str] = Field([], description="systems to show, in order; none: all")
-
-
-class Figures(Section):
-    """Figure settings; changing them reruns no training and no prediction."""
-
-    grid: Grid
 
 
 class Runtime(Section):
@@ -373,6 +362,8 @@ class Config(Section):
     models: dict[Name, Model]
     systems: dict[Name, System]
     figures: Figures
+    statistics: StatisticsSettings = StatisticsSettings()
+    ablations: dict[Name, Ablation] = Field({}, description="systems that are compared with a baseline, by question")
     runtime: Runtime
 
     @model_validator(mode="after")
@@ -388,8 +379,14 @@ def parse_config(merged: dict[str, Any]) -> Config:
     Raises:
         UserError: with one line for each faulty key: its full path, what is wrong, and the remedy.
     """
+    left_out = _left_out(merged.get("systems"))
+    merged = _without_nulls(Config, merged)
+    if "ablations" in merged:
+        merged["ablations"] = ablations_of(merged["ablations"], left_out)
+    if "figures" in merged:
+        merged["figures"] = without_systems(merged["figures"], left_out)
     try:
-        return Config.model_validate(_without_nulls(Config, merged))
+        return Config.model_validate(merged)
     except ValidationError as error:
         raise UserError("config: " + "\nconfig: ".join(explain(error, Config))) from None
 
@@ -413,6 +410,11 @@ def _without_nulls(kind: Any, values: Any) -> Any:
             for key, value in values.items()
         }
     return values
+
+
+def _left_out(table: Any) -> set[str]:
+    """Return the names of the entries that an overlay set to null."""
+    return {name for name, entry in table.items() if entry is None} if isinstance(table, dict) else set()
 
 
 def model_spec(config: Config, name: str) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class GridRow:
         truth: uint8 labels or void, shape (height, width).
         predictions: uint8 labels of each system, same shape.
         mious: each system's mIoU on this picture over the classes in its mask, in [0, 1]; NaN if all is void.
+        note: why it is shown, beside its id; empty for a picture that was asked for.
     """
 
     id: str
@@ -46,26 +47,10 @@ class GridRow:
     truth: np.ndarray
     predictions: list[np.ndarray]
     mious: list[float]
+    note: str = ""
 
 
-def choose_ids(ids: list[str], mious: np.ndarray, count: int) -> list[str]:
-    """Choose pictures by rule: the best, the worst and equal steps of rank between, from best to worst.
-
-    With a count of 5 these are the best, the quartiles and the worst. Equal mIoUs are ranked by id. A rule
-    shows what a system does, where a choice by hand would show what its author likes.
-
-    Args:
-        ids: the pictures.
-        mious: mIoU of each, in [0, 1]; pictures with NaN (all void) are left out.
-        count: how many to choose; all where there are fewer.
-    """
-    ranked = [i for _, i in sorted((-m, i) for i, m in zip(ids, mious, strict=True) if not math.isnan(m))]
-    count = min(count, len(ranked))
-    ranks = np.linspace(0, len(ranked) - 1, count).round().astype(int)
-    return [ranked[rank] for rank in ranks]
-
-
-def load_row(example: Example, stores: list[Path], space: LabelSpace) -> GridRow:
+def load_row(example: Example, stores: list[Path], space: LabelSpace, note: str = "") -> GridRow:
     """Read picture, mask and predictions of one example.
 
     Raises:
@@ -82,7 +67,7 @@ def load_row(example: Example, stores: list[Path], space: LabelSpace) -> GridRow
         mious.append(float(picture_mious(scorer(example)[None])[0]))
         with ScoreReader(store) as reader:
             predictions.append(reader.labels(example.id, space.name))
-    return GridRow(example.id, picture, truth, predictions, mious)
+    return GridRow(example.id, picture, truth, predictions, mious, note)
 
 
 def draw_grid(rows: list[GridRow], systems: list[str], space: LabelSpace) -> Figure:
@@ -124,7 +109,7 @@ def _draw_row(figure: Figure, row: GridRow, cell: tuple[float, float], top: floa
     aspect = row.truth.shape[0] / row.truth.shape[1]
     drawn = min(cell_width, cell_height / aspect)
     images = [row.picture, *(colourise(labels) for labels in (row.truth, *row.predictions))]
-    captions = [row.id, "", *("all void" if math.isnan(m) else f"mIoU {100 * m:.1f}" for m in row.mious)]
+    captions = [row.id, row.note, *("all void" if math.isnan(m) else f"mIoU {100 * m:.1f}" for m in row.mious)]
     for column, (image, caption) in enumerate(zip(images, captions, strict=True)):
         middle = MARGIN + column * (cell_width + GAP) + cell_width / 2
         bottom = height - top - cell_height
@@ -132,7 +117,7 @@ def _draw_row(figure: Figure, row: GridRow, cell: tuple[float, float], top: floa
         axes = figure.add_axes(box)
         axes.imshow(image, interpolation="antialiased" if column == 0 else "nearest", aspect="auto")
         axes.set_axis_off()
-        colour = MUTED if column == 0 else INK
+        colour = MUTED if column < 2 else INK
         figure.text(middle / width, (bottom - 0.025) / height, caption, ha="center", va="top", size=6.5, color=colour)
 
 

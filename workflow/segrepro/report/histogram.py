@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, StrMethodFormatter
 
 from segrepro.errors import UserError
 from segrepro.labels import BACKGROUND, voc_palette
-from segrepro.report.style import INK, figure_style, new_figure, save_png
+from segrepro.report.style import INK, figure_style, new_figure
 
 CLASS_WIDTH_INCHES = {False: 0.46, True: 0.24}  # of one bar, by whether the classes are many
 MARGIN_INCHES = 1.5
@@ -37,14 +38,13 @@ def read_checks(path: Path) -> dict[str, Any]:
     return checks
 
 
-def draw_histogram(path: Path, checks: dict[str, Any]) -> None:
+def draw_histogram(checks: dict[str, Any]) -> Figure:
     """Draw the classes that occur: pictures a class above, share of the labelled pixels (log) below.
 
     Bars have the VOC palette's colours, as in every picture of masks; since each bar stands above its class's
     name and carries its number, nothing depends on telling the colours apart. Same counts, same bytes.
 
     Args:
-        path: the PNG to write, atomically.
         checks: from `read_checks`.
     """
     occurring = {name: c for name, c in objects_of(checks).items() if c["pixels"]}
@@ -71,7 +71,7 @@ def draw_histogram(path: Path, checks: dict[str, Any]) -> None:
             for text in below.get_xticklabels():
                 text.set(ha="right", rotation_mode="anchor")
         _titles(above, checks)
-    save_png(figure, path)
+    return figure
 
 
 def objects_of(checks: dict[str, Any]) -> dict[str, dict[str, int]]:

@@ -1,6 +1,6 @@
 """What all figures share: type sizes, colours, the VOC palette, and saving with the same bytes every time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from segrepro.errors import UserError
 from segrepro.files import atomic_path
 from segrepro.labels import voc_palette
 
@@ -66,10 +67,39 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Save a figure as PNG, atomically; the same figure gives the same bytes (no software name, no date)."""
-    with atomic_path(Path(path)) as temporary, figure_style():
-        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+# Without the date and the names of the software, the same figure gives the same bytes.
+METADATA = {
+    ".png": {"Software": None},
+    ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+    ".svg": {"Creator": None, "Date": None},
+}
+# Ids in an SVG come from this word instead of from chance; a PDF holds its letters as text that can be searched.
+FILE_STYLE = {"svg.hashsalt": "segrepro", "pdf.fonttype": 42}
+
+
+def check_figure_paths(paths: Iterable[Path]) -> None:
+    """Refuse a file to draw into that is neither PNG, PDF nor SVG, before any work is done.
+
+    Raises:
+        UserError: a name ends otherwise.
+    """
+    for path in paths:
+        if Path(path).suffix not in METADATA:
+            raise UserError(f"{path}: a figure is saved as {', '.join(METADATA)}; give a name that ends so.")
+
+
+def save_figure(figure: Figure, paths: Iterable[Path]) -> None:
+    """Save a figure in each of some files, atomically: PNG, PDF or SVG by the ending; same figure, same bytes.
+
+    Raises:
+        UserError: a name ends otherwise; nothing is written then.
+    """
+    paths = [Path(path) for path in paths]
+    check_figure_paths(paths)
+    with figure_style(), matplotlib.rc_context(FILE_STYLE):
+        for path in paths:
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, format=path.suffix[1:], dpi=DPI, metadata=METADATA[path.suffix])
 
 
 def line_look(index: int) -> dict[str, str]:

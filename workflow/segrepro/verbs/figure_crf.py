@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--before", type=Path, required=True, metavar="H5", help="score store without the CRF")
     parser.add_argument("--after", type=Path, required=True, metavar="H5", help="score store with it")
     parser.add_argument("--confusions", type=Path, nargs=2, metavar="NPZ", help="confusions before and after")
-    parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="picture to write")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
     parser.add_argument("--rows", type=int, default=5, metavar="N", help="pictures to choose (default: 5)")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.labels import label_space
     from segrepro.report.crf_figure import Change, draw_change
     from segrepro.report.grid import load_row
-    from segrepro.report.style import save_png
+    from segrepro.report.style import save_figure
 
     if args.rows < 1:
         raise UserError(f"--rows is {args.rows}; give at least 1.")
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     change = Change(list(examples), *confusions)
     rows = [(load_row(examples[id], stores, space), text) for id, text in change.chosen(args.rows)]
     names = {"before": systems[0], "after": systems[1], "split": args.manifest.stem}
-    save_png(draw_change(change, rows, space, **names), args.out)
+    save_figure(draw_change(change, rows, space, **names), args.out)
 
 
 def _confusions(args: argparse.Namespace, number: int, store: Path, examples: list):

@@ -17,17 +17,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--history", type=Path, nargs="+", required=True, metavar="CSV", help="history.csv of each training"
     )
     parser.add_argument("--names", nargs="+", metavar="NAME", help="a name for each (default: the name of its folder)")
-    parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="picture to write")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
 
 
 def run(args: argparse.Namespace) -> None:
     """Draw and save."""
     from segrepro.errors import UserError
     from segrepro.report.curves import draw_curves, read_history
-    from segrepro.report.style import save_png
+    from segrepro.report.style import save_figure
 
     names = args.names or [path.resolve().parent.name for path in args.history]
     if len(names) != len(args.history):
         raise UserError(f"--names has {len(names)} names for {len(args.history)} histories; give one each.")
     histories = [read_history(path, name) for path, name in zip(args.history, names, strict=True)]
-    save_png(draw_curves(histories), args.out)
+    save_figure(draw_curves(histories), args.out)

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     add = parser.add_argument
     add("--manifest", type=Path, required=True, metavar="CSV", help="examples with boxes")
-    add("--out", type=Path, required=True, metavar="PNG", help="picture to write")
+    add("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
     add("--title", metavar="TEXT", help="what stands above the tiles (default: the manifest's name)")
     add("--rows", type=int, default=6, metavar="N", help="rows of tiles (default 6)")
     add("--columns", type=int, default=8, metavar="N", help="tiles in a row (default 8)")
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.errors import UserError
     from segrepro.labels import label_space
     from segrepro.report.contact_sheet import choose_examples, draw_contact_sheet, load_tile
-    from segrepro.report.style import save_png
+    from segrepro.report.style import save_figure
 
     for option in ("rows", "columns", "size"):
         if getattr(args, option) < 1:
@@ -39,4 +39,4 @@ def run(args: argparse.Namespace) -> None:
     chosen = choose_examples(examples, space, args.rows * args.columns, seed=args.seed)
     tiles = [load_tile(example, space, args.size) for example in chosen]
     title = f"{args.title or args.manifest.stem}: {len(tiles):,} of {len(examples):,} examples"
-    save_png(draw_contact_sheet(tiles, space, columns=args.columns, title=title), args.out)
+    save_figure(draw_contact_sheet(tiles, space, columns=args.columns, title=title), args.out)

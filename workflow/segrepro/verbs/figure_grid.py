@@ -4,10 +4,10 @@ A row a picture, a column a system, titled with the system's name (and a dagger 
 each prediction is its mIoU on that picture, in percent, over the classes in the picture's mask. The legend names the
 labels that occur.
 
-Without --ids the pictures are chosen by rule: all pictures are ranked by the first system's mIoU, and the best,
-the worst and equal steps of rank between them are drawn (--rows 5: best, upper quartile, median, lower
-quartile, worst). --confusions, which `segrepro evaluate` wrote for the first system, saves scoring it again for
-that.
+Without --ids the pictures are chosen by rule: ranked by the mean of the systems' mIoUs on them, the best, the median
+and the worst ones, and the most disputed ones, on which the systems' labels differ most (the mean over pairs of
+systems); how many of each is told by --best and so on. The rule that chose a picture is written under its ground
+truth.
 
   segrepro figure-grid --manifest data/manifests/voc_val.csv \
       --scores results/scores/a/voc_val.h5 results/scores/b/voc_val.h5 --out results/figures/grid.png
@@ -23,10 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scores", type=Path, nargs="+", required=True, metavar="H5", help="score store of each system"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="picture to write")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
     parser.add_argument("--ids", nargs="+", metavar="ID", help="pictures to draw, in this order")
-    parser.add_argument("--rows", type=int, default=6, metavar="N", help="pictures to choose (default: 6)")
-    parser.add_argument("--confusions", type=Path, metavar="NPZ", help="confusions of the first system")
+    for rule, count in {"best": 1, "median": 2, "worst": 1, "disputed": 2}.items():
+        text = f"{rule} pictures to choose (default: {count})"
+        parser.add_argument(f"--{rule}", type=int, default=count, metavar="N", help=text)
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
     parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
     parser.add_argument(
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.inference.scores import ScoreReader
     from segrepro.labels import label_space
     from segrepro.report.grid import draw_grid, load_row
-    from segrepro.report.style import save_png
+    from segrepro.report.style import save_figure
 
     space = label_space(args.label_space)
     systems = []
@@ -54,41 +55,33 @@ def run(args: argparse.Namespace) -> None:
             reader.mapping(space.name)
             systems.append(reader.system)
     examples = {example.id: example for example in read_manifest(args.manifest)}
-    ids = list(dict.fromkeys(args.ids)) if args.ids else _ids_by_rule(args, list(examples.values()))
-    unknown = [id for id in ids if id not in examples]
+    chosen = dict.fromkeys(args.ids, "") if args.ids else _by_rule(args, list(examples.values()))
+    unknown = [id for id in chosen if id not in examples]
     if unknown:
         raise UserError(f"{args.manifest}: no picture '{unknown[0]}'; give ids of its first column.")
-    rows = [load_row(examples[id], args.scores, space) for id in ids]
+    rows = [load_row(examples[id], args.scores, space, note) for id, note in chosen.items()]
     if args.leakage:
         marks, split = read_marks(args.leakage), args.split or args.manifest.stem
         systems = [marked(name, leaking_share(marks, name, split)) for name in systems]
-    save_png(draw_grid(rows, systems, space), args.out)
+    save_figure(draw_grid(rows, systems, space), args.out)
 
 
-def _ids_by_rule(args: argparse.Namespace, examples: list) -> list[str]:
+def _by_rule(args: argparse.Namespace, examples: list) -> dict[str, str]:
     from segrepro.errors import UserError
-    from segrepro.evaluation.confusion import load_confusions
-    from segrepro.evaluation.metrics import picture_mious
-    from segrepro.evaluation.pictures import PictureScorer, check_same_pictures, picture_confusions
+    from segrepro.evaluation.pictures import check_same_pictures
     from segrepro.inference.scores import ScoreReader
     from segrepro.labels import label_space
-    from segrepro.report.grid import choose_ids
+    from segrepro.report.choice import RULES, OpinionReader, choose, opinions
 
-    if args.rows < 1:
-        raise UserError(f"--rows is {args.rows}; give at least 1.")
-    ids = [example.id for example in examples]
-    if args.confusions:
-        scored, confusions = load_confusions(args.confusions)
-        if sorted(scored) != sorted(ids):
-            raise UserError(f"{args.confusions}: not of the pictures of {args.manifest}; evaluate again.")
-        ids = scored
-    else:
-        store = args.scores[0]
-        with ScoreReader(store) as reader:
-            check_same_pictures(reader, examples, args.manifest)
-        scorer = PictureScorer(store, args.label_space, len(label_space(args.label_space)))
-        confusions = picture_confusions(scorer, examples, threads=args.threads, label=args.scores[0].name)
-    chosen = choose_ids(ids, picture_mious(confusions), args.rows)
+    counts = {rule: getattr(args, rule) for rule in RULES}
+    for rule, count in counts.items():
+        if count < 0:
+            raise UserError(f"--{rule} is {count}; give 0 or more.")
+    for store in args.scores:
+        with ScoreReader(store) as scores:
+            check_same_pictures(scores, examples, args.manifest)
+    reader = OpinionReader(tuple(args.scores), args.label_space, len(label_space(args.label_space)))
+    chosen = choose(opinions(reader, examples, threads=args.threads), counts)
     if not chosen:
-        raise UserError(f"{args.manifest}: every mask is void; check the data set's labels.")
+        raise UserError(f"{args.manifest}: no picture to draw; ask for one at least, and check that not all is void.")
     return chosen

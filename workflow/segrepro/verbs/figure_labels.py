@@ -10,11 +10,12 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("--checks", type=Path, required=True, help="JSON that check-labels wrote")
-    parser.add_argument("--out", type=Path, required=True, help="picture to write (PNG)")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
 
 
 def run(args: argparse.Namespace) -> None:
     """Draw the histogram."""
     from segrepro.report.histogram import draw_histogram, read_checks
+    from segrepro.report.style import save_figure
 
-    draw_histogram(args.out, read_checks(args.checks))
+    save_figure(draw_histogram(read_checks(args.checks)), args.out)

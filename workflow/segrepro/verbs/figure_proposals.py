@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--spec", type=Path, required=True, help="the model's spec (YAML)")
     parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="pictures and masks")
     parser.add_argument("--proposals", type=Path, required=True, metavar="H5", help="by `segrepro proposals`")
-    parser.add_argument("--out", type=Path, required=True, metavar="PNG", help="picture to write")
+    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
     parser.add_argument("--ids", nargs="+", metavar="ID", help="pictures to draw, in this order")
     parser.add_argument("--rows", type=int, default=4, metavar="N", help="pictures to choose (default 4)")
     parser.add_argument(
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.inference.proposalwise import CropNetwork, input_size_of
     from segrepro.labels import VOC21, label_space
     from segrepro.report.growing import draw_growing
-    from segrepro.report.style import save_png
+    from segrepro.report.style import save_figure
     from segrepro.training.experiment import prepare_tensorflow, read_spec
     from segrepro.training.model_files import load_model
 
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
         for example in examples:
             row = _row(network, example, reader, counts, aggregation, args.batch)
             rows.append(replace(row, maps=[to_voc21[labels] for labels in row.maps]))
-    save_png(draw_growing(rows, counts, VOC21), args.out)
+    save_figure(draw_growing(rows, counts, VOC21), args.out)
 
 
 def _check(args: argparse.Namespace) -> None:

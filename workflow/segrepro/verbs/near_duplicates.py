@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.evaluation.duplicates import HASH_BITS, hash_pictures, nearest_pairs, unique_pictures
     from segrepro.files import write_json
     from segrepro.report.duplicates_sheet import draw_pairs
-    from segrepro.report.style import save_png
+    from segrepro.report.style import save_figure
     from segrepro.report.tables import write_table
 
     if not 0 <= args.max_distance < HASH_BITS:
@@ -70,5 +70,5 @@ def run(args: argparse.Namespace) -> None:
     found = f"{len(near):,} near-duplicate{'' if len(near) == 1 else 's'} (at most {args.max_distance} bits)"
     shown = nearest[: args.pairs]
     title = f"{found}\nbetween {a} and {b}; the {len(shown)} nearest pairs"
-    save_png(draw_pairs(shown, *sets, max_distance=args.max_distance, title=title), args.sheet)
+    save_figure(draw_pairs(shown, *sets, max_distance=args.max_distance, title=title), [args.sheet])
     print(f"{args.out}: {found} between {a} and {b}")

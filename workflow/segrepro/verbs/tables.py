@@ -1,15 +1,21 @@
-r"""Collect metrics into the comparison tables.
+r"""Collect metrics into the comparison tables, each as CSV, Markdown and LaTeX.
 
-Writes two CSV tables, one row a system and split in the order given, values in percent with two decimals; `leaks` is
-the share of the scored pictures that were seen in the system's making, where `segrepro audit` found any:
-  --miou       mIoU, pixel accuracy, mean accuracy, frequency-weighted IoU, beside the reported values
-  --per-class  the IoU of each class
+Rows are in the order given, values in percent with two decimals. `leaks` is the share of the scored pictures that were
+seen in the system's making, where `segrepro audit` found any; Markdown and LaTeX have a dagger instead.
+  miou           mIoU with its interval, pixel and mean accuracy, frequency-weighted IoU, beside the reported values
+  per_class_iou  the IoU of each class
+  report2        report 2's own table: reported and measured
+  voc2012_test   published results on VOC 2012 test, and the VOC server's answers that were declared
+  crf            before and after each CRF, the gain and its paired interval
+  ablation       differences to the baselines that were declared
+  paired         differences between every two systems of a split
 
   segrepro tables --metrics results/metrics/*/voc_val.json --reported reported.json \
-      --miou results/tables/miou.csv --per-class results/tables/per_class_iou.csv
+      --statistics results/statistics.json --declared results/metrics/declared.json --out results/tables
 
 The reported values are a JSON in percent:
   {"deeplabv3_trainaug": {"voc_val": {"miou": 76.42, "pixel_accuracy": 94.45, "source": "report 2"}}}
+Without --statistics there are no intervals, and no tables of differences (crf, ablation, paired).
 """
 
 import argparse
@@ -23,25 +29,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--reported", type=Path, metavar="JSON", help="what reports and papers state")
     parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
-    parser.add_argument("--miou", type=Path, required=True, metavar="CSV", help="main table to write")
-    parser.add_argument("--per-class", type=Path, required=True, metavar="CSV", help="class table to write")
+    parser.add_argument("--statistics", type=Path, metavar="JSON", help="intervals (segrepro statistics)")
+    parser.add_argument("--declared", type=Path, metavar="JSON", help="CRFs, ablations, server answers, spec hashes")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder of the tables")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write both tables."""
+    """Build all tables, then write them: a fault leaves none behind."""
     from segrepro.evaluation.leakage import read_marks
-    from segrepro.report.tables import (
-        MIOU_COLUMNS,
-        miou_rows,
-        per_class_rows,
-        read_metrics,
-        read_reported,
-        write_table,
-    )
+    from segrepro.evaluation.statistics import read_statistics
+    from segrepro.report.declared import Declared, read_declared
+    from segrepro.report.difference_tables import Pairs, ablation_table, crf_table, paired_table
+    from segrepro.report.main_tables import miou_table, per_class_table
+    from segrepro.report.printed import write_forms
+    from segrepro.report.published import report2_table, voc_test_table
+    from segrepro.report.tables import read_metrics, read_reported
 
     metrics = read_metrics(args.metrics)
     reported = read_reported(args.reported) if args.reported else {}
     marks = read_marks(args.leakage) if args.leakage else None
-    columns, rows = per_class_rows(metrics, marks)
-    write_table(args.miou, MIOU_COLUMNS, miou_rows(metrics, reported, marks))
-    write_table(args.per_class, columns, rows)
+    statistics = read_statistics(args.statistics) if args.statistics else None
+    declared = read_declared(args.declared) if args.declared else Declared()
+    tables = [
+        miou_table(metrics, reported, declared, marks=marks, statistics=statistics),
+        per_class_table(metrics, marks=marks),
+        report2_table(metrics, declared, marks=marks),
+        voc_test_table(declared),
+    ]
+    if statistics:
+        pairs = Pairs(metrics, statistics, marks)
+        tables += [
+            crf_table(pairs, declared, statistics),
+            ablation_table(pairs, declared, statistics),
+            paired_table(pairs, statistics),
+        ]
+    for table in tables:
+        write_forms(args.out, table)

@@ -1,0 +1,198 @@
+"""Bootstrap intervals: parity with SciPy, coverage, pairing, and what happens to classes that a resample loses."""
+
+import json
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from segrepro.cli import main
+from segrepro.errors import UserError
+from segrepro.evaluation import bootstrap
+from segrepro.evaluation.bootstrap import bca_interval, class_counts, jackknife_mious, mious, resampled_mious
+from segrepro.evaluation.confusion import save_confusions
+from segrepro.evaluation.metrics import metrics
+from segrepro.evaluation.statistics import Statistics, read_statistics
+
+CLASSES = 4
+
+
+def pictures(number: int, seed: int, skill: float = 0.8) -> np.ndarray:
+    """Confusions of pictures: the first class always occurs, the others in a third; skill does not move the truth."""
+    truth_generator, generator = np.random.default_rng(seed), np.random.default_rng([seed, round(1000 * skill)])
+    sizes = np.round(truth_generator.lognormal(5, 0.7, (number, CLASSES)))
+    sizes[:, 1:] *= truth_generator.random((number, CLASSES - 1)) < 1 / 3
+    right = np.round(sizes * generator.beta(8 * skill, 8 * (1 - skill), sizes.shape))
+    confusions = np.zeros((number, CLASSES, CLASSES), np.int32)
+    for label in range(CLASSES):
+        confusions[:, label, label] += right[:, label].astype(np.int32)
+        confusions[:, label, (label + 1) % CLASSES] += (sizes - right)[:, label].astype(np.int32)
+    return confusions
+
+
+def miou_of_drawn(confusions: np.ndarray):
+    """The statistic as SciPy wants it: from the indices of the pictures drawn."""
+    return lambda drawn: metrics(confusions[drawn.astype(int)].sum(axis=0)).miou
+
+
+def test_the_resampled_metric_is_the_metric_of_the_drawn_pictures(monkeypatch):
+    confusions = pictures(30, 0)
+    monkeypatch.setattr(bootstrap, "BLOCK", 7)
+    weights = np.concatenate(list(bootstrap._weights(30, 20, 5)))
+    assert weights.shape == (20, 30)
+    assert (weights.sum(axis=1) == 30).all()
+    expected = [metrics(np.tensordot(drawn, confusions, 1)).miou for drawn in weights]
+    assert resampled_mious([class_counts(confusions)], resamples=20, seed=5)[0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_interval_is_that_of_scipy():
+    confusions = pictures(40, 1)
+    counts = class_counts(confusions)
+    drawn = resampled_mious([counts], resamples=400, seed=0)[0]
+    interval = bca_interval(float(mious(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.9)
+    scipy = partial(
+        stats.bootstrap,
+        (np.arange(40),),
+        miou_of_drawn(confusions),
+        vectorized=False,
+        confidence_level=0.9,
+        method="BCa",
+    )
+    own = scipy(n_resamples=400, rng=3)
+    assert interval == pytest.approx(tuple(own.confidence_interval), abs=0.01)
+    of_the_same = scipy(n_resamples=0, bootstrap_result=replace(own, bootstrap_distribution=drawn))
+    assert interval == pytest.approx(tuple(of_the_same.confidence_interval), abs=1e-12)
+
+
+def test_nine_in_ten_intervals_hold_the_truth():
+    """Of samples from a known population; the bounds are three standard errors of 200 samples around 90 %."""
+    population = class_counts(pictures(20_000, 2))
+    truth = mious(population.sum(axis=0))
+    held = 0
+    for sample in range(200):
+        counts = population[np.random.default_rng(sample).integers(0, len(population), 120)]
+        drawn = resampled_mious([counts], resamples=400, seed=sample)[0]
+        interval = bca_interval(float(mious(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.9)
+        held += interval.low <= truth <= interval.high
+    assert 0.836 <= held / 200 <= 0.964
+
+
+def test_pairing_narrows_the_interval_of_a_difference():
+    better, worse = (class_counts(pictures(60, 3, skill)) for skill in (0.85, 0.8))
+    drawn = resampled_mious([better, worse], resamples=1000, seed=0)
+    difference = np.std(drawn[0] - drawn[1])
+    assert difference < np.hypot(*np.std(drawn, axis=1))
+    assert np.array_equal(drawn[1], resampled_mious([worse], resamples=1000, seed=0)[0])
+
+
+def test_a_class_that_a_resample_loses_is_left_out_of_its_mean():
+    confusions = np.zeros((2, 3, 3), np.int32)
+    confusions[0, 0, 0] = confusions[0, 1, 1] = 10
+    confusions[1, 0] = (5, 5, 0)  # without class 1, which it answers all the same; class 2 occurs nowhere
+    counts = class_counts(confusions)
+    assert mious(counts.sum(axis=0)) == pytest.approx((15 / 20 + 10 / 15) / 2)
+    assert mious(counts[1]) == pytest.approx(0.5)
+    assert set(np.round(resampled_mious([counts], resamples=100, seed=0)[0], 6)) == {1.0, 0.5, 0.708333}
+
+
+def test_pictures_without_ground_truth_do_no_harm():
+    confusions = np.concatenate([pictures(3, 4), np.zeros((3, CLASSES, CLASSES), np.int32)])
+    counts = class_counts(confusions)
+    drawn = resampled_mious([counts], resamples=2000, seed=0)[0]
+    assert np.isnan(drawn).any()
+    interval = bca_interval(float(mious(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.95)
+    assert 0 <= interval.low < interval.high <= 1
+
+
+@given(number=st.integers(1, 12), seed=st.integers(0, 99), confidence=st.floats(0.5, 0.99))
+@settings(max_examples=30, deadline=None)
+def test_intervals_are_ordered_and_of_the_metrics_range(number, seed, confidence):
+    counts = class_counts(pictures(number, seed))
+    drawn = resampled_mious([counts], resamples=50, seed=seed)[0]
+    interval = bca_interval(float(mious(counts.sum(axis=0))), drawn, jackknife_mious(counts), confidence)
+    assert 0 <= interval.low <= interval.high <= 1
+
+
+def test_systems_that_agree_everywhere_differ_by_nothing():
+    none = np.zeros(100)
+    assert bca_interval(0.0, none, np.zeros(5), 0.95) == (0, 0)
+
+
+def scored(folder, **systems):
+    """Write metrics and confusions of systems on `voc_val`; return the command's options."""
+    options = {"--metrics": [], "--confusions": []}
+    for name, confusions in systems.items():
+        space = np.zeros((len(confusions), 21, 21), np.int32)
+        space[:, :CLASSES, :CLASSES] = confusions
+        found = metrics(space.sum(axis=0, dtype=np.int64))
+        entry = {"system": name, "split": "voc_val", "label_space": "voc21", "pictures": len(space), "classes": 4}
+        entry |= {key: getattr(found, key) for key in ("miou", "pixel_accuracy", "mean_accuracy", "fw_iou")}
+        (folder / f"{name}.json").write_text(json.dumps(entry | {"per_class_iou": {}}))
+        save_confusions(folder / f"{name}.npz", [f"p{n}" for n in range(len(space))], space)
+        options["--metrics"].append(str(folder / f"{name}.json"))
+        options["--confusions"].append(str(folder / f"{name}.npz"))
+    return ["--metrics", *options["--metrics"], "--confusions", *options["--confusions"]]
+
+
+def computed(folder, *options) -> Statistics:
+    main(["statistics", *options, "--resamples", "200", "--out", str(folder / "out.json")])
+    return read_statistics(folder / "out.json")
+
+
+def refusal(folder, *options) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        computed(folder, *options)
+    assert not (folder / "out.json").exists()
+    return stopped.value.code
+
+
+def test_every_system_and_pair_has_its_interval_and_the_same_bytes_each_time(tmp_path):
+    options = scored(tmp_path, a=pictures(20, 5, 0.9), b=pictures(20, 5, 0.6))
+    found = computed(tmp_path, *options)
+    first = (tmp_path / "out.json").read_bytes()
+    computed(tmp_path, *options)
+    assert (tmp_path / "out.json").read_bytes() == first
+    a, b, gain = found.miou("a", "voc_val"), found.miou("b", "voc_val"), found.difference("a", "b", "voc_val")
+    assert gain.value == pytest.approx(a.value - b.value)
+    assert a.low < a.value < a.high
+    assert gain.sign == 1
+    loss = found.difference("b", "a", "voc_val")
+    assert (loss.value, loss.low, loss.high, loss.sign) == (-gain.value, -gain.high, -gain.low, -1)
+    for call in (lambda: found.miou("c", "voc_val"), lambda: found.difference("a", "c", "voc_val")):
+        with pytest.raises(UserError, match="segrepro statistics"):
+            call()
+
+
+def test_only_systems_on_the_same_pictures_are_paired(tmp_path):
+    options = scored(tmp_path, a=pictures(20, 5), b=pictures(19, 5))
+    assert "b.npz: 'voc_val' has other pictures here than in" in refusal(tmp_path, *options)
+    options = scored(tmp_path, a=pictures(20, 5), b=pictures(20, 6))
+    assert "b.npz: 'voc_val' has other masks here than in" in refusal(tmp_path, *options)
+
+
+def test_what_cannot_be_used_is_named(tmp_path):
+    options = scored(tmp_path, a=pictures(20, 5))
+    assert "--confusions: 2 files for 1 metrics" in refusal(tmp_path, *options, str(tmp_path / "a.npz"))
+    assert "--confidence is 95.0; give a fraction" in refusal(tmp_path, *options, "--confidence", "95")
+    scored(tmp_path, b=pictures(20, 6))
+    stale = ["--metrics", str(tmp_path / "a.json"), "--confusions", str(tmp_path / "b.npz")]
+    assert "b.npz: gives mIoU" in refusal(tmp_path, *stale)
+    with pytest.raises(SystemExit) as stopped:
+        main(["statistics", *options, "--resamples", "0", "--out", str(tmp_path / "out.json")])
+    assert "--resamples is 0" in stopped.value.code
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such file"), ("{", "not JSON"), ("{}", "required"), ('{"x": 1}', "make it again")],
+)
+def test_statistics_that_cannot_be_read_are_named(tmp_path, content, message):
+    path = tmp_path / "s.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=f"s.json: .*{message}"):
+        read_statistics(path)

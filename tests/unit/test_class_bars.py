@@ -1,0 +1,116 @@
+"""IoU a class as bars: intervals, the weakest classes, what the figure shows."""
+
+import numpy as np
+import pytest
+from matplotlib.container import BarContainer
+from scipy.stats import bootstrap as scipy_bootstrap
+from sklearn.metrics import jaccard_score
+
+from segrepro.cli import main
+from segrepro.evaluation.bootstrap import class_counts, class_intervals
+from segrepro.evaluation.confusion import confusion, save_confusions
+from segrepro.labels import VOC21
+from segrepro.report.class_bars import SystemBars, draw_class_bars, read_bars, weakest_classes
+
+LABELS = [0, 3, 9]  # background, bird, chair
+BOOTSTRAP = {"resamples": 300, "confidence": 0.95, "seed": 1}
+
+
+def answers(pictures, right, seed=0):
+    """Truth and prediction of some pictures: a share of the pixels is right, the others are drawn."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(LABELS, (pictures, 8, 9)).astype(np.uint8)
+    guess = rng.choice(LABELS, truth.shape).astype(np.uint8)
+    return truth, np.where(rng.random(truth.shape) < right, truth, guess)
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """Confusions of two systems on the same twelve pictures: `good.npz` and `bad.npz`."""
+    for name, right in (("good", 0.8), ("bad", 0.2)):
+        truth, guess = answers(12, right)
+        counts = np.stack([confusion(t, g, 21) for t, g in zip(truth, guess, strict=True)])
+        save_confusions(tmp_path / f"{name}.npz", [f"p{n:02}" for n in range(12)], counts)
+    return tmp_path
+
+
+def draw(folder, *options, out=("bars.png", "bars.pdf")):
+    files = [str(folder / "good.npz"), str(folder / "bad.npz")]
+    written = [str(folder / name) for name in out]
+    main(["figure-classes", "--confusions", *files, "--split", "val", "--resamples", "50", "--out", *written, *options])
+    return [folder / name for name in out]
+
+
+def test_bars_are_the_ious_that_scikit_learn_computes(scored):
+    truth, guess = answers(12, 0.8)
+    bars = read_bars(scored / "good.npz", "good", VOC21, **BOOTSTRAP)
+    expected = jaccard_score(truth.ravel(), guess.ravel(), labels=LABELS, average=None)
+    assert list(bars.iou) == ["background", "bird", "chair"]
+    np.testing.assert_allclose(list(bars.iou.values()), expected)
+    for name, value in bars.iou.items():
+        low, high = bars.interval[name]
+        assert low < value < high
+
+
+def test_class_intervals_are_those_of_scipy():
+    truth, guess = answers(40, 0.6)
+    counts = class_counts(np.stack([confusion(t, g, 10) for t, g in zip(truth, guess, strict=True)]))
+
+    def iou(intersection, union, axis=-1):
+        return intersection.sum(axis=axis) / union.sum(axis=axis)
+
+    ours = class_intervals(counts, resamples=4000, confidence=0.9, seed=0)
+    assert [n for n, interval in enumerate(ours) if interval is not None] == LABELS
+    for label in LABELS:
+        theirs = scipy_bootstrap(
+            (counts[:, 0, label], counts[:, 1, label]),
+            iou,
+            paired=True,
+            n_resamples=4000,
+            confidence_level=0.9,
+            method="BCa",
+            rng=np.random.default_rng(1),
+        ).confidence_interval
+        np.testing.assert_allclose(ours[label], theirs, atol=0.004)
+
+
+def test_the_weakest_classes_come_first_and_equal_ones_by_name():
+    bars = SystemBars("a", {"cat": 0.5, "boat": 0.1, "bus": 0.9, "ant": 0.5}, {})
+    assert weakest_classes(bars, 3) == ["boat", "ant", "cat"]
+    assert len(weakest_classes(bars, 9)) == 4
+
+
+def test_every_bar_is_drawn_once_with_its_height():
+    systems = [SystemBars(f"s{n}", {f"c{c}": 0.1 * n for c in range(21)}, {"c0": (0.0, 0.9)}) for n in range(1, 4)]
+    figure = draw_class_bars(systems, [f"c{c}" for c in range(21)], title="t", note="n")
+    bars = [bar for axes in figure.axes for bar in axes.patches]
+    assert len(bars) == 3 * 21
+    assert sorted({round(bar.get_height()) for bar in bars}) == [10, 20, 30]
+    names = [text.get_text() for axes in figure.axes for text in axes.get_xticklabels()]
+    assert names == [f"c{c}" for c in range(21)]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["s1", "s2", "s3"]
+    shown = [patch.get_facecolor() for patch in figure.legends[0].legend_handles]
+    assert shown == [bars[0].get_facecolor() for bars in figure.axes[0].containers if isinstance(bars, BarContainer)]
+
+
+def test_the_figure_has_the_same_bytes_each_time(scored):
+    first = [path.read_bytes() for path in draw(scored, "--names", "good", "bad")]
+    again = [path.read_bytes() for path in draw(scored, "--names", "good", "bad", out=("b.png", "b.pdf"))]
+    weak = [path.read_bytes() for path in draw(scored, "--names", "good", "bad", "--weakest", "2", out=("w.png",))]
+    assert first == again
+    assert weak[0] != first[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--names", "good"], "1 for 2 confusions"),
+        (["--names", "good", "bad", "--weakest", "0"], "--weakest is 0"),
+        (["--names", "good", "bad", "--leakage", "absent.json"], "absent.json"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(scored, options, message):
+    with pytest.raises(SystemExit) as stopped:
+        draw(scored, *options)
+    assert message in stopped.value.code
+    assert not (scored / "bars.png").exists()

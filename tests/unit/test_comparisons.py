@@ -1,0 +1,253 @@
+"""The tables of differences and of published results, their three forms, and the hash of a system's settings."""
+
+import csv
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segrepro.cli import main
+from segrepro.config import parse_config
+from segrepro.config_digest import system_digest
+from segrepro.errors import UserError
+from segrepro.evaluation.leakage import MARK
+from segrepro.labels import VOC_CLASSES
+from segrepro.report.declared import declared, read_declared
+from segrepro.report.numbers import gain, short_gain
+from segrepro.report.printed import Part, Table, latex, markdown
+from segrepro.report.published import published
+
+NAMES = ("miou", "per_class_iou", "report2", "voc2012_test", "crf", "ablation", "paired")
+
+
+def estimate(value: float, half_width: float = 0.01) -> dict[str, float]:
+    return {"value": value, "low": value - half_width, "high": value + half_width}
+
+
+def metrics_entry(system: str, miou: float, split: str = "voc_val") -> dict:
+    entry = {"system": system, "split": split, "label_space": "voc21", "pictures": 60, "classes": 21, "miou": miou}
+    entry |= {"pixel_accuracy": 0.9, "mean_accuracy": 0.8, "fw_iou": 0.7}
+    return entry | {"per_class_iou": dict.fromkeys(VOC_CLASSES, miou)}
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Write the inputs of `segrepro tables` for three systems, run it, and return the folder of the tables."""
+
+    def run(changes: dict | None = None):
+        mious = {"deeplabv3_trainaug": 0.6, "crf": 0.58, "stacking_vote": 0.605}
+        files = []
+        for name, miou in mious.items():
+            files.append(tmp_path / f"{name}.json")
+            files[-1].write_text(json.dumps(metrics_entry(name, miou)))
+        differences = {"deeplabv3_trainaug": {"crf": estimate(0.02), "stacking_vote": estimate(-0.005)}}
+        differences["crf"] = {"stacking_vote": estimate(-0.025)}
+        inputs = {
+            "statistics": {
+                **{"method": "BCa", "resamples": 2000, "confidence": 0.95, "seed": 0},
+                "splits": {
+                    "voc_val": {
+                        "pictures": 60,
+                        "systems": {name: estimate(miou) for name, miou in mious.items()},
+                        "differences": differences,
+                    }
+                },
+            },
+            "declared": {
+                "systems": [
+                    {"name": "deeplabv3_trainaug", "spec": "aaa", "server": {"miou": 75.0, "per_class": {"cow": 80.5}}},
+                    {"name": "crf", "spec": "bbb", "refines": "deeplabv3_trainaug"},
+                ],
+                "ablations": [
+                    {"name": "z_first", "baseline": "deeplabv3_trainaug", "systems": ["stacking_vote", "crf"]},
+                    {"name": "absent", "baseline": "elsewhere", "systems": ["crf"]},
+                ],
+            },
+            "leakage": {"deeplabv3_trainaug": {"voc_val": 0}, "crf": {"voc_val": 0}, "stacking_vote": {"voc_val": 1.0}},
+            **(changes or {}),
+        }
+        options = []
+        for name, content in inputs.items():
+            (tmp_path / f"in_{name}.json").write_text(json.dumps(content))
+            options += [f"--{name}", str(tmp_path / f"in_{name}.json")]
+        main(["tables", "--metrics", *map(str, files), *options, "--out", str(tmp_path / "tables")])
+        return tmp_path / "tables"
+
+    return run
+
+
+def rows(folder, name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / f"{name}.csv").open(newline="")))
+
+
+def test_every_table_comes_in_three_forms(tables):
+    folder = tables()
+    assert {path.name for path in folder.iterdir()} == {f"{n}.{form}" for n in NAMES for form in ("csv", "md", "tex")}
+    for name in NAMES:
+        text = (folder / f"{name}.tex").read_text()
+        code = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+        assert code.isascii()
+        assert code.count(r"\begin{tabular}") == code.count(r"\end{tabular}") > 0
+        assert not re.search(r"(?<!\\)_", code)
+        assert code.count("{") == code.count("}")
+
+
+def test_the_main_table_has_interval_leak_mark_and_spec(tables):
+    folder = tables()
+    first, _, vote = rows(folder, "miou")
+    assert (first["miou"], first["miou_low"], first["miou_high"], first["spec"]) == ("60.00", "59.00", "61.00", "aaa")
+    assert (vote["leaks"], vote["spec"]) == ("100.00", "")
+    text = (folder / "miou.md").read_text()
+    assert "60.00 [59.00, 61.00]" in text
+    assert f"| stacking_vote {MARK} " in text
+    assert "95 % BCa bootstrap intervals over pictures (2000 resamples)" in text
+
+
+def test_a_crf_that_makes_it_worse_is_said_to(tables):
+    (row,) = rows(tables(), "crf")
+    assert row == {
+        **{"system": "crf", "refines": "deeplabv3_trainaug", "split": "voc_val", "leaks": ""},
+        **{"before": "60.00", "after": "58.00", "gain": "-2.00", "gain_low": "-3.00", "gain_high": "-1.00"},
+        "verdict": "worse",
+    }
+
+
+def test_an_ablation_is_told_from_its_baseline(tables):
+    folder = tables()
+    found = rows(folder, "ablation")
+    assert {row["ablation"] for row in found} == {"z_first"}
+    assert [(row["system"], row["difference"], row["verdict"]) for row in found] == [
+        ("deeplabv3_trainaug", "", ""),
+        ("stacking_vote", "0.50", "unclear"),
+        ("crf", "-2.00", "worse"),
+    ]
+    text = (folder / "ablation.md").read_text()
+    assert "## z_first" in text
+    assert "+0.50 [-0.50, +1.50]" in text
+
+
+def test_every_two_systems_are_paired_once(tables):
+    folder = tables()
+    found = {(row["first"], row["second"]): row["difference"] for row in rows(folder, "paired")}
+    assert found == {
+        ("deeplabv3_trainaug", "crf"): "2.00",
+        ("deeplabv3_trainaug", "stacking_vote"): "-0.50",
+        ("crf", "stacking_vote"): "-2.50",
+    }
+    last = (folder / "paired.md").read_text().split(f"stacking_vote {MARK}")[1].splitlines()[0]
+    assert [cell.strip() for cell in last.split("|")[1:-1]] == ["60.50", "+0.5", "+2.5*"]
+
+
+def test_report_2_stands_beside_what_was_measured(tables):
+    folder = tables()
+    table = {(row["criterion"], row["origin"]): row for row in rows(folder, "report2")}
+    assert table["mIoU", "reported"]["Deeplabv3_pascal_trainaug"] == "76.42"
+    assert table["mIoU", "measured"]["Deeplabv3_pascal_trainaug"] == "60.00"
+    assert table["mIoU", "measured"]["Deeplabv3_coco20_train"] == ""
+    assert table["pixel accuracy", "reported"]["Stacking"] == "97.55"
+    tests = [table["test mIoU", origin] for origin in ("reported", "measured")]
+    assert [row["Deeplabv3_pascal_trainaug"] for row in tests] == ["75.72", "75.00"]
+    assert f"60.50 {MARK}" in (folder / "report2.md").read_text()
+
+
+def test_the_servers_answers_follow_the_published_results(tables):
+    *others, own = rows(tables(), "voc2012_test")
+    assert {row["method"] for row in others} >= {"FCN-8s", "EDeconvNet+CRF", "Deeplabv3_pascal_trainaug"}
+    assert (own["method"], own["miou"], own["cow"], own["cat"]) == ("deeplabv3_trainaug", "75.00", "80.50", "")
+
+
+def test_nothing_is_written_when_an_input_does_not_fit(tables, tmp_path):
+    changes = {"statistics": {"method": "BCa", "resamples": 9, "confidence": 0.9, "seed": 0, "splits": {}}}
+    with pytest.raises(SystemExit) as stopped:
+        tables(changes)
+    assert "'deeplabv3_trainaug' has no interval on 'voc_val'; run `segrepro statistics` again." in stopped.value.code
+    with pytest.raises(SystemExit) as stopped:
+        tables({"declared": {"system": []}})
+    assert "in_declared.json: system: unknown key; did you mean 'systems'?" in stopped.value.code
+    assert not (tmp_path / "tables").exists()
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "no such file"), ("[", "not JSON"), ("3", "make it again")])
+def test_declarations_that_cannot_be_read_are_named(tmp_path, content, message):
+    path = tmp_path / "d.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=f"d.json: .*{message}"):
+        read_declared(path)
+
+
+def test_an_empty_table_says_so():
+    table = Table("x", "Title", ["a"], [], [Part("", [], [])], ["A note of a_b."])
+    assert markdown(table) == "# Title\n\nNothing to show.\n\nA note of a\\_b.\n"
+    assert all(line.startswith("%") for line in latex(table).splitlines())
+
+
+def test_latex_has_minus_signs_and_scales_what_is_wide():
+    table = Table("x", "T", ["a"], [], [Part("", ["a", "b"], [["coco-20 50%", "-1.20 [-3.00, +4.00]"]])], [])
+    assert "coco-20 50\\%" in latex(table)
+    assert "$-$1.20 [$-$3.00, +4.00]" in latex(table)
+    assert "resizebox" not in latex(table)
+    wide = Table("x", "T", ["a"], [], [Part("", ["a" * 60, "b" * 60], [["1", "2"]])], [])
+    assert r"\resizebox{\linewidth}{!}" in latex(wide)
+
+
+@given(st.floats(-1, 1))
+def test_differences_have_a_sign_unless_they_round_to_nothing(fraction):
+    for text in (gain(fraction), short_gain(fraction)):
+        assert (text[0] in "+-") == (float(text) != 0)
+
+
+def test_published_results_are_consistent(merged_config):
+    """Each class row agrees with its mean, each named system exists, and the config reports the same numbers."""
+    entries = published()
+    systems = merged_config("full")["systems"]
+    assert sum(bool(row.per_class) for row in entries) == 9
+    for row in entries:
+        assert row.source
+        assert row.reference
+        if row.per_class:
+            assert sum(map(float, row.per_class.values())) / 21 == pytest.approx(float(row.miou), abs=0.0501)
+        if row.system:
+            stated = systems[row.system].get("reported", {}).get(row.split)
+            if row.split != "voc_test":
+                assert stated["miou"] == float(row.miou)
+                assert stated.get("pixel_accuracy") == (float(row.pixel_accuracy) if row.pixel_accuracy else None)
+    known = {(row.system, row.split) for row in entries}
+    assert {(name, split) for name, system in systems.items() for split in system.get("reported", {})} <= known
+
+
+def test_the_config_declares_crfs_ablations_and_answers(merged_config):
+    config = merged_config()
+    config["systems"]["fcn8s"]["server"] = {"miou": 62.2, "url": "http://host.robots.ox.ac.uk:8080/anonymous/X.html"}
+    found = declared(parse_config(config))
+    assert found.crfs["edeconvnet_crf"] == "edeconvnet"
+    assert found.answers["fcn8s"].miou == 62.2
+    assert [question.name for question in found.ablations][:2] == ["fcn_skips", "deconvnet_stages"]
+    assert len(set(found.specs.values())) == len(found.systems)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "changed"),
+    [
+        ("protocols.deeplabv3_report.momentum", 0.8, {"deeplabv3_trainaug", "deeplabv3_phase2", "stacking_vote_crf"}),
+        ("systems.deeplabv3plus_trainaug.prediction", {"flip": True}, {"deeplabv3plus_trainaug", "stacking_vote_crf"}),
+        ("systems.stacking_vote_crf.crf.preset", "deeplab_vgg", {"stacking_vote_crf"}),
+        ("proposals.selective_search.max_boxes", 100, {"deconvnet_stage1", "deconvnet_stage2", "edeconvnet"}),
+        ("systems.fcn8s.reported", {}, set()),
+        ("archives.sbd.urls", [], set()),
+        ("figures.grid.rows", 3, set()),
+    ],
+)
+def test_a_systems_hash_follows_its_whole_lineage_and_nothing_else(merged_config, path, value, changed):
+    watched = {"deeplabv3_trainaug", "deeplabv3_phase2", "deeplabv3plus_trainaug", "stacking_vote_crf"}
+    watched |= {"deconvnet_stage1", "deconvnet_stage2", "edeconvnet", "fcn8s"}
+    before, config = parse_config(merged_config()), merged_config()
+    section = config
+    *parents, last = path.split(".")
+    for key in parents:
+        section = section[key]
+    section[last] = value
+    after = parse_config(config)
+    assert {name for name in watched if system_digest(before, name) != system_digest(after, name)} == changed

@@ -1,0 +1,63 @@
+"""The part of the config that says what the figures show: changing it reruns no training and no prediction."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from segrepro.config_types import Count, Positive, Section
+
+
+class Grid(Section):
+    """The figure that shows picture, ground truth and predictions."""
+
+    best: Count = Field(1, description="pictures: of the largest mean of the systems' mIoUs")
+    median: Count = Field(2, description="pictures: of the median mean")
+    worst: Count = Field(1, description="pictures: of the smallest mean")
+    disputed: Count = Field(2, description="pictures: on which the systems' labels differ most")
+    ids: list[str] = Field([], description="pictures to show instead, by id")
+    systems: list[str] = Field([], description="systems to show, in order; none: all")
+
+
+class ClassBars(Section):
+    """The figure of the IoU of each class."""
+
+    systems: Annotated[list[str], Field(max_length=7)] = Field([], description="in order; more cannot be told apart")
+
+
+class WeakClasses(Section):
+    """The figure of the classes that a system is weakest in, and what other systems make of them."""
+
+    classes: Positive = Field(6, description="how many")
+    baseline: str = Field(description="whose weakest classes")
+    systems: Annotated[list[str], Field(min_length=1, max_length=6)] = Field(description="the others, in order")
+
+
+class Figures(Section):
+    """Figure settings; changing them reruns no training and no prediction."""
+
+    grid: Grid
+    class_bars: ClassBars = ClassBars()
+    weak_classes: WeakClasses | None = Field(None, description="null: no such figure")
+
+
+def without_systems(figures: Any, left_out: set[str]) -> Any:
+    """Drop systems that an overlay left out from the figures, and what has nothing left to show.
+
+    Args:
+        figures: the section as written; what is not of its form is returned as it is, to be refused.
+        left_out: systems set to null.
+    """
+    if not isinstance(figures, dict):
+        return figures
+    kept = {name: _without(figure, left_out) for name, figure in figures.items()}
+    weak = kept.get("weak_classes")
+    if isinstance(weak, dict) and (weak.get("baseline") in left_out or weak.get("systems") == []):
+        kept["weak_classes"] = None
+    return kept
+
+
+def _without(figure: Any, left_out: set[str]) -> Any:
+    systems = figure.get("systems") if isinstance(figure, dict) else None
+    if not isinstance(systems, list):
+        return figure
+    return figure | {"systems": [s for s in systems if not (isinstance(s, str) and s in left_out)]}

@@ -1,0 +1,72 @@
+"""The parts of the config that only tables and statistics read: changing them reruns no training and no prediction."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from segrepro.config_types import Positive, Section
+from segrepro.labels import VOC_CLASSES
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+ROUNDING = 0.1  # percentage points: the server prints class scores and their mean with one to three decimals
+
+
+class StatisticsSettings(Section):
+    """Bootstrap intervals over pictures; see segrepro.evaluation.bootstrap."""
+
+    resamples: Positive = Field(2000, description="of the pictures; more make the ends of the intervals steadier")
+    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(0.95, description="of the intervals")
+
+
+class Server(Section):
+    """The VOC evaluation server's answer to a submission of this run, in percent."""
+
+    miou: Percent
+    per_class: dict[str, Percent] = Field({}, description="class -> IoU, background included; some or all")
+    url: str | None = Field(None, description="the server's anonymous result page")
+
+    @model_validator(mode="after")
+    def _classes(self) -> "Server":
+        if unknown := [name for name in self.per_class if name not in VOC_CLASSES]:
+            raise ValueError(f"per_class: '{unknown[0]}' names no class; there are {', '.join(VOC_CLASSES)}")
+        if len(self.per_class) == len(VOC_CLASSES):
+            mean = sum(self.per_class.values()) / len(VOC_CLASSES)
+            if abs(mean - self.miou) > ROUNDING:
+                raise ValueError(f"miou: is {self.miou}, but the mean of 'per_class' is {mean:.2f}; copy both again")
+        return self
+
+
+class Ablation(Section):
+    """Systems that differ from a baseline in what a question asks."""
+
+    baseline: str = Field(description="the system that the others are compared with")
+    systems: Annotated[list[str], Field(min_length=1)] = Field(description="the others, in order")
+
+    @model_validator(mode="after")
+    def _once(self) -> "Ablation":
+        names = [self.baseline, *self.systems]
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"systems: '{repeated[0]}' is named twice, or is the baseline; name each system once")
+        return self
+
+
+def ablations_of(ablations: Any, left_out: set[str]) -> Any:
+    """Drop systems that an overlay left out from the ablations, and ablations that have nothing left to compare.
+
+    Args:
+        ablations: the section as written; anything that is not of its form is returned as it is, to be refused.
+        left_out: systems set to null.
+    """
+    if not isinstance(ablations, dict):
+        return ablations
+    kept = {}
+    for name, entry in ablations.items():
+        systems = entry.get("systems") if isinstance(entry, dict) else None
+        if isinstance(systems, list) and systems:
+            entry = entry | {"systems": [s for s in systems if not isinstance(s, str) or s not in left_out]}
+            baseline = entry.get("baseline")
+            if not entry["systems"] or (isinstance(baseline, str) and baseline in left_out):
+                continue
+        kept[name] = entry
+    return kept

@@ -1,0 +1,204 @@
+"""The intervals of all systems: made from the per-picture confusions of `segrepro evaluate`, kept as one JSON.
+
+The form (`Statistics`), mIoU and differences as fractions::
+
+    {"method": "BCa", "resamples": 2000, "confidence": 0.95, "seed": 0,
+     "splits": {"voc_val": {"pictures": 1449,
+                            "systems": {"a": {"value": 0.764, "low": 0.751, "high": 0.776}, ...},
+                            "differences": {"a": {"b": {"value": 0.073, "low": 0.06, "high": 0.087}}}}}}
+
+A difference is the first system's mIoU minus the second's, kept once a pair, in the order of the systems.
+"""
+
+import itertools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from segrepro.config_errors import explain
+from segrepro.config_types import Positive, Section
+from segrepro.errors import UserError
+from segrepro.evaluation.bootstrap import bca_interval, class_counts, jackknife_mious, mious, resampled_mious
+from segrepro.evaluation.confusion import load_confusions
+
+METHOD = "BCa"
+SAME = 1e-9  # metrics and confusions of one evaluation agree to rounding errors of a mean of ratios
+
+
+class Estimate(Section):
+    """A value with its interval, as fractions."""
+
+    value: float = Field(description="of all pictures")
+    low: float = Field(description="end of the interval")
+    high: float = Field(description="end of the interval")
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the whole interval is on one side of zero, else 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+    def __neg__(self) -> "Estimate":
+        return Estimate(value=-self.value, low=-self.high, high=-self.low)
+
+
+class SplitStatistics(Section):
+    """All systems of a split, on the same pictures."""
+
+    pictures: Positive
+    systems: dict[str, Estimate]
+    differences: dict[str, dict[str, Estimate]]
+
+
+class Statistics(Section):
+    """Intervals of every system and split, and of every paired difference."""
+
+    method: Literal["BCa"]
+    resamples: Positive
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    seed: int = Field(description="of the drawing")
+    splits: dict[str, SplitStatistics]
+
+    def miou(self, system: str, split: str) -> Estimate:
+        """Return a system's mIoU.
+
+        Raises:
+            UserError: it has no interval on this split.
+        """
+        found = self.splits[split].systems.get(system) if split in self.splits else None
+        if found is None:
+            raise UserError(f"system '{system}' has no interval on '{split}'; run `segrepro statistics` again.")
+        return found
+
+    def difference(self, first: str, second: str, split: str) -> Estimate:
+        """Return the first system's mIoU minus the second's, on the same pictures.
+
+        Raises:
+            UserError: the two have no paired interval on this split.
+        """
+        kept = self.splits[split].differences if split in self.splits else {}
+        if second in kept.get(first, {}):
+            return kept[first][second]
+        if first in kept.get(second, {}):
+            return -kept[second][first]
+        raise UserError(f"'{first}' and '{second}' are not paired on '{split}'; run `segrepro statistics` again.")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one system made of one split.
+
+    Attributes:
+        system: its name.
+        split: the split's name.
+        path: where the confusions were read.
+        ids: the pictures.
+        counts: `class_counts` of each picture, (pictures, 3, classes).
+    """
+
+    system: str
+    split: str
+    path: Path
+    ids: list[str]
+    counts: np.ndarray
+
+
+def read_scored(metrics: list[dict[str, Any]], confusions: list[Path]) -> list[Scored]:
+    """Read the confusions that belong to metrics.
+
+    Args:
+        metrics: contents of metrics files, which name system and split.
+        confusions: the ``.npz`` of each, in the same order.
+
+    Raises:
+        UserError: the numbers of files differ, or metrics and confusions are not of one evaluation.
+    """
+    if len(metrics) != len(confusions):
+        raise UserError(f"--confusions: {len(confusions)} files for {len(metrics)} metrics; give one for each.")
+    scored = []
+    for entry, path in zip(metrics, confusions, strict=True):
+        ids, counts = load_confusions(path)
+        counts = class_counts(counts)
+        miou = mious(counts.sum(axis=0))
+        if not abs(miou - entry["miou"]) <= SAME:
+            raise UserError(
+                f"{path}: gives mIoU {miou:.6f}, the metrics of '{entry['system']}' on '{entry['split']}' say "
+                f"{entry['miou']:.6f}; evaluate again."
+            )
+        scored.append(Scored(entry["system"], entry["split"], path, ids, counts))
+    return scored
+
+
+def statistics(scored: list[Scored], *, resamples: int, confidence: float, seed: int) -> Statistics:
+    """Compute all intervals.
+
+    Raises:
+        UserError: systems of a split were scored on different pictures or masks: nothing to pair.
+    """
+    by_split: dict[str, list[Scored]] = {}
+    for entry in scored:
+        by_split.setdefault(entry.split, []).append(entry)
+    return Statistics(
+        method=METHOD,
+        resamples=resamples,
+        confidence=confidence,
+        seed=seed,
+        splits={
+            split: _split_statistics(entries, resamples=resamples, confidence=confidence, seed=seed)
+            for split, entries in by_split.items()
+        },
+    )
+
+
+def _split_statistics(entries: list[Scored], *, resamples: int, confidence: float, seed: int) -> SplitStatistics:
+    _check_same_pictures(entries)
+    values = [float(mious(entry.counts.sum(axis=0))) for entry in entries]
+    resampled = resampled_mious([entry.counts for entry in entries], resamples=resamples, seed=seed)
+    jackknife = [jackknife_mious(entry.counts) for entry in entries]
+
+    def estimate(value: float, drawn: np.ndarray, left_out: np.ndarray) -> Estimate:
+        interval = bca_interval(value, drawn, left_out, confidence)
+        return Estimate(value=value, low=interval.low, high=interval.high)
+
+    differences: dict[str, dict[str, Estimate]] = {}
+    for one, two in itertools.combinations(range(len(entries)), 2):
+        differences.setdefault(entries[one].system, {})[entries[two].system] = estimate(
+            values[one] - values[two], resampled[one] - resampled[two], jackknife[one] - jackknife[two]
+        )
+    return SplitStatistics(
+        pictures=len(entries[0].ids),
+        systems={entry.system: estimate(values[n], resampled[n], jackknife[n]) for n, entry in enumerate(entries)},
+        differences=differences,
+    )
+
+
+def _check_same_pictures(entries: list[Scored]) -> None:
+    first = entries[0]
+    for other in entries[1:]:
+        if other.ids != first.ids:
+            fault = "other pictures"
+        elif not np.array_equal(other.counts[:, 2], first.counts[:, 2]):
+            fault = "other masks"
+        else:
+            continue
+        raise UserError(f"{other.path}: '{other.split}' has {fault} here than in {first.path}; evaluate both again.")
+
+
+def read_statistics(path: Path) -> Statistics:
+    """Read what `segrepro statistics` wrote.
+
+    Raises:
+        UserError: the file is missing or of another form.
+    """
+    try:
+        return Statistics.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; make it with `segrepro statistics`.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: not JSON ({error}); make it again with `segrepro statistics`.") from None
+    except ValidationError as error:
+        sentence = explain(error, Statistics)[0]
+        raise UserError(f"{path}: {sentence}; make it again with `segrepro statistics`.") from None

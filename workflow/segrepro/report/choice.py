@@ -1,0 +1,110 @@
+"""Which pictures a figure shows: chosen by rule from what all its systems answer, and not by hand.
+
+A rule shows what systems do, where a choice by hand would show what its author likes. Pictures are ranked by the mean,
+over the figure's systems, of their mIoU on that picture; the most disputed ones are those on which the systems' labels
+differ most.
+"""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segrepro.data.manifests import Example
+from segrepro.data.masks import read_mask
+from segrepro.data.parallel import map_in_processes
+from segrepro.evaluation.confusion import confusion
+from segrepro.evaluation.metrics import picture_mious
+from segrepro.inference.scores import ScoreReader
+from segrepro.labels import VOID
+
+RULES = ("best", "median", "worst", "disputed")
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What some systems make of one picture.
+
+    Attributes:
+        id: the picture's id.
+        classes: how many classes its mask has, void aside.
+        miou: mean over the systems of their mIoU over the classes in the mask, in [0, 1]; NaN if all is void.
+        dispute: share of the labelled pixels on which two systems differ, the mean over all pairs, in [0, 1]; 0 for
+            a single system.
+    """
+
+    id: str
+    classes: int
+    miou: float
+    dispute: float
+
+
+@dataclass(frozen=True)
+class OpinionReader:
+    """Reads the opinion of some systems on a picture; can be sent to another process.
+
+    Attributes:
+        stores: score stores of the systems.
+        space: name of the label space of the masks.
+        num_classes: number of labels of that space.
+    """
+
+    stores: tuple[Path, ...]
+    space: str
+    num_classes: int
+
+    def __call__(self, example: Example) -> Opinion:
+        """Compare the systems with the mask and with each other."""
+        truth = read_mask(example.mask)
+        labelled = truth != VOID
+        answers, confusions = [], []
+        for store in self.stores:
+            with ScoreReader(store) as reader:
+                labels = reader.labels(example.id, self.space)
+            confusions.append(confusion(truth, labels, self.num_classes))
+            answers.append(labels[labelled])
+        pairs = [np.mean(a != b) for a, b in itertools.combinations(answers, 2) if a.size]
+        mious = picture_mious(np.stack(confusions))
+        classes = np.unique(truth[labelled]).size
+        return Opinion(example.id, classes, float(mious.mean()), float(np.mean(pairs)) if pairs else 0.0)
+
+
+def opinions(reader: OpinionReader, examples: list[Example], *, threads: int) -> list[Opinion]:
+    """Read the opinions on some pictures, spread over processes; in the order of ``examples``."""
+    return map_in_processes(reader, examples, threads=threads, label="compared", total=len(examples))
+
+
+def choose(opinions: list[Opinion], counts: dict[str, int]) -> dict[str, str]:
+    """Choose pictures by rule, each once.
+
+    Pictures whose mask has less than two classes are not chosen while there are others: all background, or one object
+    up to the border of void, is either trivially right or of no interest. Equal values are ranked by id.
+
+    Args:
+        opinions: of all pictures.
+        counts: of each of `RULES`, how many pictures; a rule left out chooses none.
+
+    Returns:
+        id -> the rule that chose it, in the order of `RULES`: best first, then from better to worse, then the disputed
+        ones, most disputed first. Fewer than asked for where there are not so many pictures, or nothing is disputed.
+    """
+    scored = [opinion for opinion in opinions if not np.isnan(opinion.miou)]
+    candidates = [opinion for opinion in scored if opinion.classes > 1] or scored
+    ranked = [o.id for o in sorted(candidates, key=lambda o: (-o.miou, o.id))]
+    disputed = [o.id for o in sorted(candidates, key=lambda o: (-o.dispute, o.id)) if o.dispute > 0]
+    middle = sorted(range(len(ranked)), key=lambda place: (abs(place - (len(ranked) - 1) / 2), place))
+    orders = {
+        "best": ranked,
+        "worst": ranked[::-1],
+        "median": [ranked[place] for place in middle],
+        "disputed": disputed,
+    }
+    chosen: dict[str, str] = {}
+    for rule, order in orders.items():  # the extremes first: with few pictures they are no medians
+        left = [id for id in order if id not in chosen]
+        chosen |= dict.fromkeys(left[: counts.get(rule, 0)], rule)
+    rank = {id: number for number, id in enumerate(ranked)}
+    heat = {id: number for number, id in enumerate(disputed)}
+    keys = {id: (RULES.index(rule), (heat if rule == "disputed" else rank)[id]) for id, rule in chosen.items()}
+    return {id: chosen[id] for id in sorted(chosen, key=keys.__getitem__)}

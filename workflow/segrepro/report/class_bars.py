@@ -1,0 +1,136 @@
+"""IoU a class of several systems, as bars side by side: of all classes, or of those that a system is weakest in."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+
+from segrepro.evaluation.bootstrap import class_counts, class_intervals
+from segrepro.evaluation.confusion import load_confusions
+from segrepro.evaluation.metrics import metrics
+from segrepro.labels import LabelSpace
+from segrepro.report.style import INK, LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure
+
+BAR_COLOURS = (*LINE_COLOURS[:-1], "#999999")  # grey instead of black, on which no whisker could be seen
+MOST_SYSTEMS = len(BAR_COLOURS)  # more could not be told apart
+BARS_A_ROW = 60  # narrower than 0.1 inch a bar, it is no bar
+ROW_HEIGHT = 1.75  # inches, class names included
+HEAD = 0.42  # inches: title, note and the room around the legend
+MOST_LEVEL_NAMES = 9  # of classes in a row; more are slanted
+LEGEND_LINE = 0.16
+LEGEND_COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class SystemBars:
+    """The bars of one system.
+
+    Attributes:
+        name: what the legend calls it.
+        iou: class name -> IoU in [0, 1]; a class without ground truth is not in it.
+        interval: class name -> low and high end of its interval, in [0, 1].
+    """
+
+    name: str
+    iou: dict[str, float]
+    interval: dict[str, tuple[float, float]]
+
+
+def read_bars(path: Path, name: str, space: LabelSpace, *, resamples: int, confidence: float, seed: int) -> SystemBars:
+    """Read the confusions of one system and compute its bars.
+
+    Args:
+        path: ``.npz`` of `segrepro evaluate`.
+        name: what the legend shall call it.
+        space: label space of the confusions.
+        resamples: of the bootstrap, as of `segrepro.evaluation.bootstrap.class_intervals`.
+        confidence: of the intervals, in (0, 1).
+        seed: of the bootstrap.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    _, confusions = load_confusions(path)
+    total = metrics(confusions.sum(axis=0, dtype=np.int64))
+    intervals = class_intervals(class_counts(confusions), resamples=resamples, confidence=confidence, seed=seed)
+    labels = [label for label in space.used_labels if total.present[label]]
+    names = {label: space.classes[label] or f"label {label}" for label in labels}
+    return SystemBars(
+        name,
+        {names[label]: float(total.iou[label]) for label in labels},
+        {names[label]: intervals[label] for label in labels if intervals[label] is not None},
+    )
+
+
+def weakest_classes(bars: SystemBars, count: int) -> list[str]:
+    """Return the classes of a system's smallest IoUs, the weakest first; equal ones by name."""
+    return sorted(bars.iou, key=lambda name: (bars.iou[name], name))[:count]
+
+
+def draw_class_bars(systems: list[SystemBars], classes: list[str], *, title: str, note: str) -> Figure:
+    """Draw a group of bars for each class, in as many rows as they need, with intervals as whiskers.
+
+    Args:
+        systems: at most `MOST_SYSTEMS`, in order.
+        classes: to draw, in order.
+        title: of the figure.
+        note: below the title, in small type.
+    """
+    a_row = max(1, BARS_A_ROW // len(systems))
+    count = math.ceil(len(classes) / a_row)
+    a_row = math.ceil(len(classes) / count)  # rows of like length
+    legend_lines = math.ceil(len(systems) / LEGEND_COLUMNS)
+    head = HEAD + LEGEND_LINE * legend_lines
+    height = head + ROW_HEIGHT * count
+    reach = max([high for bars in systems for name in classes for high in bars.interval.get(name, ())], default=1.0)
+    with figure_style():
+        figure = new_figure(PAGE_WIDTH_INCHES, height)
+        figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - head / height))
+        for number, axes in enumerate(figure.subplots(count, 1, squeeze=False)[:, 0]):
+            part = classes[number * a_row : (number + 1) * a_row]
+            bars = _draw_row(axes, systems, part, slots=a_row)
+            axes.set_ylim(0, 100 * min(1.0, reach * 1.05))
+        figure.text(0.5, 1 - 0.06 / height, title, ha="center", va="top", size=8.5, weight="bold")
+        figure.text(0.5, 1 - 0.23 / height, note, ha="center", va="top", size=6.5, color=MUTED)
+        figure.legend(
+            handles=bars,
+            labels=[system.name for system in systems],
+            loc="upper center",
+            bbox_to_anchor=(0.5, 1 - 0.34 / height),
+            ncols=min(LEGEND_COLUMNS, len(systems)),
+            columnspacing=1.4,
+            handlelength=1.2,
+        )
+    return figure
+
+
+def _draw_row(axes: Axes, systems: list[SystemBars], classes: list[str], *, slots: int) -> list[BarContainer]:
+    places = np.arange(len(classes))
+    width = 0.8 / len(systems)
+    drawn = []
+    for index, bars in enumerate(systems):
+        values = np.array([100 * bars.iou.get(name, math.nan) for name in classes])
+        ends = np.array([bars.interval.get(name, (math.nan, math.nan)) for name in classes]) * 100
+        drawn += [
+            axes.bar(
+                places + (index - (len(systems) - 1) / 2) * width,
+                values,
+                width=width,
+                color=BAR_COLOURS[index],
+                label=bars.name,
+                yerr=np.abs(ends.T - values),
+                error_kw={"elinewidth": 0.5, "ecolor": INK, "capsize": 0},
+            )
+        ]
+    slant = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if slots > MOST_LEVEL_NAMES else {}
+    axes.set_xticks(places, classes, **slant)
+    axes.set_xlim(-0.6, slots - 0.4)
+    axes.tick_params(axis="x", length=0)
+    axes.grid(visible=False, axis="x")
+    axes.set_axisbelow(True)
+    axes.set_ylabel("IoU, %")
+    return drawn

@@ -1,0 +1,85 @@
+"""What the config declares for the tables: which systems are compared, and what the VOC server answered.
+
+The workflow writes a `Declared` as JSON from the resolved config; `segrepro tables` reads it.
+"""
+
+import json
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from segrepro.config import Config
+from segrepro.config_digest import system_digest
+from segrepro.config_errors import explain
+from segrepro.config_tables import Ablation, Server
+from segrepro.config_types import Section
+from segrepro.errors import UserError
+
+
+class DeclaredSystem(Section):
+    """What tables need of a system."""
+
+    name: str
+    spec: str = Field(description="hash of its lineage's settings")
+    refines: str | None = Field(None, description="of a CRF: the system that it refines")
+    server: Server | None = Field(None, description="what the VOC server answered")
+
+
+class Question(Ablation):
+    """An ablation with its name."""
+
+    name: str
+
+
+class Declared(Section):
+    """What tables need of the config beyond numbers, in the config's order."""
+
+    systems: list[DeclaredSystem] = Field([], description="all of them")
+    ablations: list[Question] = Field([], description="what is compared with what")
+
+    @property
+    def specs(self) -> dict[str, str]:
+        """The hash of each system's spec."""
+        return {system.name: system.spec for system in self.systems}
+
+    @property
+    def crfs(self) -> dict[str, str]:
+        """The system that each CRF refines."""
+        return {system.name: system.refines for system in self.systems if system.refines}
+
+    @property
+    def answers(self) -> dict[str, Server]:
+        """The VOC server's answers, by system."""
+        return {system.name: system.server for system in self.systems if system.server}
+
+
+def declared(config: Config) -> Declared:
+    """Collect what the tables need from a resolved config."""
+    return Declared(
+        systems=[
+            DeclaredSystem(
+                name=name,
+                spec=system_digest(config, name),
+                refines=system.members[0] if system.crf else None,
+                server=system.server,
+            )
+            for name, system in config.systems.items()
+        ],
+        ablations=[Question(name=name, **ablation.model_dump()) for name, ablation in config.ablations.items()],
+    )
+
+
+def read_declared(path: Path) -> Declared:
+    """Read what the workflow wrote.
+
+    Raises:
+        UserError: the file is missing or of another form.
+    """
+    try:
+        return Declared.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; the workflow writes it from config.yaml.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: not JSON ({error}); make it again.") from None
+    except ValidationError as error:
+        raise UserError(f"{path}: {explain(error, Declared)[0]}; make it again.") from None

@@ -34,10 +34,11 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	touch $@
 
-# New pins for the lock file and the conda environments, from pyproject.toml.
+# New pins for the lock files and the conda environments, from pyproject.toml.
 PINS := $(BIN)/uv pip compile pyproject.toml --quiet --universal --no-header --no-annotate --python-version 3.11
 lock: $(VENV)/installed
 	$(PINS) --extra dev --generate-hashes --output-file requirements.lock
+	$(PINS) --extra gpu --constraints requirements.lock --generate-hashes --output-file requirements-gpu.lock
 	for kind in cpu gpu; do \
 	  extra=$$([ $$kind = gpu ] && echo --extra gpu); \
 	  { cat envs/header.txt; $(PINS) $$extra --constraints requirements.lock | sed 's/.*/      - "&"/'; } \

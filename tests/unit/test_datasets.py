@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segrepro.cli import main
-from segrepro.data.datasets import DATASETS, FOLDERS, build_dataset, read_ids
+from segrepro.data.datasets import DATASETS, FOLDERS, build_dataset
+from segrepro.data.id_lists import read_ids
 from segrepro.data.manifests import read_manifest
 from segrepro.errors import UserError
 from segrepro.files import ids_sha256

@@ -9,7 +9,7 @@ from PIL import Image
 
 from segrepro.data.manifests import Example
 from segrepro.errors import UserError
-from segrepro.training.augment import MEAN_PIXEL, augment
+from segrepro.training.augment import MEAN_PIXEL, augment, decode_picture
 from segrepro.training.boxes import resized_box, single_object
 from segrepro.training.input import example_index, statistics_batches, training_batches
 from training_setup import PROTOCOL, stream_of, write_examples
@@ -18,6 +18,14 @@ from training_setup import PROTOCOL, stream_of, write_examples
 @pytest.fixture
 def examples(tmp_path) -> list[Example]:
     return write_examples(tmp_path)
+
+
+def test_training_does_not_turn_a_picture_that_asks_for_it(tmp_path):
+    """Its mask was drawn on the pixels as stored."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (32, 24)).save(tmp_path / "a.jpg", exif=exif)
+    assert decode_picture(tf.constant(str(tmp_path / "a.jpg"))).shape == (24, 32, 3)
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 100])

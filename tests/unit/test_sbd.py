@@ -69,7 +69,10 @@ NO_CATEGORIES = np.zeros((0, 0), np.uint8)
         ({"replace": {CLS: mat_bytes("GTcls", Segmentation=MASK + 0.5)}}, f"{CLS}: a value is no whole number"),
         ({"replace": {CLS: mat_bytes("GTcls", Segmentation=MASK * np.nan)}}, f"{CLS}: a value is no whole"),
         ({"replace": {CLS: mat_bytes("GTcls", Segmentation=MASK.astype(int) + 256)}}, f"{CLS}: a value is no"),
-        ({"replace": {CLS: mat_bytes("GTcls", Segmentation="text")}}, f"{CLS}: Segmentation or Categories"),
+        (
+            {"replace": {CLS: mat_bytes("GTcls", Segmentation="text")}},
+            f"{CLS}: is no SBD file with GTcls and its Segmentation (Segmentation is no",
+        ),
         ({"replace": {CLS: mat_bytes("GTcls", Segmentation=scene(5)[0])}}, f"{CLS}: label 255 occurs"),
         ({"replace": {CLS: mat_bytes("GTcls", Segmentation=MASK.T)}}, f"{CLS}: the mask is 24 x 32"),
         (

@@ -90,7 +90,7 @@ TRAIN_LIST = "ImageSets/Segmentation/train.txt"
         ({"replace": {TRAIN_LIST: b""}}, f"{TRAIN_LIST}: the list is empty"),
         ({"replace": {TRAIN_LIST: b"2007_000033\n2007_000033\n"}}, f"{TRAIN_LIST}: picture '2007_000033' is listed"),
         ({"replace": {TRAIN_LIST: b"../../etc/passwd\n"}}, "is no picture id"),
-        ({"replace": {TRAIN_LIST: b"\xff\xfe"}}, f"{TRAIN_LIST}: not a list"),
+        ({"replace": {TRAIN_LIST: b"\xff\xfe"}}, f"{TRAIN_LIST}: not a text file of picture ids"),
     ],
 )
 def test_a_faulty_archive_is_refused_by_member_and_nothing_remains(tmp_path, fault, message):

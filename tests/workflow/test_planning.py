@@ -91,31 +91,6 @@ def test_a_damaged_archive_never_reaches_its_reader(tmp_path):
     assert not (tmp_path / "data/downloads/benchmark.tgz").exists()
 
 
-def test_the_environments_have_the_pins_of_the_lock_file():
-    import re
-    import tomllib
-
-    import yaml
-
-    locked = dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    direct = {re.split(r"[<>=\[]", requirement)[0] for requirement in project["dependencies"]}
-    for kind in ("cpu", "gpu"):
-        environment = yaml.safe_load((ROOT / f"envs/{kind}.yaml").read_text())
-        lines = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-        pins = dict(re.match(r"([A-Za-z0-9-]+)(?:\[[a-z-]+\])?==([^\s;]+)", line).groups() for line in lines)
-        assert direct <= set(pins)
-        assert {name: version for name, version in pins.items() if locked.get(name, version) != version} == {}
-        if kind == "cpu":
-            assert set(pins) <= set(locked)
-
-
-def test_the_lock_file_names_no_host():
-    text = (ROOT / "requirements.lock").read_text()
-    assert "http" not in text
-    assert "--hash=sha256:" in text
-
-
 def test_the_workflow_passes_snakemakes_own_linter(tmp_path):
     shutil.copy(ROOT / "config.yaml", tmp_path)
     done = snakemake(tmp_path, "--lint")

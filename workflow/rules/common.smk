@@ -201,7 +201,7 @@ def check_options(dataset):
             + " ".join(f"{DATA}/manifests/{o}.csv" for o in checks.disjoint_from)
         )
     if checks.absent_classes:
-        options.append("--absent-class " + " ".join(checks.absent_classes))
+        options.append(f"--absent-class {shlex.join(checks.absent_classes)}")
     if checks.min_classes is not None:
         options.append(f"--min-classes {checks.min_classes}")
     if DATASETS[dataset].has_masks:

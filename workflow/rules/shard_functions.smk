@@ -16,7 +16,13 @@ def shard_count(system, split):
     record = shards_record(system, split)
     if os.path.exists(record):
         with open(record) as file:
-            return int(file.read())
+            count = file.read().strip()
+        if not count.isdecimal() or int(count) < 1:
+            raise WorkflowError(
+                f"{record}: '{count}' is no number of shards; delete this file and the score store {RESULTS}/scores/"
+                f"{system}/{split}.h5."
+            )
+        return int(count)
     if os.path.exists(f"{RESULTS}/scores/{system}/{split}.h5"):
         return 1
     return len(gather.shards("{scatteritem}"))

@@ -18,7 +18,7 @@ from segrepro.config_networks import Network
 from segrepro.config_protocols import Protocol
 from segrepro.config_references import reference_problems
 from segrepro.config_tables import Ablation, Server, StatisticsSettings, ablations_of
-from segrepro.config_types import Digest, Name, Positive, Section, Share
+from segrepro.config_types import Bytes, Digest, Name, PlainName, Positive, Section, Share
 from segrepro.data.datasets import DATASETS
 from segrepro.errors import UserError
 from segrepro.labels import LABEL_SPACES
@@ -27,11 +27,11 @@ from segrepro.labels import LABEL_SPACES
 class Archive(Section):
     """A file to fetch: tried mirror by mirror, verified before anything reads it."""
 
-    file: str = Field(description="file name, as its official home has it")
+    file: PlainName = Field(description="file name, as its official home has it")
     urls: list[str] = Field(description="mirrors in order: http(s)://, file:///absolute or file:relative")
     md5: Digest | None = Field(None, description="official md5, hexadecimal")
     sha256: Digest | None = Field(None, description="sha256, hexadecimal")
-    bytes: Positive | None = Field(None, description="size in bytes")
+    bytes: Bytes | None = Field(None, description="size in bytes")
     sha256_list: str | None = Field(None, description="path of a SHA256SUMS file that lists this archive")
 
 

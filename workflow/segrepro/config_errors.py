@@ -1,6 +1,8 @@
 """Turns pydantic's validation errors into sentences that name the key by its full path."""
 
 import difflib
+import re
+import reprlib
 import types
 import typing
 from collections.abc import Iterable, Iterator
@@ -8,12 +10,15 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 60, 60
+
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """Return one sentence for each thing wrong: full key path, what is wrong, what to do."""
     sentences = []
     for item in error.errors(include_url=False):
-        path = ".".join(map(str, _as_written(root, item["loc"])))
+        path = ".".join(map(_key, _as_written(root, item["loc"])))
         prefix = f"{path}: " if path else ""
         match item["type"]:
             case "extra_forbidden":
@@ -25,7 +30,7 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
                 sentences.append(f"{path}.{key}: this key is required and missing")
             case "union_tag_invalid":
                 key, tags = item["ctx"]["discriminator"].strip("'"), item["ctx"]["expected_tags"]
-                sentences.append(f"{path}.{key}: input should be one of {tags}, not {item['ctx']['tag']!r}")
+                sentences.append(f"{path}.{key}: input should be one of {tags}, not {_shown(item['ctx']['tag'])}")
             case "value_error":
                 # The config's own validators write one problem a line, each starting with the rest of its path.
                 own = str(item["ctx"]["error"]).split("\n")
@@ -49,6 +54,8 @@ def _unknown_key(root: type[BaseModel], loc: tuple[int | str, ...]) -> str:
 def _as_written(root: type[BaseModel], loc: tuple[int | str, ...]) -> Iterator[int | str]:
     """Yield the keys of a place as they stand in the file: pydantic adds the tag of a section of several kinds."""
     for depth, part in enumerate(loc):
+        if part == "[key]":  # pydantic: it is the key that is wrong, not its value
+            continue
         if part not in _tagged(_annotation_at(root, loc[:depth]))[1]:
             yield part
 
@@ -93,12 +100,20 @@ def _required(annotation: Any) -> Any:
     return annotation
 
 
+def _key(part: int | str) -> str:
+    return part if isinstance(part, str) and re.fullmatch(r"[\w-]+", part) else _shown(part)
+
+
 def _lower(message: str) -> str:
     return message[0].lower() + message[1:]
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    """Return a value in at most 60 characters, however deep or long it is."""
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:  # Python prints no number of more than 4300 digits
+        return f"a {type(value).__name__} too long to show"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from segrepro.config_types import Count, Positive, Section
+from segrepro.config_types import Count, PlainName, Positive, Section
 
 
 class Grid(Section):
@@ -14,7 +14,7 @@ class Grid(Section):
     median: Count = Field(2, description="pictures: of the median mean")
     worst: Count = Field(1, description="pictures: of the smallest mean")
     disputed: Count = Field(2, description="pictures: on which the systems' labels differ most")
-    ids: list[str] = Field([], description="pictures to show instead, by id")
+    ids: list[PlainName] = Field([], description="pictures to show instead, by id")
     systems: list[str] = Field([], description="systems to show, in order; none: all")
 
 
@@ -51,8 +51,10 @@ def without_systems(figures: Any, left_out: set[str]) -> Any:
         return figures
     kept = {name: _without(figure, left_out) for name, figure in figures.items()}
     weak = kept.get("weak_classes")
-    if isinstance(weak, dict) and (weak.get("baseline") in left_out or weak.get("systems") == []):
-        kept["weak_classes"] = None
+    if isinstance(weak, dict):
+        baseline = weak.get("baseline")
+        if weak.get("systems") == [] or (isinstance(baseline, str) and baseline in left_out):
+            kept["weak_classes"] = None
     return kept
 
 

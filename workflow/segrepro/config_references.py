@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def reference_problems(config: Config) -> list[str]:
     """Return one sentence for each reference that leads nowhere, starting with the key's path."""
     return [
+        *_file_problems(config),
         *_dataset_problems(config),
         *_model_problems(config),
         *_system_problems(config),
@@ -43,7 +44,24 @@ def _shown_systems(figures: Figures) -> dict[str, list[str]]:
 
 
 def _unknown(path: str, value: str, known: Any, what: str) -> str:
-    return f"{path}: '{value}' names no {what}; there are {', '.join(known) or 'none'}"
+    return f"{path}: {value!r} names no {what}; there are {', '.join(known) or 'none'}"
+
+
+def _file_problems(config: Config) -> list[str]:
+    """A file is fetched once, by its name: two entries of one name must mean the same file."""
+    entries = {f"archives.{key}": getattr(config.archives, key) for key in type(config.archives).model_fields}
+    entries |= {f"weights.{key}": weights for key, weights in config.weights.items()}
+    entries |= {f"proposals.{key}.model": getattr(finder, "model", None) for key, finder in config.proposals.items()}
+    first: dict[str, tuple[str, Any]] = {}
+    problems = []
+    for path, entry in entries.items():
+        if entry is None:
+            continue
+        origin = entry.model_dump(include={"urls", "md5", "sha256", "bytes", "sha256_list"})
+        other, known = first.setdefault(entry.file, (path, origin))
+        if known != origin:
+            problems.append(f"{path}.file: '{entry.file}' is {other}'s too, with other urls or checksums; rename one")
+    return problems
 
 
 def _dataset_problems(config: Config) -> list[str]:

@@ -29,7 +29,7 @@ class Server(Section):
     @model_validator(mode="after")
     def _classes(self) -> "Server":
         if unknown := [name for name in self.per_class if name not in VOC_CLASSES]:
-            raise ValueError(f"per_class: '{unknown[0]}' names no class; there are {', '.join(VOC_CLASSES)}")
+            raise ValueError(f"per_class: {unknown[0]!r} names no class; there are {', '.join(VOC_CLASSES)}")
         if len(self.per_class) == len(VOC_CLASSES):
             mean = sum(self.per_class.values()) / len(VOC_CLASSES)
             if abs(mean - self.miou) > ROUNDING:
@@ -47,7 +47,7 @@ class Ablation(Section):
     def _once(self) -> "Ablation":
         names = [self.baseline, *self.systems]
         if repeated := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"systems: '{repeated[0]}' is named twice, or is the baseline; name each system once")
+            raise ValueError(f"systems: {repeated[0]!r} is named twice, or is the baseline; name each system once")
         return self
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from segrepro.data.archives import open_zip, read_member
-from segrepro.data.conversion import ID_PATTERN
+from segrepro.data.id_lists import ID_PATTERN
 from segrepro.errors import UserError
 from segrepro.labels import COCO_CATEGORIES
 
@@ -22,6 +22,10 @@ MIN_POLYGON_NUMBERS = 6
 
 # Larger than any JPEG can be (16 bit): such a size is a fault of the JSON.
 MAX_SIDE = 65_535
+
+
+# Seven groups of 5 bits hold any run of a picture that large; without a bound, one endless number takes for ever.
+MAX_SHIFT = 35
 
 
 class Picture(NamedTuple):
@@ -61,7 +65,8 @@ class Annotations:
         source: how messages call the JSON.
         pictures: sorted by id.
         regions: picture id -> its regions in the JSON's order; pictures without any are left out.
-        degenerate_polygons: how many polygons with less than three corners were skipped.
+        degenerate_polygons: how many polygons with less than three corners were skipped (an annotation without any
+            polygon counts as one).
     """
 
     source: str
@@ -79,7 +84,7 @@ def read_annotations(archive: Path, split: str) -> Annotations:
 
     Raises:
         UserError: the member is missing or no COCO instances JSON; a key is missing or of another type; a
-            category is not COCO's; an annotation belongs to no picture; a picture is listed twice.
+            category is not COCO's; an annotation belongs to no picture; a picture or an annotation is listed twice.
     """
     member = f"annotations/instances_{split}.json"
     with open_zip(archive) as opened:
@@ -165,7 +170,7 @@ class _Parser:
             raise TypeError(f"it is {value!r}")
         polygons = tuple(array("d", polygon) for polygon in value)
         whole = tuple(polygon for polygon in polygons if len(polygon) >= MIN_POLYGON_NUMBERS)
-        self.degenerate_polygons += len(polygons) - len(whole)
+        self.degenerate_polygons += max(1, len(polygons)) - len(whole)  # an empty list covers nothing either
         if any(len(polygon) % 2 for polygon in whole):
             raise ValueError("a polygon has an odd number of coordinates")
         return whole, None, None
@@ -189,7 +194,7 @@ def _uncompressed(counts: str) -> list[int]:
     number = shift = 0
     for character in counts:
         group = ord(character) - 48
-        if not 0 <= group < 64:
+        if not 0 <= group < 64 or shift > MAX_SHIFT:
             raise ValueError(f"character {character!r} is none of a compressed RLE")
         number |= (group & 0x1F) << shift
         shift += 5
@@ -208,10 +213,12 @@ def _check_categories(categories: list[Any], source: str) -> None:
     for entry in categories:
         if not isinstance(entry, dict) or "id" not in entry or "name" not in entry:
             raise UserError(f"{source}: a category lacks its 'id' or 'name'; use COCO's own JSON.")
-        if COCO_CATEGORIES.get(entry["id"]) != entry["name"]:
+        number, name = entry["id"], entry["name"]
+        known = COCO_CATEGORIES.get(number) if type(number) is int else None
+        if known is None or known != name:
             raise UserError(
-                f"{source}: category {entry['id']} is called {entry['name']!r}, where COCO has "
-                f"{COCO_CATEGORIES.get(entry['id'])!r}; use COCO's own instances_*.json."
+                f"{source}: category {number!r} is called {name!r}, where COCO has "
+                f"{known!r}; use COCO's own instances_*.json."
             )
 
 
@@ -233,12 +240,16 @@ def _checked_pictures(entries: list[Any], source: str) -> list[Picture]:
 
 def _grouped_regions(entries: list[Any], pictures: list[Picture], source: str) -> dict[int, list[Region]]:
     known = {picture.id for picture in pictures}
+    seen: set[int] = set()
     grouped: dict[int, list[Region]] = {}
     for entry in entries:
         if not isinstance(entry, tuple) or isinstance(entry, Picture):
             name = entry.get("id") if isinstance(entry, dict) else entry
             raise UserError(f"{source}: annotation {name!r}: key 'image_id' is missing; use COCO's own JSON.")
         picture, region = entry
+        if region.id in seen:
+            raise UserError(f"{source}: annotation {region.id} is listed twice; use COCO's own JSON.")
+        seen.add(region.id)
         if picture not in known:
             raise UserError(
                 f"{source}: annotation {region.id}: picture {picture} is not listed in 'images'; use COCO's own JSON."

@@ -1,7 +1,6 @@
-"""What the readers of VOC and SBD share: id lists, unpacking, and comparing two annotations of one picture."""
+"""What the readers of VOC and SBD share: unpacking, pictures, and comparing two annotations of one picture."""
 
 import io
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,14 +8,15 @@ import numpy as np
 from PIL import Image
 
 from segrepro.data.archives import iter_files
-from segrepro.data.masks import UNREADABLE_PICTURE
+from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
 from segrepro.data.parallel import progress_bar
 from segrepro.errors import UserError
 from segrepro.files import ids_sha256
 from segrepro.labels import BACKGROUND, VOID
 
-# An id becomes a file name, so it must not hold a path.
-ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
+# How Pillow calls the pictures that the data sets hold. COCO has some grey ones, which decoders repeat three times;
+# the inks of a CMYK picture are no colours, and decoders differ in what they make of them.
+PICTURE_MODES = ("RGB", "L")
 
 # Two annotations of one picture agree when at least this share of their object pixels is equal. Two drawings of
 # the same objects share nearly all; a shifted label set or the files of another picture share few or none.
@@ -27,32 +27,6 @@ MIN_AGREEMENT = 0.5
 # the real subset a person of less than 100 pixels is in the mask and not in the XML). A label set that is shifted,
 # or files that belong to other pictures, disagree nearly everywhere: anything in between would do.
 MAX_DISAGREEING_SHARE = 0.05
-
-
-def parse_id_list(content: bytes, *, name: str) -> list[str]:
-    """Return the ids of a list file (one a line), sorted.
-
-    Args:
-        content: the file's bytes; other columns than the first are not expected.
-        name: how messages call the list.
-
-    Raises:
-        UserError: the list is empty, not text, names an id twice, or holds something that is no picture id.
-    """
-    try:
-        ids = content.decode("ascii").split()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name}: not a list of picture ids ({error}); use the official archive.") from error
-    if not ids:
-        raise UserError(f"{name}: the list is empty; use the official archive.")
-    seen: set[str] = set()
-    for picture in ids:
-        if not re.fullmatch(ID_PATTERN, picture):
-            raise UserError(f"{name}: {picture!r} is no picture id; use the official archive.")
-        if picture in seen:
-            raise UserError(f"{name}: picture '{picture}' is listed twice; use the official archive.")
-        seen.add(picture)
-    return sorted(ids)
 
 
 def write_id_lists(folder: Path, lists: dict[str, list[str]]) -> None:
@@ -98,17 +72,23 @@ def check_jpeg(content: bytes, *, name: str) -> tuple[int, int]:
         Width and height in pixels.
 
     Raises:
-        UserError: the bytes are no JPEG, or a damaged or truncated one.
+        UserError: the bytes are no JPEG, a damaged or truncated one, or one for print (CMYK).
     """
     try:
         with Image.open(io.BytesIO(content)) as opened:
-            kind = opened.format
+            kind, mode, size = opened.format, opened.mode, opened.size
             opened.load()
-            size = opened.size
     except UNREADABLE_PICTURE as error:
-        raise UserError(f"{name}: the picture cannot be read ({error}); get its archive again.") from error
+        raise UserError(
+            f"{name}: the picture cannot be read ({picture_fault(error)}); get its archive again."
+        ) from error
     if kind not in ("JPEG", "MPO"):  # MPO: a JPEG with a second picture behind it, as some cameras write
         raise UserError(f"{name}: the picture is a {kind}, not a JPEG; use the official archive.")
+    if mode not in PICTURE_MODES:
+        raise UserError(
+            f"{name}: the picture is of mode {mode}, and only colour (RGB) and grey ones are published; "
+            "use the official archive."
+        )
     return size
 
 

@@ -9,19 +9,18 @@ seg11valid: the FCN release (Long et al.), whose ``seg11valid.txt`` are the VOC 
 does not contain.
 """
 
-import itertools
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from segrepro.data.id_lists import read_ids
 from segrepro.data.manifests import Example
 from segrepro.errors import UserError
 
 Folders = Mapping[str, Path]
 
-SAFE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+VOC2011_VAL = "VOC 2011's ImageSets/Segmentation/val.txt (or FCN's seg11valid.txt)"
 
 
 @dataclass(frozen=True)
@@ -99,35 +98,6 @@ def build_dataset(name: str, folders: Folders) -> list[Example]:
     if not examples:
         raise UserError(f"dataset '{name}' would have no pictures: check the id lists of {', '.join(dataset.needs)}.")
     return examples
-
-
-def read_ids(path: Path) -> list[str]:
-    """Read an id list: one picture id a line, blank lines ignored.
-
-    Returns:
-        The ids, sorted.
-
-    Raises:
-        UserError: the list is missing or no text, an id is no plain file name, or an id occurs twice.
-    """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise UserError(
-            f"{path}: no such id list; give the dataset folder that the converter wrote (it holds lists/)."
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a text file of picture ids ({error}); convert the source again.") from None
-    ids = [line.strip() for line in lines if line.strip()]
-    for number, picture in enumerate(ids, start=1):
-        if not SAFE_ID.fullmatch(picture):
-            raise UserError(f"{path}: entry {number}, {picture!r}, is no picture id; convert the source again.")
-    ids.sort()
-    for before, after in itertools.pairwise(ids):
-        if before == after:
-            raise UserError(f"{path}: picture '{after}' is listed twice; remove one of the two lines.")
-    return ids
 
 
 def _list(folder: Path, name: str) -> list[str]:
@@ -210,11 +180,10 @@ def _seg11valid(folders: Folders) -> list[Example]:
     ids = set(_list(voc, "val")) - set(_list(folders["sbd"], "train"))
     restriction = folders.get("voc2011_val")
     if restriction is not None:
-        listed = set(read_ids(restriction))
+        listed = set(read_ids(restriction, remedy=f"{VOC2011_VAL} is meant"))
         if not ids & listed:
             raise UserError(
-                f"{restriction}: names no picture of VOC 2012 val outside SBD train; give VOC 2011's "
-                "ImageSets/Segmentation/val.txt."
+                f"{restriction}: names no picture of VOC 2012 val outside SBD train; {VOC2011_VAL} is meant."
             )
         ids &= listed
     return _examples(voc, sorted(ids))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from segrepro.data.masks import UNREADABLE_PICTURE
+from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
 from segrepro.data.proposal_base import ProposalMethod, corners, setting
 from segrepro.errors import UserError
 from segrepro.files import file_digest
@@ -189,7 +189,7 @@ def read_edges(path: Path, size: tuple[int, int]) -> np.ndarray:
     except FileNotFoundError:
         raise UserError(f"{path}: no such edge map; make one for every picture of the manifest.") from None
     except UNREADABLE_PICTURE as error:
-        raise UserError(f"{path}: the edge map cannot be read ({error}); make it again.") from error
+        raise UserError(f"{path}: the edge map cannot be read ({picture_fault(error)}); make it again.") from error
     if (kind, mode) != ("PNG", "L"):
         raise UserError(f"{path}: a {kind} of mode {mode} is no edge map; write an 8-bit PNG of one channel.")
     if edges.shape != tuple(size):

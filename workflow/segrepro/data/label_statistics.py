@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from segrepro.data.manifests import Example
-from segrepro.data.masks import UNREADABLE_PICTURE
+from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
 from segrepro.errors import UserError
 from segrepro.labels import BACKGROUND, VOID, label_space
 
@@ -211,7 +211,9 @@ def _decoded(path: Path) -> Image.Image:
     except UnidentifiedImageError:
         raise UserError(f"{path}: not an image; delete it and convert the source again.") from None
     except UNREADABLE_PICTURE as error:
-        raise UserError(f"{path}: cannot be decoded ({error}); delete it and convert the source again.") from error
+        raise UserError(
+            f"{path}: cannot be decoded ({picture_fault(error)}); delete it and convert the source again."
+        ) from error
     return image
 
 

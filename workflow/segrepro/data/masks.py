@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from segrepro.errors import UserError
 from segrepro.labels import VOC21, VOID, voc_palette
@@ -26,6 +26,13 @@ UNREADABLE_PICTURE = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
     *(Image.DecompressionBombError, Image.DecompressionBombWarning),
 )
+
+
+def picture_fault(error: Exception) -> str:
+    """Say in words what an error of `UNREADABLE_PICTURE` found: Pillow's own words may show an object's address."""
+    if isinstance(error, UnidentifiedImageError):
+        return "it is not an image"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def read_mask(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
@@ -50,7 +57,7 @@ def read_mask(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
     except FileNotFoundError:
         raise UserError(f"{name}: no such mask; convert the data set again.") from None
     except UNREADABLE_PICTURE as error:
-        raise UserError(f"{name}: the mask cannot be read ({error}); get its archive again.") from error
+        raise UserError(f"{name}: the mask cannot be read ({picture_fault(error)}); get its archive again.") from error
     if mask is None:
         raise UserError(
             f"{name}: a {kind} of mode {mode} is no mask; use a single-channel or palette PNG (mode L or P), "

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segrepro.data.masks import UNREADABLE_PICTURE
+from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
 from segrepro.errors import UserError
 
 
@@ -21,7 +21,9 @@ def read_rgb(path: Path) -> np.ndarray:
     except FileNotFoundError:
         raise UserError(f"{path}: no such picture; convert its data set again.") from None
     except UNREADABLE_PICTURE as error:
-        raise UserError(f"{path}: not a picture or damaged ({error}); convert its data set again.") from error
+        raise UserError(
+            f"{path}: not a picture or damaged ({picture_fault(error)}); convert its data set again."
+        ) from error
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -36,4 +38,6 @@ def picture_size(path: Path) -> tuple[int, int]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such picture; convert its data set again.") from None
     except UNREADABLE_PICTURE as error:
-        raise UserError(f"{path}: not a picture or damaged ({error}); convert its data set again.") from error
+        raise UserError(
+            f"{path}: not a picture or damaged ({picture_fault(error)}); convert its data set again."
+        ) from error

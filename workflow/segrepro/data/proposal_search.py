@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from segrepro.data.manifests import Example
-from segrepro.data.masks import UNREADABLE_PICTURE
+from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
 from segrepro.data.parallel import map_in_processes
 from segrepro.data.proposal_base import ProposalMethod
 from segrepro.data.proposal_methods import proposal_method
@@ -155,7 +155,9 @@ def _decoded(content: bytes, path: Path) -> np.ndarray:
         with Image.open(io.BytesIO(content)) as picture:
             return np.asarray(picture.convert("RGB"))
     except UNREADABLE_PICTURE as error:
-        raise UserError(f"{path}: not a picture or damaged ({error}); convert its data set again.") from error
+        raise UserError(
+            f"{path}: not a picture or damaged ({picture_fault(error)}); convert its data set again."
+        ) from error
 
 
 def _is_boxes(path: Path) -> bool:

@@ -8,29 +8,25 @@ Dataset folder: ``images/<id>.jpg`` as published, ``masks/<id>.png`` (labels 0..
 background, 1..n objects), ``lists/{train,val}.txt``, ``summary.json``.
 """
 
-import io
 import re
 import tempfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from segrepro.data.conversion import (
-    ID_PATTERN,
     MIN_AGREEMENT,
     agreement,
     check_jpeg,
     list_summary,
-    parse_id_list,
     refuse_disagreement,
     unpack,
     write_id_lists,
 )
+from segrepro.data.id_lists import ID_PATTERN, parse_id_list
 from segrepro.data.masks import SBD_MASK_VALUES, check_size, check_values, write_mask
+from segrepro.data.matlab import read_struct_fields
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.files import atomic_directory, write_json
@@ -42,12 +38,6 @@ PICTURES = "img"
 CLASSES = "cls"
 INSTANCES = "inst"
 SUFFIXES = {PICTURES: "jpg", CLASSES: "mat", INSTANCES: "mat"}
-
-# What scipy raises on a file that is no MATLAB 5 file, or a damaged one.
-_UNREADABLE_MAT = (
-    *(MatReadError, zlib.error, NotImplementedError, OSError, EOFError),
-    *(ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError),
-)
 
 
 @dataclass(frozen=True)
@@ -169,9 +159,8 @@ def read_instances(content: bytes, *, name: str) -> tuple[np.ndarray, list[int]]
 
 def _read_struct(content: bytes, variable: str, fields: tuple[str, ...], *, name: str) -> list[np.ndarray]:
     try:
-        value = loadmat(io.BytesIO(content), variable_names=[variable])[variable]
-        return [value[field].flat[0] for field in fields]
-    except _UNREADABLE_MAT as error:
+        return read_struct_fields(content, variable, fields)
+    except ValueError as error:
         raise UserError(
             f"{name}: is no SBD file with {variable} and its {' and '.join(fields)} ({error}); use SBD's benchmark.tgz."
         ) from error
@@ -179,9 +168,8 @@ def _read_struct(content: bytes, variable: str, fields: tuple[str, ...], *, name
 
 def _as_mask(values: np.ndarray, *, name: str) -> np.ndarray:
     """MATLAB may store whole numbers as doubles: take them, and nothing else, as uint8."""
-    numeric = isinstance(values, np.ndarray) and values.dtype.kind in "uif"
-    if not numeric or values.ndim != 2 or values.size == 0:
-        raise UserError(f"{name}: Segmentation or Categories is no matrix of numbers; use SBD's benchmark.tgz.")
+    if values.ndim != 2 or values.size == 0:
+        raise UserError(f"{name}: Segmentation or Categories has no rows and columns; use SBD's benchmark.tgz.")
     with np.errstate(invalid="ignore"):
         narrow = values.astype(np.uint8)
     if not np.array_equal(narrow, values):

@@ -21,17 +21,16 @@ import numpy as np
 
 from segrepro.data.archives import iter_files
 from segrepro.data.conversion import (
-    ID_PATTERN,
     MIN_AGREEMENT,
     agreement,
     check_jpeg,
     list_summary,
     object_pixels,
-    parse_id_list,
     refuse_disagreement,
     unpack,
     write_id_lists,
 )
+from segrepro.data.id_lists import ID_PATTERN, parse_id_list
 from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask, write_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError

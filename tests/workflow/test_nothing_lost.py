@@ -1,0 +1,193 @@
+"""What each kind of change reruns on a finished run at scale full: the table in docs/faults.md.
+
+The run is finished by `snakemake --touch` on empty files: Snakemake then knows the parameters and inputs of each, as
+after a real run, and no job has run. A dry run with a change says which files it would make anew; what it does not name
+it does not touch, and only what a job makes anew is removed (before the job starts).
+"""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow_runs import ROOT
+
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+MODELS = ("fcn32s", "fcn16s", "deeplabv3_trainaug")  # fcn16s starts from fcn32s
+DATASETS = ("trainaug", "sbd_train", "voc_val", "seg11valid")
+
+
+def only(section: str, names: tuple[str, ...]) -> dict:
+    return {name: None for name in CONFIG[section] if name not in names}
+
+
+# Of each kind one, so that a call takes seconds: models that start from files and from one another, systems made of
+# systems, a refined one.
+BASE = {
+    "scale": "full",
+    "models": only("models", MODELS),
+    "systems": only("systems", MODELS)
+    | {
+        "pair": {"fusion": {"kind": "mean", "members": ["fcn16s", "deeplabv3_trainaug"]}, "splits": ["voc_val"]},
+        "refined": {"crf": {"preset": "deeplab_vgg", "members": ["pair"]}, "splits": ["voc_val"]},
+    },
+    "datasets": only("datasets", DATASETS),
+    "figures": {"grid": {"systems": []}},
+}
+
+
+# What takes more than seconds at scale full, or a network: data, weights, scores, metrics. All else is made of these.
+COSTLY = re.compile("fetch|convert|manifest|check_labels|spec|train|import|predict|proposals|fuse|stack|crf|evaluate")
+
+
+class FinishedRun:
+    """A finished run of a copy of the project, in a folder of its own."""
+
+    def __init__(self, folder: Path):
+        self.project, self.work = folder / "project", folder / "work"
+        self.project.mkdir()
+        self.work.mkdir()
+        for name in ("workflow", "profiles", "envs"):
+            shutil.copytree(ROOT / name, self.project / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("Snakefile", "config.yaml"):
+            shutil.copy(ROOT / name, self.project)
+        for row in self.summary():
+            path = self.work / row["output_file"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if row["rule"].startswith("convert_"):
+                path.mkdir()
+            else:
+                path.touch()
+        self.call("--touch", "--forceall")  # also what has no input, and would be taken for finished
+
+    def call(self, *arguments: str, change: dict | None = None) -> str:
+        """Run Snakemake on the project, with a change laid over the config."""
+        files = [self.work / "base.yaml", self.work / "change.yaml"]
+        for file, content in zip(files, (BASE, change or {}), strict=True):
+            file.write_text(yaml.safe_dump(content))
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "snakemake", *arguments, "--directory", self.work),
+                *("--snakefile", self.project / "Snakefile", "--configfile", *files),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stdout
+
+    def summary(self, change: dict | None = None) -> list[dict]:
+        """Return a row of each output file: its rule, and whether it would be made anew."""
+        table = self.call("--detailed-summary", change=change)
+        return list(csv.DictReader(table[table.index("output_file") :].splitlines(), delimiter="\t"))
+
+    def reruns(self, change: dict | None = None) -> tuple[set[str], set[str]]:
+        """Return what a change makes anew: costly jobs (kind and name), and the rules of all else."""
+        costly, cheap = set(), set()
+        for row in self.summary(change):
+            if row["plan"] != "update pending":
+                continue
+            if kind := COSTLY.match(row["rule"]):
+                name = re.search(r"(?:models|scores|metrics)/(\w+)", row["output_file"])
+                costly.add(f"{kind[0]} {name[1]}" if name else kind[0])
+            else:
+                cheap.add(row["rule"])
+        return costly, cheap
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> FinishedRun:
+    finished = FinishedRun(tmp_path_factory.mktemp("finished"))
+    assert finished.reruns() == (set(), set()), "a finished run must have nothing to do"
+    return finished
+
+
+def test_comments_code_mirrors_and_settings_of_the_run_rerun_nothing(run):
+    for file in [run.project / "config.yaml", *(run.project / "workflow/rules").glob("*.smk")]:
+        file.write_text(file.read_text() + "\n# a comment\n")
+    for file in [*(run.project / "workflow/segrepro").rglob("*.py"), *(run.project / "envs").glob("*.yaml")]:
+        file.write_text(file.read_text() + "\n# another comment\n")
+    change = {
+        "archives": {"voc2012_trainval": {"urls": ["https://example.org/VOCtrainval_11-May-2012.tar"]}},
+        "weights": {"vgg16_imagenet": {"urls": ["file:///mine/vgg16_weights_tf_dim_ordering_tf_kernels.h5"]}},
+        "archives_dir": "/archives",
+        "runtime": {"checkpoint_every": 9, "tensorboard": True, "fetch_attempts": 1, "fetch_stall_seconds": 7},
+        # entries that nothing uses
+        "protocols": {"deeplabv3_coco20": {"learning_rate": 0.5}},
+        "networks": {"fcn8s": {"dropout": 0.1}},
+    }
+    assert run.reruns(change) == (set(), set())
+
+
+# What is changed, which costly jobs that makes anew (exactly), and which tables or figures (at least).
+CHANGES = {
+    "figures.grid": ({"figures": {"grid": {"worst": 3, "systems": ["refined", "pair"]}}}, set(), {"figure_grid"}),
+    "statistics": ({"statistics": {"resamples": 100}}, set(), set()),
+    "systems.<s>.reported": (
+        {"systems": {"fcn32s": {"reported": {"seg11valid": {"miou": 63.7}}}}},
+        set(),
+        {"reported", "tables"},
+    ),
+    "systems.<s>.prediction": (
+        {"systems": {"fcn32s": {"prediction": {"storage_stride": 8}}}},
+        {"predict fcn32s", "evaluate fcn32s"},
+        {"tables"},
+    ),
+    "systems.<s>.crf": (
+        {"systems": {"refined": {"crf": {"preset": "deeplabv2_resnet101"}}}},
+        {"crf refined", "evaluate refined"},
+        {"tables", "figure_crf"},
+    ),
+    "systems.<s>.fusion": (
+        {"systems": {"pair": {"fusion": {"weights": [1.0, 2.0]}}}},
+        {"fuse pair", "crf refined", "evaluate pair", "evaluate refined"},
+        {"tables", "figure_crf"},
+    ),
+    "protocols.<p> of one model": (
+        {"protocols": {"deeplabv3_report": {"learning_rate": 0.01}}},
+        {
+            *(f"{job} deeplabv3_trainaug" for job in ("spec", "train", "predict", "evaluate")),
+            *("fuse pair", "crf refined", "evaluate pair", "evaluate refined"),
+        },
+        {"tables", "figure_curves"},
+    ),
+    "protocols.<p> of a model that another starts from": (
+        {"protocols": {"fcn32s": {"steps": 90000}}},
+        {
+            "spec fcn32s",
+            *(f"{job} {model}" for job in ("train", "predict", "evaluate") for model in ("fcn32s", "fcn16s")),
+            *("fuse pair", "crf refined", "evaluate pair", "evaluate refined"),
+        },
+        {"tables", "figure_curves"},
+    ),
+    "seed": (
+        {"seed": 1},
+        {
+            *(f"{job} {model}" for job in ("spec", "train", "predict", "evaluate") for model in MODELS),
+            *("fuse pair", "crf refined", "evaluate pair", "evaluate refined"),
+        },
+        {"tables", "figure_curves"},
+    ),
+}
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_change_reruns_what_depends_on_it_and_nothing_else(run, key):
+    change, costly, cheap = CHANGES[key]
+    found = run.reruns(change)
+    assert found[0] == costly
+    assert found[1] >= cheap
+
+
+def test_no_output_is_temporary():
+    """Weights and scores stay until a change that they depend on makes them anew."""
+    for file in (ROOT / "workflow/rules").glob("*.smk"):
+        assert not re.search(r"\btemp\(|\btemporary\(|\bshadow:", file.read_text()), file

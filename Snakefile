@@ -25,6 +25,8 @@ include: "workflow/rules/tuning.smk"
 include: "workflow/rules/shards.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/detail.smk"
+include: "workflow/rules/page.smk"
 
 
 # A GPU is a thing of one machine: a limit given for a laptop must not serialise a cluster.
@@ -38,6 +40,7 @@ rule all:
         tables(),
         figures(),
         label_checks(),
+        f"{RESULTS}/report/index.html",
     localrule: True
 
 

@@ -42,7 +42,7 @@ def miou_of_drawn(confusions: np.ndarray):
 def test_the_resampled_metric_is_the_metric_of_the_drawn_pictures(monkeypatch):
     confusions = pictures(30, 0)
     monkeypatch.setattr(bootstrap, "BLOCK", 7)
-    weights = np.concatenate(list(bootstrap._weights(30, 20, 5)))
+    weights = np.concatenate(list(bootstrap.resample_weights(30, 20, 5)))
     assert weights.shape == (20, 30)
     assert (weights.sum(axis=1) == 30).all()
     expected = [metrics(np.tensordot(drawn, confusions, 1)).miou for drawn in weights]

@@ -170,8 +170,22 @@ def test_every_figure_is_there_and_not_blank(run):
     names = {figure.relative_to(run / "results/figures").as_posix() for figure in figures}
     assert {"sample.png", "training.png", "grid/voc_val.png", "labels/trainaug.png"} <= names
     assert {"examples/deconvnet_stage1.png", "proposals/deconvnet_stage2.png"} <= names
+    assert {"trimap/voc_val.png", "object_sizes/voc_val.png", "confusion/fcn8s/seg11valid.png"} <= names
     for figure in figures:
         assert np.asarray(Image.open(figure).convert("L")).std() > 5, figure
+
+
+def test_the_page_shows_every_table_figure_and_system_of_the_run(run):
+    html = (run / "results/report/index.html").read_text()
+    for table in (run / "results/tables").rglob("*.csv"):
+        assert f'tables/{table.relative_to(run / "results/tables").as_posix()}"' in html, table
+    for figure in (run / "results/figures").rglob("*.png"):
+        assert f'figures/{figure.relative_to(run / "results/figures").as_posix()}"' in html, figure
+    index = (run / "results/report/pictures/voc_val/index.js").read_text()
+    systems = {row["system"] for row in rows(run / "results/tables/miou.csv") if row["split"] == "voc_val"}
+    assert all(f'"name":"{system}"' in index for system in systems)
+    for graph in ("deeplabv3plus_trainval</text>", "check_labels</text>"):
+        assert graph in html
 
 
 def test_every_dataset_of_the_config_passed_its_checks(run, merged_config):
@@ -195,25 +209,45 @@ def test_a_bare_target_needs_no_cores(run):
 @pytest.mark.parametrize(
     ("overlay", "expected"),
     [
-        ({"figures": {"grid": {"rows": 3}}}, {"figure_grid"}),
+        ({"figures": {"compared": {"systems": ["fcn8s", "edeconvnet"]}}}, {"figure_trimap", "figure_sizes"}),
+        ({"figures": {"grid": {"worst": 3}}}, {"figure_grid"}),
         ({"runtime": {"checkpoint_every": 9, "fetch_attempts": 2, "shards": 4}}, set()),
         ({"archives_dir": "/archives"}, set()),
         (
             {"systems": {"deeplabv3_trainaug": {"reported": {"voc_val": {"miou": 77.21}}}}},
             {"reported", "tables"},
         ),
-        ({"statistics": {"resamples": 500}}, {"statistics", "tables"}),
+        ({"statistics": {"resamples": 500}}, {"statistics", "tables", "figure_classes"}),
         ({"systems": {"fcn8s": {"server": {"miou": 62.2}}}}, {"declared", "tables"}),
         ({"ablations": {"weak_classes": None}}, {"declared", "tables"}),
         ({"label_checks": {"max_void_share": 0.3}}, {"check_labels"}),
     ],
 )
 def test_a_setting_reruns_only_what_it_touches(run, overlay, expected):
+    """And the page, which shows the config but for what changes no result."""
     # check_labels may lead to training in a dry run: its outputs might change. What it really reruns is tested below.
+    expected = expected | ({"run_config", "rule_graph", "page"} if expected else set())
     rules = set(planned(run, overlay=overlay)) - {"all"}
     assert rules >= expected
-    if expected != {"check_labels"}:
+    if "check_labels" not in expected:
         assert rules == expected
+
+
+def test_what_is_measured_beside_miou_evaluates_anew_and_predicts_nothing(run):
+    rules = planned(run, overlay={"detail": {"boundary_ratio": 0.03}})
+    assert {"evaluate", "table_boundary", "figure_trimap", "figure_sizes"} <= set(rules)
+    assert not {"train", "predict", "fuse", "stack", "crf"} & set(rules)
+
+
+def test_detail_is_in_the_metrics_and_in_a_table_of_its_own(run):
+    table = {(row["system"], row["split"]): row for row in rows(run / "results/tables/boundary.csv")}
+    measured = json.loads((run / "results/metrics/fcn8s/voc_val.json").read_text())
+    row = table["fcn8s", "voc_val"]
+    assert row["boundary_iou"] == f"{100 * measured['boundary']['miou']:.2f}"
+    assert float(row["boundary_iou_low"]) < float(row["boundary_iou"]) < float(row["boundary_iou_high"])
+    assert float(row["trimap_1"]) < float(row["miou"])
+    assert measured["object_sizes"]["pictures_with_instance_mask"] == measured["pictures"]
+    assert all(int(row[f"object_{side}_count"]) > 0 for side in (0, 40, 52))
 
 
 def test_a_hyper_parameter_retrains_its_model(run):

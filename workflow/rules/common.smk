@@ -277,6 +277,19 @@ def crf_figures():
     ]
 
 
+def comparison_figures(splits):
+    """What the figures compare systems by: trimap curves and object sizes, and each one's confusion matrix."""
+    return expand(
+        f"{RESULTS}/figures/{{figure}}/{{split}}.png",
+        figure=["trimap", "object_sizes"],
+        split=splits,
+    ) + [
+        f"{RESULTS}/figures/confusion/{system}/{split}.png"
+        for split in splits
+        for system in shown(split, CONFIG.figures.compared)
+    ]
+
+
 # The tables that compare systems, each as CSV, Markdown and LaTeX, and what the report calls them.
 COMPARISONS = {
     "miou": "mIoU",
@@ -298,7 +311,7 @@ def tables():
         ),
         *expand(
             f"{RESULTS}/tables/{{table}}.csv",
-            table=["leakage"] + ["near_duplicates"] * COMPARED,
+            table=["boundary", "leakage"] + ["near_duplicates"] * COMPARED,
         ),
         *expand(
             f"{RESULTS}/tables/examples/{{model}}.csv",
@@ -327,6 +340,7 @@ def figures():
         f"{RESULTS}/figures/training.png",
         *[f"{RESULTS}/figures/near_duplicates.png"] * COMPARED,
         *crf_figures(),
+        *comparison_figures(splits),
         *expand(
             f"{RESULTS}/figures/examples/{{model}}.png",
             model=[*ON_OBJECTS, *ON_PROPOSALS],
@@ -449,10 +463,10 @@ def initial_weights(wildcards):
     return download(CONFIG.weights[init.weights])
 
 
-def shown(split):
-    """The systems of a split's grid: those that the config names, or all."""
+def shown(split, section=CONFIG.figures.grid):
+    """The systems of a split that a figure shows: those that its section of the config names, or all."""
     systems = [name for name, _ in scored(split)]
-    chosen = [name for name in CONFIG.figures.grid.systems if name in systems]
+    chosen = [name for name in section.systems if name in systems]
     return chosen or systems
 
 

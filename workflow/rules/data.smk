@@ -19,6 +19,7 @@ if CONFIG.scale == "sample":
             ),
             preview=report(
                 f"{RESULTS}/figures/sample.png",
+                caption="../segrepro/report/captions/sample.rst",
                 category="Data",
                 labels={"figure": "generated sample scenes"},
             ),
@@ -204,6 +205,7 @@ rule figure_labels:
     output:
         report(
             f"{RESULTS}/figures/labels/{{dataset}}.png",
+            caption="../segrepro/report/captions/labels.rst",
             category="Data",
             labels={"figure": "label histogram", "dataset": "{dataset}"},
         ),

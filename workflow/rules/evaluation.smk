@@ -9,6 +9,7 @@ rule evaluate:
     output:
         json=f"{RESULTS}/metrics/{{system}}/{{split}}.json",
         confusions=f"{RESULTS}/metrics/{{system}}/{{split}}.npz",
+        detail=f"{RESULTS}/metrics/{{system}}/{{split}}.detail.npz",
     log:
         f"{RESULTS}/logs/evaluate/{{system}}/{{split}}.log",
     benchmark:
@@ -21,10 +22,11 @@ rule evaluate:
         runtime=60,
     params:
         label_space=lambda w: DATASETS[w.split].label_space,
+        detail=as_options(CONFIG.detail),
     shell:
         "segrepro evaluate --scores {input.scores} --manifest {input.manifest} "
         "--label-space {params.label_space} --json {output.json} --confusions {output.confusions} "
-        "--threads {threads} &> {log}"
+        "--detail {output.detail} {params.detail} --threads {threads} &> {log}"
 
 
 rule lineage:
@@ -49,6 +51,7 @@ rule audit:
     output:
         table=report(
             f"{RESULTS}/tables/leakage.csv",
+            caption="../segrepro/report/captions/leakage.rst",
             category="Tables",
             labels={"table": "leakage"},
         ),
@@ -71,12 +74,14 @@ rule near_duplicates:
     output:
         table=report(
             f"{RESULTS}/tables/near_duplicates.csv",
+            caption="../segrepro/report/captions/near_duplicates.rst",
             category="Tables",
             labels={"table": "near-duplicates of COCO and VOC"},
         ),
         counts=f"{RESULTS}/near_duplicates.json",
         sheet=report(
             f"{RESULTS}/figures/near_duplicates.png",
+            caption="../segrepro/report/captions/near_duplicates.rst",
             category="Data",
             labels={"figure": "nearest pictures of COCO and VOC"},
         ),

@@ -34,6 +34,7 @@ rule proposal_recall:
     output:
         report(
             f"{RESULTS}/tables/proposals/{{finder}}_{{dataset}}.csv",
+            caption="../segrepro/report/captions/proposals.rst",
             category="Tables",
             labels={"table": "recall of the proposals", "dataset": "{dataset}"},
         ),
@@ -58,6 +59,7 @@ rule object_examples:
         manifest=f"{RESULTS}/models/{{model}}/training_set.csv",
         counts=report(
             f"{RESULTS}/tables/examples/{{model}}.csv",
+            caption="../segrepro/report/captions/examples.rst",
             category="Tables",
             labels={"table": "training examples a class", "model": "{model}"},
         ),
@@ -92,6 +94,7 @@ rule proposal_examples:
         manifest=f"{RESULTS}/models/{{model}}/training_set.csv",
         counts=report(
             f"{RESULTS}/tables/examples/{{model}}.csv",
+            caption="../segrepro/report/captions/examples.rst",
             category="Tables",
             labels={"table": "training examples a class", "model": "{model}"},
         ),
@@ -120,6 +123,7 @@ rule figure_examples:
     output:
         report(
             f"{RESULTS}/figures/examples/{{model}}.png",
+            caption="../segrepro/report/captions/examples.rst",
             category="Data",
             labels={"figure": "training examples", "model": "{model}"},
         ),

@@ -120,6 +120,7 @@ rule figure_crf:
     output:
         report(
             f"{RESULTS}/figures/crf/{{system}}/{{split}}.png",
+            caption="../segrepro/report/captions/crf.rst",
             category="Predictions",
             labels={
                 "figure": "before and after the CRF",

@@ -76,6 +76,7 @@ rule figure_proposals:
     output:
         report(
             f"{RESULTS}/figures/proposals/{{system}}.png",
+            caption="../segrepro/report/captions/proposals.rst",
             category="Predictions",
             labels={"figure": "map growing with proposals", "system": "{system}"},
         ),

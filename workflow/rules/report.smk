@@ -78,6 +78,7 @@ rule tables:
         [
             report(
                 f"{RESULTS}/tables/{table}.csv",
+                caption=f"../segrepro/report/captions/{table}.rst",
                 category="Tables",
                 labels={"table": label},
             )
@@ -112,6 +113,7 @@ rule figure_grid:
     output:
         report(
             f"{RESULTS}/figures/grid/{{split}}.png",
+            caption="../segrepro/report/captions/grid.rst",
             category="Predictions",
             labels={"figure": "picture, truth, predictions", "split": "{split}"},
         ),
@@ -145,6 +147,7 @@ rule figure_classes:
     output:
         report(
             f"{RESULTS}/figures/{{figure}}/{{split}}.png",
+            caption="../segrepro/report/captions/class_bars.rst",
             category="Classes",
             labels={"figure": "{figure}", "split": "{split}"},
         ),

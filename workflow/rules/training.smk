@@ -105,6 +105,7 @@ rule figure_curves:
     output:
         report(
             f"{RESULTS}/figures/training.png",
+            caption="../segrepro/report/captions/training.rst",
             category="Training",
             labels={"figure": "training curves"},
         ),

@@ -45,6 +45,9 @@ VERBS = {
     "near-duplicates": "find near-duplicates between two sets of pictures by perceptual hash",
     "statistics": "compute bootstrap intervals of systems and of the differences between them",
     "tables": "collect metrics into the comparison tables",
+    "table-boundary": "collect boundary IoU, trimap mIoU and IoU by object size into a table",
+    "page-pictures": "pack a split for the explorer of the report page",
+    "page": "assemble the report page: tables, figures, explorer, how it was run",
     "figure-labels": "draw the class histogram of a data set",
     "figure-classes": "draw the IoU of each class, or of the weakest ones, for several systems",
     "figure-grid": "draw picture, ground truth and predictions side by side",
@@ -52,6 +55,9 @@ VERBS = {
     "figure-proposals": "draw how a proposal-wise map grows with the proposals",
     "figure-crf": "draw what a CRF changes: before, after and the gain a class",
     "figure-curves": "draw training curves",
+    "figure-trimap": "draw the mIoU of systems near boundaries, by the width of the band",
+    "figure-sizes": "draw boundary IoU and the IoU of objects by size, of several systems",
+    "figure-confusion": "draw the confusion matrix of a system",
 }
 
 

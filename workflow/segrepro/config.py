@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import Field, ValidationError, model_validator
 
 from segrepro.config_crf import Crf
+from segrepro.config_detail import Detail
 from segrepro.config_errors import explain
 from segrepro.config_figures import Figures, without_systems
 from segrepro.config_networks import Network
@@ -361,6 +362,7 @@ class Config(Section):
     protocols: dict[Name, Protocol]
     models: dict[Name, Model]
     systems: dict[Name, System]
+    detail: Detail = Detail()
     figures: Figures
     statistics: StatisticsSettings = StatisticsSettings()
     ablations: dict[Name, Ablation] = Field({}, description="systems that are compared with a baseline, by question")

@@ -32,10 +32,17 @@ class WeakClasses(Section):
     systems: Annotated[list[str], Field(min_length=1, max_length=6)] = Field(description="the others, in order")
 
 
+class Compared(Section):
+    """The figures that compare systems by their metrics: trimap curves, object sizes, confusion matrices."""
+
+    systems: list[str] = Field([], description="systems to show, in order; none: all")
+
+
 class Figures(Section):
     """Figure settings; changing them reruns no training and no prediction."""
 
     grid: Grid
+    compared: Compared = Compared()
     class_bars: ClassBars = ClassBars()
     weak_classes: WeakClasses | None = Field(None, description="null: no such figure")
 

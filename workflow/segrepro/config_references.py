@@ -37,6 +37,7 @@ def _shown_systems(figures: Figures) -> dict[str, list[str]]:
     weak = figures.weak_classes
     return {
         "figures.grid.systems": figures.grid.systems,
+        "figures.compared.systems": figures.compared.systems,
         "figures.class_bars.systems": figures.class_bars.systems,
         "figures.weak_classes.baseline": [weak.baseline] if weak else [],
         "figures.weak_classes.systems": weak.systems if weak else [],

@@ -79,7 +79,7 @@ def resampled_mious(counts: Sequence[np.ndarray], *, resamples: int, seed: int) 
     flat = [system.reshape(pictures, -1) for system in counts]
     blocks = [
         np.stack([mious((weights @ system).reshape(-1, 3, classes)) for system in flat])
-        for weights in _weights(pictures, resamples, seed)
+        for weights in resample_weights(pictures, resamples, seed)
     ]
     return np.concatenate(blocks, axis=1)
 
@@ -111,7 +111,10 @@ def class_intervals(counts: np.ndarray, *, resamples: int, confidence: float, se
     pictures, _, classes = counts.shape
     flat = counts.reshape(pictures, -1)
     resampled = np.concatenate(
-        [class_ious((weights @ flat).reshape(-1, 3, classes)) for weights in _weights(pictures, resamples, seed)]
+        [
+            class_ious((weights @ flat).reshape(-1, 3, classes))
+            for weights in resample_weights(pictures, resamples, seed)
+        ]
     )
     total = counts.sum(axis=0)
     estimates, jackknife = class_ious(total), class_ious(total - counts)
@@ -121,7 +124,7 @@ def class_intervals(counts: np.ndarray, *, resamples: int, confidence: float, se
     ]
 
 
-def _weights(pictures: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def resample_weights(pictures: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Yield blocks of weights, (at most BLOCK, pictures): how often each picture is in a resample."""
     generator = np.random.default_rng(seed)
     for start in range(0, resamples, BLOCK):

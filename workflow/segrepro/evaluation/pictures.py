@@ -28,7 +28,11 @@ class PictureScorer:
     num_classes: int
 
     def __call__(self, example: Example) -> np.ndarray:
-        """Return the confusion of one picture: int32 of shape (num_classes, num_classes).
+        """Return the confusion of one picture: int32 of shape (num_classes, num_classes); raise as `read`."""
+        return self.read(example)[2]
+
+    def read(self, example: Example) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return truth and prediction of one picture, uint8 of shape (height, width), and their confusion.
 
         Raises:
             UserError: the mask cannot be read or differs in size, or a label is out of range.
@@ -37,7 +41,7 @@ class PictureScorer:
         with ScoreReader(self.store) as reader:
             prediction = reader.labels(example.id, self.space)
             try:
-                return confusion(truth, prediction, self.num_classes).astype(np.int32)
+                return truth, prediction, confusion(truth, prediction, self.num_classes).astype(np.int32)
             except ValueError as error:
                 raise UserError(
                     f"{example.mask}: {error}, for system '{reader.system}' ({self.store}); check that manifest, "

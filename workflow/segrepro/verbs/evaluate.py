@@ -6,8 +6,13 @@ without predicting again. Void (255) is never scored; the classes averaged are t
 truth (`classes` says how many; 21 on the full VOC val). Predictions in another label space than the masks' are
 mapped after the argmax.
 
+With --detail it also counts near boundaries and by the size of objects: boundary IoU, mIoU in bands around the truth's
+boundaries (trimaps), IoU of small, medium and large objects. They stand in the JSON too, and their counts a picture in
+the file given.
+
   segrepro evaluate --scores results/scores/fcn/voc_val.h5 --manifest data/manifests/voc_val.csv \
-      --json results/metrics/fcn/voc_val.json --confusions results/metrics/fcn/voc_val.npz --threads 4
+      --json results/metrics/fcn/voc_val.json --confusions results/metrics/fcn/voc_val.npz --threads 4 \
+      --detail results/metrics/fcn/voc_val.detail.npz
 """
 
 import argparse
@@ -20,6 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="the split: pictures and masks")
     parser.add_argument("--json", type=Path, required=True, metavar="JSON", help="metrics to write")
     parser.add_argument("--confusions", type=Path, required=True, metavar="NPZ", help="confusions to write")
+    parser.add_argument("--detail", type=Path, metavar="NPZ", help="counts near boundaries and by size to write")
+    parser.add_argument(
+        "--boundary-ratio", type=float, metavar="R", help="distance of boundary IoU, share of the diagonal (0.02)"
+    )
+    parser.add_argument("--trimap-widths", type=int, nargs="+", metavar="W", help="bands, in pixels (1 to 40)")
+    parser.add_argument(
+        "--object-sides", type=int, nargs="+", metavar="S", help="where sizes of objects part: squares' sides (32 96)"
+    )
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
@@ -33,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.data.manifests import read_manifest
     from segrepro.errors import UserError
     from segrepro.evaluation.confusion import save_confusions
+    from segrepro.evaluation.detail import DetailScorer, detail_summary, save_detail, score_in_detail
     from segrepro.evaluation.metrics import summary
     from segrepro.evaluation.pictures import PictureScorer, check_same_pictures, picture_confusions
     from segrepro.files import ids_sha256, write_json
@@ -46,13 +60,22 @@ def run(args: argparse.Namespace) -> None:
         check_same_pictures(reader, examples, args.manifest)
         system = reader.system
     scorer = PictureScorer(args.scores, space.name, len(space))
-    confusions = picture_confusions(scorer, examples, threads=args.threads, label=system)
+    detail = None
+    if args.detail:
+        scorer = DetailScorer(scorer, _settings(args))
+        split = args.manifest.stem
+        confusions, detail = score_in_detail(scorer, examples, system=system, split=split, threads=args.threads)
+    else:
+        confusions = picture_confusions(scorer, examples, threads=args.threads, label=system)
     try:
         measured = summary(confusions.sum(axis=0, dtype=np.int64), space)
     except ValueError as error:
         raise UserError(f"{args.manifest}: {error}; check its masks.") from error
     ids = [example.id for example in examples]
     save_confusions(args.confusions, ids, confusions)
+    if detail:
+        save_detail(args.detail, detail)
+        measured |= detail_summary(detail, space)
     write_json(
         args.json,
         {
@@ -66,3 +89,16 @@ def run(args: argparse.Namespace) -> None:
     )
     miou, classes = 100 * measured["miou"], measured["classes"]
     print(f"{system} on {args.manifest.stem}: mIoU {miou:.2f} % over {classes} classes")
+
+
+def _settings(args: argparse.Namespace):
+    """Return the settings of --detail: those given, else the defaults."""
+    from segrepro.errors import UserError
+    from segrepro.evaluation.detail_settings import DetailSettings
+
+    given = {name: getattr(args, name) for name in ("boundary_ratio", "trimap_widths", "object_sides")}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        return DetailSettings(**{name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items()})
+    except ValueError as error:
+        raise UserError(f"--{str(error).replace('_', '-', 1).replace(':', '', 1)}.") from None

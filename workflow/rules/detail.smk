@@ -1,0 +1,112 @@
+# What systems keep of detail: boundary IoU, mIoU near boundaries, IoU of small and large objects; confusion matrices.
+
+BOOTSTRAP = f"{as_options(CONFIG.statistics)} --seed {CONFIG.seed}"
+
+
+rule table_boundary:
+    input:
+        detail=[
+            f"{RESULTS}/metrics/{system}/{split}.detail.npz"
+            for system, split in scored()
+        ],
+        leakage=f"{RESULTS}/leakage.json",
+    output:
+        report(
+            f"{RESULTS}/tables/boundary.csv",
+            category="Tables",
+            labels={"table": "boundaries and object sizes"},
+        ),
+    log:
+        f"{RESULTS}/logs/table_boundary.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        bootstrap=BOOTSTRAP,
+    shell:
+        "segrepro table-boundary --detail {input.detail} --leakage {input.leakage} {params.bootstrap} "
+        "--out {output} &> {log}"
+
+
+rule figure_trimap:
+    input:
+        detail=lambda w: [
+            f"{RESULTS}/metrics/{system}/{w.split}.detail.npz"
+            for system in shown(w.split, CONFIG.figures.compared)
+        ],
+        leakage=f"{RESULTS}/leakage.json",
+    output:
+        png=report(
+            f"{RESULTS}/figures/trimap/{{split}}.png",
+            category="Metrics",
+            labels={"figure": "near boundaries", "split": "{split}"},
+        ),
+        pdf=f"{RESULTS}/figures/trimap/{{split}}.pdf",
+    log:
+        f"{RESULTS}/logs/figures/trimap_{{split}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        bootstrap=BOOTSTRAP,
+    shell:
+        "segrepro figure-trimap --detail {input.detail} --leakage {input.leakage} {params.bootstrap} "
+        "--out {output} &> {log}"
+
+
+rule figure_sizes:
+    input:
+        detail=lambda w: [
+            f"{RESULTS}/metrics/{system}/{w.split}.detail.npz"
+            for system in shown(w.split, CONFIG.figures.compared)
+        ],
+        leakage=f"{RESULTS}/leakage.json",
+    output:
+        png=report(
+            f"{RESULTS}/figures/object_sizes/{{split}}.png",
+            category="Metrics",
+            labels={"figure": "boundary IoU, object sizes", "split": "{split}"},
+        ),
+        pdf=f"{RESULTS}/figures/object_sizes/{{split}}.pdf",
+    log:
+        f"{RESULTS}/logs/figures/object_sizes_{{split}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        bootstrap=BOOTSTRAP,
+    shell:
+        "segrepro figure-sizes --detail {input.detail} --leakage {input.leakage} {params.bootstrap} "
+        "--out {output} &> {log}"
+
+
+rule figure_confusion:
+    input:
+        f"{RESULTS}/metrics/{{system}}/{{split}}.npz",
+    output:
+        png=report(
+            f"{RESULTS}/figures/confusion/{{system}}/{{split}}.png",
+            category="Metrics",
+            labels={"figure": "confusion", "system": "{system}", "split": "{split}"},
+        ),
+        pdf=f"{RESULTS}/figures/confusion/{{system}}/{{split}}.pdf",
+    log:
+        f"{RESULTS}/logs/figures/confusion_{{system}}_{{split}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        space=lambda w: DATASETS[w.split].label_space,
+        bootstrap=BOOTSTRAP,
+        title=lambda w: f"{w.system} on {w.split}: pixels of each class, by prediction (%)",
+    shell:
+        "segrepro figure-confusion --confusions {input} --label-space {params.space} --title {params.title:q} "
+        "{params.bootstrap} --out {output} &> {log}"

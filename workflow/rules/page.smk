@@ -1,0 +1,118 @@
+# The report page: one folder that opens from disk, with an explorer of every prediction.
+
+
+# The page shows what was asked for, but not where archives lie on this machine or how a run goes: neither changes a
+# result, so neither may make the page anew.
+rule run_config:
+    output:
+        f"{RESULTS}/config.json",
+    log:
+        f"{RESULTS}/logs/page/config.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        config=json.dumps(
+            {
+                key: value
+                for key, value in config.items()
+                if key not in ("runtime", "archives_dir")
+            },
+            sort_keys=True,
+        ),
+    shell:
+        "segrepro spec --json {params.config:q} --out {output} &> {log}"
+
+
+# Snakemake's own drawing of the rules, as text; it only plans, and takes no lock.
+rule rule_graph:
+    input:
+        f"{RESULTS}/config.json",
+    output:
+        f"{RESULTS}/rules.dot",
+    log:
+        f"{RESULTS}/logs/page/rule_graph.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        snakemake="python" if in_conda else sys.executable,
+        snakefile=lambda w: workflow.main_snakefile,
+    shell:
+        "{params.snakemake:q} -m snakemake --snakefile {params.snakefile:q} --configfile {input} "
+        "--rulegraph dot > {output} 2> {log}"
+
+
+# One job a split for all systems, in as many processes as it gets: a picture's maps belong together.
+rule page_pictures:
+    input:
+        manifest=f"{DATA}/manifests/{{split}}.csv",
+        scores=lambda w: [
+            f"{RESULTS}/scores/{system}/{w.split}.h5" for system, _ in scored(w.split)
+        ],
+        confusions=lambda w: [
+            f"{RESULTS}/metrics/{system}/{w.split}.npz"
+            for system, _ in scored(w.split)
+        ],
+    output:
+        directory(f"{RESULTS}/report/pictures/{{split}}"),
+    log:
+        f"{RESULTS}/logs/page/pictures_{{split}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/page_pictures/{{split}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        label_space=lambda w: DATASETS[w.split].label_space,
+    shell:
+        "segrepro page-pictures --manifest {input.manifest} --scores {input.scores} "
+        "--confusions {input.confusions} --label-space {params.label_space} --out {output} "
+        "--threads {threads} &> {log}"
+
+
+# At sample scale, what was generated.
+PREVIEW = [f"{RESULTS}/figures/sample.png"] * (CONFIG.scale == "sample")
+
+
+rule page:
+    input:
+        tables=[table for table in tables() if table.endswith(".csv")],
+        figures=[
+            figure
+            for figure in [*figures(), *label_checks(), *PREVIEW]
+            if figure.endswith(".png")
+        ],
+        pictures=[
+            f"{RESULTS}/report/pictures/{split}"
+            for split in dict.fromkeys(split for _, split in scored())
+        ],
+        config=f"{RESULTS}/config.json",
+        leakage=f"{RESULTS}/leakage.json",
+        lineage=f"{RESULTS}/lineage.json",
+        rules=f"{RESULTS}/rules.dot",
+    output:
+        f"{RESULTS}/report/index.html",
+        f"{RESULTS}/report/times.js",
+        directory(f"{RESULTS}/report/assets"),
+        directory(f"{RESULTS}/report/figures"),
+        directory(f"{RESULTS}/report/tables"),
+    log:
+        f"{RESULTS}/logs/page/page.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        results=lambda w, output: os.path.dirname(os.path.dirname(output[0])),
+        benchmarks=f"{RESULTS}/benchmarks",
+        folder=lambda w, output: os.path.dirname(output[0]),
+    shell:
+        "segrepro page --results {params.results} --tables {input.tables} --figures {input.figures} "
+        "--pictures {input.pictures} --config {input.config} --leakage {input.leakage} "
+        "--lineage {input.lineage} --rule-graph {input.rules} --benchmarks {params.benchmarks} "
+        "--out {params.folder} &> {log}"

@@ -1,0 +1,232 @@
+"""What `segrepro evaluate` counts beside the confusions: near boundaries, and by the size of objects.
+
+The counts are of each picture, so that totals, intervals and differences of systems can be had without predicting
+again; see `segrepro.evaluation.boundary` and `segrepro.evaluation.object_sizes` for what they mean.
+"""
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from segrepro.data.manifests import Example
+from segrepro.data.masks import check_size, read_mask
+from segrepro.data.parallel import map_in_processes
+from segrepro.errors import UserError
+from segrepro.evaluation.boundary import HITS, PREDICTED, TRUE, boundary_counts, trimap_counts
+from segrepro.evaluation.detail_settings import DetailSettings
+from segrepro.evaluation.object_sizes import UNITS, size_counts
+from segrepro.evaluation.pictures import PictureScorer
+from segrepro.files import atomic_path
+from segrepro.labels import LabelSpace
+
+
+@dataclass(frozen=True)
+class PictureDetail:
+    """The counts of one picture.
+
+    Attributes:
+        confusion: int32, shape (classes, classes), rows the truth.
+        boundary: int32, shape (3, classes); see `boundary_counts`.
+        trimap: int32, shape (widths, 3, classes); see `trimap_counts`.
+        objects: int32, shape (2, ranges, classes); see `size_counts`.
+        instanced: whether the objects come from an instance mask.
+    """
+
+    confusion: np.ndarray
+    boundary: np.ndarray
+    trimap: np.ndarray
+    objects: np.ndarray
+    instanced: bool
+
+
+@dataclass(frozen=True)
+class DetailScorer:
+    """Scores a picture of one store in detail; can be sent to another process."""
+
+    scorer: PictureScorer
+    settings: DetailSettings
+
+    def __call__(self, example: Example) -> PictureDetail:
+        """Count one picture.
+
+        Raises:
+            UserError: mask or instance mask cannot be read or differ in size, or a label is out of range.
+        """
+        cv2.setNumThreads(1)  # the processes are the threads that the caller granted
+        truth, prediction, confusion = self.scorer.read(example)
+        instances = _instance_mask(example, truth.shape)
+        pair, settings = (truth, prediction, self.scorer.num_classes), self.settings
+        return PictureDetail(
+            confusion,
+            boundary_counts(*pair, ratio=settings.boundary_ratio).astype(np.int32),
+            trimap_counts(*pair, widths=settings.trimap_widths).astype(np.int32),
+            size_counts(*pair, sides=settings.object_sides, instances=instances).astype(np.int32),
+            instances is not None,
+        )
+
+
+def _instance_mask(example: Example, shape: tuple[int, int]) -> np.ndarray | None:
+    """Read the instance mask that lies beside a mask in VOC's and SBD's dataset folders; None where there is none."""
+    path = example.mask.parent.with_name("instances") / example.mask.name
+    if not path.exists():
+        return None
+    instances = read_mask(path)
+    check_size(instances, *shape[::-1], name=str(path))
+    return instances
+
+
+@dataclass(frozen=True)
+class Detail:
+    """The counts of all pictures of a split, by one system.
+
+    Attributes:
+        system, split, label_space: names.
+        settings: how it was measured.
+        ids: the pictures.
+        whole: int32, shape (pictures, 3, classes): the counts of all pixels but void, as of `class_counts`.
+        boundary: int32, shape (pictures, 3, classes).
+        trimap: int32, shape (pictures, widths, 3, classes).
+        objects: int32, shape (pictures, 2, ranges, classes).
+        instanced: bool, shape (pictures,).
+    """
+
+    system: str
+    split: str
+    label_space: str
+    settings: DetailSettings
+    ids: list[str]
+    whole: np.ndarray
+    boundary: np.ndarray
+    trimap: np.ndarray
+    objects: np.ndarray
+    instanced: np.ndarray
+
+
+ARRAYS = ("whole", "boundary", "trimap", "objects", "instanced")
+NAMES = ("system", "split", "label_space")
+
+
+def score_in_detail(
+    scorer: DetailScorer, examples: list[Example], *, system: str, split: str, threads: int
+) -> tuple[np.ndarray, Detail]:
+    """Score pictures in detail, spread over processes; the result does not depend on their number.
+
+    Args:
+        scorer: what scores one picture.
+        examples: rows of a manifest that passed `check_same_pictures`.
+        system: the system's name.
+        split: the split's name.
+        threads: number of processes, 1 or more.
+
+    Returns:
+        The confusions, int32 of shape (pictures, classes, classes), and the rest; in the order of ``examples``.
+
+    Raises:
+        UserError: a picture cannot be scored, or a process died.
+    """
+    found = map_in_processes(scorer, examples, threads=threads, label=system, total=len(examples))
+    confusions = np.stack([entry.confusion for entry in found])
+    diagonal = np.diagonal(confusions, axis1=1, axis2=2)
+    whole = np.stack([diagonal, confusions.sum(axis=2), confusions.sum(axis=1)], axis=1).astype(np.int32)
+    stacked = {name: np.stack([getattr(entry, name) for entry in found]) for name in ARRAYS[1:]}
+    ids = [example.id for example in examples]
+    return confusions, Detail(system, split, scorer.scorer.space, scorer.settings, ids, whole=whole, **stacked)
+
+
+def mean_iou(counts: np.ndarray) -> np.ndarray:
+    """Return the mean IoU over the classes that occur in the truth, as `segrepro.evaluation.metrics` takes it.
+
+    Args:
+        counts: shape (..., 3, classes); see `segrepro.evaluation.boundary.class_counts`.
+
+    Returns:
+        float64, shape (...), in [0, 1]; NaN where nothing was counted.
+    """
+    present = counts[..., TRUE, :] > 0
+    return _mean_over_classes(class_ious(counts), present)
+
+
+def class_ious(counts: np.ndarray) -> np.ndarray:
+    """Return the IoU of each class: float64, shape (..., classes), in [0, 1]; 0 where the truth has no such pixel."""
+    union = counts[..., TRUE, :] + counts[..., PREDICTED, :] - counts[..., HITS, :]
+    return counts[..., HITS, :] / np.maximum(union, 1)
+
+
+def size_iou(counts: np.ndarray) -> np.ndarray:
+    """Return the mean IoU of objects by size: over a class' objects, then over the classes that have some.
+
+    Args:
+        counts: shape (..., 2, ranges, classes); see `segrepro.evaluation.object_sizes.size_counts`.
+
+    Returns:
+        float64, shape (..., ranges), in [0, 1]; NaN where there is no object.
+    """
+    number, total = counts[..., 0, :, :], counts[..., 1, :, :]
+    return _mean_over_classes(total / (UNITS * np.maximum(number, 1)), number > 0)
+
+
+def _mean_over_classes(values: np.ndarray, present: np.ndarray) -> np.ndarray:
+    classes = present.sum(axis=-1)
+    means = np.where(present, values, 0).sum(axis=-1) / np.maximum(classes, 1)
+    return np.where(classes > 0, means, np.nan)
+
+
+def detail_summary(detail: Detail, space: LabelSpace) -> dict[str, Any]:
+    """Return the totals in the form of the metrics JSON, fractions in [0, 1]; None where nothing was counted."""
+    settings = detail.settings
+    boundary, objects = (part.sum(axis=0, dtype=np.int64) for part in (detail.boundary, detail.objects))
+    trimap = mean_iou(detail.trimap.sum(axis=0, dtype=np.int64))
+    ious, present = class_ious(boundary), boundary[TRUE] > 0
+    return {
+        "boundary": {
+            "ratio": settings.boundary_ratio,
+            "miou": _fraction(mean_iou(boundary)),
+            "per_class_iou": {
+                space.classes[label]: float(ious[label]) if present[label] else None for label in space.used_labels
+            },
+        },
+        "trimap": {"widths": list(settings.trimap_widths), "miou": [_fraction(value) for value in trimap]},
+        "object_sizes": {
+            "sides": list(settings.object_sides),
+            "objects": objects[0].sum(axis=1).tolist(),
+            "iou": [_fraction(value) for value in size_iou(objects)],
+            "pictures_with_instance_mask": int(detail.instanced.sum()),
+        },
+    }
+
+
+def _fraction(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def save_detail(path: Path, detail: Detail) -> None:
+    """Write the counts as compressed ``.npz``, atomically; same values, same bytes."""
+    arrays = {name: getattr(detail, name) for name in (*NAMES, *ARRAYS)} | vars(detail.settings)
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, ids=np.array(detail.ids, dtype=np.str_), **arrays)
+
+
+def load_detail(path: Path) -> Detail:
+    """Read what `save_detail` wrote.
+
+    Raises:
+        UserError: the file is missing, damaged or holds something else.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            settings = DetailSettings(
+                float(arrays["boundary_ratio"]),
+                tuple(arrays["trimap_widths"].tolist()),
+                tuple(arrays["object_sides"].tolist()),
+            )
+            names = [str(arrays[name]) for name in NAMES]
+            return Detail(*names, settings, arrays["ids"].tolist(), **{name: arrays[name] for name in ARRAYS})
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; make it with `segrepro evaluate --detail`.") from None
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: not the detail of an evaluation ({error}); evaluate again.") from error

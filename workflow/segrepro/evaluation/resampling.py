@@ -1,0 +1,49 @@
+"""Bootstrap intervals over pictures of any metrics that are made of sums over pictures; see `bootstrap`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from segrepro.evaluation.bootstrap import bca_interval, resample_weights
+from segrepro.evaluation.bootstrap_settings import Bootstrap
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Metrics and the ends of their intervals: arrays of one shape, NaN where undefined."""
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    def at(self, place: int | slice) -> "Estimate":
+        """Return the estimate of one of the metrics, or of some."""
+        return Estimate(self.value[place], self.low[place], self.high[place])
+
+
+def estimate(metric: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, bootstrap: Bootstrap) -> Estimate:
+    """Compute metrics of all pictures, and the BCa interval of each.
+
+    Args:
+        metric: from sums over pictures, shape (n, ...), to metrics of shape (n, metrics); NaN where undefined.
+        counts: whole numbers, shape (pictures, ...), their sums below 2^53: sums are exact in whatever order.
+        bootstrap: how intervals are made; with equal settings and numbers of pictures, two systems get the same draws.
+
+    Returns:
+        Arrays of shape (metrics,). An end is NaN where the metric is undefined in all draws.
+    """
+    exact = counts.astype(np.float64)
+    total = exact.sum(axis=0)
+    values, left_out = metric(total[np.newaxis])[0], metric(total - exact)
+    flat = exact.reshape(len(exact), -1)
+    drawn = np.concatenate(
+        [
+            metric((weights @ flat).reshape(-1, *counts.shape[1:]))
+            for weights in resample_weights(len(counts), bootstrap.resamples, bootstrap.seed)
+        ]
+    )
+    ends = np.full((2, len(values)), np.nan)
+    for place in np.flatnonzero(~np.isnan(values) & ~np.isnan(drawn).all(axis=0)):
+        ends[:, place] = bca_interval(float(values[place]), drawn[:, place], left_out[:, place], bootstrap.confidence)
+    return Estimate(values, *ends)

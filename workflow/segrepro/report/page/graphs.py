@@ -1,0 +1,56 @@
+"""The two graphs of the page: what each system is made of, and how the workflow's rules follow one another."""
+
+import re
+from pathlib import Path
+
+from segrepro.errors import UserError
+from segrepro.evaluation.lineage import Lineage
+from segrepro.report.page.layered import acyclic, draw, reduced
+
+NODE = re.compile(r'^\s*(\d+)\[label = "([^"]+)"', re.MULTILINE)
+EDGE = re.compile(r"^\s*(\d+) -> (\d+)\s*$", re.MULTILINE)
+TARGETS = ("all", "page")  # everything leads there: drawn, they would hide the rest
+
+
+def lineage_svg(lineage: Lineage) -> str:
+    """Draw data sets, weights, models and systems: from what each system was made."""
+    nodes: dict[str, tuple[str, str]] = {}
+    edges: list[tuple[str, str]] = []
+    for name, model in lineage.models.items():
+        nodes[f"model {name}"] = (name, "model")
+        if model.trained_on:
+            nodes[f"data {model.trained_on.name}"] = (model.trained_on.name, "data")
+            edges.append((f"data {model.trained_on.name}", f"model {name}"))
+        if model.weights:
+            nodes[f"weights {model.weights}"] = (model.weights, "weights")
+            edges.append((f"weights {model.weights}", f"model {name}"))
+        if model.init:
+            edges.append((f"model {model.init}", f"model {name}"))
+    for name, system in lineage.systems.items():
+        nodes[f"system {name}"] = (name, "system")
+        edges += [(f"system {member}", f"system {name}") for member in system.members]
+        if system.model:
+            edges.append((f"model {system.model}", f"system {name}"))
+    return draw(nodes, edges, title="From data sets and weights by models to systems")
+
+
+def rules_svg(path: Path) -> str:
+    """Draw the rule graph that ``snakemake --rulegraph dot`` printed; edges that a longer path stands for left out.
+
+    A rule may feed itself, or two each other (a CRF on an ensemble of CRFs): what leads back is not drawn.
+
+    Raises:
+        UserError: the file is missing or holds no such graph.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; make it with `snakemake --rulegraph dot`.") from None
+    names = dict(NODE.findall(text))
+    edges = {(names.get(start), names.get(end)) for start, end in EDGE.findall(text)}
+    if not edges or any(None in pair for pair in edges):
+        raise UserError(f"{path}: not a rule graph of Snakemake; make it with `snakemake --rulegraph dot`.")
+    kept = reduced(acyclic((start, end) for start, end in edges if end not in TARGETS))
+    return draw(
+        {name: (name, "rule") for name in names.values() if name not in TARGETS}, kept, title="The workflow's rules"
+    )

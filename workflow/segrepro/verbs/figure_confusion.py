@@ -1,0 +1,44 @@
+r"""Draw the confusion matrix of a system: where the pixels of each class go, in percent of the class.
+
+Beside each row: the recall of the class with its bootstrap interval over pictures, and its share of all pixels.
+
+  segrepro figure-confusion --confusions results/metrics/fcn8s/voc_val.npz --title "fcn8s on voc_val" \
+      --out results/figures/confusion/fcn8s/voc_val.png results/figures/confusion/fcn8s/voc_val.pdf
+"""
+
+import argparse
+from pathlib import Path
+
+from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--confusions", type=Path, required=True, metavar="NPZ", help="from `segrepro evaluate`")
+    parser.add_argument("--title", default="", metavar="TEXT", help="of the figure")
+    parser.add_argument(
+        "--out", type=Path, nargs="+", required=True, metavar="FILE", help="figures to write: .png, .pdf, .svg"
+    )
+    parser.add_argument(
+        "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
+    )
+    add_bootstrap_options(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw and save."""
+    from segrepro.errors import UserError
+    from segrepro.evaluation.confusion import load_confusions
+    from segrepro.labels import label_space
+    from segrepro.report.confusion_figure import draw_confusion
+    from segrepro.report.style import check_figure_paths, save_figure
+
+    check_figure_paths(args.out)
+    space = label_space(args.label_space)
+    _, confusions = load_confusions(args.confusions)
+    if confusions.shape[1:] != (len(space), len(space)):
+        raise UserError(
+            f"{args.confusions}: has {confusions.shape[1]} labels, label space '{space.name}' has {len(space)}; "
+            "give the space that it was evaluated in."
+        )
+    save_figure(draw_confusion(confusions, space, bootstrap_of(args), title=args.title), args.out)

@@ -1,0 +1,50 @@
+r"""Assemble the report page: one folder that opens from disk and can be zipped and sent.
+
+Writes index.html with all tables, figures, the explorer (for the splits that `segrepro page-pictures` has packed into
+the same folder), the config, the provenance, the run times and two graphs. Nothing is loaded from a network.
+
+  segrepro page --results results --tables results/tables/*.csv --figures results/figures/*.png \
+      --pictures results/report/pictures/voc_val --config results/config.json --out results/report
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument(
+        "--results", type=Path, required=True, metavar="DIR", help="the folder that holds tables/ and figures/"
+    )
+    parser.add_argument("--tables", type=Path, nargs="*", default=[], metavar="CSV", help="tables to show")
+    parser.add_argument("--figures", type=Path, nargs="*", default=[], metavar="PNG", help="figures to show")
+    parser.add_argument(
+        "--pictures", type=Path, nargs="*", default=[], metavar="DIR", help="packed splits, inside --out"
+    )
+    parser.add_argument("--config", type=Path, required=True, metavar="JSON", help="the run's config")
+    parser.add_argument("--provenance", type=Path, metavar="JSON", help="commits, versions, hardware: any mapping")
+    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+    parser.add_argument("--lineage", type=Path, metavar="JSON", help="what each system is made of, to draw")
+    parser.add_argument("--rule-graph", type=Path, metavar="DOT", help="output of snakemake --rulegraph dot, to draw")
+    parser.add_argument("--benchmarks", type=Path, metavar="DIR", help="Snakemake's benchmark files: run times")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the page's folder")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the page."""
+    from segrepro.evaluation.leakage import read_marks
+    from segrepro.report.page.assemble import read_mapping, write_page
+
+    write_page(
+        args.out,
+        results=args.results,
+        tables=args.tables,
+        figures=args.figures,
+        splits=args.pictures,
+        config=read_mapping(args.config),
+        provenance=read_mapping(args.provenance) if args.provenance else {},
+        marks=read_marks(args.leakage) if args.leakage else {},
+        lineage=args.lineage,
+        rule_graph=args.rule_graph,
+        benchmarks=args.benchmarks,
+    )

@@ -1,0 +1,37 @@
+r"""Collect what systems keep of detail into a table: boundary IoU, trimap mIoU, IoU of objects by size.
+
+One row a system and split in the order given, values in percent with two decimals, each with the ends of its bootstrap
+interval over pictures (`_low`, `_high`). `trimap_5` is the mIoU within 5 pixels of the truth's boundaries, `object_32`
+the IoU of objects of 32 x 32 pixels up to the next size, `object_32_count` their number.
+
+  segrepro table-boundary --detail results/metrics/*/voc_val.detail.npz --out results/tables/boundary.csv
+"""
+
+import argparse
+from pathlib import Path
+
+from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument(
+        "--detail", type=Path, nargs="+", required=True, metavar="NPZ", help="from `segrepro evaluate`, in row order"
+    )
+    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+    parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="table to write")
+    add_bootstrap_options(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the table."""
+    from segrepro.evaluation.detail import load_detail
+    from segrepro.evaluation.leakage import read_marks
+    from segrepro.report.detail import boundary_rows, check_comparable
+    from segrepro.report.tables import write_table
+
+    details = [load_detail(path) for path in args.detail]
+    check_comparable(details, one_split=False)
+    write_table(
+        args.out, *boundary_rows(details, bootstrap_of(args), read_marks(args.leakage) if args.leakage else None)
+    )

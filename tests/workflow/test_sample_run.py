@@ -1,6 +1,7 @@
 """The whole chain on the sample, as a new user runs it."""
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 from segrepro.data.manifests import read_manifest
+from segrepro.report.submission_check import check_submission
 from workflow_runs import ROOT, planned, snakemake
 
 pytestmark = pytest.mark.workflow
@@ -192,6 +194,22 @@ def test_every_dataset_of_the_config_passed_its_checks(run, merged_config):
     for name in merged_config("sample")["datasets"]:
         checks = json.loads((run / f"results/checks/{name}.json").read_text())
         assert checks["pictures"] > 0
+
+
+def test_every_number_says_where_it_comes_from(run):
+    table = {(row["system"], row["split"]): row for row in rows(run / "results/tables/provenance.csv")}
+    assert {row["model_code"] for row in table.values()} == {"same"}
+    crf = json.loads((run / "results/metrics/edeconvnet_crf/seg11valid.json").read_text())["provenance"]
+    assert set(crf["models"]) == {"deconvnet_stage1", "deconvnet_stage2", "fcn8s", "fcn16s", "fcn32s"}
+    archive = run / "data/sample/downloads/benchmark.tgz"
+    assert crf["files"]["benchmark.tgz"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert str(run) not in (run / "results/provenance.json").read_text()
+
+
+def test_the_archive_for_the_test_server_holds_the_answers_to_the_test_pictures(run):
+    manifest = run / "data/sample/manifests/voc_test.csv"
+    archive = run / "results/submission/deeplabv3_trainaug/results.tar.gz"
+    assert check_submission(archive, manifest) == (6, len(read_manifest(manifest)))
 
 
 def test_a_second_call_has_nothing_to_do(run):

@@ -23,13 +23,8 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
-# The pictures that CRFs are tuned on, by name; of some, a part of a dataset that has a manifest of its own.
-TUNING = {
-    system.crf.search.split: system.crf.search
-    for system in CONFIG.systems.values()
-    if system.crf and system.crf.search
-}
-SUBSETS = {name: search for name, search in TUNING.items() if search.pictures}
+# Parts of datasets that CRFs are tuned on: they have manifests of their own.
+SUBSETS = {name: search for name, search in CONFIG.tuning.items() if search.pictures}
 
 # The generated data and what is made of them stay apart from the real ones.
 DATA = "data/sample" if CONFIG.scale == "sample" else "data"
@@ -167,14 +162,9 @@ wildcard_constraints:
     finder=one_of(CONFIG.proposals),
 
 
-def dataset_of(split):
-    """The dataset that a split's pictures are of: itself, but for the part that a CRF is tuned on."""
-    return SUBSETS[split].tune_on if split in SUBSETS else split
-
-
-def label_space_of(split):
-    """The name of the label space of a split's masks."""
-    return DATASETS[dataset_of(split)].label_space
+def answer_space_of(split):
+    """The name of the label space that a split's pictures are answered in."""
+    return DATASETS[CONFIG.dataset_of(split)].answer_space
 
 
 def dataset_folders(wildcards):
@@ -277,6 +267,12 @@ def crf_figures():
     ]
 
 
+def submissions():
+    """Archives for VOC's server; none where VOC's test pictures are left out."""
+    systems = CONFIG.submission.systems if available("voc_test") else []
+    return expand(f"{RESULTS}/submission/{{system}}/results.tar.gz", system=systems)
+
+
 def comparison_figures(splits):
     """What the figures compare systems by: trimap curves and object sizes, and each one's confusion matrix."""
     return expand(
@@ -311,7 +307,8 @@ def tables():
         ),
         *expand(
             f"{RESULTS}/tables/{{table}}.csv",
-            table=["boundary", "leakage"] + ["near_duplicates"] * COMPARED,
+            table=["boundary", "leakage", "provenance"]
+            + ["near_duplicates"] * COMPARED,
         ),
         *expand(
             f"{RESULTS}/tables/examples/{{model}}.csv",
@@ -432,7 +429,7 @@ def finder_options(wildcards, input):
 def proposals_of(section):
     """The proposals that a part of the config names, of a split, as a rule input; none for whole pictures."""
     return lambda w: (
-        f"{DATA}/proposals/{section(w).proposals}/{dataset_of(w.split)}.h5"
+        f"{DATA}/proposals/{section(w).proposals}/{CONFIG.dataset_of(w.split)}.h5"
         if section(w).proposals
         else []
     )

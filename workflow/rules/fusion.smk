@@ -23,7 +23,7 @@ rule fuse:
         runtime=120,
     params:
         names=lambda w: " ".join(CONFIG.systems[w.system].members),
-        space=lambda w: label_space_of(w.split),
+        space=lambda w: answer_space_of(w.split),
         options=lambda w: as_options(
             CONFIG.systems[w.system].fusion, leave_out=["members"]
         ),
@@ -40,7 +40,7 @@ rule stack:
             for member in CONFIG.systems[w.system].members
         ],
         manifest=f"{DATA}/manifests/{{split}}.csv",
-        checks=lambda w: f"{RESULTS}/checks/{dataset_of(w.split)}.json",
+        checks=lambda w: f"{RESULTS}/checks/{CONFIG.dataset_of(w.split)}.json",
     output:
         scores=f"{RESULTS}/scores/{{system}}/{{split}}.h5",
         report=f"{RESULTS}/stackers/{{system}}/{{split}}.json",
@@ -58,7 +58,7 @@ rule stack:
         runtime=240,
     params:
         names=lambda w: " ".join(CONFIG.systems[w.system].members),
-        space=lambda w: label_space_of(w.split),
+        space=lambda w: answer_space_of(w.split),
         options=lambda w: as_options(
             CONFIG.systems[w.system].stacking, leave_out=["members", "fit_on"]
         ),
@@ -96,7 +96,7 @@ rule crf:
         mem_mb=8000,
         runtime=480,
     params:
-        space=lambda w: label_space_of(w.split),
+        space=lambda w: answer_space_of(w.split),
         options=lambda w: crf_options(w.system),
         found=lambda w, input: (
             f"--parameters {input.parameters}" if input.parameters else ""
@@ -139,7 +139,7 @@ rule figure_crf:
         mem_mb=2000,
         runtime=20,
     params:
-        space=lambda w: label_space_of(w.split),
+        space=lambda w: answer_space_of(w.split),
     shell:
         "segrepro figure-crf --manifest {input.manifest} --before {input.before} --after {input.after} "
         "--confusions {input.confusions} --label-space {params.space} --out {output} &> {log}"

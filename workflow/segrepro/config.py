@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import Field, ValidationError, model_validator
 
-from segrepro.config_crf import Crf
+from segrepro.config_crf import Crf, CrfSearch
 from segrepro.config_detail import Detail
 from segrepro.config_errors import explain
 from segrepro.config_figures import Figures, without_systems
@@ -334,6 +334,12 @@ class System(Section):
         return "fusion" if self.fusion else "stacking" if self.stacking else "crf"
 
 
+class Submission(Section):
+    """Archives for VOC's evaluation server; see segrepro.report.submission."""
+
+    systems: list[str] = Field([], description="systems whose answers to VOC's test pictures are packed")
+
+
 class Runtime(Section):
     """What changes how a run goes, but no result: changing it reruns nothing."""
 
@@ -364,9 +370,21 @@ class Config(Section):
     systems: dict[Name, System]
     detail: Detail = Detail()
     figures: Figures
+    submission: Submission = Submission()
     statistics: StatisticsSettings = StatisticsSettings()
     ablations: dict[Name, Ablation] = Field({}, description="systems that are compared with a baseline, by question")
     runtime: Runtime
+
+    @property
+    def tuning(self) -> dict[str, CrfSearch]:
+        """The searches of CRFs by the name of their pictures."""
+        searches = [system.crf.search for system in self.systems.values() if system.crf and system.crf.search]
+        return {search.split: search for search in searches}
+
+    def dataset_of(self, split: str) -> str:
+        """Return the dataset that a split's pictures are of: itself, but for the part that a CRF is tuned on."""
+        tuning = self.tuning
+        return tuning[split].tune_on if split in tuning else split
 
     @model_validator(mode="after")
     def _references(self) -> "Config":
@@ -387,6 +405,8 @@ def parse_config(merged: dict[str, Any]) -> Config:
         merged["ablations"] = ablations_of(merged["ablations"], left_out)
     if "figures" in merged:
         merged["figures"] = without_systems(merged["figures"], left_out)
+    if "submission" in merged:
+        merged |= without_systems({"submission": merged["submission"]}, left_out)
     try:
         return Config.model_validate(merged)
     except ValidationError as error:

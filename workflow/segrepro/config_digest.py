@@ -15,9 +15,14 @@ PLACES = {"urls", "sha256_list"}
 
 
 def system_digest(config: Config, name: str) -> str:
-    """Return a hash of a system's whole lineage: first digits of a sha256 over `system_lineage`, as sorted JSON."""
+    """Return a hash of a system's whole lineage: the first digits of `system_sha256`."""
+    return system_sha256(config, name)[:DIGITS]
+
+
+def system_sha256(config: Config, name: str) -> str:
+    """Return the sha256 of a system's whole lineage: over `system_lineage`, as sorted JSON."""
     text = json.dumps(system_lineage(config, name), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def system_lineage(config: Config, name: str) -> dict[str, Any]:

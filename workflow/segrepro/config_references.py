@@ -29,6 +29,7 @@ def reference_problems(config: Config) -> list[str]:
             for name in names
             if name not in config.systems
         ),
+        *_submission_problems(config),
     ]
 
 
@@ -252,6 +253,25 @@ def _search_problems(config: Config, path: str, system: System) -> list[str]:
     if space - {DATASETS[tune_on].label_space}:
         return [f"{path}: '{tune_on}' has other labels than {', '.join(system.splits)}; take one of the same classes"]
     return []
+
+
+def _submission_problems(config: Config) -> list[str]:
+    """A system fitted by folds of the scored pictures needs their labels, which the test pictures have not."""
+    path, problems = "submission.systems", []
+    for name in config.submission.systems:
+        if name not in config.systems:
+            problems.append(_unknown(path, name, config.systems, "system"))
+            continue
+        parts = [name]
+        for part in parts:
+            parts += [m for m in config.systems[part].members if m in config.systems and m not in parts]
+        problems += [
+            f"{path}: '{name}' needs '{part}', a stacker fitted by folds of what it predicts, and VOC test has no "
+            f"labels; give systems.{part}.stacking.fit_on"
+            for part in parts
+            if config.systems[part].stacking and config.systems[part].stacking.fit_on is None
+        ]
+    return problems
 
 
 def _cycles(config: Config) -> list[str]:

@@ -15,13 +15,19 @@ configfile: f"{workflow.basedir}/workflow/scales/{config['scale']}.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/shard_functions.smk"
+include: "workflow/rules/origins.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/examples.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/provenance.smk"
 include: "workflow/rules/inference.smk"
 include: "workflow/rules/fusion.smk"
+include: "workflow/rules/tuning.smk"
+include: "workflow/rules/shards.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/submission.smk"
 include: "workflow/rules/detail.smk"
 include: "workflow/rules/page.smk"
 
@@ -37,6 +43,7 @@ rule all:
         tables(),
         figures(),
         label_checks(),
+        submissions(),
         f"{RESULTS}/report/index.html",
     localrule: True
 

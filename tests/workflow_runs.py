@@ -53,6 +53,7 @@ def without_others(system: str) -> dict:
         "models": {name: None for name in config["models"] if name != model},
         "systems": {name: None for name in config["systems"] if name != system},
         "figures": {"grid": {"systems": []}},
+        "submission": {"systems": []},
     }
 
 

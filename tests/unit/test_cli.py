@@ -31,7 +31,7 @@ def test_every_verb_explains_itself_without_loading_a_network_library(verb):
     assert not loaded & {*HEAVY, "pandas", "matplotlib", "cv2"}
 
 
-@pytest.mark.parametrize("room", ["data", "evaluation", "fusion", "report"])
+@pytest.mark.parametrize("room", ["data", "evaluation", "fusion", "provenance", "report"])
 def test_rooms_that_need_no_network_load_no_tensorflow(room):
     package = __import__(f"segrepro.{room}", fromlist=["__path__"])
     modules = [m.name for m in pkgutil.walk_packages(package.__path__, f"segrepro.{room}.") if "stacker" not in m.name]

@@ -14,13 +14,17 @@ def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
     assert rules["fetch"] == 11
     assert rules["train"] == 15
     assert rules["import_weights"] == 2
-    assert rules["predict"] == 23
+    assert rules["predict"] == 24
     assert rules["predict_proposals"] == 4
     assert rules["fuse"] == 5
     assert rules["stack"] == 3
-    assert rules["crf"] == 5
-    assert rules["evaluate"] == 40
+    assert rules["crf"] == 6
+    assert rules["crf_search"] == rules["subset"] == 1
+    assert rules["evaluate"] == 41
     assert rules["proposals"] == 3
+    assert rules["checksum"] == 10  # COCO's val pictures are neither trained on nor scored
+    assert rules["provenance"] == 1
+    assert "submission" not in rules  # no test pictures
     assert "sample_archives" not in rules
     assert not (tmp_path / "data").exists()
 
@@ -33,12 +37,23 @@ def test_the_full_scale_takes_the_test_pictures_where_they_are_configured(tmp_pa
     rules = planned(tmp_path, overlay=overlay)
     assert rules["convert_voc2012_test"] == 1
     assert rules["fetch"] == 12
+    assert rules["submission"] == 1
+    assert rules["predict"] == 25
+
+
+@pytest.mark.parametrize("system", ["edeconvnet_crf", "stacking_vote"])
+def test_any_kind_of_system_can_be_sent_to_the_test_server(tmp_path, system):
+    target = f"results/submission/{system}/results.tar.gz"
+    rules = planned(tmp_path, target, overlay={"submission": {"systems": [system]}})
+    assert rules["submission"] == 1
+    assert "evaluate" not in rules
 
 
 def test_the_table_alone_makes_only_what_it_needs(tmp_path):
     rules = planned(tmp_path, "results/tables/miou.csv", overlay=without_others("deeplabv3_trainaug"))
     assert "convert_coco2017" not in rules
     assert "figure_grid" not in rules
+    assert "submission" not in rules
     assert rules["train"] == 1
 
 

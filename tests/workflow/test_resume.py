@@ -17,14 +17,20 @@ MODEL = "results/models/deeplabv3_trainaug/model.keras"
 RESULTS = (
     MODEL,
     "results/models/deeplabv3_trainaug/history.csv",
+    "results/models/deeplabv3_trainaug/made.json",
     "results/scores/deeplabv3_trainaug/voc_val.h5",
     "results/metrics/deeplabv3_trainaug/voc_val.json",
     "results/tables/miou.csv",
     "results/tables/per_class_iou.csv",
+    "results/tables/provenance.csv",
+    "results/provenance.json",
     "results/figures/grid/voc_val.png",
     "results/figures/training.png",
 )
-TARGETS = ("results/tables/miou.csv", "results/figures/grid/voc_val.png", "results/figures/training.png")
+TARGETS = (
+    *("results/tables/miou.csv", "results/provenance.json"),
+    *("results/figures/grid/voc_val.png", "results/figures/training.png"),
+)
 
 
 def steps_done(folder: Path) -> int:

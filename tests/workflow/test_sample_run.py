@@ -1,6 +1,7 @@
 """The whole chain on the sample, as a new user runs it."""
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 from segrepro.data.manifests import read_manifest
+from segrepro.report.submission_check import check_submission
 from workflow_runs import ROOT, planned, snakemake
 
 pytestmark = pytest.mark.workflow
@@ -103,6 +105,14 @@ def test_no_picture_is_predicted_by_a_stacker_that_saw_it(run):
         assert not set(stacker["fitted"]) & set(stacker["predicted"])
 
 
+def test_a_crf_is_tuned_on_pictures_that_are_not_scored(run):
+    found = json.loads((run / "results/crf_search/deeplabv3_phase2_ms_flip_crf_tuned.json").read_text())
+    assert not set(found["ids"]) & {e.id for e in read_manifest(run / "data/sample/manifests/voc_val.csv")}
+    first, *trials = rows(run / "results/tables/crf_search/deeplabv3_phase2_ms_flip_crf_tuned.csv")
+    assert (first["trial"], first["gain"]) == ("0", "0.000")
+    assert max(float(row["miou"]) for row in trials) == pytest.approx(100 * found["miou"], abs=5.1e-4)
+
+
 def test_examples_are_counted_and_balanced(run):
     for model in ("deconvnet_stage1", "deconvnet_stage2"):
         *classes, total = rows(run / f"results/tables/examples/{model}.csv")
@@ -186,6 +196,22 @@ def test_every_dataset_of_the_config_passed_its_checks(run, merged_config):
         assert checks["pictures"] > 0
 
 
+def test_every_number_says_where_it_comes_from(run):
+    table = {(row["system"], row["split"]): row for row in rows(run / "results/tables/provenance.csv")}
+    assert {row["model_code"] for row in table.values()} == {"same"}
+    crf = json.loads((run / "results/metrics/edeconvnet_crf/seg11valid.json").read_text())["provenance"]
+    assert set(crf["models"]) == {"deconvnet_stage1", "deconvnet_stage2", "fcn8s", "fcn16s", "fcn32s"}
+    archive = run / "data/sample/downloads/benchmark.tgz"
+    assert crf["files"]["benchmark.tgz"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+    assert str(run) not in (run / "results/provenance.json").read_text()
+
+
+def test_the_archive_for_the_test_server_holds_the_answers_to_the_test_pictures(run):
+    manifest = run / "data/sample/manifests/voc_test.csv"
+    archive = run / "results/submission/deeplabv3_trainaug/results.tar.gz"
+    assert check_submission(archive, manifest) == (6, len(read_manifest(manifest)))
+
+
 def test_a_second_call_has_nothing_to_do(run):
     done = snakemake(run, "--cores", "2", "--resources", "gpu=1")
     assert done.returncode == 0
@@ -203,7 +229,7 @@ def test_a_bare_target_needs_no_cores(run):
     [
         ({"figures": {"compared": {"systems": ["fcn8s", "edeconvnet"]}}}, {"figure_trimap", "figure_sizes"}),
         ({"figures": {"grid": {"worst": 3}}}, {"figure_grid"}),
-        ({"runtime": {"checkpoint_every": 9, "fetch_attempts": 2}}, set()),
+        ({"runtime": {"checkpoint_every": 9, "fetch_attempts": 2, "shards": 4}}, set()),
         ({"archives_dir": "/archives"}, set()),
         (
             {"systems": {"deeplabv3_trainaug": {"reported": {"voc_val": {"miou": 77.21}}}}},

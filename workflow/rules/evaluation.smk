@@ -3,6 +3,7 @@
 
 rule evaluate:
     input:
+        unpack(lambda w: origin_inputs((w.system, w.split))),
         scores=f"{RESULTS}/scores/{{system}}/{{split}}.h5",
         manifest=f"{DATA}/manifests/{{split}}.csv",
         checks=f"{RESULTS}/checks/{{split}}.json",
@@ -23,10 +24,13 @@ rule evaluate:
     params:
         label_space=lambda w: DATASETS[w.split].label_space,
         detail=as_options(CONFIG.detail),
+        provenance=lambda w, input: origin_options(
+            input, config_sha256(w.system, w.split)
+        ),
     shell:
         "segrepro evaluate --scores {input.scores} --manifest {input.manifest} "
         "--label-space {params.label_space} --json {output.json} --confusions {output.confusions} "
-        "--detail {output.detail} {params.detail} --threads {threads} &> {log}"
+        "--detail {output.detail} {params.detail} {params.provenance} --threads {threads} &> {log}"
 
 
 rule lineage:
@@ -47,6 +51,7 @@ rule audit:
     input:
         lineage=f"{RESULTS}/lineage.json",
         manifests=audited_manifests(),
+        folds=fold_reports(),
     output:
         table=report(
             f"{RESULTS}/tables/leakage.csv",

@@ -94,6 +94,7 @@ rule page:
         leakage=f"{RESULTS}/leakage.json",
         lineage=f"{RESULTS}/lineage.json",
         rules=f"{RESULTS}/rules.dot",
+        provenance=f"{RESULTS}/provenance.json",
     output:
         f"{RESULTS}/report/index.html",
         f"{RESULTS}/report/times.js",
@@ -114,5 +115,5 @@ rule page:
     shell:
         "segrepro page --results {params.results} --tables {input.tables} --figures {input.figures} "
         "--pictures {input.pictures} --config {input.config} --leakage {input.leakage} "
-        "--lineage {input.lineage} --rule-graph {input.rules} --benchmarks {params.benchmarks} "
+        "--lineage {input.lineage} --provenance {input.provenance} --rule-graph {input.rules} --benchmarks {params.benchmarks} "
         "--out {params.folder} &> {log}"

@@ -25,6 +25,7 @@ rule train:
     output:
         model=f"{RESULTS}/models/{{model}}/model.keras",
         history=f"{RESULTS}/models/{{model}}/history.csv",
+        made=f"{RESULTS}/models/{{model}}/made.json",
     log:
         f"{RESULTS}/logs/train/{{model}}.log",
     benchmark:
@@ -44,7 +45,7 @@ rule train:
         checkpoints=f"{RESULTS}/models/{{model}}/checkpoints",
     shell:
         "segrepro train --spec {input.spec} --manifest {input.manifest} {params.init} "
-        "--model {output.model} --history {output.history} --checkpoints {params.checkpoints} "
+        "--model {output.model} --history {output.history} --made {output.made} --checkpoints {params.checkpoints} "
         f"--checkpoint-every {CONFIG.runtime.checkpoint_every} {TENSORBOARD} "
         # A cluster that takes the node back signals every process: tee must outlive the training's last words.
         "--threads {threads} 2>&1 | (trap '' INT TERM; tee {log})"
@@ -81,7 +82,8 @@ rule import_weights:
         spec=f"{RESULTS}/models/{{model}}/spec.yaml",
         weights=lambda w: download(CONFIG.weights[CONFIG.models[w.model].weights]),
     output:
-        f"{RESULTS}/models/{{model}}/model.keras",
+        model=f"{RESULTS}/models/{{model}}/model.keras",
+        made=f"{RESULTS}/models/{{model}}/made.json",
     log:
         f"{RESULTS}/logs/import/{{model}}.log",
     wildcard_constraints:
@@ -97,7 +99,7 @@ rule import_weights:
         averages=lambda w: CONFIG.weights[CONFIG.models[w.model].weights].averages,
     shell:
         "segrepro import-weights --spec {input.spec} --weights {input.weights} --format {params.format} "
-        "--averages {params.averages} --out {output} --threads {threads} &> {log}"
+        "--averages {params.averages} --out {output.model} --made {output.made} --threads {threads} &> {log}"
 
 
 rule figure_curves:

@@ -24,6 +24,7 @@ VERBS = {
     "convert-sbd": "convert the SBD archive to a dataset folder",
     "convert-coco": "convert COCO 2017 pictures and annotations to dataset folders",
     "manifest": "write the manifest of a named dataset",
+    "subset": "write a manifest of some of another one's pictures",
     "check-labels": "check a manifest's pictures and labels before anything trains on them",
     "repeat-classes": "write a manifest in which the pictures of chosen classes come several times",
     "object-examples": "write DeconvNet's stage-1 training examples: one object a row",
@@ -42,6 +43,10 @@ VERBS = {
     "evaluate": "score a score store against the masks of a manifest",
     "audit": "audit which scored pictures were seen in the making of each system",
     "near-duplicates": "find near-duplicates between two sets of pictures by perceptual hash",
+    "checksum": "write size and sha256 of a fetched file",
+    "provenance": "put config, data, code, packages and machine of a run together",
+    "submission": "pack a system's test predictions for the VOC server",
+    "check-submission": "find the mistakes in an archive for the VOC server",
     "statistics": "compute bootstrap intervals of systems and of the differences between them",
     "tables": "collect metrics into the comparison tables",
     "table-boundary": "collect boundary IoU, trimap mIoU and IoU by object size into a table",
@@ -95,6 +100,7 @@ def main(argv: list[str] | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter would bury our messages
     argv = sys.argv[1:] if argv is None else argv
     args = _parser(argv[0] if argv else None).parse_args(argv)
+    args.argv = argv  # results record the command that made them
     try:
         args.run(args)
     except UserError as error:

@@ -15,9 +15,14 @@ PLACES = {"urls", "sha256_list"}
 
 
 def system_digest(config: Config, name: str) -> str:
-    """Return a hash of a system's whole lineage: first digits of a sha256 over `system_lineage`, as sorted JSON."""
+    """Return a hash of a system's whole lineage: the first digits of `system_sha256`."""
+    return system_sha256(config, name)[:DIGITS]
+
+
+def system_sha256(config: Config, name: str) -> str:
+    """Return the sha256 of a system's whole lineage: over `system_lineage`, as sorted JSON."""
     text = json.dumps(system_lineage(config, name), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def system_lineage(config: Config, name: str) -> dict[str, Any]:
@@ -28,12 +33,13 @@ def system_lineage(config: Config, name: str) -> dict[str, Any]:
     """
     system = config.systems[name]
     proposals = system.proposal_wise.proposals if system.proposal_wise else None
+    searched_at_random = system.crf and system.crf.search and system.crf.search.method == "random"
     return {
         "settings": system.model_dump(mode="json", exclude=NO_PART_OF_A_SYSTEM, exclude_defaults=True),
         "members": [system_lineage(config, member) for member in system.members],
         "model": _model_lineage(config, system.model) if system.model else None,
         "proposals": _proposals(config, proposals),
-        "seed": config.seed if system.stacking else None,
+        "seed": config.seed if system.stacking or searched_at_random else None,
     }
 
 

@@ -29,6 +29,7 @@ def reference_problems(config: Config) -> list[str]:
             for name in names
             if name not in config.systems
         ),
+        *_submission_problems(config),
     ]
 
 
@@ -233,10 +234,43 @@ def _fusion_problems(config: Config) -> list[str]:
             needs_probabilities = system.stacking or (system.fusion and system.fusion.kind != "vote")
             if other.fusion and other.fusion.kind == "vote" and needs_probabilities:
                 problems.append(f"{path}.members: '{member}' is a vote and has no probabilities; take its members")
+        if system.crf and system.crf.search:
+            problems += _search_problems(config, f"{path}.search.tune_on", system)
         if fit_on:
             problems += _dataset_use(config, f"{path}.fit_on", fit_on)
             if fit_on in system.splits:
                 problems.append(f"{path}.fit_on: '{fit_on}' is scored too; fit on other pictures, or by folds")
+    return problems
+
+
+def _search_problems(config: Config, path: str, system: System) -> list[str]:
+    tune_on = system.crf.search.tune_on
+    if problems := _dataset_use(config, path, tune_on):
+        return problems
+    if tune_on in system.splits:
+        return [f"{path}: '{tune_on}' is scored too; tune on other pictures, e.g. voc_train"]
+    space = {DATASETS[split].label_space for split in system.splits if split in DATASETS}
+    if space - {DATASETS[tune_on].label_space}:
+        return [f"{path}: '{tune_on}' has other labels than {', '.join(system.splits)}; take one of the same classes"]
+    return []
+
+
+def _submission_problems(config: Config) -> list[str]:
+    """A system fitted by folds of the scored pictures needs their labels, which the test pictures have not."""
+    path, problems = "submission.systems", []
+    for name in config.submission.systems:
+        if name not in config.systems:
+            problems.append(_unknown(path, name, config.systems, "system"))
+            continue
+        parts = [name]
+        for part in parts:
+            parts += [m for m in config.systems[part].members if m in config.systems and m not in parts]
+        problems += [
+            f"{path}: '{name}' needs '{part}', a stacker fitted by folds of what it predicts, and VOC test has no "
+            f"labels; give systems.{part}.stacking.fit_on"
+            for part in parts
+            if config.systems[part].stacking and config.systems[part].stacking.fit_on is None
+        ]
     return problems
 
 

@@ -20,6 +20,7 @@ from segrepro.errors import UserError
 
 Folders = Mapping[str, Path]
 
+VOC = "voc21"  # name of VOC's label space; segrepro.labels itself would load numpy
 VOC2011_VAL = "VOC 2011's ImageSets/Segmentation/val.txt (or FCN's seg11valid.txt)"
 
 
@@ -67,6 +68,11 @@ class Dataset:
     def has_masks(self) -> bool:
         """Whether the pictures have ground truth."""
         return self.label_space is not None
+
+    @property
+    def answer_space(self) -> str:
+        """Name of the label space that predictions are combined in: the masks', or VOC's where there are none."""
+        return self.label_space or VOC
 
 
 def build_dataset(name: str, folders: Folders) -> list[Example]:

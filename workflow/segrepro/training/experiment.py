@@ -15,6 +15,7 @@ from segrepro.files import file_digest
 from segrepro.models.blocks import freeze_batch_norm
 from segrepro.models.build import build_network
 from segrepro.models.importing import load_weights
+from segrepro.provenance.made import note_training_code, write_made
 from segrepro.training.batch_norm import reestimate_batch_norm
 from segrepro.training.input import ExampleStream, statistics_batches, training_batches
 from segrepro.training.model_files import load_model, save_model, transfer_weights
@@ -92,6 +93,8 @@ def train(
     threads: int,
     init: Path | None = None,
     tensorboard: Path | None = None,
+    made_path: Path | None = None,
+    argv: list[str] | None = None,
 ) -> None:
     """Train a model, or go on with it from its newest checkpoint, and write ``model.keras`` and ``history.csv``.
 
@@ -105,6 +108,8 @@ def train(
         threads: CPU cores to use.
         init: file of the initial weights, where the spec asks for one.
         tensorboard: folder for TensorBoard event files.
+        made_path: where to write what made the model, if anywhere.
+        argv: the command, to be written there.
 
     Raises:
         UserError: an input cannot be used, or the training diverged.
@@ -136,8 +141,11 @@ def train(
         validation=ExampleStream(held_out, protocol, **stream_options).in_order() if held_out else None,
         tensorboard=tensorboard,
     )
+    codes = note_training_code(trainer.checkpoint_folder, resumed=trainer.step > 0)
     trainer.run(training_batches(stream, start_step=trainer.step))
     if protocol["batch_norm_passes"]:
         reestimate_batch_norm(model, statistics_batches(stream))
     trainer.write_history(history_path)
+    if made_path is not None:
+        write_made(made_path, spec, argv=argv or [], codes=codes, training_set=manifest, initial_weights=init)
     save_model(model, model_path)

@@ -10,6 +10,9 @@ With --detail it also counts near boundaries and by the size of objects: boundar
 boundaries (trimaps), IoU of small, medium and large objects. They stand in the JSON too, and their counts a picture in
 the file given.
 
+The metrics carry their provenance: what the options of that name tell, code, packages, hardware and this command
+(without --threads, which changes no result).
+
   segrepro evaluate --scores results/scores/fcn/voc_val.h5 --manifest data/manifests/voc_val.csv \
       --json results/metrics/fcn/voc_val.json --confusions results/metrics/fcn/voc_val.npz --threads 4 \
       --detail results/metrics/fcn/voc_val.detail.npz
@@ -17,6 +20,8 @@ the file given.
 
 import argparse
 from pathlib import Path
+
+from segrepro.provenance.record import add_arguments as add_provenance_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
     )
+    add_provenance_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -52,8 +58,9 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.files import ids_sha256, write_json
     from segrepro.inference.scores import ScoreReader
     from segrepro.labels import label_space
+    from segrepro.provenance.record import provenance
 
-    space = label_space(args.label_space)
+    space, origin = label_space(args.label_space), provenance(args)
     examples = read_manifest(args.manifest)
     with ScoreReader(args.scores) as reader:
         reader.mapping(space.name)
@@ -85,6 +92,7 @@ def run(args: argparse.Namespace) -> None:
             "pictures": len(examples),
             "ids_sha256": ids_sha256(ids),
             **measured,
+            "provenance": origin,
         },
     )
     miou, classes = 100 * measured["miou"], measured["classes"]

@@ -24,12 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="values of a TF1 checkpoint: plain, or their moving averages: ema (default plain)",
     )
     parser.add_argument("--out", type=Path, required=True, help="model file to write (.keras)")
+    parser.add_argument("--made", type=Path, help="also write what made the model: code, file, packages (JSON)")
     parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default 1)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Import, and say what was written."""
     from segrepro.models.importing import check_network, import_weights
+    from segrepro.provenance.made import training_code, write_made
     from segrepro.training.experiment import prepare_tensorflow, read_spec
     from segrepro.training.model_files import save_model
 
@@ -38,5 +40,7 @@ def run(args: argparse.Namespace) -> None:
     protocol = spec["protocol"] or {}  # a model that is imported needs none
     prepare_tensorflow(args.threads, protocol.get("precision", "float32"))
     model = import_weights(spec, args.weights, file_format=args.format, averages=args.averages)
+    if args.made:
+        write_made(args.made, spec, argv=args.argv, codes=[training_code()], initial_weights=args.weights)
     save_model(model, args.out)
     print(f"{args.out}: {model.name}, {len(model.weights)} variables, weights of {args.weights}")

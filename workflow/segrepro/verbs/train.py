@@ -4,7 +4,7 @@ Killed at any moment, the same command goes on from the newest checkpoint and en
 
 Example:
   segrepro train --spec results/models/deeplabv3_trainaug/spec.yaml --manifest data/sample/manifests/trainaug.csv \
-      --model model.keras --history history.csv --checkpoints checkpoints --checkpoint-every 100 --threads 2
+      --model model.keras --history history.csv --made made.json --checkpoints checkpoints --threads 2
 """
 
 import argparse
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--init", type=Path, help="file of the initial weights, if the spec asks for one")
     parser.add_argument("--model", type=Path, required=True, help="model file to write (.keras)")
     parser.add_argument("--history", type=Path, required=True, help="history to write (CSV)")
+    parser.add_argument("--made", type=Path, help="also write what made the model: code, data, packages (JSON)")
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--checkpoint-every", type=int, default=500, help="steps (default 500)")
     parser.add_argument("--tensorboard", type=Path, help="also write TensorBoard event files to this folder")
@@ -41,6 +42,8 @@ def run(args: argparse.Namespace) -> None:
             threads=args.threads,
             init=args.init,
             tensorboard=args.tensorboard,
+            made_path=args.made,
+            argv=args.argv,
         )
     except TrainingStopped:
         print("stopped by a signal; the same command goes on from the checkpoint", file=sys.stderr)

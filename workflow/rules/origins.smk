@@ -1,0 +1,29 @@
+# What the config says of where a number comes from: inputs and options of the rules that record it.
+
+from segrepro.provenance.origin import experiment_sha256, origin
+
+
+def origin_inputs(*names):
+    """What the provenance of (system, split) pairs is read from: the files of each option."""
+    origins = [origin(CONFIG, LINEAGE, system, split) for system, split in names]
+    files = sorted({file for entry in origins for file in entry.files})
+    datasets = sorted({name for entry in origins for name in entry.datasets})
+    models = sorted({name for entry in origins for name in entry.models})
+    return {
+        "checksums": expand(f"{RESULTS}/checksums/{{file}}.json", file=files),
+        "datasets": expand(f"{RESULTS}/checks/{{name}}.json", name=datasets),
+        "made": expand(f"{RESULTS}/models/{{name}}/made.json", name=models),
+    }
+
+
+def origin_options(input, config_sha256):
+    """The command-line options that record a result's provenance."""
+    options = [
+        f"--{key} {' '.join(input[key])}" for key in ("checksums", "datasets", "made")
+    ]
+    return f"--config-sha256 {config_sha256} --seed {CONFIG.seed} {' '.join(options)}"
+
+
+def config_sha256(system, split):
+    """The hash of the part of the config that a system's scores depend on."""
+    return origin(CONFIG, LINEAGE, system, split).config_sha256

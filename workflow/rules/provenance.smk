@@ -1,0 +1,49 @@
+# Where every number comes from: checksums of what was fetched, and one page of it all.
+
+
+rule checksum:
+    input:
+        f"{DATA}/downloads/{{archive}}",
+    output:
+        f"{RESULTS}/checksums/{{archive}}.json",
+    log:
+        f"{RESULTS}/logs/checksum/{{archive}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=500,
+        runtime=30,
+    shell:
+        "segrepro checksum {input} --out {output} &> {log}"
+
+
+rule provenance:
+    input:
+        **origin_inputs(*scored()),
+        metrics=[
+            f"{RESULTS}/metrics/{system}/{split}.json" for system, split in scored()
+        ],
+    output:
+        json=f"{RESULTS}/provenance.json",
+        table=report(
+            f"{RESULTS}/tables/provenance.csv",
+            caption="../segrepro/report/captions/provenance.rst",
+            category="Tables",
+            labels={"table": "provenance"},
+        ),
+    log:
+        f"{RESULTS}/logs/provenance.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        scale=CONFIG.scale,
+        provenance=lambda w, input: origin_options(
+            input,
+            experiment_sha256([origin(CONFIG, LINEAGE, *pair) for pair in scored()]),
+        ),
+    shell:
+        "segrepro provenance --metrics {input.metrics} --scale {params.scale} {params.provenance} "
+        "--out {output.json} --table {output.table} &> {log}"

@@ -1,0 +1,35 @@
+# From a system's predictions of VOC's test pictures to the archive for the evaluation server.
+
+from segrepro.report.competition import competition, external_sources
+
+
+rule submission:
+    input:
+        unpack(lambda w: origin_inputs((w.system, "voc_test"))),
+        scores=f"{RESULTS}/scores/{{system}}/voc_test.h5",
+        manifest=f"{DATA}/manifests/voc_test.csv",
+        checks=f"{RESULTS}/checks/voc_test.json",
+    output:
+        archive=f"{RESULTS}/submission/{{system}}/results.tar.gz",
+        entry=f"{RESULTS}/submission/{{system}}/entry.json",
+    log:
+        f"{RESULTS}/logs/submission/{{system}}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    threads: 8
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        competition=lambda w: competition(CONFIG, LINEAGE, w.system),
+        sources=lambda w: " ".join(
+            map(shlex.quote, external_sources(CONFIG, LINEAGE, w.system))
+        ),
+        provenance=lambda w, input: origin_options(
+            input, config_sha256(w.system, "voc_test")
+        ),
+    shell:
+        "(segrepro submission --scores {input.scores} --manifest {input.manifest} "
+        "--competition {params.competition} --sources {params.sources} {params.provenance} "
+        "--out {output.archive} --entry {output.entry} --threads {threads}; "
+        "segrepro check-submission {output.archive} --manifest {input.manifest}) &> {log}"

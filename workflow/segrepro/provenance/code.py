@@ -1,0 +1,150 @@
+"""Which code ran: hashes of the package's sources, and the commit of the checkout that holds them.
+
+Two hashes tell codes apart, with or without git:
+
+- ``sha256`` is of all sources of the package, byte for byte.
+- ``training_sha256`` is of what the modules do that a training imports, directly or not (`TRAINING` and all of this
+  package that it reaches): comments, docstrings and layout do not count, and neither do figures, tables, the config's
+  classes or prediction. A model whose training hash is not that of the code at hand was made by other code.
+"""
+
+import ast
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import segrepro
+
+PACKAGE = Path(segrepro.__file__).parent
+NAME = segrepro.__name__
+TRAINING = f"{NAME}.training.experiment"
+# What notes the code is no part of what it notes.
+LEFT_OUT = f"{NAME}.provenance"
+UNKNOWN = "unknown"
+GIT_SECONDS = 30
+
+Code = dict[str, str | bool]
+
+
+def code_identity(package: Path = PACKAGE) -> Code:
+    """Return ``sha256``, ``training_sha256``, ``commit`` and ``dirty`` of the code that runs."""
+    return {
+        "sha256": package_sha256(package),
+        "training_sha256": training_sha256(package),
+        **git_state(package),
+    }
+
+
+def package_sha256(package: Path = PACKAGE) -> str:
+    """Return the sha256 of all files of the package but compiled ones: their names and bytes, sorted by name."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            content = path.read_bytes()
+            digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
+            digest.update(content)
+    return digest.hexdigest()
+
+
+@cache
+def training_sha256(package: Path = PACKAGE) -> str:
+    """Return the sha256 of what the modules do that a training imports; see above."""
+    digest = hashlib.sha256()
+    for module in import_closure(TRAINING, package):
+        tree = ast.parse(_file(module, package).read_bytes())
+        digest.update(f"{module} {_meaning(tree)}\n".encode())
+    return digest.hexdigest()
+
+
+def import_closure(module: str, package: Path = PACKAGE) -> list[str]:
+    """Return a module and all modules of the package that it imports, directly or not, sorted.
+
+    Imports inside functions count; the packages above a module do too.
+
+    Args:
+        module: full name, e.g. ``segrepro.training.experiment``.
+        package: folder of the package.
+    """
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name.startswith(LEFT_OUT):
+            continue
+        found.add(name)
+        waiting += [parent for parent in [name.rpartition(".")[0]] if parent]
+        tree = ast.parse(_file(name, package).read_bytes())
+        waiting += [imported for imported in _imported(tree) if _is_module(imported, package)]
+    return sorted(found)
+
+
+def _imported(tree: ast.AST) -> Iterable[str]:
+    """Give the names of this package that a module imports: modules, and what may be one."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _is_module(name: str, package: Path) -> bool:
+    return name.split(".")[0] == NAME and _file(name, package).is_file()
+
+
+def _file(module: str, package: Path) -> Path:
+    path = package.joinpath(*module.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _meaning(node: Any) -> str:
+    """Write a syntax tree as text without docstrings and places.
+
+    Empty fields are left out, so that Pythons that know more fields (3.12: type parameters) write the same.
+    """
+    if isinstance(node, list):
+        return "[" + ",".join(map(_meaning, node)) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, []) or name == "value"}
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        body = node.body
+        if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+            body = body[1:]
+        fields["body"] = body
+    return type(node).__name__ + "(" + ",".join(f"{name}={_meaning(value)}" for name, value in fields.items()) + ")"
+
+
+def git_state(folder: Path = PACKAGE) -> Code:
+    """Return ``commit`` and ``dirty`` of the checkout that holds a folder of sources.
+
+    ``dirty``: a file that git tracks differs from the commit. Both are ``"unknown"`` where there is no git, or where
+    the folder merely lies inside somebody's checkout (an installed package in a virtual environment).
+    """
+    if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return {"commit": UNKNOWN, "dirty": UNKNOWN}
+    commit = _git(folder, "rev-parse", "HEAD")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    if commit is None or changes is None:
+        return {"commit": UNKNOWN, "dirty": UNKNOWN}
+    return {"commit": commit.strip(), "dirty": bool(changes.strip())}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Return what a git command prints; None where it fails. It takes no lock: many jobs ask at once."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+            check=False,
+            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,141 @@
+"""``made.json``, beside each model: what made it.
+
+::
+
+    {"model": "fcn8s", "spec_sha256": "..", "training_set_sha256": "..", "initial_weights_sha256": "..", "seed": 0,
+     "code": [{"training_sha256": "..", "commit": "..", "dirty": false}],
+     "versions": {..}, "hardware": {..}, "command": "segrepro train .."}
+
+``code`` has one entry for a model that one code made. A training that went on from the checkpoint of other code has an
+entry for each, oldest first: the checkpoint's folder keeps the list.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segrepro.errors import UserError
+from segrepro.files import file_digest, write_json
+from segrepro.provenance.code import UNKNOWN, Code, git_state, training_sha256
+from segrepro.provenance.machine import command_text, hardware, versions
+
+CODES_FILE = "code.json"
+SAME, OLDER = "same", "older"
+KEYS = ("model", "spec_sha256", "training_set_sha256", "initial_weights_sha256", "seed", "code")
+CODE_KEYS = ("training_sha256", "commit", "dirty")
+UNKNOWN_CODE: Code = dict.fromkeys(CODE_KEYS, UNKNOWN)
+
+Made = dict[str, Any]
+
+
+def training_code() -> Code:
+    """Return the identity of the training code that runs: the hash of its modules, commit and dirtiness."""
+    return {"training_sha256": training_sha256(), **git_state()}
+
+
+def note_training_code(folder: Path, *, resumed: bool, current: Code | None = None) -> list[Code]:
+    """Add the code that runs to the list that a training's checkpoints keep, and return the list, oldest first.
+
+    Args:
+        folder: the checkpoints' folder of this experiment.
+        resumed: whether the training goes on from a checkpoint; else the list starts anew.
+        current: the code that runs; None to find out.
+    """
+    current = current or training_code()
+    codes = _read_codes(folder / CODES_FILE) if resumed else []
+    if not codes or codes[-1]["training_sha256"] != current["training_sha256"]:
+        codes.append(current)
+        write_json(folder / CODES_FILE, codes)
+    return codes
+
+
+def _read_codes(path: Path) -> list[Code]:
+    """Read the list of codes; whatever wrote checkpoints without a readable one is unknown."""
+    try:
+        codes = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
+        return [dict(UNKNOWN_CODE)]
+    return codes if _are_codes(codes) else [dict(UNKNOWN_CODE)]
+
+
+def _are_codes(codes: Any) -> bool:
+    return (
+        isinstance(codes, list) and bool(codes) and all(isinstance(c, dict) and c.keys() >= {*CODE_KEYS} for c in codes)
+    )
+
+
+def write_made(
+    path: Path,
+    spec: Mapping[str, Any],
+    *,
+    argv: list[str],
+    codes: list[Code],
+    training_set: Path | None = None,
+    initial_weights: Path | None = None,
+) -> None:
+    """Write what made a model, atomically.
+
+    Args:
+        path: where it goes, beside the model.
+        spec: the model's spec.
+        argv: the command, without ``segrepro``.
+        codes: the codes that made it, oldest first.
+        training_set: the manifest that it was trained on; None for an imported model.
+        initial_weights: the file that it started from, or was imported from.
+    """
+    write_json(
+        path,
+        {
+            "model": spec["name"],
+            "spec_sha256": hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest(),
+            "training_set_sha256": _digest(training_set),
+            "initial_weights_sha256": _digest(initial_weights),
+            "seed": spec["seed"],
+            "code": codes,
+            "versions": versions(),
+            "hardware": hardware(),
+            "command": command_text(argv),
+        },
+    )
+
+
+def _digest(path: Path | None) -> str | None:
+    """Return a file's sha256; None for no file, or for the folder or prefix of a TF1 checkpoint."""
+    return file_digest(path) if path is not None and Path(path).is_file() else None
+
+
+def read_made(path: Path) -> Made:
+    """Read what made a model.
+
+    Raises:
+        UserError: the file is missing or of another form.
+    """
+    try:
+        made = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; make the model again, which writes it.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: not JSON ({error}); make the model again, which writes it.") from None
+    if not isinstance(made, dict) or not made.keys() >= set(KEYS) or not _are_codes(made["code"]):
+        raise UserError(f"{path}: not what a training writes of its model; make the model again, which writes it.")
+    return made
+
+
+def age(codes: list[Code], current: str) -> str:
+    """Compare the codes that made a model with a training hash.
+
+    Returns:
+        ``"same"`` where all of it was made by this code, ``"unknown"`` where a part was made by nobody knows which,
+        else ``"older"``.
+    """
+    hashes = {code["training_sha256"] for code in codes}
+    if UNKNOWN in hashes:
+        return UNKNOWN
+    return SAME if hashes == {current} else OLDER
+
+
+def oldest(ages: list[str]) -> str | None:
+    """Return what several models' ages make of a system: the worst of them; None where there is no model."""
+    return next((kind for kind in (OLDER, UNKNOWN, SAME) if kind in ages), None)

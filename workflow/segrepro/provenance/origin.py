@@ -1,0 +1,87 @@
+"""What a system's number depends on, by the config: a hash of its part, and the files that say the rest."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from segrepro.config_digest import system_sha256
+from segrepro.data.datasets import DATASETS
+from segrepro.evaluation.lineage import MODEL, SYSTEM, WEIGHTS, Lineage
+
+if TYPE_CHECKING:
+    from segrepro.config import Config
+
+# Which archives (keys of the config's section) a dataset folder is converted from.
+ARCHIVES = {
+    "voc2012": ("voc2012_trainval",),
+    "voc2012_test": ("voc2012_test",),
+    "sbd": ("sbd",),
+    "coco_train": ("coco2017_train", "coco2017_annotations"),
+    "coco_val": ("coco2017_val", "coco2017_annotations"),
+}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What one system's number on one split depends on.
+
+    Attributes:
+        config_sha256: of all of the config that the system's scores depend on.
+        datasets: names of the datasets that it and its ancestors were trained or tuned on, and the split.
+        models: names of the models among it and its ancestors.
+        files: names of the fetched files: archives of the datasets, weights, edge detectors.
+    """
+
+    config_sha256: str
+    datasets: tuple[str, ...]
+    models: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+def origin(config: Config, lineage: Lineage, system: str, split: str) -> Origin:
+    """Trace a system on a split back to datasets, models and fetched files.
+
+    Args:
+        config: the validated config.
+        lineage: of that config.
+        system: a system's name.
+        split: what it is scored on, or predicts for the test server.
+    """
+    ancestors = list(lineage.ancestors(system))
+    trained = [node for node in ancestors if node[0] != WEIGHTS]
+    seen = {pictures.name for node in trained for pictures in lineage.seen(node)}
+    datasets = sorted({config.dataset_of(name) for name in {split} | seen})
+    models = sorted(name for kind, name in ancestors if kind == MODEL)
+    archives = {key for name in datasets for folder in DATASETS[name].needs for key in ARCHIVES[folder]}
+    entries = [getattr(config.archives, key) for key in archives]
+    entries += [config.weights[name] for kind, name in ancestors if kind == WEIGHTS]
+    entries += [entry for name in finders(config, lineage, system) if (entry := detector(config, name))]
+    return Origin(
+        config_sha256=system_sha256(config, system),
+        datasets=tuple(datasets),
+        models=tuple(models),
+        files=tuple(sorted(entry.file for entry in entries if entry is not None)),
+    )
+
+
+def finders(config: Config, lineage: Lineage, system: str) -> list[str]:
+    """Return the ways to find proposals that a system and its ancestors use, sorted."""
+    sections = []
+    for kind, name in lineage.ancestors(system):
+        if kind == SYSTEM:
+            sections.append(config.systems[name].proposal_wise)
+        elif kind == MODEL:
+            sections.append(config.models[name].examples)
+    return sorted({name for section in sections if (name := getattr(section, "proposals", None))})
+
+
+def detector(config: Config, finder: str) -> Any | None:
+    """Return the entry of the file with a finder's trained edge detector; None where it has none."""
+    return getattr(config.proposals[finder], "model", None)
+
+
+def experiment_sha256(origins: list[Origin]) -> str:
+    """Return one hash of the config of several systems."""
+    return hashlib.sha256("\n".join(sorted({entry.config_sha256 for entry in origins})).encode()).hexdigest()

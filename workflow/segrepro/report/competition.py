@@ -1,0 +1,36 @@
+"""Which of the VOC server's two segmentation competitions a system may enter, by what it was made from.
+
+VOC 2012's development kit, section 5.2: competition 5 takes training data from VOC's own trainval only, competition 6
+from any source but VOC's test pictures. SBD's and COCO's pictures and labels are other sources, and so are pretrained
+weights (ImageNet's), wherever in a system's ancestry they come in, and trained edge detectors of object proposals.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from segrepro.evaluation.lineage import WEIGHTS, Lineage
+from segrepro.provenance.origin import detector, finders
+
+if TYPE_CHECKING:
+    from segrepro.config import Config
+
+OWN_DATA, ANY_DATA = 5, 6
+# Datasets whose pictures and labels are all of VOC 2012's trainval.
+OWN_DATASETS = ("voc_train", "voc_val", "voc_trainval", "seg11valid")
+
+
+def external_sources(config: Config, lineage: Lineage, system: str) -> list[str]:
+    """Name the sources besides VOC's own trainval data that a system and its ancestors are made from."""
+    ancestors = lineage.ancestors(system)
+    datasets = {pictures.name for node in ancestors if node[0] != WEIGHTS for pictures in lineage.seen(node)}
+    return [
+        *(f"dataset {name}" for name in sorted(datasets) if name not in OWN_DATASETS),
+        *sorted(f"weights {name}" for kind, name in ancestors if kind == WEIGHTS),
+        *(f"edge detector of {name}" for name in finders(config, lineage, system) if detector(config, name)),
+    ]
+
+
+def competition(config: Config, lineage: Lineage, system: str) -> int:
+    """Return `OWN_DATA` (5) or `ANY_DATA` (6)."""
+    return ANY_DATA if external_sources(config, lineage, system) else OWN_DATA

@@ -1,0 +1,102 @@
+"""The archive that VOC's evaluation server takes: a tar.gz with a palette PNG for each test picture.
+
+::
+
+    results/VOC2012/Segmentation/comp6_test_cls/2008_000006.png
+
+A pixel's palette index is its label, 0 to 20; the palette is VOC's; the size is the picture's. The bytes depend on the
+answers alone: members sorted by name, no times, no owners.
+"""
+
+import gzip
+import io
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from segrepro.data.manifests import read_manifest
+from segrepro.data.masks import write_palette_mask
+from segrepro.data.parallel import map_in_processes
+from segrepro.errors import UserError
+from segrepro.files import atomic_path
+from segrepro.inference.scores import ScoreReader
+from segrepro.labels import VOC21
+
+FOLDER = "results/VOC2012/Segmentation"
+COMPETITIONS = (5, 6)
+COMPRESSION = 6  # gzip's own default; PNGs hardly shrink further
+
+
+def member_name(picture: str, competition: int) -> str:
+    """Return where the answer for a picture is in the archive."""
+    return f"{FOLDER}/comp{competition}_test_cls/{picture}.png"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Makes the PNG of a picture's answer; can be sent to another process.
+
+    Attributes:
+        store: path of the score store, opened anew for each picture.
+    """
+
+    store: Path
+
+    def __call__(self, picture: str) -> bytes:
+        """Return the palette PNG of a picture by id."""
+        with ScoreReader(self.store) as reader:
+            return palette_png(reader.labels(picture, VOC21.name))
+
+
+def palette_png(labels: np.ndarray) -> bytes:
+    """Return labels (uint8 of shape (height, width)) as palette PNG in VOC's colours."""
+    stream = io.BytesIO()
+    write_palette_mask(stream, labels)
+    return stream.getvalue()
+
+
+def pack(scores: Path, manifest: Path, out: Path, *, competition: int, threads: int) -> int:
+    """Pack a system's predictions of the test pictures.
+
+    Args:
+        scores: score store; labels of another space are mapped to VOC's after the argmax.
+        manifest: of the test pictures.
+        out: archive to write (.tar.gz).
+        competition: 5 or 6, see `segrepro.report.competition`.
+        threads: processes to use.
+
+    Returns:
+        How many pictures were packed.
+
+    Raises:
+        UserError: store or manifest cannot be used, or they do not hold the same pictures.
+    """
+    ids = sorted({example.id for example in read_manifest(manifest)})
+    with ScoreReader(scores) as reader:
+        reader.mapping(VOC21.name)
+        if different := sorted({*ids} ^ {*reader.ids}):
+            where = "manifest" if different[0] in ids else "store"
+            raise UserError(
+                f"{scores}: does not hold the pictures of {manifest} ({len(different)} differ, the first is "
+                f"'{different[0]}', only in the {where}); predict this manifest."
+            )
+    pictures = map_in_processes(Answer(Path(scores)), ids, threads=threads, label="answers", total=len(ids))
+    with atomic_path(out) as temporary:
+        _write(temporary, ((member_name(i, competition), png) for i, png in zip(ids, pictures, strict=True)))
+    return len(ids)
+
+
+def _write(path: Path, members: Iterable[tuple[str, bytes]]) -> None:
+    """Write a tar.gz whose bytes tell neither when nor by whom it was made."""
+    with (
+        path.open("wb") as raw,
+        gzip.GzipFile("", "wb", COMPRESSION, raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for name, content in members:
+            info = tarfile.TarInfo(name)  # as it comes: mode 0644, owner 0, no time
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))

@@ -1,0 +1,26 @@
+"""Find the mistakes in an archive for VOC's evaluation server, before the server does.
+
+Names each kind of mistake with its first file, the number of files and the remedy, and then exits with 1: not a tar.gz,
+hostile entries, wrong names or folders, missing or extra pictures, RGB or grey levels instead of a palette, another
+palette than VOC's, wrong sizes, labels above 20, void. Missing and extra pictures and sizes need --manifest.
+
+Example: segrepro check-submission results.tar.gz --manifest data/manifests/voc_test.csv
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("archive", type=Path, help="the tar.gz")
+    parser.add_argument("--manifest", type=Path, metavar="CSV", help="the test pictures")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Check, and say what was found to be right."""
+    from segrepro.report.submission_check import check_submission
+
+    competition, count = check_submission(args.archive, args.manifest)
+    against = f"as {args.manifest} asks" if args.manifest else "ids and sizes not checked: give --manifest"
+    print(f"{args.archive}: {count} answers for competition {competition}, {against}")

@@ -1,0 +1,40 @@
+r"""Put the provenance of a run together: config, data, seeds, code, packages, machine, commands.
+
+Writes a JSON with all of it and a table with a row a system and split. `model_code` compares the code that made a
+system's models (its ancestors' too) with the code that scored it: same, older (another; only the modules that a
+training imports count, and no comment of theirs), or unknown. Hashes in the table are cut to 12 digits.
+
+  segrepro provenance --metrics results/metrics/*/voc_val.json --made results/models/*/made.json \
+      --checksums results/checksums/*.json --datasets results/checks/*.json --scale sample --seed 0 \
+      --config-sha256 ab12 --out results/provenance.json --table results/tables/provenance.csv
+"""
+
+import argparse
+from pathlib import Path
+
+from segrepro.provenance.record import add_arguments as add_provenance_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    add = parser.add_argument
+    add("--metrics", type=Path, nargs="+", required=True, metavar="JSON", help="metrics files, in row order")
+    add("--scale", required=True, help="scale of the config")
+    add("--out", type=Path, required=True, metavar="JSON", help="provenance to write")
+    add("--table", type=Path, required=True, metavar="CSV", help="table to write")
+    add_provenance_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write both files, and name the systems whose models are older than the code that scored them."""
+    from segrepro.files import write_json
+    from segrepro.provenance.overview import COLUMNS, overview, overview_rows, read_provenance
+    from segrepro.provenance.record import provenance
+    from segrepro.report.tables import write_table
+
+    entries = [read_provenance(path) for path in args.metrics]
+    found = overview(entries, args.made, provenance(args), scale=args.scale)
+    write_table(args.table, COLUMNS, overview_rows(entries))
+    write_json(args.out, found)
+    older = ", ".join(found["older"])
+    print(f"{len(entries)} results; models made by other code than scored them: {older or 'none'}")

@@ -5,13 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: run test test-faults test-real lint schema lock clean
+.PHONY: run test test-faults test-real test-slurm lint schema lock clean
 
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not real and not faults"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not real and not slurm and not faults"
 
 # Jobs killed at random moments, disks that are really full (root mounts them); takes minutes.
 test-faults: $(VENV)/installed
@@ -20,6 +20,10 @@ test-faults: $(VENV)/installed
 # Real pictures in the official archives' layouts, in the folder SEGREPRO_REAL_SUBSET; takes a quarter of an hour.
 test-real: $(VENV)/installed
 	$(BIN)/python -m pytest -m real -rs
+
+# A throw-away Slurm of one node on this machine; as root, with Debian's slurm-wlm and munge. Skipped without them.
+test-slurm: $(VENV)/installed
+	$(BIN)/python -m pytest -m slurm -rs tests/cluster
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -41,7 +45,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 # New pins for the lock files and the conda environments, from pyproject.toml.
 PINS := $(BIN)/uv pip compile pyproject.toml --quiet --universal --no-header --no-annotate --python-version 3.11
 lock: $(VENV)/installed
-	$(PINS) --extra dev --generate-hashes --output-file requirements.lock
+	$(PINS) --extra dev --extra cluster --generate-hashes --output-file requirements.lock
 	$(PINS) --extra gpu --constraints requirements.lock --generate-hashes --output-file requirements-gpu.lock
 	for kind in cpu gpu; do \
 	  extra=$$([ $$kind = gpu ] && echo --extra gpu); \

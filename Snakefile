@@ -15,6 +15,7 @@ configfile: f"{workflow.basedir}/workflow/scales/{config['scale']}.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/shard_functions.smk"
 include: "workflow/rules/origins.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/examples.smk"
@@ -22,6 +23,8 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/provenance.smk"
 include: "workflow/rules/inference.smk"
 include: "workflow/rules/fusion.smk"
+include: "workflow/rules/tuning.smk"
+include: "workflow/rules/shards.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/submission.smk"
@@ -56,3 +59,7 @@ rule datasets:
     input:
         label_checks(),
     localrule: True
+
+
+# Last, because it looks at all rules.
+include: "workflow/rules/cluster.smk"

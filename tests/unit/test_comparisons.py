@@ -237,7 +237,7 @@ def test_the_config_declares_crfs_ablations_and_answers(merged_config):
         ("proposals.selective_search.max_boxes", 100, {"deconvnet_stage1", "deconvnet_stage2", "edeconvnet"}),
         ("systems.fcn8s.reported", {}, set()),
         ("archives.sbd.urls", [], set()),
-        ("figures.grid.rows", 3, set()),
+        ("figures.grid.best", 3, set()),
     ],
 )
 def test_a_systems_hash_follows_its_whole_lineage_and_nothing_else(merged_config, path, value, changed):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from segrepro.cli import main
 from segrepro.data.manifests import Example, read_manifest, write_manifest
+from segrepro.data.subsets import spread
 from segrepro.errors import UserError
 from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.metrics import metrics
@@ -17,7 +18,6 @@ from segrepro.fusion.crf_search import (
     grid_trials,
     random_trials,
     read_best,
-    spread,
 )
 from segrepro.fusion.densecrf import PRESETS, read_evidence, refine
 from segrepro.inference.scores import ScoreReader, ScoreWriter
@@ -155,6 +155,20 @@ def test_tuning_pictures_are_spread_over_the_list():
     examples = [Example(f"{number:02}", "x") for number in range(10)]
     assert [example.id for example in spread(examples, 4)] == ["00", "02", "05", "07"]
     assert spread(examples, None) == spread(examples, 99) == examples
+
+
+def test_a_store_of_the_tuning_pictures_alone_is_searched_like_one_of_all(data):
+    """The workflow predicts no more than `segrepro subset` chooses: the pictures that the search takes."""
+    files = ["--manifest", str(data / "train.csv"), "--pictures", "2", "--out", str(data / "train_2.csv")]
+    main(["subset", *files])
+    chosen = read_manifest(data / "train_2.csv")
+    assert chosen == spread(read_manifest(data / "train.csv"), 2)
+    header = {"system": "base", "label_space": "voc21", "kind": "scores", "resize": "half_pixel"}
+    with ScoreReader(data / "base.h5") as base, ScoreWriter(data / "two.h5", **header) as store:
+        for example in chosen:
+            store.add(example.id, base.stored(example.id), size=SIZE)
+    options = ("--bilateral-sxy", 1, 20, "--pictures", 2)
+    assert search(data, *options, scores="two.h5") == search(data, *options)
 
 
 # --- unhappy paths ----------------------------------------------------------------------------------------------

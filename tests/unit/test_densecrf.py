@@ -16,7 +16,7 @@ from scipy.special import softmax
 from segrepro.cli import main
 from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
-from segrepro.fusion.crf_store import StoreCRF, refine_store, shard
+from segrepro.fusion.crf_store import StoreCRF, refine_store
 from segrepro.fusion.densecrf import PRESETS, Evidence, Parameters, parameters_from, refine
 from segrepro.fusion.storage import PROBABILITY_FLOOR
 from segrepro.inference.merging import merge_stores
@@ -330,12 +330,6 @@ def test_label_spaces_that_cannot_be_mapped_are_named(data):
 )
 def test_impossible_options_are_named(data, options, message):
     refused(data, *options, named=message)
-
-
-def test_shards_are_every_nth_picture():
-    assert shard(list(range(10)), "2/4") == [1, 5, 9]
-    thirds = [shard(list(range(10)), f"{k}/3") for k in (1, 2, 3)]
-    assert sorted(number for third in thirds for number in third) == list(range(10))
 
 
 def test_parts_that_do_not_belong_together_are_named(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
@@ -93,8 +94,21 @@ def test_a_crf_leaks_what_it_was_tuned_on_and_what_lies_below_it(family, manifes
     assert found.leaks[1].through == "crf <- ensemble <- child <- grandparent"
 
 
-def test_folds_are_recorded_and_are_no_leak(family, manifest):
-    family["systems"]["stack"] = {"kind": "stacker", "members": ["clean"], "folds": 5, "splits": ["val"]}
+def stacker(path, *folds, system="stack", split="val"):
+    """Write a stacker's report, each fold as (fitted on, predicted); return its entry in a lineage."""
+    fits = [{"fitted": fitted.split(), "predicted": predicted.split(), "loss_last": 0.5} for fitted, predicted in folds]
+    path.write_text(json.dumps({"system": system, "split": split, "stackers": fits, "settings": {}}))
+    return {
+        "kind": "stacker",
+        "members": ["clean"],
+        "folds": 2,
+        "fold_reports": {"val": str(path)},
+        "splits": ["val"],
+    }
+
+
+def test_folds_are_recorded_and_are_no_leak(family, manifest, tmp_path):
+    family["systems"]["stack"] = stacker(tmp_path / "folds.json", ("v3 v4", "v1 v2"), ("v1 v2", "v3 v4"))
     family["systems"]["above"] = {"kind": "crf", "members": ["stack"], "splits": ["val"]}
     family["systems"]["held"] = {
         "kind": "stacker",
@@ -104,8 +118,51 @@ def test_folds_are_recorded_and_are_no_leak(family, manifest):
     }
     found = audited(family)
     assert found["stack", "val"].leaked == found["above", "val"].leaked == []
-    assert found["stack", "val"].folds == found["above", "val"].folds == ("stack: 5",)
+    assert found["stack", "val"].folds == found["above", "val"].folds == ("stack: 2",)
     assert found["held", "val"].leaked == ["v1"]
+
+
+def test_a_picture_that_its_own_fold_saw_leaks_whatever_the_config_says(family, tmp_path):
+    family["systems"]["stack"] = stacker(tmp_path / "folds.json", ("v2 v3 v4", "v1 v2"), ("v1 v2", "v3 v4"))
+    family["systems"]["above"] = {"kind": "crf", "members": ["stack", "child"], "splits": ["val"]}
+    found = audited(family)
+    assert [str(leak) for leak in found["stack", "val"].leaks] == ["stack (fitted on a fold that it predicts)"]
+    assert [leak.through for leak in found["above", "val"].leaks] == ["above <- stack", "above <- child <- grandparent"]
+    assert found["above", "val"].leaked == ["v2"]
+
+
+@pytest.mark.parametrize(
+    ("folds", "options", "part"),
+    [
+        ([("v2", "v1")], {}, "no fold predicts 'v2' (3 of 4 pictures)"),
+        ([("v1", "v2 v3 v4"), ("v2", "v1 v2")], {}, "two folds predict 'v2'"),
+        ([("v1", "v2 v3 v4"), ("v2", "v1 v9")], {}, "predicts 'v9', which is not among the scored pictures"),
+        ([("", "v1 v2 v3 v4")], {}, "stackers.0.fitted"),
+        ([], {}, "stackers"),
+        ([("v1", "v2")], {"system": "other"}, "is of system 'other', not 'stack'"),
+        ([("v1", "v2")], {"split": "train"}, "is of split 'train', not 'val'"),
+    ],
+)
+def test_a_broken_report_of_folds_is_named(family, tmp_path, folds, options, part):
+    path = tmp_path / "folds.json"
+    family["systems"]["stack"] = stacker(path, *folds, **options)
+    message = refused(family)
+    assert message.startswith(f"{path}: ")
+    assert part in message
+    assert "`segrepro stack`" in message
+
+
+def test_a_report_of_folds_that_is_missing_or_no_json_is_named(family, tmp_path):
+    path = tmp_path / "folds.json"
+    family["systems"]["stack"] = entry = stacker(path, ("v3 v4", "v1 v2"), ("v1 v2", "v3 v4"))
+    path.write_text("{")
+    assert f"{path}: not JSON" in refused(family)
+    path.write_text("[1]")
+    assert str(path) in refused(family)
+    path.unlink()
+    assert f"{path}: no such report" in refused(family)
+    entry["fold_reports"] = {}
+    assert "stacker 'stack' is fitted by folds, but has no report of them on 'val'" in refused(family)
 
 
 def test_weights_leak_what_is_known_of_them_and_are_listed_in_any_case(family, manifest):
@@ -233,7 +290,7 @@ def test_only_the_first_ids_are_printed(manifest):
     assert leakage_rows(list(audited(content).values()))[0]["first_ids"].split() == ids[:FIRST_IDS]
 
 
-def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, manifest):
+def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, manifest, tmp_path):
     config = parse_config(merged_config("full"))
     # VOC's sets in miniature: v1 is in val and in SBD's train list, v2 in val alone.
     sets = {
@@ -245,8 +302,13 @@ def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, 
         "coco20": ("1",),
         "coco90": ("1", "2"),
     }
+    sets["voc_train_100"] = ("t1",)
     manifests = {name: manifest(name, *ids)["manifest"] for name, ids in sets.items()}
-    content = lineage(config, manifests=manifests)
+    folds = str(tmp_path / "{system}_{split}.json")
+    content = lineage(config, manifests=manifests, fold_report=folds)
+    for name, entry in content.systems.items():
+        for split, path in entry.fold_reports.items():
+            stacker(Path(path), ("v2", "v1"), ("v1", "v2"), system=name, split=split)
     # as the workflow passes it on: through JSON
     found = {
         (entry.system, entry.split): entry
@@ -263,6 +325,10 @@ def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, 
     edeconvnet = found["edeconvnet", "voc_val"]
     assert edeconvnet.share == 0.5
     assert str(edeconvnet.leaks[0]) == "edeconvnet <- fcn8s (trained on sbd_train)"
+    assert found["stacking_shared", "voc_val"].folds == ("stacking_shared: 2",)
+    tuned = content.systems["deeplabv3_phase2_ms_flip_crf_tuned"]
+    assert [seen.name for seen in tuned.tuned_on] == ["voc_train_100"]
+    assert found["deeplabv3_phase2_ms_flip_crf_tuned", "voc_val"].leaks == ()
     own = lineage(config, manifests=manifests, training_sets={"fcn8s": "own.csv"})
     assert own.models["fcn8s"].trained_on.manifest == "own.csv"
     assert own.models["fcn16s"].trained_on.manifest == manifests["sbd_train"]

@@ -247,7 +247,9 @@ def traced(merged_config):
                 place = place[key]
             place[last] = value
         config = parse_config(merged)
-        return origin(config, lineage(config, manifests={n: f"{n}.csv" for n in DATASETS}), system, split)
+        return origin(
+            config, lineage(config, manifests={n: f"{n}.csv" for n in [*DATASETS, *config.tuning]}), system, split
+        )
 
     return trace
 
@@ -374,3 +376,10 @@ def test_a_wrong_file_is_named(run_folder):
 
 def test_the_hash_of_the_training_code_is_no_part_of_itself():
     assert not [module for module in import_closure(TRAINING) if module.startswith(code_module.LEFT_OUT)]
+
+
+def test_the_tuning_pictures_of_a_crf_come_from_their_dataset(merged_config):
+    config = parse_config(merged_config("full"))
+    manifests = {n: f"{n}.csv" for n in [*DATASETS, *config.tuning]}
+    tuned = origin(config, lineage(config, manifests=manifests), "deeplabv3_phase2_ms_flip_crf_tuned", "voc_val")
+    assert tuned.datasets == ("trainaug", "voc_train", "voc_val")

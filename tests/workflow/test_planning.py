@@ -1,5 +1,6 @@
 """What a run plans, and how it refuses: seconds, no training."""
 
+import re
 import shutil
 
 import pytest
@@ -13,12 +14,13 @@ def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
     assert rules["fetch"] == 11
     assert rules["train"] == 15
     assert rules["import_weights"] == 2
-    assert rules["predict"] == 23
+    assert rules["predict"] == 24
     assert rules["predict_proposals"] == 4
     assert rules["fuse"] == 5
     assert rules["stack"] == 3
-    assert rules["crf"] == 5
-    assert rules["evaluate"] == 40
+    assert rules["crf"] == 6
+    assert rules["crf_search"] == rules["subset"] == 1
+    assert rules["evaluate"] == 41
     assert rules["proposals"] == 3
     assert rules["checksum"] == 10  # COCO's val pictures are neither trained on nor scored
     assert rules["provenance"] == 1
@@ -36,7 +38,7 @@ def test_the_full_scale_takes_the_test_pictures_where_they_are_configured(tmp_pa
     assert rules["convert_voc2012_test"] == 1
     assert rules["fetch"] == 12
     assert rules["submission"] == 1
-    assert rules["predict"] == 24
+    assert rules["predict"] == 25
 
 
 @pytest.mark.parametrize("system", ["edeconvnet_crf", "stacking_vote"])
@@ -108,3 +110,24 @@ def test_the_workflow_passes_snakemakes_own_linter(tmp_path):
     shutil.copy(ROOT / "config.yaml", tmp_path)
     done = snakemake(tmp_path, "--lint")
     assert done.returncode == 0, done.stdout
+
+
+def memory_of(folder, rule: str, *arguments: str) -> str:
+    """The mem_mb that a job of a rule would ask for."""
+    done = snakemake(folder, "results/checks/voc_val.json", "--dry-run", *arguments)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout.split(f"rule {rule}:")[1].split("mem_mb=")[1].split(",")[0]
+
+
+def test_a_job_that_is_submitted_again_asks_for_its_memory_once_more(tmp_path):
+    assert memory_of(tmp_path, "check_labels") == "4000"
+    own = ("--set-resources", "check_labels:mem_mb=5000")
+    assert memory_of(tmp_path, "check_labels", "--attempt", "3", *own) == "15000"
+
+
+def test_every_job_that_is_submitted_says_its_memory_and_run_time():
+    """A cluster's default would be too little for a training and too long for a queue."""
+    for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"^ *rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+            if "localrule: True" not in block:
+                assert {"mem_mb=", "runtime="} <= set(re.findall(r"mem_mb=|runtime=", block)), block.split(":")[0]

@@ -85,6 +85,8 @@ def test_kills_and_preemption_change_no_byte_of_the_results(tmp_path):
     log = folder / "results/logs/train/deeplabv3_trainaug.log"
 
     run = TrainingRun(folder, after_step=0)
+    for process in run.trainings:
+        process.suspend()  # it would end before the second run has planned its jobs
     second = snakemake(folder, *TARGETS, overlay=TINY)
     assert second.returncode == 1
     assert f"another run, process {run.snakemake.pid} on " in second.stdout

@@ -105,6 +105,14 @@ def test_no_picture_is_predicted_by_a_stacker_that_saw_it(run):
         assert not set(stacker["fitted"]) & set(stacker["predicted"])
 
 
+def test_a_crf_is_tuned_on_pictures_that_are_not_scored(run):
+    found = json.loads((run / "results/crf_search/deeplabv3_phase2_ms_flip_crf_tuned.json").read_text())
+    assert not set(found["ids"]) & {e.id for e in read_manifest(run / "data/sample/manifests/voc_val.csv")}
+    first, *trials = rows(run / "results/tables/crf_search/deeplabv3_phase2_ms_flip_crf_tuned.csv")
+    assert (first["trial"], first["gain"]) == ("0", "0.000")
+    assert max(float(row["miou"]) for row in trials) == pytest.approx(100 * found["miou"], abs=5.1e-4)
+
+
 def test_examples_are_counted_and_balanced(run):
     for model in ("deconvnet_stage1", "deconvnet_stage2"):
         *classes, total = rows(run / f"results/tables/examples/{model}.csv")
@@ -221,7 +229,7 @@ def test_a_bare_target_needs_no_cores(run):
     [
         ({"figures": {"compared": {"systems": ["fcn8s", "edeconvnet"]}}}, {"figure_trimap", "figure_sizes"}),
         ({"figures": {"grid": {"worst": 3}}}, {"figure_grid"}),
-        ({"runtime": {"checkpoint_every": 9, "fetch_attempts": 2}}, set()),
+        ({"runtime": {"checkpoint_every": 9, "fetch_attempts": 2, "shards": 4}}, set()),
         ({"archives_dir": "/archives"}, set()),
         (
             {"systems": {"deeplabv3_trainaug": {"reported": {"voc_val": {"miou": 77.21}}}}},

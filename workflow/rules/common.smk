@@ -13,6 +13,7 @@ sys.path.insert(
 from snakemake.exceptions import WorkflowError
 
 from segrepro.config import DatasetChecks, model_spec, parse_config
+from segrepro.config_crf import PARAMETERS
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.errors import UserError
 from segrepro.evaluation.lineage import lineage
@@ -24,6 +25,9 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
+# Parts of datasets that CRFs are tuned on: they have manifests of their own.
+SUBSETS = {name: search for name, search in CONFIG.tuning.items() if search.pictures}
+
 # The generated data and what is made of them stay apart from the real ones.
 DATA = "data/sample" if CONFIG.scale == "sample" else "data"
 RESULTS = "results" if CONFIG.scale == "sample" else "results/full"
@@ -31,7 +35,9 @@ GENERATED = "data/sample/archives"
 
 # What each system is made of and has seen, for the audit of leakage.
 LINEAGE = lineage(
-    CONFIG, manifests={name: f"{DATA}/manifests/{name}.csv" for name in DATASETS}
+    CONFIG,
+    manifests={name: f"{DATA}/manifests/{name}.csv" for name in [*DATASETS, *SUBSETS]},
+    fold_report=f"{RESULTS}/stackers/{{system}}/{{split}}.json",
 )
 
 # At full scale the jobs that need a network get the environment with CUDA.
@@ -156,6 +162,7 @@ BOX_BY_BOX = [name for name, system in CONFIG.systems.items() if system.proposal
 FUSED = [name for name, system in CONFIG.systems.items() if system.fusion]
 STACKED = [name for name, system in CONFIG.systems.items() if system.stacking]
 REFINED = [name for name, system in CONFIG.systems.items() if system.crf]
+TUNED = [name for name in REFINED if CONFIG.systems[name].crf.search]
 COMBINED = {*FUSED, *STACKED, *REFINED}
 WHOLE = [name for name in CONFIG.systems if name not in {*BOX_BY_BOX, *COMBINED}]
 
@@ -163,10 +170,15 @@ WHOLE = [name for name in CONFIG.systems if name not in {*BOX_BY_BOX, *COMBINED}
 wildcard_constraints:
     archive="|".join(sorted(re.escape(file) for file in fetched())),
     dataset="|".join(DATASETS),
-    split="|".join(DATASETS),
+    split="|".join([*DATASETS, *SUBSETS]),
     model="[a-z0-9_]+",
     system="[a-z0-9_]+",
     finder=one_of(CONFIG.proposals),
+
+
+def answer_space_of(split):
+    """The name of the label space that a split's pictures are answered in."""
+    return DATASETS[CONFIG.dataset_of(split)].answer_space
 
 
 def dataset_folders(wildcards):
@@ -238,6 +250,12 @@ def audited_manifests():
     nodes = {node for name in LINEAGE.systems for node in LINEAGE.ancestors(name)}
     seen = {pictures.manifest for node in nodes for pictures in LINEAGE.seen(node)}
     return sorted(seen | set(LINEAGE.splits.values()))
+
+
+def fold_reports():
+    """The reports of stackers that were fitted by folds of what they are scored on."""
+    systems = LINEAGE.systems.values()
+    return [file for system in systems for file in system.fold_reports.values()]
 
 
 def compared_manifests(coco):
@@ -314,6 +332,7 @@ def tables():
             f"{RESULTS}/tables/proposals/{finder}_{split}.csv"
             for finder, split in proposals_used()
         ),
+        *expand(f"{RESULTS}/tables/crf_search/{{system}}.csv", system=TUNED),
     ]
 
 
@@ -387,6 +406,23 @@ def prediction_options(wildcards):
     return as_options(CONFIG.systems[wildcards.system].prediction)
 
 
+def crf_options(name):
+    """The options of a CRF that its score store depends on, besides what a search finds."""
+    crf = CONFIG.systems[name].crf
+    searched = ["preset", *PARAMETERS] if crf.search else []
+    return as_options(crf, leave_out=["members", "search", *searched])
+
+
+def search_options(wildcards):
+    """The options of a search: how, where it starts from, and which values it tries."""
+    crf = CONFIG.systems[wildcards.system].crf
+    seed = f"--seed {CONFIG.seed}" if crf.search.method == "random" else ""
+    start = as_options(
+        crf, leave_out=["members", "drop_below", "storage_stride", "search"]
+    )
+    return f"{start} {as_options(crf.search, leave_out=['tune_on'])} {seed}"
+
+
 def detector_file(wildcards):
     """The edge detector's file, as a rule input; none for finders without one."""
     detector = getattr(CONFIG.proposals[wildcards.finder], "model", None)
@@ -407,7 +443,7 @@ def finder_options(wildcards, input):
 def proposals_of(section):
     """The proposals that a part of the config names, of a split, as a rule input; none for whole pictures."""
     return lambda w: (
-        f"{DATA}/proposals/{section(w).proposals}/{w.split}.h5"
+        f"{DATA}/proposals/{section(w).proposals}/{CONFIG.dataset_of(w.split)}.h5"
         if section(w).proposals
         else []
     )

@@ -51,6 +51,7 @@ rule audit:
     input:
         lineage=f"{RESULTS}/lineage.json",
         manifests=audited_manifests(),
+        folds=fold_reports(),
     output:
         table=report(
             f"{RESULTS}/tables/leakage.csv",

@@ -23,7 +23,7 @@ rule fuse:
         runtime=120,
     params:
         names=lambda w: " ".join(CONFIG.systems[w.system].members),
-        space=lambda w: DATASETS[w.split].answer_space,
+        space=lambda w: answer_space_of(w.split),
         options=lambda w: as_options(
             CONFIG.systems[w.system].fusion, leave_out=["members"]
         ),
@@ -40,7 +40,7 @@ rule stack:
             for member in CONFIG.systems[w.system].members
         ],
         manifest=f"{DATA}/manifests/{{split}}.csv",
-        checks=f"{RESULTS}/checks/{{split}}.json",
+        checks=lambda w: f"{RESULTS}/checks/{CONFIG.dataset_of(w.split)}.json",
     output:
         scores=f"{RESULTS}/scores/{{system}}/{{split}}.h5",
         report=f"{RESULTS}/stackers/{{system}}/{{split}}.json",
@@ -58,7 +58,7 @@ rule stack:
         runtime=240,
     params:
         names=lambda w: " ".join(CONFIG.systems[w.system].members),
-        space=lambda w: DATASETS[w.split].answer_space,
+        space=lambda w: answer_space_of(w.split),
         options=lambda w: as_options(
             CONFIG.systems[w.system].stacking, leave_out=["members", "fit_on"]
         ),
@@ -78,6 +78,9 @@ rule crf:
     input:
         scores=lambda w: f"{RESULTS}/scores/{CONFIG.systems[w.system].members[0]}/{w.split}.h5",
         manifest=f"{DATA}/manifests/{{split}}.csv",
+        parameters=lambda w: (
+            f"{RESULTS}/crf_search/{w.system}.json" if w.system in TUNED else []
+        ),
     output:
         f"{RESULTS}/scores/{{system}}/{{split}}.h5",
     log:
@@ -93,13 +96,16 @@ rule crf:
         mem_mb=8000,
         runtime=480,
     params:
-        space=lambda w: DATASETS[w.split].answer_space,
-        options=lambda w: as_options(
-            CONFIG.systems[w.system].crf, leave_out=["members"]
+        space=lambda w: answer_space_of(w.split),
+        options=lambda w: crf_options(w.system),
+        found=lambda w, input: (
+            f"--parameters {input.parameters}" if input.parameters else ""
         ),
+        shard=lambda w, output: shard_option(w),
     shell:
-        "segrepro crf --scores {input.scores} --manifest {input.manifest} {params.options} "
-        "--label-space {params.space} --system {wildcards.system} --out {output} --threads {threads} &> {log}"
+        "segrepro crf --scores {input.scores} --manifest {input.manifest} {params.options} {params.found} "
+        "--label-space {params.space} --system {wildcards.system} {params.shard} --out {output} "
+        "--threads {threads} &> {log}"
 
 
 rule figure_crf:
@@ -133,7 +139,7 @@ rule figure_crf:
         mem_mb=2000,
         runtime=20,
     params:
-        space=lambda w: DATASETS[w.split].label_space,
+        space=lambda w: answer_space_of(w.split),
     shell:
         "segrepro figure-crf --manifest {input.manifest} --before {input.before} --after {input.after} "
         "--confusions {input.confusions} --label-space {params.space} --out {output} &> {log}"

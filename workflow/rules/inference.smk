@@ -23,9 +23,10 @@ rule predict:
         runtime=240,
     params:
         augmentation=prediction_options,
+        shard=lambda w, output: shard_option(w),
     shell:
         "segrepro predict --model {input.model} --spec {input.spec} --manifest {input.manifest} "
-        "{params.augmentation} --system {wildcards.system} --out {output} --threads {threads} &> {log}"
+        "{params.augmentation} --system {wildcards.system} {params.shard} --out {output} --threads {threads} &> {log}"
 
 
 rule predict_proposals:
@@ -56,9 +57,11 @@ rule predict_proposals:
         options=lambda w: as_options(
             CONFIG.systems[w.system].proposal_wise, leave_out=["proposals"]
         ),
+        shard=lambda w, output: shard_option(w),
     shell:
         "segrepro predict-proposals --model {input.model} --spec {input.spec} --manifest {input.manifest} "
-        "{params.boxes} {params.options} --system {wildcards.system} --out {output} --threads {threads} &> {log}"
+        "{params.boxes} {params.options} --system {wildcards.system} {params.shard} --out {output} "
+        "--threads {threads} &> {log}"
 
 
 rule figure_proposals:

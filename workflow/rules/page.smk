@@ -12,7 +12,8 @@ rule run_config:
     conda:
         "../../envs/cpu.yaml"
     params:
-        config=json.dumps(
+        # by a function, for the places in it may name environment variables in braces
+        config=lambda w: json.dumps(
             {
                 key: value
                 for key, value in config.items()

@@ -47,7 +47,8 @@ rule train:
         "segrepro train --spec {input.spec} --manifest {input.manifest} {params.init} "
         "--model {output.model} --history {output.history} --made {output.made} --checkpoints {params.checkpoints} "
         f"--checkpoint-every {CONFIG.runtime.checkpoint_every} {TENSORBOARD} "
-        "--threads {threads} 2>&1 | tee {log}"
+        # A cluster that takes the node back signals every process: tee must outlive the training's last words.
+        "--threads {threads} 2>&1 | (trap '' INT TERM; tee {log})"
 
 
 rule repeat_classes:

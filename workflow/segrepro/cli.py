@@ -25,6 +25,7 @@ VERBS = {
     "convert-sbd": "convert the SBD archive to a dataset folder",
     "convert-coco": "convert COCO 2017 pictures and annotations to dataset folders",
     "manifest": "write the manifest of a named dataset",
+    "subset": "write a manifest of some of another one's pictures",
     "check-labels": "check a manifest's pictures and labels before anything trains on them",
     "repeat-classes": "write a manifest in which the pictures of chosen classes come several times",
     "object-examples": "write DeconvNet's stage-1 training examples: one object a row",

@@ -7,10 +7,11 @@
 """
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import Field, ValidationError, model_validator
 
+from segrepro.config_crf import Crf, CrfSearch
 from segrepro.config_detail import Detail
 from segrepro.config_errors import explain
 from segrepro.config_figures import Figures, without_systems
@@ -296,19 +297,6 @@ class Stacking(Section):
         return self
 
 
-class Crf(Section):
-    """A system refined by a fully connected CRF; see segrepro.fusion.densecrf."""
-
-    members: Annotated[list[str], Field(min_length=1, max_length=1)] = Field(description="the system that is refined")
-    preset: Literal["deconvnet", "deeplab_vgg", "deeplabv2_resnet101", "pydensecrf_example", "report2"] = Field(
-        description="whose parameters; docs/protocols.md has the numbers"
-    )
-    gt_prob: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="take hard labels, right with this probability; null: probabilities where there are any"
-    )
-    storage_stride: Positive = Field(1, description="pixels, of the stored map; 1 keeps every label")
-
-
 class System(Section):
     """Anything that fills a score store: a row of the tables."""
 
@@ -357,6 +345,7 @@ class Runtime(Section):
 
     checkpoint_every: Positive = Field(description="steps between two checkpoints")
     tensorboard: bool = Field(False, description="also log to results/models/<model>/tensorboard (package needed)")
+    shards: Positive = Field(1, description="jobs that share a split's prediction, or its CRF, between them")
     fetch_attempts: Positive = Field(5, description="attempts a mirror, in a row without progress")
     fetch_stall_seconds: Positive = Field(60, description="seconds (almost) without a byte before an attempt ends")
 
@@ -386,6 +375,17 @@ class Config(Section):
     ablations: dict[Name, Ablation] = Field({}, description="systems that are compared with a baseline, by question")
     runtime: Runtime
 
+    @property
+    def tuning(self) -> dict[str, CrfSearch]:
+        """The searches of CRFs by the name of their pictures."""
+        searches = [system.crf.search for system in self.systems.values() if system.crf and system.crf.search]
+        return {search.split: search for search in searches}
+
+    def dataset_of(self, split: str) -> str:
+        """Return the dataset that a split's pictures are of: itself, but for the part that a CRF is tuned on."""
+        tuning = self.tuning
+        return tuning[split].tune_on if split in tuning else split
+
     @model_validator(mode="after")
     def _references(self) -> "Config":
         if problems := reference_problems(self):
@@ -399,9 +399,8 @@ def parse_config(merged: dict[str, Any]) -> Config:
     Raises:
         UserError: with one line for each faulty key: its full path, what is wrong, and the remedy.
     """
-    tables = ("datasets", "weights", "proposals", "networks", "protocols", "models", "systems", "ablations")
     left_out = _left_out(merged.get("systems"))
-    merged = {key: _present(value) if key in tables else value for key, value in merged.items()}
+    merged = _without_nulls(Config, merged)
     if "ablations" in merged:
         merged["ablations"] = ablations_of(merged["ablations"], left_out)
     if "figures" in merged:
@@ -414,9 +413,25 @@ def parse_config(merged: dict[str, Any]) -> Config:
         raise UserError("config: " + "\nconfig: ".join(explain(error, Config))) from None
 
 
-def _present(table: Any) -> Any:
-    """Drop the entries that an overlay set to null: that is how it leaves one out."""
-    return {name: entry for name, entry in table.items() if entry is not None} if isinstance(table, dict) else table
+def _without_nulls(kind: Any, values: Any) -> Any:
+    """Drop the entries of tables (of any depth) that an overlay set to null: that is how it leaves one out.
+
+    Args:
+        kind: what the values are to be: a section, or a table of them (``dict[str, section]``).
+        values: as read; what is no mapping is left to the validation.
+    """
+    if not isinstance(values, dict):
+        return values
+    if get_origin(kind) is dict:
+        entry = get_args(kind)[1]
+        return {name: _without_nulls(entry, value) for name, value in values.items() if value is not None}
+    if isinstance(kind, type) and issubclass(kind, Section):
+        fields = kind.model_fields
+        return {
+            key: _without_nulls(fields[key].annotation, value) if key in fields else value
+            for key, value in values.items()
+        }
+    return values
 
 
 def _left_out(table: Any) -> set[str]:

@@ -33,12 +33,13 @@ def system_lineage(config: Config, name: str) -> dict[str, Any]:
     """
     system = config.systems[name]
     proposals = system.proposal_wise.proposals if system.proposal_wise else None
+    searched_at_random = system.crf and system.crf.search and system.crf.search.method == "random"
     return {
         "settings": system.model_dump(mode="json", exclude=NO_PART_OF_A_SYSTEM, exclude_defaults=True),
         "members": [system_lineage(config, member) for member in system.members],
         "model": _model_lineage(config, system.model) if system.model else None,
         "proposals": _proposals(config, proposals),
-        "seed": config.seed if system.stacking else None,
+        "seed": config.seed if system.stacking or searched_at_random else None,
     }
 
 

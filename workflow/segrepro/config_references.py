@@ -234,11 +234,25 @@ def _fusion_problems(config: Config) -> list[str]:
             needs_probabilities = system.stacking or (system.fusion and system.fusion.kind != "vote")
             if other.fusion and other.fusion.kind == "vote" and needs_probabilities:
                 problems.append(f"{path}.members: '{member}' is a vote and has no probabilities; take its members")
+        if system.crf and system.crf.search:
+            problems += _search_problems(config, f"{path}.search.tune_on", system)
         if fit_on:
             problems += _dataset_use(config, f"{path}.fit_on", fit_on)
             if fit_on in system.splits:
                 problems.append(f"{path}.fit_on: '{fit_on}' is scored too; fit on other pictures, or by folds")
     return problems
+
+
+def _search_problems(config: Config, path: str, system: System) -> list[str]:
+    tune_on = system.crf.search.tune_on
+    if problems := _dataset_use(config, path, tune_on):
+        return problems
+    if tune_on in system.splits:
+        return [f"{path}: '{tune_on}' is scored too; tune on other pictures, e.g. voc_train"]
+    space = {DATASETS[split].label_space for split in system.splits if split in DATASETS}
+    if space - {DATASETS[tune_on].label_space}:
+        return [f"{path}: '{tune_on}' has other labels than {', '.join(system.splits)}; take one of the same classes"]
+    return []
 
 
 def _submission_problems(config: Config) -> list[str]:

@@ -4,7 +4,7 @@ A picture counts as seen when its id is in the training set (held-out pictures i
 rate) or the tuning set of the system or of any of its ancestors: the model that predicts, the models that this one
 was initialised from, pretrained weights, the members of an ensemble, the system below a CRF. VOC and SBD share their
 ids; COCO's never equal VOC's, so for COCO see `segrepro.evaluation.duplicates`. A stacker fitted by folds has not
-seen the pictures it predicts: that is recorded, and no leak.
+seen the pictures it predicts: that is no leak, where its own report confirms it, picture by picture.
 
 Of pretrained weights only the datasets that the config states are known: they are listed as ``unlisted`` whenever
 they are among the ancestors.
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segrepro.errors import UserError
-from segrepro.evaluation.lineage import ROLES, WEIGHTS, Lineage, Pictures, path_text
+from segrepro.evaluation.lineage import ROLES, SYSTEM, WEIGHTS, Lineage, Node, Pictures, path_text
+from segrepro.evaluation.stacker_folds import fitted_and_predicted
 
 COLUMNS = (
     *("system", "split", "scored", "leaked", "share", "through"),
@@ -87,7 +88,7 @@ def audit(lineage: Lineage) -> list[Audit]:
         lineage: checked, as `read_lineage` and `check_lineage` return it.
 
     Raises:
-        UserError: a manifest is missing or is none.
+        UserError: a manifest is missing or is none, or so is the report of a stacker's folds.
     """
     manifests: dict[str, frozenset[str]] = {}
 
@@ -99,7 +100,6 @@ def audit(lineage: Lineage) -> list[Audit]:
     audits = []
     for name, system in lineage.systems.items():
         ancestors = lineage.ancestors(name)
-        stackers = [(other, lineage.systems[other].folds) for kind, other in ancestors if kind == "system"]
         for split in system.splits:
             scored = ids(Pictures(name=split, manifest=lineage.splits[split]), f"what '{name}' is scored on")
             leaks = []
@@ -109,10 +109,36 @@ def audit(lineage: Lineage) -> list[Audit]:
                     if shared:
                         seen_as = f"{ROLES[node[0]]} {pictures.name}"
                         leaks.append(Leak(path_text(path), seen_as, tuple(sorted(shared))))
-            folds = tuple(f"{stacker}: {count}" for stacker, count in stackers if count)
+            folds, in_folds = _folds(lineage, ancestors, split, scored)
+            leaks = sorted(leaks + in_folds, key=lambda leak: leak.through.count(" <- "))
             unlisted = tuple(other for kind, other in ancestors if kind == WEIGHTS)
-            audits.append(Audit(name, split, len(scored), tuple(leaks), folds, unlisted))
+            audits.append(Audit(name, split, len(scored), tuple(leaks), tuple(folds), unlisted))
     return audits
+
+
+def _folds(
+    lineage: Lineage, ancestors: dict[Node, tuple[Node, ...]], split: str, scored: frozenset[str]
+) -> tuple[list[str], list[Leak]]:
+    """Return the stackers that were fitted by folds, with their number, and what leaks in spite of them."""
+    folds, leaks = [], []
+    for (kind, name), path in ancestors.items():
+        if kind != SYSTEM or not lineage.systems[name].folds:
+            continue
+        report = Path(_report_of(lineage, name, split))
+        seen, count = fitted_and_predicted(report, system=name, split=split, scored=scored)
+        folds.append(f"{name}: {count}")
+        if seen:
+            leaks.append(Leak(path_text(path), "fitted on a fold that it predicts", tuple(sorted(seen))))
+    return folds, leaks
+
+
+def _report_of(lineage: Lineage, stacker: str, split: str) -> str:
+    try:
+        return lineage.systems[stacker].fold_reports[split]
+    except KeyError:
+        raise UserError(
+            f"lineage: stacker '{stacker}' has no report of its folds on '{split}'; add it to its 'fold_reports'."
+        ) from None
 
 
 def manifest_ids(path: Path, needed_by: str) -> frozenset[str]:

@@ -6,7 +6,9 @@ The workflow writes a `Lineage` as JSON from the resolved config, and `segrepro 
     {"systems": {"stack": {"kind": "fusion", "members": ["a", "b"], "splits": ["voc_val"]},
                  "a": {"kind": "model", "model": "a", "splits": ["voc_val"]},
                  "b": {"kind": "crf", "members": ["a"], "splits": ["voc_val"],
-                       "tuned_on": [{"name": "voc_train", "manifest": "data/manifests/voc_train.csv"}]}},
+                       "tuned_on": [{"name": "voc_train", "manifest": "data/manifests/voc_train.csv"}]},
+                 "c": {"kind": "stacker", "members": ["a", "b"], "folds": 5, "splits": ["voc_val"],
+                       "fold_reports": {"voc_val": "results/stackers/c/voc_val.json"}}},
      "models": {"a": {"trained_on": {"name": "trainaug", "manifest": "data/manifests/trainaug.csv"},
                       "init": null, "weights": "imagenet"}},
      "weights": {"imagenet": {"trained_on": []}},
@@ -56,6 +58,9 @@ class SystemLineage(Section):
     tuned_on: list[Pictures] = Field([], description="pictures its own parameters were chosen or fitted on")
     folds: Annotated[int, Field(ge=2)] | None = Field(
         None, description="stacker fitted by folds of the scored pictures: each predicted by one that never saw it"
+    )
+    fold_reports: dict[str, str] = Field(
+        {}, description="split -> the stacker's own report, which says what each fold was fitted on"
     )
     splits: Annotated[list[str], Field(min_length=1)] = Field(description="what it is scored on")
 
@@ -133,6 +138,11 @@ def check_lineage(lineage: Lineage) -> Lineage:
         for split in system.splits:
             if split not in lineage.splits:
                 raise UserError(f"lineage: split '{split}' of system '{name}' has no manifest; add it to 'splits'.")
+            if system.folds and split not in system.fold_reports:
+                raise UserError(
+                    f"lineage: stacker '{name}' is fitted by folds, but has no report of them on '{split}'; add it to "
+                    "its 'fold_reports'."
+                )
     try:
         TopologicalSorter({node: lineage.parents(node) for node in nodes}).prepare()
     except CycleError as error:
@@ -168,7 +178,13 @@ def read_lineage(path: Path) -> Lineage:
         raise UserError(f"{path}: {explain(error, Lineage)[0]}; make it again.") from None
 
 
-def lineage(config: Config, *, manifests: Mapping[str, str], training_sets: Mapping[str, str] | None = None) -> Lineage:
+def lineage(
+    config: Config,
+    *,
+    manifests: Mapping[str, str],
+    training_sets: Mapping[str, str] | None = None,
+    fold_report: str = "results/stackers/{system}/{split}.json",
+) -> Lineage:
     """Derive the lineage of all systems from a resolved config.
 
     Published weights count as trained on the datasets of the models that they stand in for, also where another
@@ -176,9 +192,10 @@ def lineage(config: Config, *, manifests: Mapping[str, str], training_sets: Mapp
 
     Args:
         config: the validated config.
-        manifests: path of each dataset's manifest, by dataset.
+        manifests: path of each dataset's manifest, by dataset, and of each CRF search's pictures, by their name.
         training_sets: path of the manifest that a model trains on, by model, where it is not to be its dataset's.
             A list of examples names no picture beyond the dataset's, which exists before anything trains.
+        fold_report: path of a stacker's report, with ``{system}`` and ``{split}``.
     """
 
     def pictures(dataset: str) -> Pictures:
@@ -199,14 +216,14 @@ def lineage(config: Config, *, manifests: Mapping[str, str], training_sets: Mapp
             weights=model.init.weights if model.init else None,
         )
     return Lineage(
-        systems={name: _system_lineage(config, name, pictures) for name in config.systems},
+        systems={name: _system_lineage(config, name, pictures, fold_report) for name in config.systems},
         models=models,
         weights={name: WeightsLineage(trained_on=seen) for name, seen in published.items()},
         splits={split: manifests[split] for system in config.systems.values() for split in system.splits},
     )
 
 
-def _system_lineage(config: Config, name: str, pictures: Callable[[str], Pictures]) -> SystemLineage:
+def _system_lineage(config: Config, name: str, pictures: Callable[[str], Pictures], fold_report: str) -> SystemLineage:
     system = config.systems[name]
     if system.stacking is not None:
         fit_on = system.stacking.fit_on
@@ -215,10 +232,14 @@ def _system_lineage(config: Config, name: str, pictures: Callable[[str], Picture
             members=system.members,
             tuned_on=[pictures(fit_on)] if fit_on else [],
             folds=None if fit_on else system.stacking.folds or DEFAULT_FOLDS,
+            fold_reports={}
+            if fit_on
+            else {split: fold_report.format(system=name, split=split) for split in system.splits},
             splits=system.splits,
         )
     if system.crf is not None:
-        return SystemLineage(kind="crf", members=system.members, splits=system.splits)
+        tuned_on = [pictures(system.crf.search.split)] if system.crf.search else []
+        return SystemLineage(kind="crf", members=system.members, tuned_on=tuned_on, splits=system.splits)
     if system.fusion is not None:
         return SystemLineage(kind="fusion", members=system.fusion.members, splits=system.splits)
     if system.model is not None:

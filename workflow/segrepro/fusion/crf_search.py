@@ -101,20 +101,6 @@ def refuse_overlap(manifest: Path, examples: list[Example], forbidden: Sequence[
             )
 
 
-def spread(examples: list[Example], count: int | None) -> list[Example]:
-    """Return so many pictures at equal steps of the sorted list; all where there are fewer, or ``count`` is None.
-
-    Raises:
-        UserError: the count is below 1.
-    """
-    if count is not None and count < 1:
-        raise UserError(f"--pictures {count}: give 1 or more.")
-    if count is None or count >= len(examples):
-        return examples
-    ranked = sorted(examples)
-    return [ranked[number * len(ranked) // count] for number in range(count)]
-
-
 @dataclass(frozen=True)
 class PictureTrials:
     """Scores one picture without a CRF and with each trial's; can be sent to another process.

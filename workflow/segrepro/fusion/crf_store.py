@@ -120,17 +120,3 @@ def check_pictures(reader: ScoreReader, examples: list[Example], manifest: Path,
             f"{len(surplus)} of the {len(stored)} pictures of {reader.path} are not in {manifest}, the first is "
             f"'{min(surplus)}'; give the manifest that was predicted."
         )
-
-
-def shard(examples: list[Example], which: str) -> list[Example]:
-    """Return the share of the pictures that one of several jobs does: of ``2/8``, the 2nd, the 10th and so on.
-
-    Raises:
-        UserError: ``which`` is not of the form k/n with 1 <= k <= n, or there are fewer pictures than jobs.
-    """
-    number, _, count = which.partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise UserError(f"--shard '{which}': write k/n with k from 1 to n, as 2/8.")
-    if int(count) > len(examples):
-        raise UserError(f"--shard {which}: there are {len(examples)} pictures only; use at most so many shards.")
-    return examples[int(number) - 1 :: int(count)]

@@ -28,7 +28,7 @@ class MergingWriter(ScoreWriter):
         self._count += 1
 
 
-def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = None) -> None:
+def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = None, by_size: bool = False) -> None:
     """Write all pictures of several stores into one, in order of their ids.
 
     The result does not depend on how the pictures were spread over the parts.
@@ -37,6 +37,7 @@ def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = No
         parts: the stores, of one system.
         out: the store to write.
         expected: ids that the result must have; None for any.
+        by_size: in order of width, height and id, in which whole pictures are predicted.
 
     Raises:
         UserError: there are no parts, one is missing or damaged, their headers differ, two have a picture in common,
@@ -44,7 +45,7 @@ def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = No
     """
     if not parts:
         raise UserError("--parts: the list is empty; give the score stores to merge.")
-    headers, places = {}, {}
+    headers, places, order = {}, {}, {}
     for part in parts:
         with ScoreReader(part) as reader:
             header = {"system": reader.system, "label_space": reader.space.name}
@@ -53,6 +54,7 @@ def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = No
                 if id in places:
                     raise UserError(f"{part}: picture '{id}' is in {places[id]} too; give each part once.")
                 places[id] = part
+                order[id] = (*reversed(reader.size(id)), id) if by_size else (id,)
     _check_headers(headers)
     if expected is not None and (other := expected ^ places.keys()):
         what = "missing from the parts" if min(other) in expected else "not in the manifest"
@@ -60,7 +62,8 @@ def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = No
     with MergingWriter(out, **headers[parts[0]]) as store:
         source, opened = None, None
         try:
-            for id, part in sorted(places.items()):
+            for id in sorted(places, key=order.__getitem__):
+                part = places[id]
                 if part != opened:
                     if source is not None:
                         source.close()

@@ -12,6 +12,7 @@ import tensorflow as tf
 from segrepro.data.manifests import Example
 from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import picture_size
+from segrepro.data.shards import every_nth
 from segrepro.errors import UserError
 from segrepro.inference.augmented import Augmentation, AugmentedModel, at_output_stride
 from segrepro.inference.scores import ScoreWriter
@@ -94,6 +95,7 @@ def predict(
     label_space: str,
     network: Mapping[str, Any],
     augmentation: Augmentation = PLAIN,
+    shard: str | None = None,
 ) -> None:
     """Fill a score store with a model's scores.
 
@@ -109,19 +111,24 @@ def predict(
         network: the description that the model was built from; its ``resize`` says how logits are brought to
             picture size, its ``output_stride`` where it has one how many features there are.
         augmentation: scales, flip, windows, another output stride.
+        shard: ``k/n`` for the k-th of every n batches. Batches and not pictures are shared out: what shares a batch
+            can change a score's last bit, and so each picture keeps its company, and its score, in any shard.
 
     Raises:
-        UserError: a picture cannot be read, the scores hold NaN, or the network has no such output stride.
+        UserError: a shard is none, a picture cannot be read, the scores hold NaN, or the network has no such output
+            stride.
     """
     model = at_output_stride(model, network, augmentation.output_stride)
     resize = network["resize"]
     output_stride = augmentation.output_stride or network.get("output_stride", PIXELS_AT_STRIDE)
     pixels = int(PIXELS_A_BATCH * min(1.0, output_stride / PIXELS_AT_STRIDE) ** 2)
     batches = batches_by_size(examples, pixels=pixels, input_pixels=augmentation.largest_input)
+    if shard:
+        batches = every_nth(batches, shard, "batches of pictures of one size")
     scores_of = _logits_of(model) if augmentation.is_plain else AugmentedModel(model, augmentation, resize=resize)
     with (
         ScoreWriter(out, system=system, label_space=label_space, kind="scores", resize=resize) as store,
-        progress_bar(system, total=len(examples)) as progress,
+        progress_bar(system, total=sum(map(len, batches))) as progress,
     ):
         for batch, pictures in zip(batches, _decoded(batches), strict=True):
             size = (int(pictures.shape[1]), int(pictures.shape[2]))

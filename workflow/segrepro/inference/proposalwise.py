@@ -18,6 +18,8 @@ import tensorflow as tf
 from segrepro.data.boxes import cut
 from segrepro.data.manifests import Example
 from segrepro.data.parallel import progress_bar
+from segrepro.data.pictures import picture_size
+from segrepro.data.shards import block
 from segrepro.errors import UserError
 from segrepro.inference.aggregation import AggregateMap, Aggregation
 from segrepro.inference.augmented import DEFAULT_STORAGE_STRIDE
@@ -157,6 +159,47 @@ def growing_maps(
 
 
 @dataclass(frozen=True)
+class _Stretch:
+    """A stretch of the stream of all pictures' crops, in whole batches.
+
+    What shares a batch can change a score's last bit. A shard therefore predicts the batches of a run without shards:
+    those that hold its pictures' crops, with the crops of other pictures at both ends, whose scores are dropped.
+
+    Attributes:
+        examples: the pictures with a crop in the stretch.
+        skipped: crops of the first of these that come before the stretch.
+        length: crops in the stretch; None: all to the end.
+        own: ids of the pictures whose scores are kept.
+    """
+
+    examples: list[Example]
+    skipped: int
+    length: int | None
+    own: frozenset[str]
+
+
+def _stretch(
+    examples: list[Example], proposals: Proposals | None, aggregation: Aggregation, batch: int, shard: str
+) -> _Stretch:
+    counts = np.array([_number_of_boxes(example, proposals, aggregation) for example in examples])
+    ends = np.cumsum(counts)
+    own = block(range(len(examples)), shard)
+    first = (ends[own[0]] - counts[own[0]]) // batch * batch
+    last = min(-(-ends[own[-1]] // batch) * batch, ends[-1])
+    touched = np.flatnonzero((ends > first) & (ends - counts < last))
+    skipped = first - (ends[touched[0]] - counts[touched[0]])
+    ids = frozenset(examples[number].id for number in own)
+    return _Stretch([examples[number] for number in touched], int(skipped), int(last - first), ids)
+
+
+def _number_of_boxes(example: Example, proposals: Proposals | None, aggregation: Aggregation) -> int:
+    if proposals is None:
+        return 1
+    width, height = picture_size(example.image)
+    return len(picture_boxes(proposals, example.id, (height, width), aggregation)[0])
+
+
+@dataclass(frozen=True)
 class _Crop:
     id: str
     size: tuple[int, int]
@@ -177,6 +220,7 @@ def predict_proposals(
     label_space: str,
     storage_stride: int = DEFAULT_STORAGE_STRIDE,
     batch: int = DEFAULT_BATCH,
+    shard: str | None = None,
 ) -> list[str]:
     """Fill a score store with a model's scores, predicted box by box.
 
@@ -191,13 +235,14 @@ def predict_proposals(
         label_space: of the model's classes.
         storage_stride: pixels between the stored scores; 1 stores the aggregate itself.
         batch: crops a call of the network, of one picture or of several.
+        shard: ``k/n`` for the k-th of n blocks of pictures, which get the scores of a run without shards.
 
     Returns:
-        The ids of pictures without a large enough proposal, in order: they were predicted whole.
+        The ids of (the shard's) pictures without a large enough proposal, in order: they were predicted whole.
 
     Raises:
-        UserError: a picture cannot be read or has no proposals, a row or a proposal has a box that it should not
-            have, or the scores hold NaN.
+        UserError: a shard is none, a picture cannot be read or has no proposals, a row or a proposal has a box that it
+            should not have, or the scores hold NaN.
     """
     for name, value in (("storage_stride", storage_stride), ("batch", batch)):
         if value < 1:
@@ -210,14 +255,19 @@ def predict_proposals(
         for example in examples:
             proposals.boxes(example.id)  # an hour of prediction should not end at a picture without an entry
     network, predicted_whole = CropNetwork(model, input_size), []
-    crops = _crops(network, examples, proposals, aggregation, predicted_whole)
+    stretch = _Stretch(examples, 0, None, frozenset(example.id for example in examples))
+    if shard:
+        stretch = _stretch(examples, proposals, aggregation, batch, shard)
+    crops = islice(_crops(network, stretch, proposals, aggregation, predicted_whole), stretch.length)
     with (
         ScoreWriter(out, system=system, label_space=label_space, kind="scores", resize=HALF_PIXEL) as store,
-        progress_bar(system, total=len(examples)) as progress,
+        progress_bar(system, total=len(stretch.own)) as progress,
     ):
         aggregate = None
         while part := list(islice(crops, batch)):
             for crop, logits in zip(part, network.logits([crop.pixels for crop in part]), strict=True):
+                if crop.id not in stretch.own:
+                    continue
                 aggregate = aggregate or AggregateMap(crop.size, network.classes, aggregation)
                 aggregate.paste(logits, crop.box)
                 if crop.is_last:
@@ -229,19 +279,21 @@ def predict_proposals(
 
 def _crops(
     network: CropNetwork,
-    examples: list[Example],
+    stretch: _Stretch,
     proposals: Proposals | None,
     aggregation: Aggregation,
     predicted_whole: list[str],
 ) -> Iterator[_Crop]:
-    for example in examples:
+    skipped = stretch.skipped
+    for example in stretch.examples:
         picture = read_pixels(example.image)
         size = picture.shape[:2]
         if proposals is None:
             boxes, is_whole = whole_picture(size), False
         else:
             boxes, is_whole = picture_boxes(proposals, example.id, size, aggregation)
-        predicted_whole += [example.id] * is_whole
-        for number, box in enumerate(boxes, start=1):
+        predicted_whole += [example.id] * (is_whole and example.id in stretch.own)
+        for number, box in enumerate(boxes[skipped:], start=1 + skipped):
             crop = network.crop(picture, box, name=f"picture '{example.id}'")
             yield _Crop(example.id, size, box, number == len(boxes), crop)
+        skipped = 0

@@ -103,6 +103,7 @@ class ScoreWriter:
         array = np.asarray(array)
         stored = self._float16(array, where) if self.kind == SCORES else self._uint8(array, size, where)
         dataset = self._pictures.create_dataset(id, data=stored, chunks=stored.shape, track_times=False, **STORAGE)
+        dataset.flush()  # the chunk before the attributes, as in a merged store: then the files are equal
         dataset.attrs["height"], dataset.attrs["width"] = size
         self._check_disk()
         self._count += 1

@@ -51,7 +51,8 @@ def origin(config: Config, lineage: Lineage, system: str, split: str) -> Origin:
     """
     ancestors = list(lineage.ancestors(system))
     trained = [node for node in ancestors if node[0] != WEIGHTS]
-    datasets = sorted({split} | {pictures.name for node in trained for pictures in lineage.seen(node)})
+    seen = {pictures.name for node in trained for pictures in lineage.seen(node)}
+    datasets = sorted({config.dataset_of(name) for name in {split} | seen})
     models = sorted(name for kind, name in ancestors if kind == MODEL)
     archives = {key for name in datasets for folder in DATASETS[name].needs for key in ARCHIVES[folder]}
     entries = [getattr(config.archives, key) for key in archives]

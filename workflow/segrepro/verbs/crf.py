@@ -78,7 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Refine."""
     from segrepro.data.manifests import read_manifest
-    from segrepro.fusion.crf_store import StoreCRF, check_pictures, refine_store, shard
+    from segrepro.data.shards import every_nth
+    from segrepro.fusion.crf_store import StoreCRF, check_pictures, refine_store
     from segrepro.inference.scores import ScoreReader
 
     crf = StoreCRF(
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> None:
         reader.mapping(args.label_space)
         check_pictures(reader, examples, args.manifest, all_of_store=True)
     if args.shard:
-        examples = shard(examples, args.shard)
+        examples = every_nth(examples, args.shard)
     refine_store(crf, examples, args.out, threads=args.threads)
 
 

@@ -1,7 +1,9 @@
 r"""Merge score stores of parts of a split (the shards of a cluster's jobs) into one.
 
 The parts are of one system and have no picture in common. The file is the same however the pictures were spread.
-With --manifest, a part that was forgotten is an error.
+With --manifest, a part that was forgotten is an error. With --by-size the pictures are in the order in which
+`segrepro predict` stores them, else in that of their ids, as `crf` and `predict-proposals` do: so the bytes are those
+of a run without shards.
 
   segrepro merge-scores --parts crf.1.h5 crf.2.h5 --manifest data/manifests/voc_val.csv --out crf.h5
 """
@@ -14,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("--parts", type=Path, nargs="*", required=True, metavar="H5", help="score stores to merge")
     parser.add_argument("--manifest", type=Path, metavar="CSV", help="the pictures that the result must have")
+    parser.add_argument("--by-size", action="store_true", help="order of the pictures: by size (default: by id)")
     parser.add_argument("--out", type=Path, required=True, metavar="H5", help="score store to write")
 
 
@@ -23,4 +26,4 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.inference.merging import merge_stores
 
     expected = {example.id for example in read_manifest(args.manifest)} if args.manifest else None
-    merge_stores(args.parts, args.out, expected=expected)
+    merge_stores(args.parts, args.out, expected=expected, by_size=args.by_size)

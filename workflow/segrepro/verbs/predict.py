@@ -3,6 +3,9 @@
 Test-time augmentation averages probabilities over scales, mirroring and windows; the papers' setting is
 --scales 0.5 0.75 1 1.25 1.5 1.75 --flip --output-stride 8.
 
+--shard 2/8 does the 2nd of every 8 batches of pictures, for clusters; `segrepro merge-scores --by-size` puts shards
+together, to the bytes of a run without them.
+
 Example:
   segrepro predict --model results/models/deeplabv3_trainaug/model.keras \
       --spec results/models/deeplabv3_trainaug/spec.yaml --manifest data/sample/manifests/voc_val.csv \
@@ -21,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", required=True, help="name of the system, recorded in the store")
     parser.add_argument("--out", type=Path, required=True, help="score store to write (.h5)")
     parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default 1)")
+    parser.add_argument("--shard", metavar="K/N", help="only the K-th of every N batches of pictures")
     views = parser.add_argument_group("test-time augmentation")
     views.add_argument(
         "--scales", type=float, nargs="+", default=[1.0], metavar="S", help="factors of the picture's size (default 1)"
@@ -74,4 +78,5 @@ def run(args: argparse.Namespace) -> None:
         label_space=spec["label_space"],
         network=spec["network"],
         augmentation=augmentation,
+        shard=args.shard,
     )

@@ -5,6 +5,9 @@ input, predicted, pasted back and aggregated: the pixel-wise maximum (or mean) o
 code does, the maximum of raw scores, from 0 (--aggregate max --of scores). --whole predicts each picture as one box,
 for comparison; so is a picture predicted that has no proposal of sufficient size.
 
+--shard 2/8 does the second eighth of the pictures, for clusters; `segrepro merge-scores` puts shards together, to the
+bytes of a run without them.
+
 Example:
   segrepro predict-proposals --model results/models/deconvnet_stage2/model.keras \
       --spec results/models/deconvnet_stage2/spec.yaml --manifest data/manifests/voc_val.csv \
@@ -38,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="between the stored scores (default 4; 1 stores the aggregate itself, in 16 times the space)",
     )
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="crops a call of the network (default 8)")
+    parser.add_argument("--shard", metavar="K/N", help="only the K-th of N parts of the pictures")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU cores to use (default 1)")
 
 
@@ -61,6 +65,7 @@ def run(args: argparse.Namespace) -> None:
     """Predict."""
     from segrepro.data.manifests import read_manifest
     from segrepro.data.proposals import ProposalReader
+    from segrepro.data.shards import block
     from segrepro.inference.aggregation import Aggregation
     from segrepro.inference.proposalwise import input_size_of, predict_proposals
     from segrepro.training.experiment import prepare_tensorflow, read_spec
@@ -84,10 +89,12 @@ def run(args: argparse.Namespace) -> None:
             label_space=spec["label_space"],
             storage_stride=args.storage_stride,
             batch=args.batch,
+            shard=args.shard,
         )
     if predicted_whole:
+        count = len(block(examples, args.shard) if args.shard else examples)
         print(
-            f"{len(predicted_whole)} of {len(examples)} pictures have no proposal of at least {args.min_side} x "
+            f"{len(predicted_whole)} of {count} pictures have no proposal of at least {args.min_side} x "
             f"{args.min_side} pixels and were predicted whole, the first is '{predicted_whole[0]}'",
             file=sys.stderr,
         )

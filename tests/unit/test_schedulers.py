@@ -1,0 +1,140 @@
+"""profiles/cluster-generic: what it calls, and how it tells how a job ended. The schedulers here are scripts."""
+
+import importlib.util
+import json
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from workflow_runs import ROOT
+
+PROFILE = ROOT / "profiles/cluster-generic"
+spec = importlib.util.spec_from_file_location("schedulers", PROFILE / "schedulers.py")
+schedulers = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(schedulers)
+
+JOB = {
+    "type": "single",
+    "rule": "train",
+    "threads": 8,
+    "resources": {"mem_mb": 16001, "runtime": 2880, "gpu": 1},
+    "jobid": 7,
+}
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A function that makes a folder the working directory, with a scheduler chosen and ``PATH`` led to scripts."""
+
+    def choose(scheduler: str, **scripts: str) -> None:
+        text = re.sub(r'^scheduler = ".*?"', f'scheduler = "{scheduler}"', schedulers.SETTINGS.read_text(), flags=re.M)
+        (tmp_path / "schedulers.toml").write_text(text)
+        monkeypatch.setattr(schedulers.settings, "__defaults__", (tmp_path / "schedulers.toml",))
+        commands = tmp_path / "bin"
+        commands.mkdir()
+        for name, script in scripts.items():
+            (commands / name).write_text(f"#!/bin/sh\n{script}\n")
+            (commands / name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+        monkeypatch.chdir(tmp_path)
+
+    return choose
+
+
+def job_script(folder: Path, command: str = "true", job: dict | None = None) -> Path:
+    script = folder / "snakejob.sh"
+    script.write_text(f"#!/bin/sh\n# properties = {json.dumps(job or JOB)}\n{command}\n")
+    return script
+
+
+def outcome(job: str) -> str:
+    give_up = time.monotonic() + 10
+    while (state := schedulers.status(job)) == "running":
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+    return state
+
+
+@pytest.mark.parametrize(("command", "state"), [("true", "success"), ("exit 3", "failed")])
+def test_a_job_runs_and_says_how_it_ended(site, tmp_path, command, state):
+    site("local")
+    job = schedulers.submit(job_script(tmp_path, f"echo hello; {command}"))
+    assert outcome(job) == state
+    assert [log.read_text() for log in tmp_path.glob("results/logs/cluster/train/*.log")] == ["hello\n"]
+
+
+def test_a_cancelled_job_has_failed_once_its_time_to_say_so_is_over(site, tmp_path):
+    site("local")
+    (tmp_path / "schedulers.toml").write_text((tmp_path / "schedulers.toml").read_text().replace("= 120", "= 0.3"))
+    job = schedulers.submit(job_script(tmp_path, "sleep 60"))
+    assert schedulers.status(job) == "running"
+    schedulers.cancel([job])
+    started = time.monotonic()
+    assert outcome(job) == "failed"
+    assert time.monotonic() - started > 0.3
+
+
+CALLS = {
+    "slurm": "--partition=gpu --ntasks=1 --cpus-per-task=8 --mem=16001M --time=2880 --output=LOG --gres=gpu:1 SCRIPT",
+    "pbs": "-q gpu -l select=1:ncpus=8:mem=16001mb:ngpus=1 -l walltime=172800 -j oe -o LOG SCRIPT",
+    "sge": "-q gpu -pe smp 8 -l h_vmem=2001M -l h_rt=172800 -l gpu=1 -j y -o LOG SCRIPT",
+    "lsf": "-q gpu -n 8 -R span[hosts=1] -M 16001MB -W 2880 -gpu num=1 -o LOG sh SCRIPT",
+}
+ANSWERS = {"slurm": "42", "pbs": "42.head.cluster", "sge": "42", "lsf": "Job <42> is submitted to queue <gpu>."}
+SUBMITS = {"slurm": "sbatch", "pbs": "qsub", "sge": "qsub", "lsf": "bsub"}
+
+
+@pytest.mark.parametrize("scheduler", CALLS)
+def test_a_scheduler_is_told_what_the_job_needs(site, tmp_path, scheduler):
+    site(scheduler, **{SUBMITS[scheduler]: f"echo \"$@\" > {tmp_path}/call; echo '{ANSWERS[scheduler]}'"})
+    job = schedulers.submit(job_script(tmp_path))
+    number, name = job.split("@")
+    assert number == ANSWERS[scheduler] if scheduler == "pbs" else number == "42"
+    call = (tmp_path / "call").read_text().strip()
+    log, script = tmp_path / f"results/logs/cluster/train/{name}.log", tmp_path / f".snakemake/cluster/{name}.sh"
+    assert name in call.split(CALLS[scheduler].split()[0])[0]
+    assert call.endswith(CALLS[scheduler].replace("LOG", str(log)).replace("SCRIPT", str(script)))
+
+
+def test_a_job_without_a_gpu_goes_to_the_other_queue(site, tmp_path):
+    site("slurm", sbatch=f'echo "$@" > {tmp_path}/call; echo 1')
+    schedulers.submit(job_script(tmp_path, job=JOB | {"resources": {"mem_mb": 100, "runtime": 5, "gpu": 0}}))
+    call = (tmp_path / "call").read_text()
+    assert "--partition=cpu" in call
+    assert "--gres" not in call
+
+
+def test_a_scheduler_that_still_knows_ended_jobs_is_understood(site, tmp_path):
+    site("lsf", bsub="echo 'Job <9> is submitted'", bjobs=f"cat {tmp_path}/state")
+    job = schedulers.submit(job_script(tmp_path))
+    (tmp_path / "schedulers.toml").write_text((tmp_path / "schedulers.toml").read_text().replace("= 120", "= 0"))
+    (tmp_path / "state").write_text("PEND\n")
+    assert schedulers.status(job) == "running"
+    (tmp_path / "state").write_text("EXIT\n")
+    assert outcome(job) == "failed"
+
+
+def test_a_job_that_ended_well_is_not_lost_when_its_scheduler_forgot_it(site, tmp_path):
+    site("pbs", qsub="echo 5.head", qstat="exit 153")
+    job = schedulers.submit(job_script(tmp_path))
+    assert schedulers.status(job) == "running"  # gone, but not for long
+    (tmp_path / f".snakemake/cluster/{job.split('@')[1]}.exit").write_text("0\n")
+    assert schedulers.status(job) == "success"
+
+
+@pytest.mark.parametrize("qsub", ["exit 1", "echo 'the queue is closed' >&2", "exit 0"])
+def test_a_refused_submission_says_what_was_called(site, tmp_path, qsub):
+    site("sge", qsub=qsub)
+    with pytest.raises(SystemExit, match=r"qsub -terse .*no job number"):
+        schedulers.submit(job_script(tmp_path))
+
+
+def test_an_unknown_scheduler_is_named_with_the_known_ones(site, tmp_path):
+    site("loadleveler")
+    with pytest.raises(
+        SystemExit, match=r"no table \[loadleveler\]; set scheduler to one of slurm, pbs, sge, lsf, local"
+    ):
+        schedulers.submit(job_script(tmp_path))

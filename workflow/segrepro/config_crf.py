@@ -1,0 +1,92 @@
+"""The typed config of a CRF: preset, single parameters, and the search for them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from segrepro.config_types import Decay, Positive, Section, Share
+
+Above0 = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
+Normalisation = Literal["symmetric", "before", "after", "none"]
+
+# Single parameters, in the order of `segrepro.fusion.densecrf.Parameters`.
+PARAMETERS = (
+    *("iterations", "gaussian_sxy", "gaussian_compat", "bilateral_sxy", "bilateral_srgb", "bilateral_compat"),
+    *("normalisation", "gt_prob"),
+)
+
+
+class CrfSearch(Section):
+    """The search for a CRF's parameters on pictures that are not scored; see segrepro.fusion.crf_search."""
+
+    tune_on: str = Field(description="a dataset with masks, none of whose pictures is in the system's splits")
+    pictures: Positive | None = Field(None, description="so many of them, at equal steps of the sorted list; null: all")
+    method: Literal["grid", "random"] = Field("grid", description="every combination, or draws between the extremes")
+    trials: Positive | None = Field(None, description="random: how many")
+    iterations: Annotated[list[Positive], Field(min_length=1)] | None = None
+    gaussian_sxy: Annotated[list[Above0], Field(min_length=1)] | None = None
+    gaussian_compat: Annotated[list[Weight], Field(min_length=1)] | None = None
+    bilateral_sxy: Annotated[list[Above0], Field(min_length=1)] | None = None
+    bilateral_srgb: Annotated[list[Above0], Field(min_length=1)] | None = None
+    bilateral_compat: Annotated[list[Weight], Field(min_length=1)] | None = None
+    normalisation: Annotated[list[Normalisation], Field(min_length=1)] | None = None
+    gt_prob: Annotated[list[Decay], Field(min_length=1)] | None = None
+
+    @property
+    def split(self) -> str:
+        """The name of the tuning pictures, by which their manifest and scores are stored: ``voc_train_24``."""
+        return self.tune_on if self.pictures is None else f"{self.tune_on}_{self.pictures}"
+
+    @property
+    def searched(self) -> dict[str, list]:
+        """The parameters that have values here."""
+        return {name: getattr(self, name) for name in PARAMETERS if getattr(self, name) is not None}
+
+    @model_validator(mode="after")
+    def _combinations(self) -> "CrfSearch":
+        if all(len(set(values)) == 1 for values in self.searched.values()):
+            raise ValueError("bilateral_sxy: no parameter has two values to search; give one, as [30, 80]")
+        if (self.trials is None) == (self.method == "random"):
+            raise ValueError("trials: 'method: random' needs it, and no other takes it")
+        if self.method == "random":
+            for name, values in self.searched.items():
+                if name != "normalisation" and min(values) <= 0:
+                    raise ValueError(f"{name}: 'method: random' draws on a log scale; start above 0")
+        return self
+
+
+class Crf(Section):
+    """A system refined by a fully connected CRF; see segrepro.fusion.densecrf. Null parameters are the preset's."""
+
+    members: Annotated[list[str], Field(min_length=1, max_length=1)] = Field(description="the system that is refined")
+    preset: Literal["deconvnet", "deeplab_vgg", "deeplabv2_resnet101", "pydensecrf_example", "report2"] = Field(
+        description="whose parameters; docs/protocols.md has the numbers"
+    )
+    iterations: Positive | None = Field(None, description="of mean field")
+    gaussian_sxy: Above0 | None = Field(None, description="width of the smoothness kernel, pixels")
+    gaussian_compat: Weight | None = Field(None, description="weight of the smoothness kernel; 0: none")
+    bilateral_sxy: Above0 | None = Field(None, description="width of the appearance kernel in position, pixels")
+    bilateral_srgb: Above0 | None = Field(None, description="width of the appearance kernel in colour, of 255")
+    bilateral_compat: Weight | None = Field(None, description="weight of the appearance kernel; 0: none")
+    normalisation: Normalisation | None = Field(None, description="of both kernels")
+    gt_prob: Decay | None = Field(
+        None, description="take hard labels, right with this probability; null: probabilities where there are any"
+    )
+    drop_below: Annotated[Share, Field(lt=1)] = Field(
+        0.0, description="leave out labels less probable than this all over a picture: faster, not exact; 0: keep all"
+    )
+    storage_stride: Positive = Field(1, description="pixels, of the stored map; 1 keeps every label")
+    search: CrfSearch | None = Field(None, description="choose parameters on other pictures; null: as given here")
+
+    @property
+    def given(self) -> dict[str, int | float | str]:
+        """The parameters that are set here instead of by the preset."""
+        return {name: getattr(self, name) for name in PARAMETERS if getattr(self, name) is not None}
+
+    @model_validator(mode="after")
+    def _given_or_searched(self) -> "Crf":
+        twice = [name for name in self.given if self.search and name in self.search.searched]
+        if twice:
+            raise ValueError(f"{twice[0]}: is searched too; remove it here or from 'search'")
+        return self

@@ -1,0 +1,77 @@
+"""What a stacker's report says of its folds: which of the scored pictures it was fitted on when it predicted them."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from segrepro.config_errors import explain
+from segrepro.errors import UserError
+
+
+class _Stacker(BaseModel):
+    """One fit; the report's other keys (losses, weights) are not looked at."""
+
+    model_config = ConfigDict(strict=True)
+
+    fitted: list[str] = Field(min_length=1)
+    predicted: list[str] = Field(min_length=1)
+
+
+class _Report(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    system: str
+    split: str
+    stackers: list[_Stacker] = Field(min_length=1)
+
+
+def fitted_and_predicted(path: Path, *, system: str, split: str, scored: Iterable[str]) -> tuple[frozenset[str], int]:
+    """Check a stacker's report against the pictures that it is scored on.
+
+    Args:
+        path: the report, as `segrepro stack` writes it.
+        system: whose report it must be.
+        split: on which pictures.
+        scored: their ids.
+
+    Returns:
+        The scored pictures that were predicted by a fit that saw them, and the number of fits.
+
+    Raises:
+        UserError: the file is missing, no such report or another system's or split's; or a picture is predicted by
+            no fit, by two, or is not scored at all.
+    """
+    report = _read(Path(path))
+    for what, found, wanted in (("system", report.system, system), ("split", report.split, split)):
+        if found != wanted:
+            raise _broken(path, f"is of {what} '{found}', not '{wanted}'")
+    predicted = [id for stacker in report.stackers for id in stacker.predicted]
+    wanted_ids, found_ids = set(scored), set(predicted)
+    if missing := wanted_ids - found_ids:
+        raise _broken(path, f"no fold predicts '{min(missing)}' ({len(missing)} of {len(wanted_ids)} pictures)")
+    if surplus := found_ids - wanted_ids:
+        raise _broken(path, f"predicts '{min(surplus)}', which is not among the scored pictures of '{split}'")
+    if len(predicted) > len(found_ids):
+        twice = min(id for id in found_ids if predicted.count(id) > 1)
+        raise _broken(path, f"two folds predict '{twice}'")
+    seen = frozenset(id for stacker in report.stackers for id in set(stacker.fitted) & set(stacker.predicted))
+    return seen, len(report.stackers)
+
+
+def _read(path: Path) -> _Report:
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        return _Report.model_validate(content)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such report of a stacker's folds; make it with `segrepro stack`.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise _broken(path, f"not JSON ({error})") from None
+    except ValidationError as error:
+        raise _broken(path, explain(error, _Report)[0]) from None
+
+
+def _broken(path: Path, fault: str) -> UserError:
+    return UserError(f"{path}: {fault}; the folds cannot be audited, make scores and report again by `segrepro stack`.")

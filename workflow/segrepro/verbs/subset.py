@@ -1,0 +1,25 @@
+"""Write a manifest of some of another one's pictures: so many, at equal steps of the sorted list.
+
+`segrepro crf-search --pictures N` takes the same ones.
+
+Example:
+  segrepro subset --manifest data/manifests/voc_train.csv --pictures 100 --out data/manifests/voc_train_100.csv
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="the pictures to choose from")
+    parser.add_argument("--pictures", type=int, required=True, metavar="N", help="how many (all, if there are fewer)")
+    parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="manifest to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Choose and write."""
+    from segrepro.data.manifests import read_manifest, write_manifest
+    from segrepro.data.subsets import spread
+
+    write_manifest(args.out, spread(read_manifest(args.manifest), args.pictures))

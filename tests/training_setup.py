@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from segrepro.config_protocols import Protocol
+from segrepro.config.protocols import Protocol
 from segrepro.data.manifests import Example
 from segrepro.training.input import ExampleStream, training_batches
 from segrepro.training.trainer import Trainer

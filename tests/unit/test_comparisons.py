@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from segrepro.cli import main
 from segrepro.config import parse_config
-from segrepro.config_digest import system_digest
+from segrepro.config.digest import system_digest
 from segrepro.errors import UserError
 from segrepro.evaluation.leakage import MARK
 from segrepro.labels import VOC_CLASSES

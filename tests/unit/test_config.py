@@ -242,7 +242,7 @@ def test_every_key_is_documented_or_speaks_for_itself():
 
 
 def _sections():
-    from segrepro.config import Section
+    from segrepro.config.types import Section
 
     return Section.__subclasses__()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from segrepro.config import parse_config
-from segrepro.config_crf import PARAMETERS
+from segrepro.config.crf import PARAMETERS
 from segrepro.errors import UserError
 from segrepro.fusion.densecrf import NAMES
 

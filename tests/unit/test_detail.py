@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.metrics import jaccard_score
 
 from segrepro.cli import main
-from segrepro.config_detail import Detail as DetailSection
+from segrepro.config.detail import Detail as DetailSection
 from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import bca_interval, class_counts, jackknife_mious, mious, resampled_mious

@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy_layers import batch_norm, convolution, depthwise, picture, randomise, relu, resize_aligned
 from PIL import Image
 
-from segrepro.config import Protocol
+from segrepro.config.protocols import Protocol
 from segrepro.data.manifests import Example
 from segrepro.errors import UserError
 from segrepro.models.backbones import backbone_names

@@ -12,8 +12,9 @@ sys.path.insert(
 
 from snakemake.exceptions import WorkflowError
 
-from segrepro.config import DatasetChecks, model_spec, parse_config
-from segrepro.config_crf import PARAMETERS
+from segrepro.config import model_spec, parse_config
+from segrepro.config.data import DatasetChecks
+from segrepro.config.crf import PARAMETERS
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.errors import UserError
 from segrepro.evaluation.lineage import lineage

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from segrepro.config_errors import explain
-from segrepro.config_types import Section
+from segrepro.config.errors import explain
+from segrepro.config.types import Section
 from segrepro.errors import UserError
 from segrepro.fusion.stacker_settings import DEFAULT_FOLDS
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from segrepro.config_errors import explain
+from segrepro.config.errors import explain
 from segrepro.errors import UserError
 
 

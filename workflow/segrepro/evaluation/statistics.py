@@ -19,8 +19,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError
 
-from segrepro.config_errors import explain
-from segrepro.config_types import Positive, Section
+from segrepro.config.errors import explain
+from segrepro.config.types import Positive, Section
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import bca_interval, class_counts, jackknife_mious, mious, resampled_mious
 from segrepro.evaluation.confusion import load_confusions

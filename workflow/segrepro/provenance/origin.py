@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from segrepro.config_digest import system_sha256
+from segrepro.config.digest import system_sha256
 from segrepro.data.datasets import DATASETS
 from segrepro.evaluation.lineage import MODEL, SYSTEM, WEIGHTS, Lineage
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from segrepro.config import Config
-from segrepro.config_digest import system_digest
-from segrepro.config_errors import explain
-from segrepro.config_tables import Ablation, Server
-from segrepro.config_types import Section
+from segrepro.config.digest import system_digest
+from segrepro.config.errors import explain
+from segrepro.config.tables import Ablation, Server
+from segrepro.config.types import Section
 from segrepro.errors import UserError
 
 

@@ -10,7 +10,7 @@ import csv
 from dataclasses import dataclass
 from importlib import resources
 
-from segrepro.config_tables import Server
+from segrepro.config.tables import Server
 from segrepro.evaluation.leakage import Marks
 from segrepro.labels import VOC_CLASSES
 from segrepro.report.declared import Declared

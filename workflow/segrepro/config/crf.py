@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from segrepro.config_types import Decay, Positive, Section, Share
+from segrepro.config.types import Decay, Positive, Section, Share
 
 Above0 = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]

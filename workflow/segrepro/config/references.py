@@ -10,7 +10,7 @@ from segrepro.models.geometry import is_crop_allowed
 
 if TYPE_CHECKING:
     from segrepro.config import Config, Model, System
-    from segrepro.config_figures import Figures
+    from segrepro.config.figures import Figures
 
 
 def reference_problems(config: Config) -> list[str]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from segrepro.config_types import Positive, Section
+from segrepro.config.types import Positive, Section
 from segrepro.labels import VOC_CLASSES
 
 Percent = Annotated[float, Field(ge=0, le=100)]

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from segrepro.config_types import Count, PlainName, Positive, Section
+from segrepro.config.types import Count, PlainName, Positive, Section
 
 
 class Grid(Section):

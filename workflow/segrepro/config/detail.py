@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from segrepro.config_types import Section
+from segrepro.config.types import Section
 from segrepro.evaluation.detail_settings import BOUNDARY_RATIO, OBJECT_SIDES, TRIMAP_WIDTHS, DetailSettings
 
 

@@ -1,0 +1,88 @@
+"""The part of the config that says where data come from and what they must be."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from segrepro.config.types import Bytes, Digest, PlainName, Positive, Section, Share
+
+
+class Archive(Section):
+    """A file to fetch: tried mirror by mirror, verified before anything reads it."""
+
+    file: PlainName = Field(description="file name, as its official home has it")
+    urls: list[str] = Field(description="mirrors in order: http(s)://, file:///absolute or file:relative")
+    md5: Digest | None = Field(None, description="official md5, hexadecimal")
+    sha256: Digest | None = Field(None, description="sha256, hexadecimal")
+    bytes: Bytes | None = Field(None, description="size in bytes")
+    sha256_list: str | None = Field(None, description="path of a SHA256SUMS file that lists this archive")
+
+
+class Archives(Section):
+    """The official archives."""
+
+    voc2012_trainval: Archive
+    voc2012_test: Archive | None = Field(None, description="VOC test pictures; null leaves VOC test out")
+    sbd: Archive
+    coco2017_train: Archive
+    coco2017_val: Archive
+    coco2017_annotations: Archive
+
+
+class SampleData(Section):
+    """How many pictures the generated archives hold (scale: sample)."""
+
+    voc_train: Positive
+    voc_val: Positive
+    voc_test: Positive
+    sbd_extra: Positive = Field(description="SBD pictures outside VOC train and val")
+    coco_train: Positive
+    coco_val: Positive
+
+
+class Coco(Section):
+    """COCO conversion."""
+
+    min_pixels: Annotated[int, Field(ge=0)] = Field(
+        description="COCO-20 keeps pictures with more wanted pixels than this (DeepLabv3 paper: 1000)"
+    )
+
+
+class DatasetChecks(Section):
+    """What a dataset must be, checked before anything trains on it."""
+
+    pictures: Positive | None = Field(None, description="expected number of pictures")
+    ids_sha256: Digest | None = Field(None, description="sha256 of the sorted ids, one a line")
+    disjoint_from: list[str] = Field([], description="datasets that must share no picture with this one")
+    absent_classes: list[str] = Field([], description="classes that this dataset is known not to hold")
+    min_classes: Positive | None = Field(
+        None, description="ask for this many object classes instead of every class of the label space"
+    )
+    min_void_share: Share = Field(0.0, description="smallest share of void pixels, of all pixels")
+
+
+class LabelChecks(Section):
+    """Bounds outside of which a label set is taken to be wrong (shifted, stuff, void trained)."""
+
+    max_void_share: Share = Field(description="largest share of void pixels; VOC train has about 0.05")
+    min_background_share: Share = Field(description="of the pixels that are not void; VOC train: about 0.73")
+    max_background_share: Share = Field(description="of the pixels that are not void")
+
+
+class SelectiveSearch(Section):
+    """Object proposals by selective search (Uijlings et al. 2013), OpenCV's."""
+
+    method: Literal["selective_search"]
+    strategy: Literal["fast", "quality"] = "fast"
+    max_boxes: Positive = Field(2000, description="a picture, best first")
+
+
+class EdgeBoxes(Section):
+    """Object proposals by EdgeBoxes (Zitnick and Dollar 2014), OpenCV's."""
+
+    method: Literal["edge_boxes"]
+    model: Archive | None = Field(None, description="structured-forest model; null: gradients stand in for it")
+    max_boxes: Positive = Field(2000, description="a picture, best first")
+
+
+Proposals = Annotated[SelectiveSearch | EdgeBoxes, Field(discriminator="method")]

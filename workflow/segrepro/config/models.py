@@ -1,0 +1,95 @@
+"""The part of the config that says what a model is: its data, its protocol, where its first weights come from."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from segrepro.config.data import Archive
+from segrepro.config.types import Positive, Section, Share
+
+
+class Weights(Archive):
+    """A file of pretrained weights."""
+
+    format: Literal[
+        "keras_applications", "tf1_slim_imagenet", "tf1_deeplabv3_resnet_v2", "tf1_deeplabv3plus_xception", "segrepro"
+    ] = Field(description="who wrote the file, hence its names")
+    averages: Literal["plain", "ema"] = Field("plain", description="TF1: the variables, or their moving averages")
+
+
+class Init(Section):
+    """Where a model's first weights come from; the rest is initialised from the seed."""
+
+    model: str | None = Field(None, description="a model of this config")
+    weights: str | None = Field(None, description="a file of the section `weights`, for the backbone")
+    head: Literal["keep", "replace", "extend"] = Field(
+        "keep",
+        description="replace: the classifier starts anew; extend: so do the layers that the initial model lacks",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Init":
+        if (self.model is None) == (self.weights is None):
+            raise ValueError("model: give either this key or 'weights'")
+        return self
+
+
+class ObjectExamples(Section):
+    """DeconvNet's stage 1: one example an object, all else is background."""
+
+    kind: Literal["objects"]
+    enlarge: Annotated[float, Field(ge=1)] = Field(1.2, description="factor of the tight box (paper: 1.2)")
+    min_area: Positive = Field(1, description="pixels, of the smallest object that becomes an example")
+    balance: bool = Field(True, description="repeat the examples of rare classes until all classes are equal")
+    max_repeats: Positive | None = Field(None, description="most repeats of an example; null: no bound")
+
+
+class ProposalExamples(Section):
+    """DeconvNet's stage 2: one example a proposal, all classes labelled."""
+
+    kind: Literal["proposals"]
+    proposals: str = Field(description="an entry of the section `proposals`")
+    enlarge: Annotated[float, Field(ge=1)] = Field(1.2, description="factor of the proposal (paper: 1.2)")
+    min_overlap: Share = Field(0.5, description="smallest IoU of a proposal with an object's box")
+    max_a_picture: Positive | None = Field(None, description="proposals a picture, best first; null: all that fit")
+    add_ground_truth: bool = Field(False, description="the objects' own boxes too")
+    min_area: Positive = Field(1, description="pixels, of the smallest object that counts")
+    balance: bool = Field(True, description="repeat the examples of rare classes until all classes are equal")
+    max_repeats: Positive | None = Field(None, description="most repeats of an example; null: no bound")
+
+
+Examples = Annotated[ObjectExamples | ProposalExamples, Field(discriminator="kind")]
+
+
+class Repeat(Section):
+    """Classes whose pictures come several times in an epoch."""
+
+    classes: Annotated[list[str], Field(min_length=1)] = Field(description="of the dataset's label space")
+    times: Annotated[int, Field(ge=2)] = Field(description="how often such a picture comes in an epoch")
+
+
+class Model(Section):
+    """A network trained by a protocol on a dataset, or one that published weights stand in for."""
+
+    network: str
+    protocol: str | None = Field(None, description="required unless `train` is false")
+    dataset: str = Field(description="what it trains on, or what its published weights were trained on")
+    init: Init | None = None
+    repeat: Repeat | None = None
+    examples: Examples | None = Field(None, description="boxes of the dataset's pictures instead of whole pictures")
+    train: bool = Field(True, description="false: `weights` stand in for training")
+    weights: str | None = Field(None, description="train: false: an entry of the section `weights`")
+
+    @model_validator(mode="after")
+    def _trained_or_published(self) -> "Model":
+        if self.train and (self.protocol is None or self.weights is not None):
+            key = "protocol" if self.protocol is None else "weights"
+            raise ValueError(f"{key}: a model that is trained needs 'protocol', and takes no 'weights' (but 'init')")
+        extras = (self.protocol, self.init, self.repeat, self.examples)
+        if not self.train and (self.weights is None or any(extras)):
+            raise ValueError(
+                "weights: with 'train: false' give 'weights', and no 'protocol', 'init', 'repeat' or 'examples'"
+            )
+        if self.repeat and self.examples:
+            raise ValueError("repeat: has no meaning beside 'examples', which balance the classes themselves")
+        return self

@@ -1,0 +1,64 @@
+"""From the mapping that Snakemake merged to the typed config."""
+
+import json
+from typing import Any, get_args, get_origin
+
+from pydantic import ValidationError
+
+from segrepro.config.errors import explain
+from segrepro.config.experiment import Config
+from segrepro.config.figures import without_systems
+from segrepro.config.tables import ablations_of
+from segrepro.config.types import Section
+from segrepro.errors import UserError
+
+
+def parse_config(merged: dict[str, Any]) -> Config:
+    """Validate a merged config mapping.
+
+    Raises:
+        UserError: with one line for each faulty key: its full path, what is wrong, and the remedy.
+    """
+    left_out = _left_out(merged.get("systems"))
+    merged = _without_nulls(Config, merged)
+    if "ablations" in merged:
+        merged["ablations"] = ablations_of(merged["ablations"], left_out)
+    if "figures" in merged:
+        merged["figures"] = without_systems(merged["figures"], left_out)
+    if "submission" in merged:
+        merged |= without_systems({"submission": merged["submission"]}, left_out)
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise UserError("config: " + "\nconfig: ".join(explain(error, Config))) from None
+
+
+def _without_nulls(kind: Any, values: Any) -> Any:
+    """Drop the entries of tables (of any depth) that an overlay set to null: that is how it leaves one out.
+
+    Args:
+        kind: what the values are to be: a section, or a table of them (``dict[str, section]``).
+        values: as read; what is no mapping is left to the validation.
+    """
+    if not isinstance(values, dict):
+        return values
+    if get_origin(kind) is dict:
+        entry = get_args(kind)[1]
+        return {name: _without_nulls(entry, value) for name, value in values.items() if value is not None}
+    if isinstance(kind, type) and issubclass(kind, Section):
+        fields = kind.model_fields
+        return {
+            key: _without_nulls(fields[key].annotation, value) if key in fields else value
+            for key, value in values.items()
+        }
+    return values
+
+
+def _left_out(table: Any) -> set[str]:
+    """Return the names of the entries that an overlay set to null."""
+    return {name for name, entry in table.items() if entry is None} if isinstance(table, dict) else set()
+
+
+def json_schema() -> str:
+    """Return the config's JSON schema, as stored in ``workflow/schemas/config.schema.json``."""
+    return json.dumps(Config.model_json_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"

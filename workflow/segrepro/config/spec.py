@@ -1,0 +1,43 @@
+"""The resolved hyper-parameters of one model."""
+
+from typing import Any
+
+from segrepro.config.experiment import Config
+from segrepro.config.types import Section
+from segrepro.data.datasets import DATASETS
+from segrepro.labels import LABEL_SPACES
+
+
+def model_spec(config: Config, name: str) -> dict[str, Any]:
+    """Return the resolved hyper-parameters of one model: all that its weights depend on, besides data and code.
+
+    A change of the config that leaves this mapping equal leaves the model's weights valid.
+    """
+    model = config.models[name]
+    dataset = DATASETS[model.dataset]
+    return {
+        "name": name,
+        "seed": config.seed,
+        "dataset": model.dataset,
+        "repeat": _plain(model.repeat),
+        "examples": _plain(model.examples),
+        "label_space": dataset.label_space,
+        "classes": len(LABEL_SPACES[dataset.label_space]),
+        "network": config.networks[model.network].model_dump(mode="json", exclude_none=True),
+        "protocol": _plain(config.protocols[model.protocol]) if model.protocol else None,
+        "init": (model.init.model_dump(mode="json") | _weights_spec(config, model.init.weights))
+        if model.init
+        else None,
+        "weights": _weights_spec(config, model.weights) or None,
+    }
+
+
+def _plain(section: Section | None) -> dict[str, Any] | None:
+    return section.model_dump(mode="json") if section else None
+
+
+def _weights_spec(config: Config, name: str | None) -> dict[str, Any]:
+    """Return what tells one file of weights from another, wherever it is fetched from."""
+    if name is None:
+        return {}
+    return config.weights[name].model_dump(mode="json", include={"file", "format", "averages", "md5", "sha256"})

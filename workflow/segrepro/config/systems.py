@@ -1,0 +1,150 @@
+"""The part of the config that says what a system is: a model that predicts, or other systems combined."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from segrepro.config.crf import Crf
+from segrepro.config.tables import Server
+from segrepro.config.types import Positive, Section, Share
+
+
+class Reported(Section):
+    """What a paper or report says of a system on a split, in percent."""
+
+    miou: Annotated[float, Field(ge=0, le=100)]
+    pixel_accuracy: Annotated[float, Field(ge=0, le=100)] | None = None
+    source: str
+
+
+class Prediction(Section):
+    """Test-time augmentation, and windows for pictures that do not fit; see segrepro.inference.augmented."""
+
+    scales: Annotated[list[Annotated[float, Field(gt=0, le=8)]], Field(min_length=1)] = Field(
+        [1.0], description="factors of the picture's size (papers: 0.5, 0.75 .. 1.75)"
+    )
+    flip: bool = Field(False, description="also predict each scale mirrored")
+    output_stride: Literal[8, 16, 32] | None = Field(None, description="at test time; null: as trained")
+    average_at: Literal["picture", "stride"] = Field("picture", description="where probabilities are averaged")
+    storage_stride: Positive | None = Field(None, description="pixels, of the stored average; null: 4")
+    window: Positive | None = Field(None, description="side of sliding windows, pixels; null: whole pictures")
+    window_stride: Positive | None = Field(None, description="pixels between windows; null: two thirds of them")
+
+    @model_validator(mode="after")
+    def _combinations(self) -> "Prediction":
+        if len(set(self.scales)) < len(self.scales):
+            raise ValueError(f"scales: {self.scales} names a scale twice; give each once")
+        if self.window_stride is not None and (self.window is None or self.window_stride > self.window):
+            raise ValueError("window_stride: needs 'window', and may be at most its side")
+        if self.storage_stride is not None and self.average_at == "stride":
+            raise ValueError("storage_stride: has no meaning for 'average_at: stride'; remove it")
+        return self
+
+
+class ProposalWise(Section):
+    """Prediction box by box, as DeconvNet does; see segrepro.inference.proposalwise."""
+
+    proposals: str | None = Field(None, description="an entry of the section `proposals`; null: the whole picture")
+    count: Positive = Field(50, description="boxes a picture, best first (paper: 50)")
+    min_side: Annotated[int, Field(ge=0)] = Field(112, description="of a box, pixels (release: half of 224)")
+    enlarge: Annotated[float, Field(ge=1)] = Field(1.0, description="factor of the box")
+    aggregate: Literal["max", "mean"] = Field("max", description="over the boxes of a pixel (paper: either)")
+    of: Literal["probabilities", "scores"] = Field(
+        "probabilities", description="what is aggregated; released code: raw scores, from 0"
+    )
+    storage_stride: Positive = Field(4, description="pixels, of the stored map")
+
+
+class Fusion(Section):
+    """Several systems made one; see segrepro.fusion."""
+
+    kind: Literal["vote", "mean", "product", "release_product"] = Field(
+        description="majority of labels; mean or product of probabilities; EDeconvNet's product as released"
+    )
+    members: list[str] = Field(description="systems, in order")
+    weights: list[Annotated[float, Field(gt=0)]] | None = Field(None, description="of the members; null: equal")
+    ties: Literal["probability", "lowest", "member"] | None = Field(
+        None, description="vote: label of the largest summed probability, lowest label (report 2), or first member's"
+    )
+    storage_stride: Positive = Field(4, description="pixels, of the stored map; a vote is stored at full size")
+
+    @model_validator(mode="after")
+    def _combinations(self) -> "Fusion":
+        least = 3 if self.kind == "vote" else 2
+        exact = self.kind == "release_product"
+        if len(self.members) < least or (exact and len(self.members) != 2):
+            raise ValueError(f"members: '{self.kind}' needs {least}{'' if exact else ' or more'}")
+        if len(set(self.members)) < len(self.members):
+            raise ValueError("members: names a system twice; use 'weights' to count one more")
+        if self.weights is not None and len(self.weights) != len(self.members):
+            raise ValueError("weights: give one for each member")
+        if self.ties is not None and self.kind != "vote":
+            raise ValueError(f"ties: has no meaning for 'kind: {self.kind}'; remove it")
+        return self
+
+
+class Stacking(Section):
+    """A learned combination of several systems; see segrepro.fusion.stacker."""
+
+    kind: Literal["network", "shared", "linear"] = Field(
+        description="three layers on all scores; three with weights that all classes share; a weight a member and class"
+    )
+    members: Annotated[list[str], Field(min_length=2)] = Field(description="systems, in order")
+    folds: Annotated[int, Field(ge=2)] | None = Field(None, description="of the scored pictures; null: 5")
+    fit_on: str | None = Field(None, description="a dataset to fit on instead; shares no picture with the splits")
+    hidden: Positive | None = Field(None, description="channels of two layers; null: 64, shared 16")
+    kernel: Literal[1, 3] | None = Field(None, description="side of the kernels, cells; null: 1")
+    steps: Positive = Field(300, description="updates of each fit")
+    batch: Positive = Field(8, description="crops a step")
+    crop: Positive = Field(16, description="side of a crop, in cells")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(3e-3, description="of Adam, at first; half a cosine to 0")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(1e-4, description="coupled L2, on kernels")
+    balance: Share = Field(0.5, description="class weights frequency^-b in the loss; 0: none")
+    storage_stride: Positive = Field(4, description="pixels, side of a cell: read, fitted and stored")
+
+    @model_validator(mode="after")
+    def _combinations(self) -> "Stacking":
+        if len(set(self.members)) < len(self.members):
+            raise ValueError("members: names a system twice")
+        if self.fit_on is not None and self.folds is not None:
+            raise ValueError("folds: has no meaning beside 'fit_on'; remove it")
+        if self.kind == "linear" and (self.hidden is not None or self.kernel is not None):
+            raise ValueError("kind: 'linear' takes no 'hidden' and no 'kernel'")
+        return self
+
+
+class System(Section):
+    """Anything that fills a score store: a row of the tables."""
+
+    model: str | None = Field(None, description="the model that predicts")
+    prediction: Prediction = Prediction()
+    proposal_wise: ProposalWise | None = Field(None, description="box by box instead of whole pictures (DeconvNet)")
+    fusion: Fusion | None = Field(None, description="of other systems, instead of a model")
+    stacking: Stacking | None = Field(None, description="of other systems, learned, instead of a model")
+    crf: Crf | None = Field(None, description="on another system, instead of a model")
+    splits: Annotated[list[str], Field(min_length=1)] = Field(description="datasets it is scored on")
+    reported: dict[str, Reported] = Field({}, description="split -> published numbers")
+    server: Server | None = Field(None, description="what the VOC server answered to this run's own submission")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "System":
+        sources = {"model": self.model, "fusion": self.fusion, "stacking": self.stacking, "crf": self.crf}
+        given = [name for name, source in sources.items() if source is not None]
+        if len(given) != 1:
+            raise ValueError("model: give either this key or one of 'fusion', 'stacking' and 'crf'")
+        if self.model is None and (self.proposal_wise or self.prediction != Prediction()):
+            raise ValueError(f"{given[0]}: takes its members' predictions; remove 'prediction' and 'proposal_wise'")
+        if self.proposal_wise and self.prediction != Prediction():
+            raise ValueError("prediction: has no meaning beside 'proposal_wise'; remove it")
+        return self
+
+    @property
+    def members(self) -> list[str]:
+        """The systems that it is made of; none for a model's."""
+        combined = self.fusion or self.stacking or self.crf
+        return combined.members if combined else []
+
+    @property
+    def combination(self) -> str:
+        """The key that names its members."""
+        return "fusion" if self.fusion else "stacking" if self.stacking else "crf"

@@ -15,6 +15,9 @@ configfile: f"{workflow.basedir}/workflow/scales/{config['scale']}.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/sources.smk"
+include: "workflow/rules/inputs.smk"
+include: "workflow/rules/targets.smk"
 include: "workflow/rules/shard_functions.smk"
 include: "workflow/rules/origins.smk"
 include: "workflow/rules/data.smk"

@@ -7,13 +7,15 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import jaccard_score
 
 from segrepro.cli import main
-from segrepro.evaluation.bootstrap import class_counts, class_intervals
+from segrepro.evaluation.bootstrap import class_counts, class_ious
+from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.confusion import confusion, save_confusions
+from segrepro.evaluation.resampling import estimate
 from segrepro.labels import VOC21
 from segrepro.report.class_bars import SystemBars, draw_class_bars, read_bars, weakest_classes
 
 LABELS = [0, 3, 9]  # background, bird, chair
-BOOTSTRAP = {"resamples": 300, "confidence": 0.95, "seed": 1}
+BOOTSTRAP = Bootstrap(resamples=300, confidence=0.95, seed=1)
 
 
 def answers(pictures, right, seed=0):
@@ -43,7 +45,7 @@ def draw(folder, *options, out=("bars.png", "bars.pdf")):
 
 def test_bars_are_the_ious_that_scikit_learn_computes(scored):
     truth, guess = answers(12, 0.8)
-    bars = read_bars(scored / "good.npz", "good", VOC21, **BOOTSTRAP)
+    bars = read_bars(scored / "good.npz", "good", VOC21, BOOTSTRAP)
     expected = jaccard_score(truth.ravel(), guess.ravel(), labels=LABELS, average=None)
     assert list(bars.iou) == ["background", "bird", "chair"]
     np.testing.assert_allclose(list(bars.iou.values()), expected)
@@ -59,8 +61,8 @@ def test_class_intervals_are_those_of_scipy():
     def iou(intersection, union, axis=-1):
         return intersection.sum(axis=axis) / union.sum(axis=axis)
 
-    ours = class_intervals(counts, resamples=4000, confidence=0.9, seed=0)
-    assert [n for n, interval in enumerate(ours) if interval is not None] == LABELS
+    ours = estimate(class_ious, counts, Bootstrap(resamples=4000, confidence=0.9, seed=0))
+    assert np.flatnonzero(~np.isnan(ours.value)).tolist() == LABELS
     for label in LABELS:
         theirs = scipy_bootstrap(
             (counts[:, 0, label], counts[:, 1, label]),
@@ -71,7 +73,7 @@ def test_class_intervals_are_those_of_scipy():
             method="BCa",
             rng=np.random.default_rng(1),
         ).confidence_interval
-        np.testing.assert_allclose(ours[label], theirs, atol=0.004)
+        np.testing.assert_allclose([ours.low[label], ours.high[label]], theirs, atol=0.004)
 
 
 def test_the_weakest_classes_come_first_and_equal_ones_by_name():
@@ -106,6 +108,7 @@ def test_the_figure_has_the_same_bytes_each_time(scored):
     [
         (["--names", "good"], "1 for 2 confusions"),
         (["--names", "good", "bad", "--weakest", "0"], "--weakest is 0"),
+        (["--names", "good", "bad", "--confidence", "1"], "--confidence is 1"),
         (["--names", "good", "bad", "--leakage", "absent.json"], "absent.json"),
     ],
 )

@@ -97,33 +97,6 @@ def class_ious(counts: np.ndarray) -> np.ndarray:
     return np.where(truth > 0, intersection / np.where(truth > 0, union, 1), np.nan)
 
 
-def class_intervals(counts: np.ndarray, *, resamples: int, confidence: float, seed: int) -> list[Interval | None]:
-    """Return the interval of each class's IoU; None for a class without ground truth.
-
-    A class is not in a resample that has lost its ground truth, so that a rare class's interval rests on fewer of them.
-
-    Args:
-        counts: `class_counts` of each picture, shape (pictures, 3, classes).
-        resamples: number of resamples.
-        confidence: of the intervals, in (0, 1).
-        seed: of the drawing.
-    """
-    pictures, _, classes = counts.shape
-    flat = counts.reshape(pictures, -1)
-    resampled = np.concatenate(
-        [
-            class_ious((weights @ flat).reshape(-1, 3, classes))
-            for weights in resample_weights(pictures, resamples, seed)
-        ]
-    )
-    total = counts.sum(axis=0)
-    estimates, jackknife = class_ious(total), class_ious(total - counts)
-    return [
-        None if np.isnan(value) else bca_interval(float(value), resampled[:, label], jackknife[:, label], confidence)
-        for label, value in enumerate(estimates)
-    ]
-
-
 def resample_weights(pictures: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Yield blocks of weights, (at most BLOCK, pictures): how often each picture is in a resample."""
     generator = np.random.default_rng(seed)

@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
-from segrepro.evaluation.bootstrap import class_counts, class_intervals
+from segrepro.evaluation.bootstrap import class_counts, class_ious
+from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.confusion import load_confusions
-from segrepro.evaluation.metrics import metrics
+from segrepro.evaluation.resampling import estimate
 from segrepro.labels import LabelSpace
 from segrepro.report.style import INK, LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure
 
@@ -40,29 +41,26 @@ class SystemBars:
     interval: dict[str, tuple[float, float]]
 
 
-def read_bars(path: Path, name: str, space: LabelSpace, *, resamples: int, confidence: float, seed: int) -> SystemBars:
+def read_bars(path: Path, name: str, space: LabelSpace, bootstrap: Bootstrap) -> SystemBars:
     """Read the confusions of one system and compute its bars.
 
     Args:
         path: ``.npz`` of `segrepro evaluate`.
         name: what the legend shall call it.
         space: label space of the confusions.
-        resamples: of the bootstrap, as of `segrepro.evaluation.bootstrap.class_intervals`.
-        confidence: of the intervals, in (0, 1).
-        seed: of the bootstrap.
+        bootstrap: how the intervals are made.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     _, confusions = load_confusions(path)
-    total = metrics(confusions.sum(axis=0, dtype=np.int64))
-    intervals = class_intervals(class_counts(confusions), resamples=resamples, confidence=confidence, seed=seed)
-    labels = [label for label in space.used_labels if total.present[label]]
+    ious = estimate(class_ious, class_counts(confusions), bootstrap)
+    labels = [label for label in space.used_labels if not np.isnan(ious.value[label])]
     names = {label: space.classes[label] or f"label {label}" for label in labels}
     return SystemBars(
         name,
-        {names[label]: float(total.iou[label]) for label in labels},
-        {names[label]: intervals[label] for label in labels if intervals[label] is not None},
+        {names[label]: float(ious.value[label]) for label in labels},
+        {names[label]: (float(ious.low[label]), float(ious.high[label])) for label in labels},
     )
 
 

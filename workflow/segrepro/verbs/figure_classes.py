@@ -10,6 +10,8 @@ other systems do about weak classes help? A class without ground truth has no ba
 import argparse
 from pathlib import Path
 
+from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
@@ -20,9 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", required=True, metavar="NAME", help="that they were scored on, for the title")
     parser.add_argument("--weakest", type=int, metavar="N", help="draw the first system's N weakest classes only")
     parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
-    parser.add_argument("--resamples", type=int, default=2000, metavar="N", help="of the bootstrap (default: 2000)")
-    parser.add_argument("--confidence", type=float, default=0.95, metavar="C", help="of the intervals (default: 0.95)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    add_bootstrap_options(parser)
     parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the confusions (default: voc21)"
@@ -35,8 +35,9 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.evaluation.leakage import leaking_share, marked, read_marks
     from segrepro.labels import label_space
     from segrepro.report.class_bars import MOST_SYSTEMS, draw_class_bars, read_bars, weakest_classes
-    from segrepro.report.style import save_figure
+    from segrepro.report.style import check_figure_paths, save_figure
 
+    check_figure_paths(args.out)
     if len(args.names) != len(args.confusions):
         raise UserError(f"--names: {len(args.names)} for {len(args.confusions)} confusions; give one for each.")
     if len(args.names) > MOST_SYSTEMS:
@@ -48,13 +49,13 @@ def run(args: argparse.Namespace) -> None:
         marks = read_marks(args.leakage)
         names = [marked(name, leaking_share(marks, name, args.split)) for name in names]
     space = label_space(args.label_space)
-    bootstrap = {"resamples": args.resamples, "confidence": args.confidence, "seed": args.seed}
-    systems = [read_bars(path, name, space, **bootstrap) for name, path in zip(names, args.confusions, strict=True)]
+    bootstrap = bootstrap_of(args)
+    systems = [read_bars(path, name, space, bootstrap) for name, path in zip(names, args.confusions, strict=True)]
     if args.weakest is None:
         classes = [name for label in space.used_labels if (name := space.classes[label]) in systems[0].iou]
         title = f"IoU of each class on {args.split}"
     else:
         classes = weakest_classes(systems[0], args.weakest)
         title = f"The {len(classes)} weakest classes of {names[0]} on {args.split}"
-    whiskers = f"whiskers: {100 * args.confidence:g} % bootstrap interval over pictures"
+    whiskers = f"whiskers: {100 * bootstrap.confidence:g} % bootstrap interval over pictures"
     save_figure(draw_class_bars(systems, classes, title=title, note=whiskers), args.out)

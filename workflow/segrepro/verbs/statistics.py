@@ -10,6 +10,8 @@ the same ones for all systems of a split; intervals are BCa. `segrepro tables` p
 import argparse
 from pathlib import Path
 
+from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
@@ -17,25 +19,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--confusions", type=Path, nargs="+", required=True, metavar="NPZ", help="confusions of each, in the same order"
     )
-    parser.add_argument("--resamples", type=int, default=2000, metavar="N", help="resamples (default: 2000)")
-    parser.add_argument(
-        "--confidence", type=float, default=0.95, metavar="C", help="of the intervals, in (0, 1) (default: 0.95)"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the drawing (default: 0)")
+    add_bootstrap_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="file to write")
 
 
 def run(args: argparse.Namespace) -> None:
     """Compute and write the intervals."""
-    from segrepro.errors import UserError
     from segrepro.evaluation.statistics import read_scored, statistics
     from segrepro.files import write_json
     from segrepro.report.tables import read_metrics
 
-    if args.resamples < 1:
-        raise UserError(f"--resamples is {args.resamples}; draw 1 or more (2000 is usual).")
-    if not 0 < args.confidence < 1:
-        raise UserError(f"--confidence is {args.confidence}; give a fraction between 0 and 1, e.g. 0.95.")
+    bootstrap = bootstrap_of(args)
     scored = read_scored(read_metrics(args.metrics), args.confusions)
-    computed = statistics(scored, resamples=args.resamples, confidence=args.confidence, seed=args.seed)
+    computed = statistics(scored, resamples=bootstrap.resamples, confidence=bootstrap.confidence, seed=bootstrap.seed)
     write_json(args.out, computed.model_dump(mode="json"))

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from segrepro.config import Config, json_schema, model_spec, parse_config
+from segrepro.config import Config, in_order_of, json_schema, model_spec, parse_config
 from segrepro.errors import UserError
 from segrepro.labels import VOC_CLASSES
 
@@ -245,6 +245,16 @@ def _sections():
     from segrepro.config.types import Section
 
     return Section.__subclasses__()
+
+
+def test_an_overlay_moves_no_system_and_adds_at_the_end():
+    published = {"seed": 0, "systems": {"a": {"x": 1, "y": 2}, "b": None, "c": 3}}
+    merged = {"systems": {"new": 5, "c": {"z": 1}, "a": {"y": 7, "x": 1}}, "seed": 1}
+    ordered = in_order_of(published, merged)
+    assert ordered == merged
+    assert list(ordered) == ["seed", "systems"]
+    assert list(ordered["systems"]) == ["a", "c", "new"]
+    assert list(ordered["systems"]["a"]) == ["x", "y"]
 
 
 def test_a_setting_of_figures_or_of_the_run_changes_no_spec(merged_config):

@@ -235,7 +235,11 @@ def test_a_bare_target_needs_no_cores(run):
             {"systems": {"deeplabv3_trainaug": {"reported": {"voc_val": {"miou": 77.21}}}}},
             {"reported", "tables"},
         ),
-        ({"statistics": {"resamples": 500}}, {"statistics", "tables", "figure_classes"}),
+        (
+            {"statistics": {"resamples": 500}},
+            {"statistics", "tables", "table_boundary"}
+            | {"figure_classes", "figure_trimap", "figure_sizes", "figure_confusion"},
+        ),
         ({"systems": {"fcn8s": {"server": {"miou": 62.2}}}}, {"declared", "tables"}),
         ({"ablations": {"weak_classes": None}}, {"declared", "tables"}),
         ({"label_checks": {"max_void_share": 0.3}}, {"check_labels"}),

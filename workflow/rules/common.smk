@@ -6,13 +6,15 @@ import shlex
 import sys
 from pathlib import Path
 
+import yaml
+
 sys.path.insert(
     0, f"{workflow.basedir}/workflow"
 )  # the package of this checkout, before any installed one
 
 from snakemake.exceptions import WorkflowError
 
-from segrepro.config import model_spec, parse_config
+from segrepro.config import in_order_of, model_spec, parse_config
 from segrepro.config.data import DatasetChecks
 from segrepro.config.crf import PARAMETERS
 from segrepro.data.datasets import DATASETS, FOLDERS
@@ -21,8 +23,10 @@ from segrepro.evaluation.lineage import lineage
 from segrepro.locks import hold_run_lock
 from segrepro.report.declared import declared
 
+with open(f"{workflow.basedir}/config.yaml") as stream:
+    PUBLISHED = yaml.safe_load(stream)
 try:
-    CONFIG = parse_config(config)
+    CONFIG = parse_config(in_order_of(PUBLISHED, config))
 except UserError as error:
     raise WorkflowError(str(error))
 

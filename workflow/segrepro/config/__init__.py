@@ -7,7 +7,7 @@
 """
 
 from segrepro.config.experiment import Config
-from segrepro.config.parsing import json_schema, parse_config
+from segrepro.config.parsing import in_order_of, json_schema, parse_config
 from segrepro.config.spec import model_spec
 
-__all__ = ["Config", "json_schema", "model_spec", "parse_config"]
+__all__ = ["Config", "in_order_of", "json_schema", "model_spec", "parse_config"]

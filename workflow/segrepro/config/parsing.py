@@ -13,6 +13,18 @@ from segrepro.config.types import Section
 from segrepro.errors import UserError
 
 
+def in_order_of(published: Any, merged: Any) -> Any:
+    """Put a merged mapping's keys, of any depth, into the order of the published config; others follow as they come.
+
+    Snakemake puts the keys of ``--configfile`` first. Without this, an overlay that touches a system would move it to the
+    head of every table and figure.
+    """
+    if not isinstance(published, dict) or not isinstance(merged, dict):
+        return merged
+    keys = [key for key in published if key in merged] + [key for key in merged if key not in published]
+    return {key: in_order_of(published.get(key), merged[key]) for key in keys}
+
+
 def parse_config(merged: dict[str, Any]) -> Config:
     """Validate a merged config mapping.
 

@@ -16,8 +16,8 @@ from segrepro.errors import UserError
 def in_order_of(published: Any, merged: Any) -> Any:
     """Put a merged mapping's keys, of any depth, into the order of the published config; others follow as they come.
 
-    Snakemake puts the keys of ``--configfile`` first. Without this, an overlay that touches a system would move it to the
-    head of every table and figure.
+    Snakemake puts the keys of ``--configfile`` first. Without this, an overlay that touches a system would move it to
+    the head of every table and figure.
     """
     if not isinstance(published, dict) or not isinstance(merged, dict):
         return merged

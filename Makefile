@@ -10,8 +10,9 @@ CORES ?= all
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
 
+# The runs of the workflow first: they take longest, and the short tests fill up the other core.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not real and not slurm and not faults"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not real and not slurm and not faults" tests/workflow tests
 
 # Jobs killed at random moments, disks that are really full (root mounts them); takes minutes.
 test-faults: $(VENV)/installed

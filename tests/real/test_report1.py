@@ -62,6 +62,19 @@ def test_fcn_8s_from_vgg16_is_above_the_same_network_from_scratch(miou):
     assert miou["fcn8s_vgg16"] > miou["fcn8s_scratch"]
 
 
+def test_deconvnet_from_vgg16_is_above_the_same_network_from_scratch(miou):
+    assert miou["deconvnet_stage1"] > miou["deconvnet_stage1_scratch"]  # measured: 4.35 and 4.21, after 500 steps
+
+
+def test_the_crfs_say_which_way_they_went(run):
+    with (run / "results/tables/crf.csv").open() as stream:
+        gains = {row["system"]: row for row in csv.DictReader(stream)}
+    assert set(gains) == {"fcn8s_vgg16_crf", "edeconvnet_crf", "vote_crf"}
+    for row in gains.values():
+        low, high = float(row["gain_low"]), float(row["gain_high"])
+        assert row["verdict"] == ("better" if low > 0 else "worse" if high < 0 else "unclear")
+
+
 @pytest.mark.parametrize("stage", ["deconvnet_stage1", "deconvnet_stage2"])
 def test_deconvnet_learns_more_than_background(miou, all_background, stage):
     assert miou[stage] > all_background

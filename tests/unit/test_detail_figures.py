@@ -85,6 +85,10 @@ def test_the_table_has_a_row_a_system_with_intervals_and_leaks(files):
     for row in rows:
         assert float(row["miou_low"]) <= float(row["miou"]) <= float(row["miou_high"])
         assert re.fullmatch(r"\d+\.\d\d", row["boundary_iou"])
+    printed = (files / "boundary.md").read_text()
+    assert f"{rows[0]['miou']} [{rows[0]['miou_low']}, {rows[0]['miou_high']}]" in printed
+    assert "b †" in printed
+    assert r"\toprule" in (files / "boundary.tex").read_text()
     only = replace(made(), settings=DetailSettings(trimap_widths=(2, 4, 7)))
     assert {"trimap_2", "trimap_4", "trimap_7"} <= set(boundary_rows([only], FEW)[0])
 

@@ -54,7 +54,7 @@ def test_the_table_has_its_columns_and_the_system_learnt(run):
 
 
 def test_every_comparison_is_there_in_three_forms(run):
-    names = ("miou", "per_class_iou", "report2", "voc2012_test", "crf", "ablation", "paired")
+    names = ("miou", "per_class_iou", "report2", "voc2012_test", "crf", "ablation", "paired", "boundary")
     for name in names:
         assert rows(run / f"results/tables/{name}.csv")
         assert (run / f"results/tables/{name}.md").read_text().startswith("# ")

@@ -11,11 +11,12 @@ rule table_boundary:
         ],
         leakage=f"{RESULTS}/leakage.json",
     output:
-        report(
+        csv=report(
             f"{RESULTS}/tables/boundary.csv",
             category="Tables",
             labels={"table": "boundaries and object sizes"},
         ),
+        forms=[f"{RESULTS}/tables/boundary.{form}" for form in ("md", "tex")],
     log:
         f"{RESULTS}/logs/table_boundary.log",
     conda:
@@ -27,7 +28,7 @@ rule table_boundary:
         bootstrap=BOOTSTRAP,
     shell:
         "segrepro table-boundary --detail {input.detail} --leakage {input.leakage} {params.bootstrap} "
-        "--out {output} &> {log}"
+        "--out {output.csv} &> {log}"
 
 
 rule figure_trimap:

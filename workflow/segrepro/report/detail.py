@@ -11,6 +11,8 @@ from segrepro.evaluation.detail import Detail, load_detail, mean_iou, size_iou
 from segrepro.evaluation.leakage import Marks, leaking_share, marked, read_marks, share_text
 from segrepro.evaluation.object_sizes import size_names
 from segrepro.evaluation.resampling import Estimate, estimate
+from segrepro.report.numbers import leak_mark
+from segrepro.report.printed import LEAK_NOTE, NOTHING, Part, Table
 
 # The bands of the table, of those that were measured: the boundary itself, and up to the whole of the curves.
 TABLE_WIDTHS = (1, 3, 5, 10, 20, 40)
@@ -138,6 +140,40 @@ def boundary_rows(
             row[f"object_{side}_count"] = str(measured.objects[place])
         rows.append(row)
     return list(rows[0]), rows
+
+
+def boundary_table(name: str, columns: list[str], rows: list[dict[str, str]], bootstrap: Bootstrap) -> Table:
+    """Lay out what `boundary_rows` made for Markdown and LaTeX: each value with its interval in one column."""
+    values = [column for column in columns[3:] if not column.endswith(("_low", "_high", "_count"))]
+    cells = [
+        [row["system"] + leak_mark(row["leaks"]), row["split"], *(_with_interval(row, value) for value in values)]
+        for row in rows
+    ]
+    return Table(
+        name=name,
+        title="Near boundaries and by object size: IoU in percent",
+        columns=columns,
+        rows=rows,
+        parts=[Part("", ["system", "split", *(_heading(value) for value in values)], cells)],
+        notes=[
+            LEAK_NOTE,
+            f"In brackets: {100 * bootstrap.confidence:g} % bootstrap intervals over pictures "
+            f"({bootstrap.resamples} resamples).",
+        ],
+    )
+
+
+def _with_interval(row: dict[str, str], value: str) -> str:
+    return f"{row[value]} [{row[f'{value}_low']}, {row[f'{value}_high']}]" if row[value] else NOTHING
+
+
+def _heading(value: str) -> str:
+    kind, _, number = value.rpartition("_")
+    if kind == "trimap":
+        return f"within {number} px"
+    if kind == "object":
+        return f"objects from {number} x {number}"
+    return {"miou": "mIoU", "boundary_iou": "boundary IoU"}[value]
 
 
 def _cells(name: str, measured: Estimate) -> dict[str, str]:

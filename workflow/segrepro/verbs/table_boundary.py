@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--detail", type=Path, nargs="+", required=True, metavar="NPZ", help="from `segrepro evaluate`, in row order"
     )
     parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
-    parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="table to write")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="CSV", help="table to write, with .md and .tex beside"
+    )
     add_bootstrap_options(parser)
 
 
@@ -27,11 +29,11 @@ def run(args: argparse.Namespace) -> None:
     """Write the table."""
     from segrepro.evaluation.detail import load_detail
     from segrepro.evaluation.leakage import read_marks
-    from segrepro.report.detail import boundary_rows, check_comparable
-    from segrepro.report.tables import write_table
+    from segrepro.report.detail import boundary_rows, boundary_table, check_comparable
+    from segrepro.report.printed import write_forms
 
     details = [load_detail(path) for path in args.detail]
     check_comparable(details, one_split=False)
-    write_table(
-        args.out, *boundary_rows(details, bootstrap_of(args), read_marks(args.leakage) if args.leakage else None)
-    )
+    bootstrap = bootstrap_of(args)
+    columns, rows = boundary_rows(details, bootstrap, read_marks(args.leakage) if args.leakage else None)
+    write_forms(args.out.parent, boundary_table(args.out.stem, columns, rows, bootstrap))

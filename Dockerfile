@@ -1,10 +1,10 @@
 # The environment of a run as an image, with the versions of the lock files, each file checked by its hash.
 #
 #   docker build --target cpu -t segrepro:cpu .
-#   docker run --rm --init --user "$(id -u):$(id -g)" -v "$PWD:/work" segrepro:cpu --cores all
+#   docker run --rm --init --user "$(id -u):$(id -g)" -v "$PWD:/segrepro" segrepro:cpu --cores all
 #
 #   docker build --target gpu -t segrepro:gpu .
-#   docker run --rm --init --gpus all --user "$(id -u):$(id -g)" -v "$PWD:/work" segrepro:gpu --config scale=full
+#   docker run --rm --init --gpus all --user "$(id -u):$(id -g)" -v "$PWD:/segrepro" segrepro:gpu --config scale=full
 #
 # The checkout is mounted, not copied: code, data, results and Snakemake's own records stay in it, so that the next
 # call, in a container or not, goes on from there.
@@ -21,8 +21,8 @@ ENV HOME=/tmp/home \
     PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-RUN mkdir -m 1777 /tmp/home && git config --system --add safe.directory /work
-WORKDIR /work
+RUN mkdir -m 1777 /tmp/home && git config --system --add safe.directory /segrepro
+WORKDIR /segrepro
 ENTRYPOINT ["snakemake"]
 
 # pydensecrf2 is built from source: the compiler stays in these two stages.

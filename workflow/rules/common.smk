@@ -49,6 +49,13 @@ LINEAGE = lineage(
 NETWORK_ENVIRONMENT = (
     f"{workflow.basedir}/envs/{'cpu' if CONFIG.scale == 'sample' else 'gpu'}.yaml"
 )
+
+
+def cores(full):
+    """The threads of a job over pictures: of the few of the sample, rather several jobs at once."""
+    return full if CONFIG.scale == "full" else 1
+
+
 # A sample-sized network gains little from a second core and nothing from a GPU: rather several jobs at once.
 NETWORK_THREADS, NETWORK_GPUS = (1, 0) if CONFIG.scale == "sample" else (8, 1)
 TENSORBOARD = (

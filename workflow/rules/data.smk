@@ -77,7 +77,7 @@ rule convert_voc2012:
         f"{RESULTS}/benchmarks/convert/voc2012.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: 8
+    threads: cores(8)
     resources:
         mem_mb=4000,
         runtime=60,
@@ -98,7 +98,7 @@ if CONFIG.archives.voc2012_test is not None:
             f"{RESULTS}/benchmarks/convert/voc2012_test.tsv"
         conda:
             "../../envs/cpu.yaml"
-        threads: 8
+        threads: cores(8)
         resources:
             mem_mb=4000,
             runtime=60,
@@ -117,7 +117,7 @@ rule convert_sbd:
         f"{RESULTS}/benchmarks/convert/sbd.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: 8
+    threads: cores(8)
     resources:
         mem_mb=4000,
         runtime=120,
@@ -143,7 +143,7 @@ rule convert_coco2017:
         coco_split="train2017|val2017",
     conda:
         "../../envs/cpu.yaml"
-    threads: 16
+    threads: cores(16)
     resources:
         mem_mb=6000,
         runtime=480,
@@ -188,7 +188,7 @@ rule check_labels:
         f"{RESULTS}/benchmarks/checks/{{dataset}}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: 8
+    threads: cores(8)
     resources:
         mem_mb=4000,
         runtime=120,

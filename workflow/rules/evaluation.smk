@@ -17,7 +17,7 @@ rule evaluate:
         f"{RESULTS}/benchmarks/evaluate/{{system}}/{{split}}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: 8
+    threads: cores(8)
     resources:
         mem_mb=4000,
         runtime=60,
@@ -95,7 +95,7 @@ rule near_duplicates:
         f"{RESULTS}/benchmarks/near_duplicates.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: 8
+    threads: cores(8)
     resources:
         mem_mb=4000,
         runtime=60,

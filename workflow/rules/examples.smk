@@ -12,9 +12,10 @@ rule proposals:
         f"{RESULTS}/logs/proposals/{{finder}}_{{dataset}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/proposals/{{finder}}_{{dataset}}.tsv"
+    priority: 10  # trainings wait for it
     conda:
         "../../envs/cpu.yaml"
-    threads: 16
+    threads: cores(16)
     resources:
         mem_mb=8000,
         runtime=1440,
@@ -42,7 +43,7 @@ rule proposal_recall:
         f"{RESULTS}/logs/proposals/recall_{{finder}}_{{dataset}}.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: 8
+    threads: cores(8)
     resources:
         mem_mb=4000,
         runtime=60,
@@ -67,9 +68,10 @@ rule object_examples:
         f"{RESULTS}/logs/examples/{{model}}.log",
     wildcard_constraints:
         model=one_of(ON_OBJECTS),
+    priority: 10  # trainings wait for it
     conda:
         "../../envs/cpu.yaml"
-    threads: 8
+    threads: cores(8)
     resources:
         mem_mb=4000,
         runtime=60,
@@ -102,9 +104,10 @@ rule proposal_examples:
         f"{RESULTS}/logs/examples/{{model}}.log",
     wildcard_constraints:
         model=one_of(ON_PROPOSALS),
+    priority: 10  # trainings wait for it
     conda:
         "../../envs/cpu.yaml"
-    threads: 8
+    threads: cores(8)
     resources:
         mem_mb=8000,
         runtime=120,

@@ -17,7 +17,7 @@ rule fuse:
         system=one_of(FUSED),
     conda:
         "../../envs/cpu.yaml"
-    threads: 8
+    threads: cores(8)
     resources:
         mem_mb=8000,
         runtime=120,
@@ -91,7 +91,7 @@ rule crf:
         system=one_of(REFINED),
     conda:
         "../../envs/cpu.yaml"
-    threads: 16
+    threads: cores(16)
     resources:
         mem_mb=8000,
         runtime=480,

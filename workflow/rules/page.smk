@@ -63,7 +63,7 @@ rule page_pictures:
         f"{RESULTS}/benchmarks/page_pictures/{{split}}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: 8
+    threads: cores(8)
     resources:
         mem_mb=4000,
         runtime=120,

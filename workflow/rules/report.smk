@@ -122,7 +122,7 @@ rule figure_grid:
         f"{RESULTS}/logs/figures/grid_{{split}}.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: 8
+    threads: cores(8)
     resources:
         mem_mb=4000,
         runtime=20,

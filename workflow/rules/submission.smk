@@ -16,7 +16,7 @@ rule submission:
         f"{RESULTS}/logs/submission/{{system}}.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: 8
+    threads: cores(8)
     resources:
         mem_mb=4000,
         runtime=60,

@@ -32,6 +32,7 @@ rule train:
         f"{RESULTS}/benchmarks/train/{{model}}.tsv"
     wildcard_constraints:
         model=one_of(TRAINED),
+    priority: 10  # the longest jobs first; others fill up the cores beside them
     conda:
         NETWORK_ENVIRONMENT
     threads: NETWORK_THREADS
@@ -60,9 +61,10 @@ rule repeat_classes:
         f"{RESULTS}/logs/repeat/{{model}}.log",
     wildcard_constraints:
         model=one_of(name for name in TRAINED if CONFIG.models[name].repeat),
+    priority: 10  # a training waits for it
     conda:
         "../../envs/cpu.yaml"
-    threads: 8
+    threads: cores(8)
     resources:
         mem_mb=2000,
         runtime=30,

@@ -48,7 +48,7 @@ rule crf_search:
         system=one_of(TUNED),
     conda:
         "../../envs/cpu.yaml"
-    threads: 16
+    threads: cores(16)
     resources:
         mem_mb=8000,
         runtime=720,

@@ -24,7 +24,16 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("report1")
-    done = snakemake(folder, "--cores", "2", "--resources", "gpu=1", overlay=ROOT / "tests/real/report1.yaml")
+    done = snakemake(
+        folder,
+        "--cores",
+        "2",
+        "--resources",
+        "gpu=1",
+        "--set-threads",
+        "crf=2",
+        overlay=ROOT / "tests/real/report1.yaml",
+    )
     assert done.returncode == 0, done.stdout[-5000:]
     return folder
 

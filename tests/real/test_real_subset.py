@@ -23,7 +23,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("real")
-    done = snakemake(folder, "--cores", "2", overlay=ROOT / "tests/real/config.yaml")
+    done = snakemake(folder, "--cores", "2", "--set-threads", "crf=2", overlay=ROOT / "tests/real/config.yaml")
     assert done.returncode == 0, done.stdout[-5000:]
     return folder
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from segrepro.data.manifests import Example
 from segrepro.errors import UserError
-from segrepro.training.augment import MEAN_PIXEL, augment, decode_picture
+from segrepro.training.augment import augment, decode_picture
 from segrepro.training.boxes import resized_box, single_object
 from segrepro.training.input import example_index, statistics_batches, training_batches
 from training_setup import PROTOCOL, stream_of, write_examples
@@ -66,13 +66,13 @@ def test_picture_and_mask_stay_aligned_under_augmentation():
         assert agree[known].mean() > 0.9, seed  # edges are blurred by bilinear scaling
 
 
-@pytest.mark.parametrize(("fill", "expected"), [("zero", (0, 0, 0)), ("mean", MEAN_PIXEL)])
-def test_a_small_picture_is_padded_with_fill_and_void(fill, expected):
-    protocol = PROTOCOL | {"crop": 33, "scale_range": [1.0, 1.0], "flip": False, "pad_picture": fill}
+@pytest.mark.parametrize("fill", [(0.0, 0.0, 0.0), (123.68, 116.779, 103.939)])
+def test_a_small_picture_is_padded_with_fill_and_void(fill):
+    protocol = PROTOCOL | {"crop": 33, "scale_range": [1.0, 1.0], "flip": False}
     picture, mask = tf.fill((10, 12, 3), tf.constant(200, tf.uint8)), tf.ones((10, 12), tf.uint8)
-    out, labels = augment(picture, mask, tf.constant([0, 0], tf.int64), protocol)
+    out, labels = augment(picture, mask, tf.constant([0, 0], tf.int64), protocol, fill=fill)
     assert out.shape == (33, 33, 3)
-    np.testing.assert_allclose(out[20, 20], expected, rtol=1e-5)
+    np.testing.assert_allclose(out[20, 20], fill, rtol=1e-5)
     np.testing.assert_allclose(out[5, 5], [200] * 3, rtol=1e-5)
     assert labels.numpy()[20, 20] == 255
     assert (labels.numpy() == 1).sum() == 120

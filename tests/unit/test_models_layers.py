@@ -13,6 +13,7 @@ from segrepro.models.layers import (
     Normalise,
     ResizeLike,
     UnreadBatchNormalization,
+    neutral_pixel,
     resize_bilinear,
 )
 
@@ -51,6 +52,13 @@ def test_normalise_stays_float32_under_mixed_precision(pictures, mixed_float16):
     normalised = Normalise("keras_tf")(broken)
     assert normalised.dtype == tf.float32
     np.testing.assert_allclose(normalised, broken / 127.5 - 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", NORMALISATIONS)
+def test_the_neutral_pixel_becomes_zero(mode):
+    pictures = keras.Input((None, None, 3))
+    model = keras.Model(pictures, Normalise(mode, name="normalise")(pictures))
+    np.testing.assert_allclose(model(np.full((1, 2, 2, 3), neutral_pixel(model), np.float32)), 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", NORMALISATIONS)

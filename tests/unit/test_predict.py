@@ -358,6 +358,21 @@ def test_windows_at_stride_average_what_each_sees():
     np.testing.assert_allclose(windows, softmax(model(tf.cast(pictures, tf.float32)).numpy()), atol=2e-5)
 
 
+@pytest.mark.parametrize("options", [{}, {"scales": (0.5, 1.0, 1.5), "flip": True}])
+def test_padding_gives_the_network_a_larger_picture_and_is_cut_off(options):
+    network = TINY | {"normalisation": "caffe", "resize": "align_corners"}
+    model, pictures = build_network(network, CLASSES), random_pictures(1, 40, 70)
+    caffe_mean_rgb = (123.68, 116.779, 103.939)
+    larger = np.tile(np.float32(caffe_mean_rgb), (1, 65, 70, 1))  # taller than the picture, and as wide
+    larger[:, :40] = pictures
+    expected = AugmentedModel(model, Augmentation(**options), resize="align_corners").mean_probabilities(larger)
+    mean = mean_of(model, pictures, "align_corners", pad_to=65, **options)
+    np.testing.assert_allclose(mean, expected[:, :40], atol=1e-5)
+    unpadded = mean_of(model, pictures, "align_corners", **options)
+    assert np.abs(mean - unpadded).max() > 1e-3  # image pooling sees the padding
+    np.testing.assert_array_equal(mean_of(model, pictures, "align_corners", pad_to=40, **options), unpadded)
+
+
 # --- what is stored ------------------------------------------------------------------------------------------------
 
 
@@ -410,11 +425,12 @@ def test_extreme_logits_are_stored_finite(examples, tmp_path, options):
 def test_plain_means_no_view_but_the_picture():
     assert Augmentation().is_plain
     assert Augmentation(output_stride=8).is_plain
-    for options in ({"scales": (0.5,)}, {"flip": True}, {"window": 513}, {"storage_stride": 2}):
+    for options in ({"scales": (0.5,)}, {"flip": True}, {"window": 513}, {"storage_stride": 2}, {"pad_to": 9}):
         assert not Augmentation(**options).is_plain
     assert Augmentation(scales=(0.5, 1), flip=True).views == [(0.5, False), (0.5, True), (1.0, False), (1.0, True)]
     assert Augmentation(scales=(0.5, 2.0)).largest_input(100, 300) == 120_000
     assert Augmentation(scales=(0.5, 2.0), window=250).largest_input(100, 300) == 50_000
+    assert Augmentation(scales=(0.5, 2.0), pad_to=200).largest_input(100, 300) == 240_000
 
 
 @pytest.mark.parametrize(
@@ -429,6 +445,8 @@ def test_plain_means_no_view_but_the_picture():
         ({"window_stride": 10}, "no meaning without window"),
         ({"window": 10, "window_stride": 11}, "leaves gaps"),
         ({"storage_stride": 0}, "storage_stride is 0"),
+        ({"pad_to": 0}, "pad_to is 0"),
+        ({"pad_to": 513, "average_at": "stride"}, "pad_to needs average_at 'picture'"),
         ({"storage_stride": 2, "average_at": "stride"}, "no meaning for average_at 'stride'"),
     ],
 )
@@ -486,7 +504,7 @@ def test_the_verb_predicts_with_its_options(examples, tmp_path, monkeypatch):
     files = ["--model", "model.keras", "--spec", "spec.yaml", "--manifest", "m.csv", "--out", "s.h5"]
     files = [str(tmp_path / value) if not value.startswith("--") else value for value in files]
     options = "--system t --scales 0.5 1 --flip --output-stride 8 --average-at picture --window 25 --window-stride 16"
-    verb.run(parser.parse_args([*files, *options.split(), "--storage-stride", "2"]))
+    verb.run(parser.parse_args([*files, *options.split(), "--storage-stride", "2", "--pad-to", "33"]))
     with h5py.File(tmp_path / "s.h5") as file:
         assert file.attrs["kind"] == "scores"
         assert file["pictures/picture0"].shape == (12, 16, CLASSES)

@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from segrepro.data.manifests import Example
 from segrepro.errors import UserError
+from segrepro.models.build import build_network
 from segrepro.training.batch_norm import reestimate_batch_norm
-from segrepro.training.experiment import _freeze_layers
+from segrepro.training.experiment import _freeze_layers, crop_fill
 from segrepro.training.model_files import transfer_weights
 from segrepro.training.optimiser import build_optimiser
 from segrepro.training.plateau import Plateau, hold_out
@@ -69,6 +70,12 @@ def test_adam_is_keras_adam():
         ours.apply([tf.constant([0.3, step - 1.0])], [a])
         theirs.apply([tf.constant([0.3, step - 1.0])], [b])
     np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_crops_are_filled_as_the_protocol_says():
+    model = build_network({"architecture": "deeplabv3", "backbone": "resnet_v2_tiny", "normalisation": "mean_rgb"}, 3)
+    assert crop_fill(model, PROTOCOL | {"pad_picture": "zero"}) == (0, 0, 0)
+    assert crop_fill(model, PROTOCOL | {"pad_picture": "mean"}) == (123.68, 116.779, 103.939)
 
 
 def test_frozen_layers_stay_as_they_are(examples, tmp_path):

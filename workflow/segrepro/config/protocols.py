@@ -28,7 +28,9 @@ class Protocol(Section):
     flip: bool = Field(description="mirror horizontally with probability 0.5")
     sharpen_share: Share = Field(0.0, description="share of the crops that are sharpened (unsharp mask)")
     blur_share: Share = Field(0.0, description="share of the crops that are blurred (Gaussian, 0.5 to 1.5 pixels)")
-    pad_picture: Literal["zero", "mean"] = Field("zero", description="what fills a crop beside the picture")
+    pad_picture: Literal["zero", "mean"] = Field(
+        "zero", description="fills a crop beside the picture; mean: the pixel that the normalisation turns into zeros"
+    )
     schedule: Literal["poly", "step", "fixed", "plateau"] = Field(
         description="of the learning rate; plateau: reduced when accuracy on held-out pictures stops rising"
     )

@@ -27,6 +27,9 @@ class Prediction(Section):
     output_stride: Literal[8, 16, 32] | None = Field(None, description="at test time; null: as trained")
     average_at: Literal["picture", "stride"] = Field("picture", description="where probabilities are averaged")
     storage_stride: Positive | None = Field(None, description="pixels, of the stored average; null: 4")
+    pad_to: Positive | None = Field(
+        None, description="least height and width, pixels, reached by padding (DeepLab release: 513); null: as it is"
+    )
     window: Positive | None = Field(None, description="side of sliding windows, pixels; null: whole pictures")
     window_stride: Positive | None = Field(None, description="pixels between windows; null: two thirds of them")
 
@@ -38,6 +41,8 @@ class Prediction(Section):
             raise ValueError("window_stride: needs 'window', and may be at most its side")
         if self.storage_stride is not None and self.average_at == "stride":
             raise ValueError("storage_stride: has no meaning for 'average_at: stride'; remove it")
+        if self.pad_to is not None and self.average_at == "stride":
+            raise ValueError("pad_to: needs 'average_at: picture'; remove one of the two")
         return self
 
 

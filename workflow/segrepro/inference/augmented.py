@@ -6,6 +6,7 @@ That is what the released DeepLab code does at test time (``predict_labels_multi
 scales 0.5..1.75 in steps of 0.25, each mirrored too, at output stride 8.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -21,7 +22,8 @@ from segrepro.inference.resize import ALIGN_CORNERS, interpolation_taps
 from segrepro.inference.windows import Taps, ViewAxis
 from segrepro.models.build import build_network
 from segrepro.models.geometry import OUTPUT_STRIDES, feature_size
-from segrepro.models.layers import resize_bilinear
+from segrepro.models.layers import neutral_pixel, resize_bilinear
+from segrepro.training.augment import pad_below_and_right
 
 PICTURE, STRIDE = "picture", "stride"
 AVERAGE_AT = (PICTURE, STRIDE)
@@ -45,6 +47,9 @@ class Augmentation:
             the whole.
         window_stride: pixels between windows; None for two thirds of the window (513: 342).
         storage_stride: pixels between the stored scores of ``average_at: picture``; None for 4.
+        pad_to: least height and width in pixels, reached by padding below and to the right with what the network's
+            normalisation turns into zeros, before anything else; None for pictures as they are. The DeepLab release
+            evaluates at 513 (``eval_crop_size``), which its image pooling sees.
 
     Raises:
         UserError: a value is impossible.
@@ -57,6 +62,7 @@ class Augmentation:
     window: int | None = None
     window_stride: int | None = None
     storage_stride: int | None = None
+    pad_to: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scales", tuple(float(scale) for scale in self.scales))
@@ -68,7 +74,7 @@ class Augmentation:
             raise UserError(f"output_stride is {self.output_stride}: use one of {_listing(OUTPUT_STRIDES)}.")
         if self.average_at not in AVERAGE_AT:
             raise UserError(f"average_at is '{self.average_at}': use one of {_listing(AVERAGE_AT)}.")
-        for name in ("window", "window_stride", "storage_stride"):
+        for name in ("window", "window_stride", "storage_stride", "pad_to"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{name} is {value}: give a positive number of pixels.")
@@ -81,11 +87,13 @@ class Augmentation:
             )
         if self.storage_stride is not None and self.average_at == STRIDE:
             raise UserError("storage_stride has no meaning for average_at 'stride', which stores what it averages.")
+        if self.pad_to is not None and self.average_at == STRIDE:
+            raise UserError("pad_to needs average_at 'picture': the padding is cut off from a map of full size.")
 
     @property
     def is_plain(self) -> bool:
         """Whether there is one view, the whole picture: then its logits are stored as they come."""
-        return self.scales == (1.0,) and not self.flip and self.window is None and self.storage_stride is None
+        return self == Augmentation(output_stride=self.output_stride, average_at=self.average_at)
 
     @property
     def views(self) -> list[tuple[float, bool]]:
@@ -95,8 +103,8 @@ class Augmentation:
     def largest_input(self, height: int, width: int) -> int:
         """Return the pixels of the largest input that a picture gives the network."""
         side = self.window or np.inf
-        largest = max(self.scales)
-        return int(min(height * largest, side) * min(width * largest, side))
+        extents = (max(extent, self.pad_to or 0) * max(self.scales) for extent in (height, width))
+        return int(math.prod(min(extent, side) for extent in extents))
 
 
 def _listing(values: tuple) -> str:
@@ -162,6 +170,7 @@ class AugmentedModel:
         self.augmentation = augmentation
         self.resize = resize
         self.classes = model.output_shape[-1]
+        self.fill = neutral_pixel(model) if augmentation.pad_to else None
         self.stride = logits_stride(model) if augmentation.average_at == STRIDE else 1
         maps, vector, index = [None] * 4, tf.TensorSpec([None], tf.float32), tf.TensorSpec([None], tf.int32)
         axis = [index, index, vector, vector]
@@ -203,10 +212,18 @@ class AugmentedModel:
 
     def mean_probabilities(self, pictures: tf.Tensor) -> np.ndarray:
         """Return the mean over all views: float32 (n, h, w, classes), at full size or at the logits' stride."""
+        size = (int(pictures.shape[1]), int(pictures.shape[2]))
+        pictures = tf.cast(pictures, tf.float32)
+        if self.augmentation.pad_to:
+            missing = [max(0, self.augmentation.pad_to - extent) for extent in size]
+            pictures = pad_below_and_right(pictures, missing, self.fill)
+        mean = self._mean_over_views(pictures)
+        return mean[:, : size[0], : size[1]] if self.augmentation.pad_to else mean
+
+    def _mean_over_views(self, pictures: tf.Tensor) -> np.ndarray:
         count, height, width = (int(extent) for extent in pictures.shape[:3])
         nodes = (feature_size(height, self.stride), feature_size(width, self.stride))
         mean = np.zeros((count, *nodes, self.classes), np.float32)
-        pictures = tf.cast(pictures, tf.float32)
         for scale in self.augmentation.scales:
             scaled = pictures
             if scale != 1:

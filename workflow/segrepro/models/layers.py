@@ -101,6 +101,16 @@ class Normalise(keras.layers.Layer):
         return {**super().get_config(), "mode": self.mode}
 
 
+def neutral_pixel(model: keras.Model) -> tuple[float, float, float]:
+    """Return the RGB value that a network's normalisation turns into zeros: what the DeepLab release pads with.
+
+    Args:
+        model: from `segrepro.models.build.build_network`.
+    """
+    normalisation = NORMALISATIONS[model.get_layer("normalise").mode]
+    return normalisation.mean[::-1] if normalisation.bgr else normalisation.mean
+
+
 @keras.saving.register_keras_serializable(package="segrepro")
 class ResizeLike(keras.layers.Layer):
     """Resize one feature map to the height and width of another.

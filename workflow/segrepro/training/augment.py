@@ -6,8 +6,7 @@ import tensorflow as tf
 
 from segrepro.labels import VOID
 
-# ImageNet's mean pixel, RGB (VGG's published mean, which DeepLab's code pads with).
-MEAN_PIXEL = (123.68, 116.779, 103.939)
+BLACK = (0.0, 0.0, 0.0)
 
 # Blur of 0.5 to 1.5 pixels: visible, and still short of what hides the parts of an object at these crop sizes.
 MIN_SIGMA, MAX_SIGMA = 0.5, 1.5
@@ -30,7 +29,12 @@ def decode_mask(path: tf.Tensor) -> tf.Tensor:
 
 
 def augment(
-    picture: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor, protocol: dict[str, Any]
+    picture: tf.Tensor,
+    mask: tf.Tensor,
+    seed: tf.Tensor,
+    protocol: dict[str, Any],
+    *,
+    fill: tuple[float, float, float] = BLACK,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Scale, pad, crop, sharpen or blur, and mirror at random.
 
@@ -42,18 +46,19 @@ def augment(
         mask: uint8 (H, W).
         seed: int64 (2,); all random draws of this example come from it.
         protocol: `segrepro.config.Protocol` as a mapping: scale_range, scale_step, box_size, crop, flip,
-            pad_picture, sharpen_share, blur_share.
+            sharpen_share, blur_share.
+        fill: RGB, 0..255, of a crop beside the picture.
 
     Returns:
-        float32 (crop, crop, 3) in 0..255 and uint8 (crop, crop); beside the picture, zeros or the mean pixel,
-        and void. Whole pictures, (H', W', 3) and (H', W'), where the protocol has no crop.
+        float32 (crop, crop, 3) in 0..255 and uint8 (crop, crop); beside the picture, ``fill`` and void. Whole
+        pictures, (H', W', 3) and (H', W'), where the protocol has no crop.
     """
     draws = tf.unstack(tf.random.stateless_uniform([4], seed))
     if protocol["scale_range"] != [1.0, 1.0]:
         picture, mask = _rescale(picture, mask, _scale(draws[0], protocol))
     picture = tf.cast(picture, tf.float32)
     if protocol["crop"] is not None:
-        picture, mask = _pad_and_crop(picture, mask, draws[1], draws[2], protocol)
+        picture, mask = _pad_and_crop(picture, mask, draws[1], draws[2], crop=protocol["crop"], fill=fill)
     picture = _sharpen_or_blur(picture, seed, protocol)
     if protocol["flip"]:
         mirrored = draws[3] < 0.5
@@ -80,21 +85,30 @@ def _rescale(picture: tf.Tensor, mask: tf.Tensor, scale: tf.Tensor) -> tuple[tf.
 
 
 def _pad_and_crop(
-    picture: tf.Tensor, mask: tf.Tensor, draw_y: tf.Tensor, draw_x: tf.Tensor, protocol: dict[str, Any]
+    picture: tf.Tensor,
+    mask: tf.Tensor,
+    draw_y: tf.Tensor,
+    draw_x: tf.Tensor,
+    *,
+    crop: int,
+    fill: tuple[float, float, float],
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    crop = protocol["crop"]
     size = tf.shape(mask)
     missing = tf.maximum(crop - size, 0)
-    fill = tf.constant(MEAN_PIXEL if protocol["pad_picture"] == "mean" else (0.0, 0.0, 0.0))
-    borders = [[0, missing[0]], [0, missing[1]]]
-    # The picture is padded as an offset from the fill, so that one constant serves three channels.
-    picture = tf.pad(picture - fill, [*borders, [0, 0]]) + fill
-    mask = tf.pad(mask, borders, constant_values=VOID)
+    picture = pad_below_and_right(picture, missing, fill)
+    mask = tf.pad(mask, [[0, missing[0]], [0, missing[1]]], constant_values=VOID)
     room = tf.cast(size + missing - crop + 1, tf.float32)
     y = tf.cast(draw_y * room[0], tf.int32)
     x = tf.cast(draw_x * room[1], tf.int32)
     picture = tf.ensure_shape(picture[y : y + crop, x : x + crop], (crop, crop, 3))
     return picture, tf.ensure_shape(mask[y : y + crop, x : x + crop], (crop, crop))
+
+
+def pad_below_and_right(picture: tf.Tensor, missing: tf.Tensor, fill: tuple[float, float, float]) -> tf.Tensor:
+    """Add ``missing`` (rows, columns) of one colour: float32 (..., H, W, 3) -> (..., H + rows, W + columns, 3)."""
+    borders = [[0, 0]] * (picture.shape.rank - 3) + [[0, missing[0]], [0, missing[1]], [0, 0]]
+    # As an offset from the colour, so that one constant serves three channels.
+    return tf.pad(picture - tf.constant(fill), borders) + tf.constant(fill)
 
 
 def _sharpen_or_blur(picture: tf.Tensor, seed: tf.Tensor, protocol: dict[str, Any]) -> tf.Tensor:

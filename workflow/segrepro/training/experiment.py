@@ -16,12 +16,19 @@ from segrepro.locks import locked_in_turn
 from segrepro.models.blocks import freeze_batch_norm
 from segrepro.models.build import build_network
 from segrepro.models.importing import load_weights
+from segrepro.models.layers import neutral_pixel
 from segrepro.provenance.made import note_training_code, write_made
+from segrepro.training.augment import BLACK
 from segrepro.training.batch_norm import reestimate_batch_norm
 from segrepro.training.input import ExampleStream, statistics_batches, training_batches
 from segrepro.training.model_files import load_model, save_model, transfer_weights
 from segrepro.training.plateau import hold_out
 from segrepro.training.trainer import Trainer, devices_strategy
+
+
+def crop_fill(model: keras.Model, protocol: dict[str, Any]) -> tuple[float, float, float]:
+    """Return the RGB value, 0..255, that fills crops beside their picture, by the protocol's ``pad_picture``."""
+    return neutral_pixel(model) if protocol["pad_picture"] == "mean" else BLACK
 
 
 def prepare_tensorflow(threads: int, precision: str) -> None:
@@ -131,10 +138,10 @@ def train(
     examples, held_out = read_manifest(manifest), []
     if protocol["schedule"] == "plateau":
         examples, held_out = hold_out(examples, protocol["validation_pictures"], spec["seed"])
-    stream_options = {"seed": spec["seed"], "threads": threads}
-    stream = ExampleStream(examples, protocol, **stream_options)
     with strategy.scope():
         model = initial_model(spec, init)
+    stream_options = {"seed": spec["seed"], "threads": threads, "fill": crop_fill(model, protocol)}
+    stream = ExampleStream(examples, protocol, **stream_options)
     folder = checkpoint_folder / fingerprint(spec, manifest, init)
     with locked_in_turn(folder.with_suffix(".lock"), f"{folder}"):
         trainer = Trainer(

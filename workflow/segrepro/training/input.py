@@ -9,7 +9,7 @@ from segrepro.data.boxes import check_touches
 from segrepro.data.manifests import Example
 from segrepro.data.pictures import picture_size
 from segrepro.errors import UserError
-from segrepro.training.augment import augment, decode_mask, decode_picture
+from segrepro.training.augment import BLACK, augment, decode_mask, decode_picture
 from segrepro.training.boxes import resized_box, single_object
 
 
@@ -41,16 +41,25 @@ class ExampleStream:
         protocol: `segrepro.config.Protocol` as a mapping.
         seed: the experiment's seed.
         threads: parallel decoders.
+        fill: RGB, 0..255, of crops beside their picture.
 
     Raises:
         UserError: an example has no mask; or it has a box and the protocol trains on whole pictures, or the other
             way round; or its box lies wholly outside the picture.
     """
 
-    def __init__(self, examples: list[Example], protocol: dict[str, Any], *, seed: int, threads: int):
+    def __init__(
+        self,
+        examples: list[Example],
+        protocol: dict[str, Any],
+        *,
+        seed: int,
+        threads: int,
+        fill: tuple[float, float, float] = BLACK,
+    ):
         _check(examples, boxes=protocol["box_size"] is not None)
         examples = [example for example in examples for _ in range(example.repeats)]
-        self.protocol, self.seed, self.threads, self.count = protocol, seed, threads, len(examples)
+        self.protocol, self.seed, self.threads, self.fill, self.count = protocol, seed, threads, fill, len(examples)
         self._pictures = tf.constant([str(example.image) for example in examples])
         self._masks = tf.constant([str(example.mask) for example in examples])
         if protocol["box_size"] is not None:
@@ -67,7 +76,8 @@ class ExampleStream:
 
         def load(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             picture, mask = self._read(example_index(position, self.count, self.seed))
-            return augment(picture, mask, tf.stack([tf.constant(self.seed, tf.int64), position]), self.protocol)
+            seed = tf.stack([tf.constant(self.seed, tf.int64), position])
+            return augment(picture, mask, seed, self.protocol, fill=self.fill)
 
         return self._mapped(tf.data.Dataset.range(first, last), load)
 

@@ -43,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--storage-stride", type=int, metavar="PIXELS", help="of the map fitted to a full-size average (default 4)"
     )
     views.add_argument(
+        "--pad-to", type=int, metavar="PIXELS", help="least height and width, by padding with the mean pixel"
+    )
+    views.add_argument(
         "--window", type=int, metavar="PIXELS", help="side of sliding windows, for pictures that do not fit"
     )
     views.add_argument(
@@ -66,6 +69,7 @@ def run(args: argparse.Namespace) -> None:
         window=args.window,
         window_stride=args.window_stride,
         storage_stride=args.storage_stride,
+        pad_to=args.pad_to,
     )
     spec = read_spec(args.spec)
     protocol = spec["protocol"] or {}  # published weights come without one

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from segrepro.data.boxes import enlarge
 from segrepro.errors import UserError
-from segrepro.inference.augmented import PROBABILITY_FLOOR, fit_to_stride
+from segrepro.fusion.storage import fit, log_probabilities
 from segrepro.inference.resize import HALF_PIXEL, resize_scores
 from segrepro.labels import BACKGROUND
 from segrepro.models.layers import resize_bilinear
@@ -141,8 +141,8 @@ class AggregateMap:
         """
         result = self.result()
         if self.aggregation.of == PROBABILITIES:
-            return fit_to_stride(np.log(np.maximum(result, PROBABILITY_FLOOR)), stride, HALF_PIXEL)
-        return _zeroed_beside(self.coverage > 0, fit_to_stride(result, stride, HALF_PIXEL))
+            return fit(log_probabilities(result), stride, HALF_PIXEL)
+        return _zeroed_beside(self.coverage > 0, fit(result, stride, HALF_PIXEL))
 
 
 def _zeroed_beside(covered: np.ndarray, scores: np.ndarray) -> np.ndarray:

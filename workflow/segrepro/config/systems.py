@@ -26,7 +26,7 @@ class Prediction(Section):
     flip: bool = Field(False, description="also predict each scale mirrored")
     output_stride: Literal[8, 16, 32] | None = Field(None, description="at test time; null: as trained")
     average_at: Literal["picture", "stride"] = Field("picture", description="where probabilities are averaged")
-    storage_stride: Positive | None = Field(None, description="pixels, of the stored average; null: 4")
+    storage_stride: Positive | None = Field(None, description="pixels, of the map stored; null: 4")
     pad_to: Positive | None = Field(
         None, description="least height and width, pixels, reached by padding (DeepLab release: 513); null: as it is"
     )
@@ -44,6 +44,11 @@ class Prediction(Section):
         if self.pad_to is not None and self.average_at == "stride":
             raise ValueError("pad_to: needs 'average_at: picture'; remove one of the two")
         return self
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether logits are stored, and not log-probabilities; as `segrepro.inference.augmented` has it."""
+        return len(self.scales) == 1 and not self.flip and self.window is None
 
 
 class ProposalWise(Section):

@@ -125,6 +125,25 @@ def test_a_job_that_is_submitted_again_asks_for_its_memory_once_more(tmp_path):
     assert memory_of(tmp_path, "check_labels", "--attempt", "3", *own) == "15000"
 
 
+def test_every_job_with_a_network_asks_for_the_gpu():
+    """Without, it would start beside a training on the one GPU."""
+    for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"^ *rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+            assert ("NETWORK_ENVIRONMENT" in block) == ("gpu=NETWORK_GPUS" in block), block.split(":")[0]
+
+
+def test_jobs_are_given_what_the_config_says(tmp_path):
+    """A search tries the CRF that runs; a growing map shows no more boxes than the system predicts by."""
+    tuned = "deeplabv3_phase2_ms_flip_crf_tuned"
+    systems = {tuned: {"crf": {"drop_below": 0.01}}, "deconvnet_stage1": {"proposal_wise": {"count": 3}}}
+    targets = (f"results/tables/crf_search/{tuned}.csv", "results/figures/proposals/deconvnet_stage1.png")
+    done = snakemake(tmp_path, *targets, "--dry-run", "--printshellcmds", overlay={"systems": systems})
+    assert done.returncode == 0, done.stdout[-3000:]
+    commands = dict(re.findall(r": segrepro (\S+) (.*)", done.stdout))
+    assert "--drop-below 0.01" in commands["crf-search"]
+    assert "--counts 1 3 --" in commands["figure-proposals"]
+
+
 def test_every_job_that_is_submitted_says_its_memory_and_run_time():
     """A cluster's default would be too little for a training and too long for a queue."""
     for file in sorted((ROOT / "workflow/rules").glob("*.smk")):

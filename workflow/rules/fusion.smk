@@ -54,6 +54,7 @@ rule stack:
         NETWORK_ENVIRONMENT
     threads: NETWORK_THREADS
     resources:
+        gpu=NETWORK_GPUS,
         mem_mb=4000,
         runtime=240,
     params:

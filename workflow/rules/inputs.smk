@@ -109,6 +109,12 @@ def as_options(section, leave_out=()):
     return " ".join(options)
 
 
+def growing_counts(wildcards):
+    """How many boxes the panels of a growing map have: as many as the system predicts by, and fewer."""
+    count = CONFIG.systems[wildcards.system].proposal_wise.count
+    return " ".join(map(str, [*(n for n in (1, 5, 10) if n < count), count]))
+
+
 def prediction_options(wildcards):
     """The options of a system's test-time augmentation; none for a plain prediction."""
     return as_options(CONFIG.systems[wildcards.system].prediction)
@@ -125,9 +131,7 @@ def search_options(wildcards):
     """The options of a search: how, where it starts from, and which values it tries."""
     crf = CONFIG.systems[wildcards.system].crf
     seed = f"--seed {CONFIG.seed}" if crf.search.method == "random" else ""
-    start = as_options(
-        crf, leave_out=["members", "drop_below", "storage_stride", "search"]
-    )
+    start = as_options(crf, leave_out=["members", "storage_stride", "search"])
     return f"{start} {as_options(crf.search, leave_out=['tune_on'])} {seed}"
 
 

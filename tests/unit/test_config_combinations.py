@@ -1,11 +1,12 @@
 """Systems made of systems: members that cannot give what is asked of them are refused before anything runs."""
 
+from collections import defaultdict
+
 import pytest
 
 from segrepro.config import parse_config
-from segrepro.config.systems import Prediction
 from segrepro.errors import UserError
-from segrepro.inference.augmented import Augmentation
+from segrepro.evaluation.lineage import lineage
 
 STACK = {"kind": "linear", "members": ["deeplabv3_trainaug", "deeplabv3plus_trainaug"]}
 
@@ -57,13 +58,6 @@ def test_members_without_raw_scores_are_refused_by_the_released_product(merged_c
         assert part in message
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"storage_stride": 4}, {"pad_to": 513}, {"scales": [0.5]}, {"scales": [0.5, 1.0]}, {"flip": True}]
-)
-def test_the_config_knows_which_predictions_store_logits(options):
-    assert Prediction(**options).has_logits == Augmentation(**options).has_logits
-
-
 @pytest.mark.parametrize(("ties", "said"), [(None, True), ("probability", True), ("lowest", False), ("member", False)])
 def test_a_vote_over_a_vote_needs_ties_without_probabilities(merged_config, ties, said):
     vote = {"kind": "vote", "members": ["stacking_vote", "fcn8s", "deeplabv3_trainaug"], "ties": ties}
@@ -98,3 +92,41 @@ def test_a_stacker_over_one_that_is_fitted_on_other_pictures_is_allowed(merged_c
     splits = ["voc_val", "voc_train"]
     outer = {"stacking": STACK | {"members": ["folds", "fcn8s"], "fit_on": "voc_train"}}
     assert problem(config, folds={"stacking": STACK, "splits": splits}, new=outer) == ""
+
+
+def ranked(config, *, scored_on=("voc_val", "voc_train"), **options):
+    """Add a vote whose ties go to the member with the highest mIoU on other pictures."""
+    members = ["deeplabv3_trainaug", "deeplabv3plus_trainaug", "deeplabv3_coco20"]
+    for member in members:
+        config["systems"][member]["splits"] = list(scored_on)
+    return {"fusion": {"kind": "vote", "members": members, "ties": "miou", **options}}
+
+
+def test_pictures_that_rank_the_members_of_a_vote_count_as_tuned_on(merged_config):
+    config = merged_config()
+    vote = ranked(config, ties_from="voc_train")
+    assert problem(config, new=vote) == ""
+    found = lineage(parse_config(config), manifests=defaultdict(lambda: "m.csv"))
+    assert [pictures.name for pictures in found.systems["new"].tuned_on] == ["voc_train"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "fusion.ties_from: 'ties: miou' needs it"),
+        ({"ties": "lowest", "ties_from": "voc_train"}, "fusion.ties_from: 'ties: miou' needs it, and no other takes"),
+        ({"ties_from": "voc_val"}, "fusion.ties_from: 'voc_val' is scored too"),
+        ({"ties_from": "voc_trian"}, "fusion.ties_from: 'voc_trian' names no dataset"),
+        ({"ties_from": "coco90"}, "fusion.ties_from: 'coco90' has other labels"),
+        (
+            {"ties_from": "voc_train", "scored_on": ["voc_val"]},
+            "fusion.members: 'deeplabv3_trainaug' is not scored on 'voc_train'",
+        ),
+    ],
+)
+def test_a_ranking_that_cannot_be_is_refused_by_its_key(merged_config, options, said):
+    config = merged_config()
+    config["systems"]["new"] = {"splits": ["voc_val"], **ranked(config, **options)}
+    with pytest.raises(UserError) as caught:
+        parse_config(config)
+    assert f"systems.new.{said}" in str(caught.value)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
+from segrepro.config.systems import Prediction
 from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
 from segrepro.fusion.fuse import Rule, fuse
@@ -477,6 +478,13 @@ def test_plain_means_no_view_but_the_picture():
     assert Augmentation(scales=(0.5, 2.0)).largest_input(100, 300) == 120_000
     assert Augmentation(scales=(0.5, 2.0), window=250).largest_input(100, 300) == 50_000
     assert Augmentation(scales=(0.5, 2.0), pad_to=200).largest_input(100, 300) == 240_000
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"storage_stride": 4}, {"pad_to": 513}, {"scales": [0.5, 1.0]}, {"flip": True}, {"window": 9}]
+)
+def test_the_config_knows_which_predictions_store_logits(options):
+    assert Prediction(**options).has_logits == Augmentation(**options).has_logits
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import re
 import shutil
 
 import pytest
+import yaml
 
 from workflow_runs import ROOT, planned, snakemake, without_others
 
@@ -133,15 +134,24 @@ def test_every_job_with_a_network_asks_for_the_gpu():
 
 
 def test_jobs_are_given_what_the_config_says(tmp_path):
-    """A search tries the CRF that runs; a growing map shows no more boxes than the system predicts by."""
+    """A search tries the CRF that runs; a growing map shows no more boxes than the system predicts by; members rank."""
     tuned = "deeplabv3_phase2_ms_flip_crf_tuned"
     systems = {tuned: {"crf": {"drop_below": 0.01}}, "deconvnet_stage1": {"proposal_wise": {"count": 3}}}
-    targets = (f"results/tables/crf_search/{tuned}.csv", "results/figures/proposals/deconvnet_stage1.png")
+    members = yaml.safe_load((ROOT / "config.yaml").read_text())["systems"]["stacking_vote"]["fusion"]["members"]
+    systems |= {member: {"splits": ["voc_val", "voc_train"]} for member in members}
+    systems["stacking_vote"] = {"fusion": {"ties": "miou", "ties_from": "voc_train"}}
+    targets = (
+        f"results/tables/crf_search/{tuned}.csv",
+        "results/figures/proposals/deconvnet_stage1.png",
+        "results/scores/stacking_vote/voc_val.h5",
+    )
     done = snakemake(tmp_path, *targets, "--dry-run", "--printshellcmds", overlay={"systems": systems})
     assert done.returncode == 0, done.stdout[-3000:]
     commands = dict(re.findall(r": segrepro (\S+) (.*)", done.stdout))
     assert "--drop-below 0.01" in commands["crf-search"]
     assert "--counts 1 3 --" in commands["figure-proposals"]
+    metrics = " ".join(f"results/metrics/{member}/voc_train.json" for member in members)
+    assert f"--ties miou --metrics {metrics} --label-space" in commands["fuse"]
 
 
 def test_every_job_that_is_submitted_says_its_memory_and_run_time():

@@ -161,6 +161,15 @@ def proposals_of(section):
     )
 
 
+def members_metrics(wildcards):
+    """The metrics that rank a vote's members, as inputs; nothing where none are asked for."""
+    fusion = CONFIG.systems[wildcards.system].fusion
+    return [
+        f"{RESULTS}/metrics/{member}/{fusion.ties_from}.json"
+        for member in (fusion.members if fusion.ties_from else [])
+    ]
+
+
 def fitted_on(wildcards):
     """What a stacker is fitted on, as inputs; nothing where that is what it is scored on."""
     dataset = CONFIG.systems[wildcards.system].stacking.fit_on

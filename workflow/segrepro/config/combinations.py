@@ -16,24 +16,22 @@ def combination_problems(config: Config) -> list[str]:
     problems = []
     for name, system in config.systems.items():
         path = f"systems.{name}.{system.combination}"
-        fit_on = system.stacking.fit_on if system.stacking else None
+        key, other = system.fitted_from or ("", None)
         for member in system.members:
             if member not in config.systems:
                 problems.append(unknown(f"{path}.members", member, config.systems, "system"))
                 continue
             problems += [
                 f"{path}.members: '{member}' is not scored on '{split}'; add it to systems.{member}.splits"
-                for split in [*system.splits, *([fit_on] if fit_on else [])]
+                for split in [*system.splits, *([other] if other else [])]
                 if split not in config.systems[member].splits
             ]
             problems += _storage_problems(config, f"{path}.members", system, member)
         problems += _fold_problems(config, f"{path}.members", name)
         if system.crf and system.crf.search:
-            problems += _search_problems(f"{path}.search.tune_on", system)
-        if fit_on:
-            problems += dataset_use(f"{path}.fit_on", fit_on)
-            if fit_on in system.splits:
-                problems.append(f"{path}.fit_on: '{fit_on}' is scored too; fit on other pictures, or by folds")
+            key, other = "search.tune_on", system.crf.search.tune_on
+        if other:
+            problems += _unscored_problems(f"{path}.{key}", other, system)
     return problems
 
 
@@ -58,8 +56,8 @@ def _storage_problems(config: Config, path: str, system: System, member: str) ->
         return [f"{path}: '{member}' is a vote and has no probabilities; take its members"]
     if fusion and fusion.ties in (None, "probability"):
         return [
-            f"{path}: '{member}' is a vote and has no probabilities to break ties by; set 'ties: member' or "
-            "'ties: lowest', or take its members"
+            f"{path}: '{member}' is a vote and has no probabilities to break ties by; set 'ties: member', "
+            "'lowest' or 'miou', or take its members"
         ]
     return []
 
@@ -101,15 +99,15 @@ def _by_folds(config: Config, name: str) -> bool:
     return stacking is not None and stacking.fit_on is None
 
 
-def _search_problems(path: str, system: System) -> list[str]:
-    tune_on = system.crf.search.tune_on
-    if problems := dataset_use(path, tune_on):
+def _unscored_problems(path: str, dataset: str, system: System) -> list[str]:
+    """What a system is fitted or tuned on must have masks of the same classes, and must not be scored."""
+    if problems := dataset_use(path, dataset):
         return problems
-    if tune_on in system.splits:
-        return [f"{path}: '{tune_on}' is scored too; tune on other pictures, e.g. voc_train"]
+    if dataset in system.splits:
+        return [f"{path}: '{dataset}' is scored too; take other pictures, e.g. voc_train"]
     space = {DATASETS[split].label_space for split in system.splits if split in DATASETS}
-    if space - {DATASETS[tune_on].label_space}:
-        return [f"{path}: '{tune_on}' has other labels than {', '.join(system.splits)}; take one of the same classes"]
+    if space - {DATASETS[dataset].label_space}:
+        return [f"{path}: '{dataset}' has other labels than {', '.join(system.splits)}; take one of the same classes"]
     return []
 
 

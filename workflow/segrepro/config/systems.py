@@ -73,8 +73,13 @@ class Fusion(Section):
     )
     members: list[str] = Field(description="systems, in order")
     weights: list[Annotated[float, Field(gt=0)]] | None = Field(None, description="of the members; null: equal")
-    ties: Literal["probability", "lowest", "member"] | None = Field(
-        None, description="vote: label of the largest summed probability, lowest label (report 2), or first member's"
+    ties: Literal["probability", "lowest", "member", "miou"] | None = Field(
+        None,
+        description="vote: label of the largest summed probability, lowest label (report 2), or that of the first "
+        "member, or of the member with the highest mIoU on `ties_from`; null: probability",
+    )
+    ties_from: str | None = Field(
+        None, description="ties: miou: a dataset that all members are scored on, and the vote is not"
     )
     storage_stride: Positive = Field(4, description="pixels, of the stored map; a vote is stored at full size")
 
@@ -90,6 +95,8 @@ class Fusion(Section):
             raise ValueError("weights: give one for each member")
         if self.ties is not None and self.kind != "vote":
             raise ValueError(f"ties: has no meaning for 'kind: {self.kind}'; remove it")
+        if (self.ties_from is None) == (self.ties == "miou"):
+            raise ValueError("ties_from: 'ties: miou' needs it, and no other takes it")
         return self
 
 
@@ -153,6 +160,15 @@ class System(Section):
         """The systems that it is made of; none for a model's."""
         combined = self.fusion or self.stacking or self.crf
         return combined.members if combined else []
+
+    @property
+    def fitted_from(self) -> tuple[str, str] | None:
+        """The key and the name of the dataset, not scored itself, whose masks decide how the members are combined."""
+        if self.stacking and self.stacking.fit_on:
+            return "fit_on", self.stacking.fit_on
+        if self.fusion and self.fusion.ties_from:
+            return "ties_from", self.fusion.ties_from
+        return None
 
     @property
     def combination(self) -> str:

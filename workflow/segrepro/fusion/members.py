@@ -116,7 +116,7 @@ class Ensemble:
         if needed != LABEL_MAPS and reader.kind != SCORES:
             raise UserError(
                 f"{self._called(number)} stores labels (a vote), and has no {needed}; replace it by systems that "
-                "store scores, or combine by a vote with --ties member or lowest."
+                "store scores, or combine by a vote with --ties member, miou or lowest."
             )
         if needed == RAW_SCORES and table is not None:
             raise UserError(

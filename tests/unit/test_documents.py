@@ -1,18 +1,22 @@
-"""What README and docs tell people to type works, and what they point to is there."""
+"""What README and docs tell people to type works, what they point to is there, and what they count is so many."""
 
 import contextlib
+import importlib.util
 import io
 import re
 import shlex
+import tomllib
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import yaml
 from snakemake.cli import get_argument_parser
 
 from segrepro.cli import VERBS, main
+from segrepro.config import parse_config
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "results/README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -189,3 +193,52 @@ def test_the_tests_that_the_faults_page_names_are_there():
         for case in re.findall(r"`(\w+)`", cases):
             if not case.startswith("test_"):
                 assert re.search(rf"(def test_\w*|class ){case}", source), f"{name}: {case}"
+
+
+def test_the_page_of_results_names_every_kind_of_file_that_rules_write():
+    page = (ROOT / "results/README.md").read_text()
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    written = set(re.findall(r"\{RESULTS\}/((?:tables/|figures/)?\w+)[/.]", rules))
+    assert {"models", "tables/crf_search", "lineage"} <= written
+    last = {name: name.split("/")[-1] for name in written}
+    assert {name for name in written if not re.search(rf"[`/]{last[name]}\b", page)} == set()
+
+
+@pytest.fixture(scope="module")
+def published():
+    """The published experiment."""
+    return parse_config(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"scale": "full"})
+
+
+def test_the_page_of_the_data_lists_the_files_without_a_checksum(published):
+    archives = {f"archives.{name}": entry for name, entry in published.archives if entry}
+    weights = {f"weights.{name}": entry for name, entry in published.weights.items()}
+    detectors = {f"proposals.{name}.model": getattr(e, "model", None) for name, e in published.proposals.items()}
+    unchecked = {
+        (name, entry.file)
+        for name, entry in {**archives, **weights, **detectors}.items()
+        if entry and not (entry.md5 or entry.sha256 or entry.sha256_list)
+    }
+    section = (ROOT / "docs/data.md").read_text().split("## Files without a checksum")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|$", section, re.MULTILINE)) == unchecked
+
+
+def test_the_disk_space_of_a_full_run_is_what_the_config_comes_to(published):
+    file = ROOT / "benchmarks/full_run.py"
+    spec = importlib.util.spec_from_file_location("full_run", file)
+    full_run = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(full_run)
+    page = (ROOT / "docs/cost.md").read_text()
+    # A system more or less does not make the page wrong: a fifth of what is there does.
+    for what, size in full_run.disk(published):
+        printed = re.search(rf"^\| {re.escape(what)} \| ([\d.]+) \|$", page, re.MULTILINE)
+        assert printed, f"{what}: run {file} again"
+        assert float(printed[1]) == pytest.approx(float(size), rel=0.2), f"{what}: run {file} again"
+
+
+def test_no_release_is_cited_that_the_changelog_does_not_have():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert citation["version"] == project["version"]
+    if "date-released" in citation:
+        assert f"## {citation['version']}" in (ROOT / "CHANGELOG.md").read_text()

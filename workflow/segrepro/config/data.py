@@ -64,7 +64,7 @@ class DatasetChecks(Section):
 class LabelChecks(Section):
     """Bounds outside of which a label set is taken to be wrong (shifted, stuff, void trained)."""
 
-    max_void_share: Share = Field(description="largest share of void pixels; VOC train has about 0.05")
+    max_void_share: Share = Field(description="largest share of void pixels; VOC train has about 0.06")
     min_background_share: Share = Field(description="of the pixels that are not void; VOC train: about 0.73")
     max_background_share: Share = Field(description="of the pixels that are not void")
 

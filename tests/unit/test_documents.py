@@ -1,6 +1,7 @@
 """What README and docs tell people to type works, what they point to is there, and what they count is so many."""
 
 import contextlib
+import copy
 import importlib.util
 import io
 import re
@@ -14,9 +15,11 @@ from typing import NamedTuple
 import pytest
 import yaml
 from snakemake.cli import get_argument_parser
+from snakemake.utils import update_config
 
 from segrepro.cli import VERBS, main
-from segrepro.config import parse_config
+from segrepro.config import Config, parse_config
+from segrepro.config.systems import System
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "results/README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -202,6 +205,27 @@ def test_the_page_of_results_names_every_kind_of_file_that_rules_write():
     assert {"models", "tables/crf_search", "lineage"} <= written
     last = {name: name.split("/")[-1] for name in written}
     assert {name for name in written if not re.search(rf"[`/]{last[name]}\b", page)} == set()
+
+
+def config_examples() -> list:
+    """List the parts of a config that documents show; a part of a system stands in a system with a CRF."""
+    found = []
+    for path in DOCUMENTS:
+        blocks = [block for _, language, block in FENCE.findall(path.read_text()) if language == "yaml"]
+        for number, block in enumerate(blocks, start=1):
+            shown = yaml.safe_load(re.sub(r"<64 hexadecimal digits>", "0" * 64, block))
+            if set(shown) <= set(System.model_fields):
+                shown = {"systems": {"deeplabv3_phase2_ms_flip_crf_tuned": shown}}
+            found.append(pytest.param(shown, id=f"{path.name} {number}"))
+    return found
+
+
+@pytest.mark.parametrize("shown", config_examples())
+def test_configs_in_the_documents_are_understood(shown):
+    assert set(shown) <= set(Config.model_fields)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"scale": "full"}
+    update_config(config, copy.deepcopy(shown))  # as Snakemake lays a --configfile over it
+    parse_config(config)
 
 
 @pytest.fixture(scope="module")

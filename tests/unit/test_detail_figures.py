@@ -187,6 +187,15 @@ def test_the_confusion_matrix_is_in_percent_of_the_truth():
     assert f"{100 * total[0, 0] / total[0].sum():.0f}" in texts
 
 
+def test_the_recall_of_a_class_in_one_picture_has_no_interval():
+    counts = confusions_of(21)
+    counts[1:, 7] = 0
+    texts = [text.get_text() for text in draw_confusion(counts, VOC21, FEW, title="").axes[0].texts]
+    assert [text for text in texts if text.endswith("(\N{EN DASH})")] == [
+        f"{100 * counts[0, 7, 7] / counts[0, 7].sum():.0f}  (\N{EN DASH})"
+    ]
+
+
 def test_a_matrix_of_coco_leaves_out_labels_not_in_use():
     figure = draw_confusion(confusions_of(91), COCO91, FEW, title="net")
     assert len(figure.axes[0].get_yticklabels()) == 81

@@ -85,6 +85,7 @@ def _recalls(axes: Axes, confusions: np.ndarray, size: float, cell: float, boots
         axes.text(x, -0.7, text, size=size - 0.5, color=MUTED, va="bottom", ha=side)
     for row, true in enumerate(totals[TRUE]):
         ends = f"{100 * recall.low[row]:.0f}\N{EN DASH}{100 * recall.high[row]:.0f}"
+        ends = "\N{EN DASH}" if np.isnan(recall.low[row]) else ends  # the class is in one picture
         text = f"{100 * recall.value[row]:.0f}  ({ends})" if true else "none"
         axes.text(places[0], row, text, va="center", size=size - 0.5)
         share = f"{100 * true / max(1, totals[TRUE].sum()):.1f}%"

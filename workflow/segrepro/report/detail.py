@@ -11,7 +11,7 @@ from segrepro.evaluation.detail import Detail, load_detail, mean_iou, size_iou
 from segrepro.evaluation.leakage import Marks, leaking_share, marked, read_marks, share_text
 from segrepro.evaluation.object_sizes import size_names
 from segrepro.evaluation.resampling import Estimate, estimate
-from segrepro.report.numbers import leak_mark
+from segrepro.report.numbers import interval_text, leak_mark
 from segrepro.report.printed import LEAK_NOTE, NOTHING, Part, Table
 
 # The bands of the table, of those that were measured: the boundary itself, and up to the whole of the curves.
@@ -164,7 +164,7 @@ def boundary_table(name: str, columns: list[str], rows: list[dict[str, str]], bo
 
 
 def _with_interval(row: dict[str, str], value: str) -> str:
-    return f"{row[value]} [{row[f'{value}_low']}, {row[f'{value}_high']}]" if row[value] else NOTHING
+    return f"{row[value]} {interval_text(row[f'{value}_low'], row[f'{value}_high'])}" if row[value] else NOTHING
 
 
 def _heading(value: str) -> str:

@@ -204,9 +204,10 @@ def test_a_matrix_of_coco_leaves_out_labels_not_in_use():
 def test_confusions_of_another_label_space_are_refused(tmp_path):
     save_confusions(tmp_path / "c.npz", [f"p{n}" for n in range(6)], confusions_of(21))
     arguments = ["figure-confusion", "--confusions", str(tmp_path / "c.npz"), "--out", str(tmp_path / "c.png")]
+    arguments += ["--system", "net", "--split", "val"]
     with pytest.raises(SystemExit) as stopped:
         main([*arguments, "--label-space", "coco91"])
     assert "c.npz: has 21 labels, label space 'coco91' has 91" in stopped.value.code
     assert not (tmp_path / "c.png").exists()
-    main([*arguments, "--title", "net on val"])
+    main(arguments)
     assert (tmp_path / "c.png").exists()

@@ -8,7 +8,7 @@ import numpy as np
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.detail import Detail, load_detail, mean_iou, size_iou
-from segrepro.evaluation.leakage import Marks, leaking_share, marked, read_marks, share_text
+from segrepro.evaluation.leakage import Marks, leaking_share, marked_systems, share_text
 from segrepro.evaluation.object_sizes import size_names
 from segrepro.evaluation.resampling import Estimate, estimate
 from segrepro.report.numbers import interval_text, leak_mark
@@ -103,9 +103,7 @@ def compared(
     """
     details = [load_detail(path) for path in files]
     check_comparable(details, one_split=True)
-    marks = read_marks(leakage) if leakage else None
-    shares = [leaking_share(marks, entry.system, entry.split) if marks is not None else 0.0 for entry in details]
-    names = [marked(entry.system, share) for entry, share in zip(details, shares, strict=True)]
+    names = marked_systems([entry.system for entry in details], details[0].split, leakage)
     return details, names, [measure(entry, bootstrap) for entry in details]
 
 

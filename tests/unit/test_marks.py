@@ -1,5 +1,6 @@
-"""Where a leaking system is shown, it is marked: tables in all forms, the page, figures; and what tables say they show."""
+"""Where a leaking system is shown, it is marked: in all forms of tables, page, figures; what tables say they show."""
 
+import argparse
 import importlib
 import json
 import re
@@ -137,7 +138,7 @@ def test_no_figure_shows_a_leaking_system_without_its_mark(toy, monkeypatch, ver
 
 def test_the_growing_map_names_its_system_with_the_mark(toy):
     verb = importlib.import_module("segrepro.verbs.figure_proposals")
-    parser = __import__("argparse").ArgumentParser()
+    parser = argparse.ArgumentParser()
     verb.add_arguments(parser)
     needed = ["--model", "m", "--spec", "s", "--manifest", str(toy / "toy.csv"), "--proposals", "p", "--out", "o.png"]
     leakage = ["--leakage", str(toy / "leakage.json")]
@@ -149,13 +150,11 @@ def test_the_growing_map_names_its_system_with_the_mark(toy):
 
 
 def test_every_rule_gives_the_marks_to_a_verb_that_takes_them():
-    takes = {
-        verb
-        for verb in VERBS
-        if '"--leakage"' in Path(importlib.import_module(f"segrepro.verbs.{verb.replace('-', '_')}").__file__).read_text()
-    }
+    modules = {verb: importlib.import_module(f"segrepro.verbs.{verb.replace('-', '_')}") for verb in VERBS}
+    takes = {verb for verb, module in modules.items() if '"--leakage"' in Path(module.__file__).read_text()}
     assert {"figure-crf", "figure-confusion", "figure-proposals", "tables", "table-boundary", "page"} <= takes
-    calls = [call for path in RULES.glob("*.smk") for call in re.findall(r'"segrepro (.*?)&>', path.read_text(), re.DOTALL)]
+    rules = "\n".join(path.read_text() for path in RULES.glob("*.smk"))
+    calls = re.findall(r'"segrepro (.*?)&>', rules, re.DOTALL)
     called = {call.split()[0] for call in calls}
     assert takes <= called
     for call in calls:

@@ -174,6 +174,7 @@ def test_a_missing_key_is_named(merged_config):
         ("systems.stacking_linear.stacking.members", ["fcn8s", "stacking_vote"], ["stacking.members", "is a vote"]),
         ("systems.stacking_linear.model", "fcn8s", ["systems.stacking_linear.model", "either"]),
         ("figures.grid.systems", ["fcn9s"], ["figures.grid.systems", "'fcn9s'"]),
+        ("figures.grid.ids", {"voc_val": [2007000033]}, ["figures.grid.ids.voc_val.0", "put text in quotes"]),
         ("figures.grid.ids", ["2007_000033"], ["figures.grid.ids", "dictionary"]),
         ("figures.grid.ids", {"voc_test": ["2008_000006"]}, ["figures.grid.ids", "'voc_test' names no scored split"]),
         ("ablations.decoder.baseline", "fcn9s", ["ablations.decoder.baseline", "'fcn9s'"]),

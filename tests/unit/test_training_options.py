@@ -100,7 +100,7 @@ def test_weight_decay_reaches_what_the_protocol_says():
 
 
 def test_deeplabv3plus_decays_its_full_kernels_only():
-    """The release has ``regularize_depthwise=False``: three depthwise kernels a module, three in ASPP, two in decoder."""
+    """The release's ``regularize_depthwise=False``: three depthwise kernels a module, three in ASPP, two in decoder."""
     network = {"architecture": "deeplabv3plus", "backbone": "xception_tiny", "decoder_channels": 8, "aspp_channels": 8}
     model = build_network(network, 3)
     kernels, full = decayed_by(model, "kernels"), decayed_by(model, "full_kernels")
@@ -207,6 +207,30 @@ def test_a_training_on_a_plateau_goes_on_exactly(examples, tmp_path, killed_afte
     np.testing.assert_array_equal(second.plateau.state, whole.plateau.state)
     for a, b in zip(whole.model.get_weights(), second.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_held_out_boxes_come_once_each_as_the_centre_of_what_is_trained_on(examples):
+    boxes = [Example(e.id, e.image, e.mask, (2, 3, 20, 18), repeats=1 + i) for i, e in enumerate(examples)]
+    protocol = PLATEAU | {"box_size": 16, "crop": 12, "micro_batch": 3}
+    batches = list(stream_of(boxes, protocol).in_order())
+    assert [tuple(pictures.shape) for pictures, _ in batches] == [(3, 12, 12, 3), (2, 12, 12, 3)]
+    whole = list(stream_of(boxes, protocol | {"crop": 16, "micro_batch": 5}).in_order())
+    for part, full in zip(zip(*batches, strict=True), zip(*whole, strict=True), strict=True):
+        np.testing.assert_array_equal(np.concatenate(part), full[0][:, 2:14, 2:14])
+    twice = stream_of([Example(e.id, e.image, e.mask, repeats=2) for e in examples], WHOLE)
+    assert [tuple(mask.shape) for _, mask in twice.in_order()] == [(1, 20 + i, 24) for i in range(5)]
+
+
+def test_a_deconvnet_trains_on_boxes_past_its_looks_at_held_out_pictures(examples, tmp_path):
+    network = {"architecture": "deconvnet", "backbone": "vgg_tiny", "input_size": 32, "fc_channels": 8}
+    protocol = PLATEAU | {"box_size": 36, "crop": 32, "scale_range": [1.0, 1.0], "steps": 4, "learning_rate": 1e-3}
+    boxes = [Example(e.id, e.image, e.mask, (-2, 0, 15, 18)) for e in examples]
+    train, held = hold_out(boxes, 1, seed=0)
+    validation = stream_of(held, protocol).in_order()
+    trainer = trainer_of(tmp_path, protocol, model=build_network(network, 3), validation=validation)
+    trainer.run(batches_of(train, trainer, protocol))
+    assert trainer.step == 4
+    assert 0 <= trainer.plateau.state[0] <= 1
 
 
 # --- batch-norm statistics -----------------------------------------------------------------------------------------

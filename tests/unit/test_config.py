@@ -157,6 +157,7 @@ def test_a_missing_key_is_named(merged_config):
             "ghost",
             ["models.deconvnet_stage2.examples.proposals", "ghost"],
         ),
+        ("proposals.edge_boxes.edges", "maps", ["proposals.edge_boxes.edges", "'model'", "set model to null"]),
         ("systems.deconvnet_stage1.proposal_wise", None, ["systems.deconvnet_stage1.proposal_wise", "required"]),
         ("systems.fcn8s.proposal_wise", {"count": 5}, ["systems.fcn8s.prediction", "proposal_wise"]),
         ("systems.deeplabv3_trainaug.proposal_wise", {"count": 5}, ["proposal_wise", "DeconvNet only"]),

@@ -135,7 +135,7 @@ def test_a_missing_key_is_named(merged_config):
         ("systems.deeplabv3_trainaug.splits", ["voc_vla"], ["systems.deeplabv3_trainaug.splits", "voc_vla"]),
         ("protocols.deeplabv3_report.schedule", "step", ["protocols.deeplabv3_report.step_every"]),
         ("protocols.deeplabv3_report.scale_range", [2.0, 0.5], ["protocols.deeplabv3_report.scale_range"]),
-        ("networks.fcn8s.fc6_kernel", 4, ["networks.fcn8s.fc6_kernel", "even"]),
+        ("networks.fcn8s.fc6_kernel", 4, ["networks.fcn8s.fc6_kernel", "is 4: give an odd number"]),
         ("networks.fcn8s.input_padding", 10, ["networks.fcn8s.input_padding", "33 pixels at least"]),
         ("networks.fcn32s.at_once", True, ["networks.fcn32s.at_once", "no meaning"]),
         ("protocols.fcn32s.crop", None, ["protocols.fcn32s.crop", "micro_batch"]),

@@ -42,6 +42,29 @@ def test_the_full_scale_takes_the_test_pictures_where_they_are_configured(tmp_pa
     assert rules["predict"] == 25
 
 
+def test_edge_boxes_take_a_forest_or_gradients_or_the_users_edge_maps(tmp_path):
+    """The folder of maps is an input: without it nothing starts."""
+    folder = tmp_path / "edge maps"
+    finders = {
+        "gradients": {"method": "edge_boxes", "max_boxes": 99},
+        "maps": {"method": "edge_boxes", "edges": str(folder)},
+    }
+    targets = [f"data/proposals/{finder}/voc_val.h5" for finder in ("edge_boxes", *finders)]
+    options = ("--dry-run", "--printshellcmds", "--config", "scale=full")
+    absent = snakemake(tmp_path, *targets, *options, overlay={"proposals": finders})
+    assert absent.returncode == 1
+    assert "edge maps" in absent.stdout
+    assert "Traceback" not in absent.stdout
+    folder.mkdir()
+    done = snakemake(tmp_path, *targets, *options, overlay={"proposals": finders})
+    calls = dict(re.findall(r"--method edge_boxes +(.*) --cache .* --out data/proposals/(\w+)/", done.stdout))
+    assert {finder: call for call, finder in calls.items()} == {
+        "edge_boxes": "--model data/downloads/structured_forest.yml.gz",
+        "gradients": "--max-boxes 99 --edges sobel",
+        "maps": f"--edges '{folder}'",
+    }
+
+
 @pytest.mark.parametrize("system", ["edeconvnet_crf", "stacking_vote"])
 def test_any_kind_of_system_can_be_sent_to_the_test_server(tmp_path, system):
     target = f"results/submission/{system}/results.tar.gz"

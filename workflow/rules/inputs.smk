@@ -157,14 +157,21 @@ def detector_file(wildcards):
     return download(detector) if detector else []
 
 
+def edge_maps(wildcards):
+    """The folder of a finder's edge maps, as a rule input; none for finders that take none."""
+    folder = getattr(CONFIG.proposals[wildcards.finder], "edges", None)
+    return expanded(folder) if folder else []
+
+
 def finder_options(wildcards, input):
     """The options of a way to find proposals."""
     finder = CONFIG.proposals[wildcards.finder]
-    options = (
-        f"--method {finder.method} {as_options(finder, leave_out=['method', 'model'])}"
-    )
-    if finder.method == "edge_boxes":
-        options += f" --model {input.detector}" if finder.model else " --edges sobel"
+    settings = as_options(finder, leave_out=["method", "model", "edges"])
+    options = f"--method {finder.method} {settings}"
+    if finder.method == "edge_boxes" and finder.model:
+        options += f" --model {input.detector}"
+    elif finder.method == "edge_boxes":
+        options += f" --edges {shlex.quote(str(input.edges or 'sobel'))}"
     return options
 
 

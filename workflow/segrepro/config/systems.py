@@ -56,8 +56,10 @@ class ProposalWise(Section):
 
     proposals: str | None = Field(None, description="an entry of the section `proposals`; null: the whole picture")
     count: Positive = Field(50, description="boxes a picture, best first (paper: 50)")
-    min_side: Annotated[int, Field(ge=0)] = Field(112, description="of a box, pixels (release: half of 224)")
-    enlarge: Annotated[float, Field(ge=1)] = Field(1.0, description="factor of the box")
+    min_side: Annotated[int, Field(ge=0)] = Field(
+        94, description="of a box before it is enlarged, pixels (94 x 1.2 is half of 224, as in the release)"
+    )
+    enlarge: Annotated[float, Field(ge=1)] = Field(1.2, description="factor of the box (release: 1.2, as in training)")
     aggregate: Literal["max", "mean"] = Field("max", description="over the boxes of a pixel (paper: either)")
     of: Literal["probabilities", "scores"] = Field(
         "probabilities", description="what is aggregated; released code: raw scores, from 0"

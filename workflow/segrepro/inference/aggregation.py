@@ -29,7 +29,10 @@ PROBABILITIES, SCORES = "probabilities", "scores"
 AGGREGATED = (PROBABILITIES, SCORES)
 
 DEFAULT_COUNT = 50  # proposals a picture (paper and released code)
-DEFAULT_MIN_SIDE = 112  # pixels: half of the network's input (released code)
+# Boxes are enlarged as those of the training, and must then have half the side of the network's input, 112 pixels
+# (released code): 94 x 1.2 = 112.8.
+DEFAULT_MIN_SIDE = 94
+DEFAULT_ENLARGE = 1.2
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Aggregation:
 
     count: int = DEFAULT_COUNT
     min_side: int = DEFAULT_MIN_SIDE
-    enlarge: float = 1.0
+    enlarge: float = DEFAULT_ENLARGE
     aggregate: str = MAX
     of: str = PROBABILITIES
 

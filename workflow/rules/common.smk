@@ -19,7 +19,7 @@ from segrepro.config.data import DatasetChecks
 from segrepro.config.crf import PARAMETERS
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.errors import UserError
-from segrepro.evaluation.lineage import lineage
+from segrepro.evaluation.lineage import WEIGHTS, lineage
 from segrepro.locks import hold_run_lock
 from segrepro.report.declared import declared
 

@@ -65,7 +65,7 @@ def audited_manifests():
     """The lists of pictures that the systems' ancestors have seen, and those that the systems are scored on."""
     nodes = {node for name in LINEAGE.systems for node in LINEAGE.ancestors(name)}
     seen = {pictures.manifest for node in nodes for pictures in LINEAGE.seen(node)}
-    return sorted(seen | set(LINEAGE.splits.values()))
+    return sorted((seen | set(LINEAGE.splits.values())) - {None})
 
 
 def fold_reports():
@@ -75,12 +75,23 @@ def fold_reports():
 
 
 def compared_manifests(coco):
-    """Manifests of the COCO datasets, or of the others, that models train on or systems are scored on."""
+    """Manifests of the COCO datasets, or of the others, that models train on or systems are scored on.
+
+    Also of those that pretrained weights have seen, where the audit reads them.
+    """
     used = {model.dataset for model in CONFIG.models.values()} | set(LINEAGE.splits)
+    weights = {node for name in LINEAGE.systems for node in LINEAGE.ancestors(name)}
+    used |= {
+        pictures.name
+        for node in weights
+        if node[0] == WEIGHTS
+        for pictures in LINEAGE.seen(node)
+        if pictures.manifest
+    }
     return [
         f"{DATA}/manifests/{name}.csv"
         for name in sorted(used)
-        if any("coco" in key for key in DATASETS[name].needs) == coco
+        if DATASETS[name].of_coco == coco
     ]
 
 

@@ -18,9 +18,9 @@ def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
     assert rules["predict_proposals"] == 4
     assert rules["fuse"] == 5
     assert rules["stack"] == 3
-    assert rules["crf"] == 6
+    assert rules["crf"] == 7
     assert rules["crf_search"] == rules["subset"] == 1
-    assert rules["evaluate"] == 41
+    assert rules["evaluate"] == 42
     assert rules["proposals"] == 3
     assert rules["checksum"] == 10  # COCO's val pictures are neither trained on nor scored
     assert rules["provenance"] == 1

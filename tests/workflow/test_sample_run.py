@@ -241,7 +241,7 @@ def test_a_bare_target_needs_no_cores(run):
             | {"figure_classes", "figure_trimap", "figure_sizes", "figure_confusion"},
         ),
         ({"systems": {"fcn8s": {"server": {"miou": 62.2}}}}, {"declared", "tables"}),
-        ({"ablations": {"weak_classes": None}}, {"declared", "tables"}),
+        ({"ablations": {"repetition_sharpening_blurring": None}}, {"declared", "tables"}),
         ({"label_checks": {"max_void_share": 0.3}}, {"check_labels"}),
     ],
 )

@@ -127,7 +127,7 @@ def test_an_ablation_is_told_from_its_baseline(tables):
     assert [row["note"] for row in found] == ["longer trained too", "", ""]
     text = (folder / "ablation.md").read_text()
     assert "## z_first" in text
-    assert "z_first: longer trained too." in text
+    assert "first: longer trained too." in text
     assert "+0.50 [-0.50, +1.50]" in text
 
 

@@ -169,7 +169,9 @@ def test_a_missing_key_is_named(merged_config):
         ("systems.edeconvnet.fusion.ties", "lowest", ["systems.edeconvnet.fusion.ties", "no meaning"]),
         ("systems.edeconvnet.splits", ["voc_train"], ["edeconvnet.fusion.members", "not scored on 'voc_train'"]),
         ("systems.stacking_shared.stacking.fit_on", "voc_val", ["stacking_shared.stacking.fit_on", "scored too"]),
-        ("systems.stacking_shared.stacking.fit_on", "voc_train", ["stacking.members", "not scored on 'voc_train'"]),
+        ("systems.stacking_shared.stacking.fit_on", "coco90", ["stacking_shared.stacking.fit_on", "has other labels"]),
+        ("systems.stacking_shared.stacking.fit_on", "voc_test", ["stacking_shared.stacking.fit_on", "has no masks"]),
+        ("systems.stacking_shared.stacking.fit_pictures", 9, ["stacking_shared.stacking.fit_pictures", "'fit_on'"]),
         ("systems.stacking_linear.stacking.kernel", 3, ["stacking_linear.stacking.kind", "'linear' takes no"]),
         ("systems.stacking_linear.stacking.members", ["fcn8s", "stacking_vote"], ["stacking.members", "is a vote"]),
         ("systems.stacking_linear.model", "fcn8s", ["systems.stacking_linear.model", "either"]),
@@ -291,3 +293,13 @@ def test_the_leaking_vote_and_its_clean_counterpart_differ_in_one_member(merged_
     assert len(set(leaking.members) ^ set(clean.members)) == 2
     first, second = (systems[f"{name}_crf"].crf for name in ("stacking_vote", "stacking_vote_clean"))
     assert first.model_copy(update={"members": []}) == second.model_copy(update={"members": []})
+
+
+def test_a_stacker_may_be_fitted_on_pictures_that_its_members_are_not_scored_on(merged_config):
+    config = put(merged_config("full"), "systems.stacking_shared.stacking.fit_on", "voc_train")
+    held = parse_config(config).systems["stacking_shared"].held
+    assert (held.dataset, held.split) == ("voc_train", "voc_train")
+    config = parse_config(put(config, "systems.stacking_shared.stacking.fit_pictures", 50))
+    assert config.systems["stacking_shared"].held.split == "voc_train_50"
+    assert sorted(config.held) == ["voc_train_100", "voc_train_50"]  # a CRF is tuned on the one
+    assert config.dataset_of("voc_train_50") == "voc_train"

@@ -374,6 +374,20 @@ def test_coco_that_weights_have_seen_is_compared_where_coco_is_scored(from_relea
     assert [seen.manifest for seen in content.weights["xception_65_coco_voc_trainval"].trained_on[1:]] == [None, None]
 
 
+def test_what_a_stacker_was_fitted_on_counts_as_seen(merged_config, manifests, manifest):
+    config = merged_config("full")
+    config["systems"]["stacking_shared"]["stacking"] |= {"fit_on": "voc_train", "fit_pictures": 50}
+    manifests["voc_train_50"] = manifest("voc_train_50", "t1", "v2")["manifest"]
+    content = lineage(parse_config(config), manifests=manifests)
+    assert content.systems["stacking_shared"].folds is None
+    kept = content.model_copy(update={"systems": {"stacking_shared": content.systems["stacking_shared"]}})
+    for member in content.systems["stacking_shared"].members:
+        kept.systems[member] = content.systems[member]
+    found = {entry.system: entry for entry in audit(kept)}["stacking_shared"]
+    assert [str(leak) for leak in found.leaks] == ["stacking_shared (tuned on voc_train_50)"]
+    assert found.leaked == ["v2"]
+
+
 def test_published_weights_count_as_trained_on_their_models_dataset_too(merged_config, manifests):
     config = only(merged_config("full"), "deeplabv3plus_released_trainval")
     del config["weights"]["xception_65_coco_voc_trainval"]["trained_on"]

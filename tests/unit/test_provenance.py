@@ -248,7 +248,7 @@ def traced(merged_config):
             place[last] = value
         config = parse_config(merged)
         return origin(
-            config, lineage(config, manifests={n: f"{n}.csv" for n in [*DATASETS, *config.tuning]}), system, split
+            config, lineage(config, manifests={n: f"{n}.csv" for n in [*DATASETS, *config.held]}), system, split
         )
 
     return trace
@@ -380,6 +380,6 @@ def test_the_hash_of_the_training_code_is_no_part_of_itself():
 
 def test_the_tuning_pictures_of_a_crf_come_from_their_dataset(merged_config):
     config = parse_config(merged_config("full"))
-    manifests = {n: f"{n}.csv" for n in [*DATASETS, *config.tuning]}
+    manifests = {n: f"{n}.csv" for n in [*DATASETS, *config.held]}
     tuned = origin(config, lineage(config, manifests=manifests), "deeplabv3_phase2_ms_flip_crf_tuned", "voc_val")
     assert tuned.datasets == ("trainaug", "voc_train", "voc_val")

@@ -259,7 +259,7 @@ def family(merged_config):
     merged["systems"]["boxes"] = boxes | {"model": "boxes"}
     merged["systems"]["mean"] = {"fusion": {"kind": "mean", "members": ["own", "boxes"]}, "splits": ["voc_val"]}
     config = parse_config(merged)
-    return config, lineage(config, manifests={name: f"{name}.csv" for name in [*DATASETS, *config.tuning]})
+    return config, lineage(config, manifests={name: f"{name}.csv" for name in [*DATASETS, *config.held]})
 
 
 @pytest.mark.parametrize(

@@ -170,17 +170,44 @@ def proposals_of(section):
 
 def fitted_on(wildcards):
     """What a stacker is fitted on, as inputs; nothing where that is what it is scored on."""
-    dataset = CONFIG.systems[wildcards.system].stacking.fit_on
-    if dataset is None:
+    held = CONFIG.systems[wildcards.system].held
+    if held is None:
         return {}
     members = CONFIG.systems[wildcards.system].members
     return {
         "fit_members": [
-            f"{RESULTS}/scores/{member}/{dataset}.h5" for member in members
+            f"{RESULTS}/scores/{member}/{held.split}.h5" for member in members
         ],
-        "fit_manifest": f"{DATA}/manifests/{dataset}.csv",
-        "fit_checks": f"{RESULTS}/checks/{dataset}.json",
+        "fit_manifest": f"{DATA}/manifests/{held.split}.csv",
+        "fit_checks": f"{RESULTS}/checks/{held.dataset}.json",
     }
+
+
+def kept_apart(name):
+    """The datasets that a tuned or fitted system must share no picture with: what it is scored on.
+
+    A stacker also predicts what a system above it is tuned or fitted on.
+    """
+    system = CONFIG.systems[name]
+    above = [
+        other.held.dataset
+        for other_name, other in CONFIG.systems.items()
+        if system.stacking
+        and other.held
+        and other_name != name
+        and (SYSTEM, name) in LINEAGE.ancestors(other_name)
+    ]
+    return list(dict.fromkeys([*system.splits, *above]))
+
+
+def apart_checks(wildcards):
+    """The checks that a prediction waits for: of the systems that are tuned or fitted on its pictures."""
+    return [
+        f"{RESULTS}/checks/apart/{name}.json"
+        for name in HOLDING
+        if CONFIG.systems[name].held.split == wildcards.split
+        and (SYSTEM, wildcards.system) in LINEAGE.ancestors(name)
+    ]
 
 
 def initial_weights(wildcards):

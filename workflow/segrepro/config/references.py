@@ -230,7 +230,6 @@ def _fusion_problems(config: Config) -> list[str]:
     problems = []
     for name, system in config.systems.items():
         path = f"systems.{name}.{system.combination}"
-        fit_on = system.stacking.fit_on if system.stacking else None
         for member in system.members:
             if member not in config.systems:
                 problems.append(_unknown(f"{path}.members", member, config.systems, "system"))
@@ -238,30 +237,27 @@ def _fusion_problems(config: Config) -> list[str]:
             other = config.systems[member]
             problems += [
                 f"{path}.members: '{member}' is not scored on '{split}'; add it to systems.{member}.splits"
-                for split in [*system.splits, *([fit_on] if fit_on else [])]
+                for split in system.splits
                 if split not in other.splits
             ]
             needs_probabilities = system.stacking or (system.fusion and system.fusion.kind != "vote")
             if other.fusion and other.fusion.kind == "vote" and needs_probabilities:
                 problems.append(f"{path}.members: '{member}' is a vote and has no probabilities; take its members")
-        if system.crf and system.crf.search:
-            problems += _search_problems(config, f"{path}.search.tune_on", system)
-        if fit_on:
-            problems += _dataset_use(config, f"{path}.fit_on", fit_on)
-            if fit_on in system.splits:
-                problems.append(f"{path}.fit_on: '{fit_on}' is scored too; fit on other pictures, or by folds")
+        if system.held:
+            problems += _held_problems(config, f"{path}.{'search.tune_on' if system.crf else 'fit_on'}", system)
     return problems
 
 
-def _search_problems(config: Config, path: str, system: System) -> list[str]:
-    tune_on = system.crf.search.tune_on
-    if problems := _dataset_use(config, path, tune_on):
+def _held_problems(config: Config, path: str, system: System) -> list[str]:
+    """Pictures that a system is tuned or fitted on: with masks of the same labels, and not what it is scored on."""
+    dataset = system.held.dataset
+    if problems := _dataset_use(config, path, dataset):
         return problems
-    if tune_on in system.splits:
-        return [f"{path}: '{tune_on}' is scored too; tune on other pictures, e.g. voc_train"]
+    if dataset in system.splits:
+        return [f"{path}: '{dataset}' is scored too; take other pictures, e.g. voc_train"]
     space = {DATASETS[split].label_space for split in system.splits if split in DATASETS}
-    if space - {DATASETS[tune_on].label_space}:
-        return [f"{path}: '{tune_on}' has other labels than {', '.join(system.splits)}; take one of the same classes"]
+    if space - {DATASETS[dataset].label_space}:
+        return [f"{path}: '{dataset}' has other labels than {', '.join(system.splits)}; take one of the same classes"]
     return []
 
 

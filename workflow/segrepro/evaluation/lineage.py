@@ -197,7 +197,7 @@ def lineage(
 
     Args:
         config: the validated config.
-        manifests: path of each dataset's manifest, by dataset, and of each CRF search's pictures, by their name.
+        manifests: path of each dataset's manifest, by dataset, and of what the config's `held` names.
         training_sets: path of the manifest that a model trains on, by model, where it is not to be its dataset's.
             A list of examples names no picture beyond the dataset's, which exists before anything trains.
         fold_report: path of a stacker's report, with ``{system}`` and ``{split}``.
@@ -245,20 +245,19 @@ def _seen_by_weights(config: Config, name: str) -> list[str]:
 
 def _system_lineage(config: Config, name: str, pictures: Callable[[str], Pictures], fold_report: str) -> SystemLineage:
     system = config.systems[name]
+    tuned_on = [pictures(system.held.split)] if system.held else []
     if system.stacking is not None:
-        fit_on = system.stacking.fit_on
         return SystemLineage(
             kind="stacker",
             members=system.members,
-            tuned_on=[pictures(fit_on)] if fit_on else [],
-            folds=None if fit_on else system.stacking.folds or DEFAULT_FOLDS,
+            tuned_on=tuned_on,
+            folds=None if system.held else system.stacking.folds or DEFAULT_FOLDS,
             fold_reports={}
-            if fit_on
+            if system.held
             else {split: fold_report.format(system=name, split=split) for split in system.splits},
             splits=system.splits,
         )
     if system.crf is not None:
-        tuned_on = [pictures(system.crf.search.split)] if system.crf.search else []
         return SystemLineage(kind="crf", members=system.members, tuned_on=tuned_on, splits=system.splits)
     if system.fusion is not None:
         return SystemLineage(kind="fusion", members=system.fusion.members, splits=system.splits)

@@ -199,6 +199,10 @@ def test_every_dataset_of_the_config_passed_its_checks(run, merged_config):
 def test_every_number_says_where_it_comes_from(run):
     table = {(row["system"], row["split"]): row for row in rows(run / "results/tables/provenance.csv")}
     assert {row["model_code"] for row in table.values()} == {"same"}
+    assert {row["scores_code"] for row in table.values()} == {"same"}
+    refined = table["edeconvnet_crf", "seg11valid"]["scores"]
+    parts = ("inference.proposalwise", "fusion.fuse", "fusion.crf_store")
+    assert all(f"segrepro.{part}: same" in refined for part in parts)
     crf = json.loads((run / "results/metrics/edeconvnet_crf/seg11valid.json").read_text())["provenance"]
     assert set(crf["models"]) == {"deconvnet_stage1", "deconvnet_stage2", "fcn8s", "fcn16s", "fcn32s"}
     archive = run / "data/sample/downloads/benchmark.tgz"

@@ -21,6 +21,7 @@ from segrepro.evaluation.leakage import (
     share_text,
 )
 from segrepro.evaluation.lineage import Lineage, check_lineage, lineage, read_lineage
+from segrepro.report.page.graphs import lineage_svg
 
 
 @pytest.fixture
@@ -403,3 +404,9 @@ def test_a_wrong_data_set_of_weights_is_named(merged_config, name, part):
     config["weights"]["vgg16_imagenet"]["trained_on"] = [name]
     with pytest.raises(UserError, match=rf"weights\.vgg16_imagenet\.trained_on: {part}"):
         parse_config(config)
+
+
+def test_the_drawing_leads_from_what_weights_have_seen_to_them(from_released, manifests):
+    content = lineage(parse_config(from_released), manifests=manifests)
+    drawn = lineage_svg(content)
+    assert all(f"{name}</text>" in drawn for name in ("coco20", "voc_trainval", "xception_65_coco_voc_trainval"))

@@ -72,12 +72,13 @@ def test_a_vote_agrees_with_most_of_its_members_everywhere(run):
 
 def test_a_crf_keeps_most_labels_of_real_pictures(run):
     found = {row["system"]: row for row in rows(run / "results/tables/crf.csv")}
-    assert set(found) == {"vote_crf", "deeplabv3_trainaug_ms_flip_crf"}
+    most = {"vote_crf": 0.05, "deeplabv3_trainaug_ms_flip_crf": 0.2}  # of the pixels; measured: 0.016 and 0.098
+    assert found.keys() == most.keys()
     for name, row in found.items():
         assert abs(float(row["gain"])) < 2
         before, after = (ScoreReader(run / f"results/scores/{s}/voc_val.h5") for s in (row["refines"], name))
         changed = np.mean([np.mean(before.labels(id) != after.labels(id)) for id in before.ids[::20]])
-        assert 0 < changed < 0.1
+        assert 0 < changed < most[name]
 
 
 def test_no_system_has_seen_a_picture_of_val(run):

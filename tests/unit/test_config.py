@@ -184,6 +184,9 @@ def test_a_missing_key_is_named(merged_config):
             ["fcn8s", "fcn8s"],
             ["ablations.v3_to_v3plus.systems", "'fcn8s' is named twice"],
         ),
+        ("figures.grid.ids", {"voc_val": [2007000033]}, ["figures.grid.ids.voc_val.0", "put text in quotes"]),
+        ("figures.grid.ids", ["2007_000033"], ["figures.grid.ids", "dictionary"]),
+        ("figures.grid.ids", {"voc_test": ["2008_000006"]}, ["figures.grid.ids", "'voc_test' names no scored split"]),
         ("systems.deconvnet_stage1.splits", ["voc_train"], ["ablations.deconvnet_stages.systems", "shares no split"]),
         (
             "systems.fcn8s.server",

@@ -13,6 +13,7 @@ rule table_boundary:
     output:
         csv=report(
             f"{RESULTS}/tables/boundary.csv",
+            caption="../segrepro/report/captions/boundary.rst",
             category="Tables",
             labels={"table": "boundaries and object sizes"},
         ),
@@ -26,9 +27,10 @@ rule table_boundary:
         runtime=20,
     params:
         bootstrap=BOOTSTRAP,
+        measured_on=CONFIG.pictures,
     shell:
         "segrepro table-boundary --detail {input.detail} --leakage {input.leakage} {params.bootstrap} "
-        "--out {output.csv} &> {log}"
+        "--measured-on {params.measured_on} --out {output.csv} &> {log}"
 
 
 rule figure_trimap:
@@ -41,6 +43,7 @@ rule figure_trimap:
     output:
         png=report(
             f"{RESULTS}/figures/trimap/{{split}}.png",
+            caption="../segrepro/report/captions/trimap.rst",
             category="Metrics",
             labels={"figure": "near boundaries", "split": "{split}"},
         ),
@@ -69,6 +72,7 @@ rule figure_sizes:
     output:
         png=report(
             f"{RESULTS}/figures/object_sizes/{{split}}.png",
+            caption="../segrepro/report/captions/object_sizes.rst",
             category="Metrics",
             labels={"figure": "boundary IoU, object sizes", "split": "{split}"},
         ),
@@ -89,10 +93,12 @@ rule figure_sizes:
 
 rule figure_confusion:
     input:
-        f"{RESULTS}/metrics/{{system}}/{{split}}.npz",
+        confusions=f"{RESULTS}/metrics/{{system}}/{{split}}.npz",
+        leakage=f"{RESULTS}/leakage.json",
     output:
         png=report(
             f"{RESULTS}/figures/confusion/{{system}}/{{split}}.png",
+            caption="../segrepro/report/captions/confusion.rst",
             category="Metrics",
             labels={"figure": "confusion", "system": "{system}", "split": "{split}"},
         ),
@@ -107,7 +113,6 @@ rule figure_confusion:
     params:
         space=lambda w: DATASETS[w.split].label_space,
         bootstrap=BOOTSTRAP,
-        title=lambda w: f"{w.system} on {w.split}: pixels of each class, by prediction (%)",
     shell:
-        "segrepro figure-confusion --confusions {input} --label-space {params.space} --title {params.title:q} "
-        "{params.bootstrap} --out {output} &> {log}"
+        "segrepro figure-confusion --confusions {input.confusions} --system {wildcards.system} --split {wildcards.split} "
+        "--leakage {input.leakage} --label-space {params.space} {params.bootstrap} --out {output} &> {log}"

@@ -75,8 +75,8 @@ rule page_pictures:
         "--threads {threads} &> {log}"
 
 
-# At sample scale, what was generated.
-PREVIEW = [f"{RESULTS}/figures/sample.png"] * (CONFIG.scale == "sample")
+# What was generated, where anything was.
+PREVIEW = [f"{RESULTS}/figures/sample.png"] * (CONFIG.pictures == "generated")
 
 
 rule page:
@@ -112,9 +112,10 @@ rule page:
     params:
         results=lambda w, output: os.path.dirname(os.path.dirname(output[0])),
         benchmarks=f"{RESULTS}/benchmarks",
+        measured_on=CONFIG.pictures,
         folder=lambda w, output: os.path.dirname(output[0]),
     shell:
         "segrepro page --results {params.results} --tables {input.tables} --figures {input.figures} "
         "--pictures {input.pictures} --config {input.config} --leakage {input.leakage} "
         "--lineage {input.lineage} --provenance {input.provenance} --rule-graph {input.rules} --benchmarks {params.benchmarks} "
-        "--out {params.folder} &> {log}"
+        "--measured-on {params.measured_on} --out {params.folder} &> {log}"

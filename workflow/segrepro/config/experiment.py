@@ -4,7 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from segrepro.config.data import Archives, Coco, DatasetChecks, LabelChecks, Part, Proposals, SampleData
+from segrepro.config.data import (
+    Archives,
+    Coco,
+    DatasetChecks,
+    LabelChecks,
+    Part,
+    PicturesKind,
+    Proposals,
+    SampleData,
+)
 from segrepro.config.detail import Detail
 from segrepro.config.figures import Figures
 from segrepro.config.models import Model, Weights
@@ -56,6 +65,13 @@ class Config(Section):
     statistics: StatisticsSettings = StatisticsSettings()
     ablations: dict[Name, Ablation] = Field({}, description="systems that are compared with a baseline, by question")
     runtime: Runtime
+
+    @property
+    def pictures(self) -> PicturesKind:
+        """What systems are trained and scored on; whether it is generated is told by where the archives come from."""
+        if any(archive.generated for archive in self.archives.given):
+            return "generated"
+        return "real_sample" if self.scale == "sample" else "published"
 
     @property
     def held(self) -> dict[str, Part]:

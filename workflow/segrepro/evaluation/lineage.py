@@ -193,7 +193,8 @@ def lineage(
 
     Weights count as trained on what their entry says (`trained_on`) and on the datasets of the models that they stand
     in for, whether they are such a model or another one starts from them. Of these datasets, one that comes from
-    another source than everything that is scored has no manifest: nobody fetches COCO for ids that VOC never has.
+    another source than everything that is scored, tuned or fitted on has no manifest: nobody fetches COCO for ids that
+    VOC never has.
 
     Args:
         config: the validated config.
@@ -218,7 +219,8 @@ def lineage(
             weights=model.init.weights if model.init else None,
         )
     splits = {split: manifests[split] for system in config.systems.values() for split in system.splits}
-    scored_sources = {DATASETS[split].of_coco for split in splits}
+    held = [part.dataset for part in config.held.values()]
+    scored_sources = {DATASETS[name].of_coco for name in [*splits, *held]}
     return Lineage(
         systems={name: _system_lineage(config, name, pictures, fold_report) for name in config.systems},
         models=models,

@@ -10,6 +10,8 @@ the same folder), the config, the provenance, the run times and two graphs. Noth
 import argparse
 from pathlib import Path
 
+from segrepro.report.measured_on import add_measured_on_option
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lineage", type=Path, metavar="JSON", help="what each system is made of, to draw")
     parser.add_argument("--rule-graph", type=Path, metavar="DOT", help="output of snakemake --rulegraph dot, to draw")
     parser.add_argument("--benchmarks", type=Path, metavar="DIR", help="Snakemake's benchmark files: run times")
+    add_measured_on_option(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the page's folder")
 
 
@@ -47,4 +50,5 @@ def run(args: argparse.Namespace) -> None:
         lineage=args.lineage,
         rule_graph=args.rule_graph,
         benchmarks=args.benchmarks,
+        measured_on=args.measured_on,
     )

@@ -1,4 +1,4 @@
-# What is tuned or fitted on pictures that are not scored: these pictures, and the search for a CRF's parameters.
+# What is tuned, fitted or ranked on pictures that are not scored: these pictures, and the search for a CRF's parameters.
 
 
 rule subset:

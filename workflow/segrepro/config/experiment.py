@@ -75,7 +75,7 @@ class Config(Section):
 
     @property
     def held(self) -> dict[str, Part]:
-        """The pictures that CRFs are tuned on and stackers fitted on, by name; members predict them for that alone."""
+        """The pictures that CRFs are tuned, stackers fitted and members of votes ranked on, by name."""
         parts = [system.held for system in self.systems.values() if system.held]
         return {part.split: part for part in parts}
 

@@ -262,7 +262,7 @@ def _system_lineage(config: Config, name: str, pictures: Callable[[str], Picture
     if system.crf is not None:
         return SystemLineage(kind="crf", members=system.members, tuned_on=tuned_on, splits=system.splits)
     if system.fusion is not None:
-        return SystemLineage(kind="fusion", members=system.fusion.members, splits=system.splits)
+        return SystemLineage(kind="fusion", members=system.members, tuned_on=tuned_on, splits=system.splits)
     if system.model is not None:
         return SystemLineage(kind="model", model=system.model, splits=system.splits)
     # Better no audit than one that passes a new kind of system over as clean.

@@ -10,10 +10,14 @@ import pytest
 from PIL import Image
 
 from segrepro.data.manifests import read_manifest
+from segrepro.inference.scores import ScoreReader
 from segrepro.report.measured_on import NOTES, REMARKS
 from workflow_runs import ROOT, snakemake
 
 SUBSET = os.environ.get("SEGREPRO_REAL_SUBSET", "")
+
+# Variants of one model, of which a vote and a mean are made.
+MEMBERS = ("deeplabv3_trainaug", "deeplabv3_trainaug_small", "deeplabv3_trainaug_large_flip")
 
 pytestmark = [
     pytest.mark.real,
@@ -29,6 +33,11 @@ def run(tmp_path_factory) -> Path:
     return folder
 
 
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open() as stream:
+        return list(csv.DictReader(stream))
+
+
 def all_background_miou(run: Path) -> float:
     """The mIoU, in percent, of an answer that is background everywhere, over the classes of voc_val."""
     counts = np.zeros(256, np.int64)
@@ -39,11 +48,44 @@ def all_background_miou(run: Path) -> float:
 
 
 def test_a_small_network_learns_more_than_background(run):
-    with (run / "results/tables/miou.csv").open() as stream:
-        row = next(row for row in csv.DictReader(stream) if row["system"] == "deeplabv3_trainaug")
+    row = next(row for row in rows(run / "results/tables/miou.csv") if row["system"] == "deeplabv3_trainaug")
     assert int(row["pictures"]) == 222
     assert int(row["classes"]) == 17
     assert float(row["miou"]) > 1.3 * all_background_miou(run)
+
+
+def test_vote_and_mean_of_variants_of_a_model_lie_near_them(run):
+    mious = {row["system"]: float(row["miou"]) for row in rows(run / "results/tables/miou.csv")}
+    members = [mious[name] for name in MEMBERS]
+    assert len(set(members)) == len(members)  # they do differ
+    for fused in ("vote", "mean"):
+        assert min(members) - 0.5 < mious[fused] < max(members) + 1.5
+
+
+def test_a_vote_agrees_with_most_of_its_members_everywhere(run):
+    stores = [ScoreReader(run / f"results/scores/{name}/voc_val.h5") for name in (*MEMBERS, "vote")]
+    for id in stores[0].ids[::20]:
+        *members, vote = (store.labels(id) for store in stores)
+        agreeing = np.sum([labels == vote for labels in members], axis=0)
+        tied = np.logical_and.reduce([members[0] != members[1], members[0] != members[2], members[1] != members[2]])
+        assert (agreeing >= np.where(tied, 1, 2)).all()
+
+
+def test_a_crf_keeps_most_labels_of_real_pictures(run):
+    found = {row["system"]: row for row in rows(run / "results/tables/crf.csv")}
+    most = {"vote_crf": 0.05, "deeplabv3_trainaug_ms_flip_crf": 0.2}  # of the pixels; measured: 0.016 and 0.098
+    assert found.keys() == most.keys()
+    for name, row in found.items():
+        assert abs(float(row["gain"])) < 2
+        before, after = (ScoreReader(run / f"results/scores/{s}/voc_val.h5") for s in (row["refines"], name))
+        changed = np.mean([np.mean(before.labels(id) != after.labels(id)) for id in before.ids[::20]])
+        assert 0 < changed < most[name]
+
+
+def test_no_system_has_seen_a_picture_of_val(run):
+    leakage = {row["system"]: row for row in rows(run / "results/tables/leakage.csv")}
+    assert {"vote", "mean", "vote_crf", *MEMBERS} <= set(leakage)
+    assert {(row["split"], row["scored"], row["leaked"]) for row in leakage.values()} == {("voc_val", "222", "0")}
 
 
 def test_trainaug_takes_no_picture_of_val(run):

@@ -61,7 +61,8 @@ def tables(tmp_path):
                     {"name": "crf", "spec": "bbb", "refines": "deeplabv3_trainaug"},
                 ],
                 "ablations": [
-                    {"name": "z_first", "baseline": "deeplabv3_trainaug", "systems": ["stacking_vote", "crf"]},
+                    {"name": "z_first", "baseline": "deeplabv3_trainaug", "systems": ["stacking_vote", "crf"]}
+                    | {"note": "longer trained too"},
                     {"name": "absent", "baseline": "elsewhere", "systems": ["crf"]},
                 ],
             },
@@ -123,8 +124,10 @@ def test_an_ablation_is_told_from_its_baseline(tables):
         ("stacking_vote", "0.50", "unclear"),
         ("crf", "-2.00", "worse"),
     ]
+    assert [row["note"] for row in found] == ["longer trained too", "", ""]
     text = (folder / "ablation.md").read_text()
     assert "## z_first" in text
+    assert "first: longer trained too." in text
     assert "+0.50 [-0.50, +1.50]" in text
 
 

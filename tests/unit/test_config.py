@@ -147,18 +147,24 @@ def test_a_missing_key_is_named(merged_config):
         ("systems.edeconvnet.fusion.ties", "lowest", ["systems.edeconvnet.fusion.ties", "no meaning"]),
         ("systems.edeconvnet.splits", ["voc_train"], ["edeconvnet.fusion.members", "not scored on 'voc_train'"]),
         ("systems.stacking_shared.stacking.fit_on", "voc_val", ["stacking_shared.stacking.fit_on", "scored too"]),
-        ("systems.stacking_shared.stacking.fit_on", "voc_train", ["stacking.members", "not scored on 'voc_train'"]),
+        ("systems.stacking_shared.stacking.fit_on", "coco90", ["stacking_shared.stacking.fit_on", "has other labels"]),
+        ("systems.stacking_shared.stacking.fit_on", "voc_test", ["stacking_shared.stacking.fit_on", "has no masks"]),
+        ("systems.stacking_shared.stacking.fit_pictures", 9, ["stacking_shared.stacking.fit_pictures", "'fit_on'"]),
         ("systems.stacking_linear.stacking.kernel", 3, ["stacking_linear.stacking.kind", "'linear' takes no"]),
         ("systems.stacking_linear.stacking.members", ["fcn8s", "stacking_vote"], ["stacking.members", "is a vote"]),
         ("systems.stacking_linear.model", "fcn8s", ["systems.stacking_linear.model", "either"]),
         ("figures.grid.systems", ["fcn9s"], ["figures.grid.systems", "'fcn9s'"]),
+        ("ablations.v3_to_v3plus.baseline", "fcn9s", ["ablations.v3_to_v3plus.baseline", "'fcn9s'"]),
+        ("ablations.v3_to_v3plus.systems", ["fcn9s"], ["ablations.v3_to_v3plus.systems", "'fcn9s'"]),
+        ("ablations.v3_to_v3plus.systems", [], ["ablations.v3_to_v3plus.systems", "at least 1"]),
+        (
+            "ablations.v3_to_v3plus.systems",
+            ["fcn8s", "fcn8s"],
+            ["ablations.v3_to_v3plus.systems", "'fcn8s' is named twice"],
+        ),
         ("figures.grid.ids", {"voc_val": [2007000033]}, ["figures.grid.ids.voc_val.0", "put text in quotes"]),
         ("figures.grid.ids", ["2007_000033"], ["figures.grid.ids", "dictionary"]),
         ("figures.grid.ids", {"voc_test": ["2008_000006"]}, ["figures.grid.ids", "'voc_test' names no scored split"]),
-        ("ablations.decoder.baseline", "fcn9s", ["ablations.decoder.baseline", "'fcn9s'"]),
-        ("ablations.decoder.systems", ["fcn9s"], ["ablations.decoder.systems", "'fcn9s'"]),
-        ("ablations.decoder.systems", [], ["ablations.decoder.systems", "at least 1"]),
-        ("ablations.decoder.systems", ["fcn8s", "fcn8s"], ["ablations.decoder.systems", "'fcn8s' is named twice"]),
         ("systems.deconvnet_stage1.splits", ["voc_train"], ["ablations.deconvnet_stages.systems", "shares no split"]),
         (
             "systems.fcn8s.server",
@@ -193,6 +199,7 @@ def test_a_system_that_is_left_out_leaves_the_ablations_too(merged_config):
     ablations = parse_config(config).ablations
     assert ablations["training_data"].systems == ["deeplabv3_coco20", "deeplabv3_coco20_trainaug"]
     config = put(merged_config("full"), "systems.stacking_vote_clean", None)
+    put(config, "systems.stacking_vote_clean_crf", None)
     assert not {"fusion", "leaking_member"} & set(parse_config(config).ablations)
 
 
@@ -247,3 +254,33 @@ def test_a_setting_of_figures_or_of_the_run_changes_no_spec(merged_config):
     assert model_spec(parse_config(config), "deeplabv3_trainaug") == before
     put(config, "protocols.deeplabv3_report.momentum", 0.8)
     assert model_spec(parse_config(config), "deeplabv3_trainaug") != before
+
+
+@pytest.mark.parametrize("scale", ["sample", "full"])
+def test_the_weak_classes_differ_from_their_baseline_in_repetition_and_sharpness_alone(merged_config, scale):
+    config = parse_config(merged_config(scale))
+    ablation = config.ablations["repetition_sharpening_blurring"]
+    baseline, (system,) = (config.systems[ablation.baseline].model, ablation.systems)
+    first, second = (model_spec(config, name) for name in (baseline, config.systems[system].model))
+    assert {key for key in first if first[key] != second[key]} == {"name", "repeat", "protocol"}
+    changed = {key for key in first["protocol"] if first["protocol"][key] != second["protocol"][key]}
+    assert changed == {"sharpen_share", "blur_share"}
+
+
+def test_the_leaking_vote_and_its_clean_counterpart_differ_in_one_member(merged_config):
+    systems = parse_config(merged_config("full")).systems
+    leaking, clean = (systems[name].fusion for name in ("stacking_vote", "stacking_vote_clean"))
+    assert leaking.model_copy(update={"members": []}) == clean.model_copy(update={"members": []})
+    assert len(set(leaking.members) ^ set(clean.members)) == 2
+    first, second = (systems[f"{name}_crf"].crf for name in ("stacking_vote", "stacking_vote_clean"))
+    assert first.model_copy(update={"members": []}) == second.model_copy(update={"members": []})
+
+
+def test_a_stacker_may_be_fitted_on_pictures_that_its_members_are_not_scored_on(merged_config):
+    config = put(merged_config("full"), "systems.stacking_shared.stacking.fit_on", "voc_train")
+    held = parse_config(config).systems["stacking_shared"].held
+    assert (held.dataset, held.split) == ("voc_train", "voc_train")
+    config = parse_config(put(config, "systems.stacking_shared.stacking.fit_pictures", 50))
+    assert config.systems["stacking_shared"].held.split == "voc_train_50"
+    assert sorted(config.held) == ["voc_train_100", "voc_train_50"]  # a CRF is tuned on the one
+    assert config.dataset_of("voc_train_50") == "voc_train"

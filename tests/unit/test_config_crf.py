@@ -31,9 +31,9 @@ def test_the_config_takes_every_parameter_of_the_crf(merged_config):
 
 def test_the_tuning_pictures_have_a_name(merged_config):
     search = parse_config(merged_config()).systems[TUNED].crf.search
-    assert (search.split, search.tune_on) == (f"voc_train_{search.pictures}", "voc_train")
+    assert (search.part.split, search.tune_on) == (f"voc_train_{search.pictures}", "voc_train")
     search = parse_config(searching(merged_config(), pictures=None)).systems[TUNED].crf.search
-    assert search.split == "voc_train"
+    assert search.part.split == "voc_train"
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_pictures_that_are_scored_later_are_refused_by_name(data):
     examples = read_manifest(data / "train.csv")
     write_manifest(data / "val.csv", examples[2:3])
     refused(data, *sweep, named="train.csv: 1 pictures are in")
-    refused(data, *sweep, "--pictures", 1, named="the first is 't2'; tune on pictures that are not scored")
+    refused(data, *sweep, "--pictures", 1, named="the first is 't2'; tune and fit on pictures that are not scored")
     refused(data, *sweep, forbid="gone.csv", named="gone.csv: no such manifest")
 
 

@@ -21,6 +21,7 @@ from segrepro.evaluation.leakage import (
     share_text,
 )
 from segrepro.evaluation.lineage import Lineage, check_lineage, lineage, read_lineage
+from segrepro.report.page.graphs import lineage_svg
 
 
 @pytest.fixture
@@ -290,20 +291,32 @@ def test_only_the_first_ids_are_printed(manifest):
     assert leakage_rows(list(audited(content).values()))[0]["first_ids"].split() == ids[:FIRST_IDS]
 
 
-def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, manifest, tmp_path):
-    config = parse_config(merged_config("full"))
-    # VOC's sets in miniature: v1 is in val and in SBD's train list, v2 in val alone.
+@pytest.fixture
+def manifests(manifest):
+    """The paths of VOC's sets in miniature: v1 is in val and in SBD's train list, v2 in val alone."""
     sets = {
         "voc_val": ("v1", "v2"),
         "seg11valid": ("v2",),
+        "voc_train": ("t1",),
+        "voc_train_100": ("t1",),
         "voc_trainval": ("t1", "v1", "v2"),
         "trainaug": ("t1", "s1"),
         "sbd_train": ("s1", "v1"),
         "coco20": ("1",),
+        "coco20_val": ("3",),
         "coco90": ("1", "2"),
     }
-    sets["voc_train_100"] = ("t1",)
-    manifests = {name: manifest(name, *ids)["manifest"] for name, ids in sets.items()}
+    return {name: manifest(name, *ids)["manifest"] for name, ids in sets.items()}
+
+
+def only(config, *systems):
+    """Leave only these systems of a merged config."""
+    unwanted = dict.fromkeys(name for name in config["systems"] if name not in systems)
+    return config | {"systems": config["systems"] | unwanted}
+
+
+def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, manifests, tmp_path):
+    config = parse_config(merged_config("full"))
     folds = str(tmp_path / "{system}_{split}.json")
     content = lineage(config, manifests=manifests, fold_report=folds)
     for name, entry in content.systems.items():
@@ -322,6 +335,9 @@ def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, 
     released = found["deeplabv3plus_released_trainval", "voc_val"].leaks
     path = "deeplabv3plus_released_trainval <- xception_65_coco_voc_trainval (trained on voc_trainval)"
     assert [str(leak) for leak in released] == [path]
+    weights = content.weights["xception_65_coco_voc_trainval"].trained_on
+    assert [seen.name for seen in weights] == ["coco20", "trainaug", "voc_trainval"]
+    assert [seen.manifest is None for seen in weights] == [True, False, False]  # nothing of COCO is scored
     edeconvnet = found["edeconvnet", "voc_val"]
     assert edeconvnet.share == 0.5
     assert str(edeconvnet.leaks[0]) == "edeconvnet <- fcn8s (trained on sbd_train)"
@@ -332,3 +348,65 @@ def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, 
     own = lineage(config, manifests=manifests, training_sets={"fcn8s": "own.csv"})
     assert own.models["fcn8s"].trained_on.manifest == "own.csv"
     assert own.models["fcn16s"].trained_on.manifest == manifests["sbd_train"]
+
+
+@pytest.fixture
+def from_released(merged_config):
+    """The full config with one model that starts from the released weights, which have seen voc_val, and no other."""
+    config = only(merged_config("full"), "deeplabv3plus_trainaug")
+    config["models"]["deeplabv3plus_released_trainval"] = None
+    config["models"]["deeplabv3plus_trainaug"]["init"] = {"weights": "xception_65_coco_voc_trainval"}
+    return config
+
+
+def test_what_weights_have_seen_leaks_into_models_that_start_from_them(from_released, manifests):
+    found = audit(lineage(parse_config(from_released), manifests=manifests))
+    assert [(entry.system, entry.share) for entry in found] == [("deeplabv3plus_trainaug", 1.0)]
+    path = "deeplabv3plus_trainaug <- xception_65_coco_voc_trainval (trained on voc_trainval)"
+    assert [str(leak) for leak in found[0].leaks] == [path]
+
+
+def test_coco_that_weights_have_seen_is_compared_where_coco_is_scored(from_released, manifests):
+    from_released["models"]["deeplabv3plus_trainaug"]["dataset"] = "coco20_val"
+    from_released["systems"]["deeplabv3plus_trainaug"] |= {"splits": ["coco20"], "reported": {}}
+    content = lineage(parse_config(from_released), manifests=manifests)
+    (found,) = audit(content)
+    assert (found.share, found.leaks[0].seen_as) == (1.0, "trained on coco20")
+    assert [seen.manifest for seen in content.weights["xception_65_coco_voc_trainval"].trained_on[1:]] == [None, None]
+
+
+def test_what_a_stacker_was_fitted_on_counts_as_seen(merged_config, manifests, manifest):
+    config = merged_config("full")
+    config["systems"]["stacking_shared"]["stacking"] |= {"fit_on": "voc_train", "fit_pictures": 50}
+    manifests["voc_train_50"] = manifest("voc_train_50", "t1", "v2")["manifest"]
+    content = lineage(parse_config(config), manifests=manifests)
+    assert content.systems["stacking_shared"].folds is None
+    kept = content.model_copy(update={"systems": {"stacking_shared": content.systems["stacking_shared"]}})
+    for member in content.systems["stacking_shared"].members:
+        kept.systems[member] = content.systems[member]
+    found = {entry.system: entry for entry in audit(kept)}["stacking_shared"]
+    assert [str(leak) for leak in found.leaks] == ["stacking_shared (tuned on voc_train_50)"]
+    assert found.leaked == ["v2"]
+
+
+def test_published_weights_count_as_trained_on_their_models_dataset_too(merged_config, manifests):
+    config = only(merged_config("full"), "deeplabv3plus_released_trainval")
+    del config["weights"]["xception_65_coco_voc_trainval"]["trained_on"]
+    (found,) = audit(lineage(parse_config(config), manifests=manifests))
+    assert found.share == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "part"), [("voc_trainvla", "'voc_trainvla' names no dataset"), ("voc_test", "'voc_test' has no masks")]
+)
+def test_a_wrong_data_set_of_weights_is_named(merged_config, name, part):
+    config = merged_config("full")
+    config["weights"]["vgg16_imagenet"]["trained_on"] = [name]
+    with pytest.raises(UserError, match=rf"weights\.vgg16_imagenet\.trained_on: {part}"):
+        parse_config(config)
+
+
+def test_the_drawing_leads_from_what_weights_have_seen_to_them(from_released, manifests):
+    content = lineage(parse_config(from_released), manifests=manifests)
+    drawn = lineage_svg(content)
+    assert all(f"{name}</text>" in drawn for name in ("coco20", "voc_trainval", "xception_65_coco_voc_trainval"))

@@ -27,12 +27,14 @@ from segrepro.provenance.code import (
     _meaning,
     git_state,
     import_closure,
+    module_sha256,
     package_sha256,
     training_sha256,
 )
 from segrepro.provenance.machine import PACKAGES, command_text, gpu_names, hardware, versions
 from segrepro.provenance.made import UNKNOWN_CODE, age, note_training_code, oldest, read_made, write_made
 from segrepro.provenance.origin import origin
+from segrepro.provenance.written import written_by
 
 UNKNOWN_STATE = {"commit": "unknown", "dirty": "unknown"}
 
@@ -61,6 +63,7 @@ def package(tmp_path) -> Path:
 
 def hashes(package: Path) -> tuple[str, str]:
     training_sha256.cache_clear()
+    module_sha256.cache_clear()
     return package_sha256(package), training_sha256(package)
 
 
@@ -248,7 +251,7 @@ def traced(merged_config):
             place[last] = value
         config = parse_config(merged)
         return origin(
-            config, lineage(config, manifests={n: f"{n}.csv" for n in [*DATASETS, *config.tuning]}), system, split
+            config, lineage(config, manifests={n: f"{n}.csv" for n in [*DATASETS, *config.held]}), system, split
         )
 
     return trace
@@ -357,6 +360,56 @@ def test_a_number_of_an_older_model_is_marked(run_folder, capsys):
     assert row["data_sha256"] == "abc"
 
 
+def test_metrics_say_which_code_predicted_what_they_score(run_folder):
+    run_folder("a")
+    assert evaluate()["scores_code"] == "unknown"  # a store that does not say
+    labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    header = {"system": "s", "label_space": "voc21", "kind": "labels", "resize": "legacy"}
+    for part, code in {
+        "m1": written_by("segrepro.inference.predict"),
+        "m2": written_by("segrepro.inference.predict"),
+        "m3": (("segrepro.inference.predict", "f" * 64), ("segrepro.gone", "0" * 64)),
+    }.items():
+        with ScoreWriter(Path(f"{part}.h5"), **header, code=code) as store:
+            store.add("p", labels, size=(3, 4))
+    fuse = ["fuse", "--kind", "vote", "--ties", "lowest", "--system", "s", "--out", "s.h5", "--members"]
+    main([*fuse, "m1.h5", "m2.h5", "m3.h5", "--names", "m1", "m2", "m3"])
+    found = evaluate()
+    assert [(part["module"].removeprefix("segrepro."), part["code"]) for part in found["scores"]] == [
+        ("fusion.fuse", "same"),
+        ("gone", "older"),
+        *sorted([("inference.predict", "same"), ("inference.predict", "older")], key=lambda pair: pair[1] == "older"),
+    ]
+    assert (found["scores_code"], found["model_code"]) == ("older", "same")
+
+
+def test_scores_of_older_code_are_marked_in_the_overview(run_folder, capsys):
+    run_folder("a")
+    evaluate()
+    metrics = json.loads(Path("m/s.json").read_text())
+    metrics["provenance"] |= {"scores": [{"module": "x", "sha256": "1", "code": "older"}], "scores_code": "older"}
+    Path("m/older.json").write_text(json.dumps(metrics | {"system": "o"}))
+    del metrics["provenance"]["scores"], metrics["provenance"]["scores_code"]
+    Path("m/former.json").write_text(json.dumps(metrics | {"system": "f"}))  # of a version that did not note it
+    outputs = ["--scale", "sample", "--out", "provenance.json", "--table", "provenance.csv"]
+    main(["provenance", "--metrics", "m/older.json", "m/former.json", *outputs])
+    assert "scores predicted by other code: o\n" in capsys.readouterr().out
+    assert json.loads(Path("provenance.json").read_text())["older_scores"] == ["o"]
+    with Path("provenance.csv").open() as stream:
+        rows = [(row["system"], row["scores_code"], row["scores"]) for row in csv.DictReader(stream)]
+    assert rows == [("o", "older", "x: older"), ("f", "unknown", "")]
+
+
+def test_what_writes_scores_is_told_apart_and_knows_no_figure():
+    writers = ("inference.predict", "inference.proposalwise", "fusion.fuse", "fusion.stacker", "fusion.crf_store")
+    assert len({module_sha256(f"segrepro.{name}") for name in writers}) == len(writers)
+    for name in writers:
+        closure = import_closure(f"segrepro.{name}")
+        assert {"segrepro.inference.scores", "segrepro.labels"} <= set(closure)
+        assert not {m for m in closure if m.split(".")[1:2] in (["report"], ["verbs"], ["config"], ["provenance"])}
+    assert "segrepro.models.deeplabv3" in import_closure("segrepro.inference.predict")
+
+
 def test_metrics_without_provenance_are_refused_by_the_overview(run_folder):
     run_folder("a")
     Path("old.json").write_text('{"system": "s", "split": "val"}')
@@ -380,6 +433,6 @@ def test_the_hash_of_the_training_code_is_no_part_of_itself():
 
 def test_the_tuning_pictures_of_a_crf_come_from_their_dataset(merged_config):
     config = parse_config(merged_config("full"))
-    manifests = {n: f"{n}.csv" for n in [*DATASETS, *config.tuning]}
+    manifests = {n: f"{n}.csv" for n in [*DATASETS, *config.held]}
     tuned = origin(config, lineage(config, manifests=manifests), "deeplabv3_phase2_ms_flip_crf_tuned", "voc_val")
     assert tuned.datasets == ("trainaug", "voc_train", "voc_val")

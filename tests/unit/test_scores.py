@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from segrepro.errors import UserError
+from segrepro.inference.merging import merge_stores
 from segrepro.inference.resize import resize_scores
 from segrepro.inference.scores import ScoreReader, ScoreWriter
 from segrepro.labels import COCO91, VOC21, VOID
+from segrepro.provenance.written import NOBODY_KNOWS
 
 HEADER = {"system": "net", "label_space": "voc21", "kind": "scores", "resize": "half_pixel"}
 
@@ -39,6 +41,26 @@ def test_scores_come_back_as_stored_with_sizes_and_header(tmp_path):
         assert store.size("a") == (40, 60)
         assert store.stored("a").dtype == np.float16
         np.testing.assert_array_equal(store.stored("a"), logits().astype(np.float16))
+
+
+def test_a_store_says_which_code_filled_it_or_that_nobody_knows(tmp_path):
+    code = (("segrepro.fusion.fuse", "b" * 64), ("segrepro.inference.predict", "a" * 64))
+    with ScoreReader(write(tmp_path / "s.h5", {"a": logits()}, code=code)) as store:
+        assert store.code == code
+    with ScoreReader(write(tmp_path / "t.h5", {"a": logits()})) as store:
+        assert store.code == NOBODY_KNOWS
+    with h5py.File(tmp_path / "t.h5", "a") as file:
+        del file.attrs["code"]  # as before this was noted
+    with ScoreReader(tmp_path / "t.h5") as store:
+        assert store.code == NOBODY_KNOWS
+
+
+def test_a_merged_store_says_the_code_of_all_its_parts(tmp_path):
+    codes = [(("segrepro.inference.predict", digest * 64),) for digest in "ba"]
+    parts = [write(tmp_path / f"{n}.h5", {n: logits()}, code=code) for n, code in zip("pq", codes, strict=True)]
+    merge_stores(parts, tmp_path / "whole.h5")
+    with ScoreReader(tmp_path / "whole.h5") as store:
+        assert store.code == codes[1] + codes[0]
 
 
 @pytest.mark.parametrize("mode", ["half_pixel", "legacy", "align_corners"])
@@ -223,6 +245,9 @@ def test_missing_truncated_and_foreign_files_are_named(tmp_path):
         ("kind", "votes", "kind 'votes' is unknown"),
         ("resize", "nearest", "resize 'nearest' is unknown"),
         ("label_space", "ade20k", "'ade20k' is unknown"),
+        ("code", "[[1, 2]]", "attribute 'code' is damaged"),
+        ("code", "{", "attribute 'code' is damaged"),
+        ("code", 3, "attribute 'code' is damaged"),
     ],
 )
 def test_a_header_of_another_version_is_named(tmp_path, attribute, value, message):

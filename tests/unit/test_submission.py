@@ -262,7 +262,7 @@ def family(merged_config):
     crf = {"members": ["own"], "preset": "deeplab_vgg", "search": search}
     merged["systems"]["own_crf"] = {"crf": crf, "splits": ["voc_val"]}
     config = parse_config(merged)
-    return config, lineage(config, manifests={name: f"{name}.csv" for name in [*DATASETS, *config.tuning]})
+    return config, lineage(config, manifests={name: f"{name}.csv" for name in [*DATASETS, *config.held]})
 
 
 @pytest.mark.parametrize(

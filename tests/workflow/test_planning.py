@@ -19,9 +19,9 @@ def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
     assert rules["predict_proposals"] == 4
     assert rules["fuse"] == 5
     assert rules["stack"] == 3
-    assert rules["crf"] == 6
-    assert rules["crf_search"] == rules["subset"] == 1
-    assert rules["evaluate"] == 41
+    assert rules["crf"] == 7
+    assert rules["crf_search"] == rules["subset"] == rules["check_apart"] == 1
+    assert rules["evaluate"] == 42
     assert rules["proposals"] == 3
     assert rules["checksum"] == 10  # COCO's val pictures are neither trained on nor scored
     assert rules["provenance"] == 1
@@ -79,6 +79,15 @@ def test_the_table_alone_makes_only_what_it_needs(tmp_path):
     assert "figure_grid" not in rules
     assert "submission" not in rules
     assert rules["train"] == 1
+
+
+def test_a_stacker_is_fitted_on_a_part_that_its_members_predict_for_it_alone(tmp_path):
+    overlay = {"systems": {"stacking_shared": {"stacking": {"fit_on": "voc_train", "fit_pictures": 20}}}}
+    rules = planned(tmp_path, "results/scores/stacking_shared/voc_val.h5", overlay=overlay)
+    assert rules["predict"] == 6  # three members, what is scored and what is fitted on
+    assert rules["subset"] == rules["check_apart"] == rules["stack"] == 1
+    assert "check_apart" in planned(tmp_path, "results/scores/deeplabv3_coco20/voc_train_20.h5", overlay=overlay)
+    assert "check_apart" not in planned(tmp_path, "results/scores/deeplabv3_coco20/voc_val.h5", overlay=overlay)
 
 
 def test_published_weights_stand_in_for_training(tmp_path):

@@ -225,6 +225,10 @@ def test_every_dataset_of_the_config_passed_its_checks(run, merged_config):
 def test_every_number_says_where_it_comes_from(run):
     table = {(row["system"], row["split"]): row for row in rows(run / "results/tables/provenance.csv")}
     assert {row["model_code"] for row in table.values()} == {"same"}
+    assert {row["scores_code"] for row in table.values()} == {"same"}
+    refined = table["edeconvnet_crf", "seg11valid"]["scores"]
+    parts = ("inference.proposalwise", "fusion.fuse", "fusion.crf_store")
+    assert all(f"segrepro.{part}: same" in refined for part in parts)
     crf = json.loads((run / "results/metrics/edeconvnet_crf/seg11valid.json").read_text())["provenance"]
     assert set(crf["models"]) == {"deconvnet_stage1", "deconvnet_stage2", "fcn8s", "fcn16s", "fcn32s"}
     archive = run / "data/sample/downloads/benchmark.tgz"
@@ -267,7 +271,7 @@ def test_a_bare_target_needs_no_cores(run):
             | {"figure_classes", "figure_weak_classes", "figure_trimap", "figure_sizes", "figure_confusion"},
         ),
         ({"systems": {"fcn8s": {"server": {"miou": 62.2}}}}, {"declared", "tables"}),
-        ({"ablations": {"weak_classes": None}}, {"declared", "tables"}),
+        ({"ablations": {"repetition_sharpening_blurring": None}}, {"declared", "tables"}),
         ({"label_checks": {"max_void_share": 0.3}}, {"check_labels"}),
     ],
 )

@@ -20,7 +20,7 @@ from segrepro.config.crf import PARAMETERS
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.data.manifests import check_listed
 from segrepro.errors import UserError
-from segrepro.evaluation.lineage import lineage
+from segrepro.evaluation.lineage import SYSTEM, WEIGHTS, lineage
 from segrepro.locks import hold_run_lock
 from segrepro.report.declared import declared
 
@@ -31,8 +31,8 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
-# Parts of datasets that CRFs are tuned on: they have manifests of their own.
-SUBSETS = {name: search for name, search in CONFIG.tuning.items() if search.pictures}
+# Parts of datasets that CRFs are tuned on, or stackers fitted on: they have manifests of their own.
+SUBSETS = {name: part for name, part in CONFIG.held.items() if part.pictures}
 
 # The generated data and what is made of them stay apart from the real ones.
 DATA = "data/sample" if CONFIG.scale == "sample" else "data"
@@ -109,6 +109,8 @@ FUSED = [name for name, system in CONFIG.systems.items() if system.fusion]
 STACKED = [name for name, system in CONFIG.systems.items() if system.stacking]
 REFINED = [name for name, system in CONFIG.systems.items() if system.crf]
 TUNED = [name for name in REFINED if CONFIG.systems[name].crf.search]
+# Those that are tuned or fitted on pictures that they are not scored on.
+HOLDING = [name for name, system in CONFIG.systems.items() if system.held]
 COMBINED = {*FUSED, *STACKED, *REFINED}
 WHOLE = [name for name in CONFIG.systems if name not in {*BOX_BY_BOX, *COMBINED}]
 

@@ -63,7 +63,8 @@ rule stack:
         names=lambda w: " ".join(CONFIG.systems[w.system].members),
         space=lambda w: answer_space_of(w.split),
         options=lambda w: as_options(
-            CONFIG.systems[w.system].stacking, leave_out=["members", "fit_on"]
+            CONFIG.systems[w.system].stacking,
+            leave_out=["members", "fit_on", "fit_pictures"],
         ),
         fit=lambda w, input: (
             f"--fit-manifest {input.fit_manifest} --fit-members {' '.join(input.fit_members)}"

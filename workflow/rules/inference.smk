@@ -6,6 +6,7 @@ rule predict:
         model=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/model.keras",
         spec=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/spec.yaml",
         manifest=f"{DATA}/manifests/{{split}}.csv",
+        apart=ancient(apart_checks),
     output:
         f"{RESULTS}/scores/{{system}}/{{split}}.h5",
     log:
@@ -34,6 +35,7 @@ rule predict_proposals:
         model=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/model.keras",
         spec=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/spec.yaml",
         manifest=f"{DATA}/manifests/{{split}}.csv",
+        apart=ancient(apart_checks),
         proposals=proposals_of(lambda w: CONFIG.systems[w.system].proposal_wise),
     output:
         f"{RESULTS}/scores/{{system}}/{{split}}.h5",

@@ -65,13 +65,15 @@ def audited_manifests():
     """The lists of pictures that the systems' ancestors have seen, and those that the systems are scored on."""
     nodes = {node for name in LINEAGE.systems for node in LINEAGE.ancestors(name)}
     seen = {pictures.manifest for node in nodes for pictures in LINEAGE.seen(node)}
-    return sorted(seen | set(LINEAGE.splits.values()))
+    return sorted((seen | set(LINEAGE.splits.values())) - {None})
 
 
 def seen_by(system):
     """The lists of pictures that a system and its ancestors were trained, fitted or tuned on."""
     nodes = LINEAGE.ancestors(system)
-    return sorted({seen.manifest for node in nodes for seen in LINEAGE.seen(node)})
+    return sorted(
+        {seen.manifest for node in nodes for seen in LINEAGE.seen(node)} - {None}
+    )
 
 
 # A picture of the grid that its split lacks is said before anything runs, where the split has been listed already.
@@ -91,12 +93,23 @@ def fold_reports():
 
 
 def compared_manifests(coco):
-    """Manifests of the COCO datasets, or of the others, that models train on or systems are scored on."""
+    """Manifests of the COCO datasets, or of the others, that models train on or systems are scored on.
+
+    Also of those that pretrained weights have seen, where the audit reads them.
+    """
     used = {model.dataset for model in CONFIG.models.values()} | set(LINEAGE.splits)
+    weights = {node for name in LINEAGE.systems for node in LINEAGE.ancestors(name)}
+    used |= {
+        pictures.name
+        for node in weights
+        if node[0] == WEIGHTS
+        for pictures in LINEAGE.seen(node)
+        if pictures.manifest
+    }
     return [
         f"{DATA}/manifests/{name}.csv"
         for name in sorted(used)
-        if any("coco" in key for key in DATASETS[name].needs) == coco
+        if DATASETS[name].of_coco == coco
     ]
 
 
@@ -195,17 +208,44 @@ def members_metrics(wildcards):
 
 def fitted_on(wildcards):
     """What a stacker is fitted on, as inputs; nothing where that is what it is scored on."""
-    dataset = CONFIG.systems[wildcards.system].stacking.fit_on
-    if dataset is None:
+    held = CONFIG.systems[wildcards.system].held
+    if held is None:
         return {}
     members = CONFIG.systems[wildcards.system].members
     return {
         "fit_members": [
-            f"{RESULTS}/scores/{member}/{dataset}.h5" for member in members
+            f"{RESULTS}/scores/{member}/{held.split}.h5" for member in members
         ],
-        "fit_manifest": f"{DATA}/manifests/{dataset}.csv",
-        "fit_checks": f"{RESULTS}/checks/{dataset}.json",
+        "fit_manifest": f"{DATA}/manifests/{held.split}.csv",
+        "fit_checks": f"{RESULTS}/checks/{held.dataset}.json",
     }
+
+
+def kept_apart(name):
+    """The datasets that a tuned or fitted system must share no picture with: what it is scored on.
+
+    A stacker also predicts what a system above it is tuned or fitted on.
+    """
+    system = CONFIG.systems[name]
+    above = [
+        other.held.dataset
+        for other_name, other in CONFIG.systems.items()
+        if system.stacking
+        and other.held
+        and other_name != name
+        and (SYSTEM, name) in LINEAGE.ancestors(other_name)
+    ]
+    return list(dict.fromkeys([*system.splits, *above]))
+
+
+def apart_checks(wildcards):
+    """The checks that a prediction waits for: of the systems that are tuned or fitted on its pictures."""
+    return [
+        f"{RESULTS}/checks/apart/{name}.json"
+        for name in HOLDING
+        if CONFIG.systems[name].held.split == wildcards.split
+        and (SYSTEM, wildcards.system) in LINEAGE.ancestors(name)
+    ]
 
 
 def initial_weights(wildcards):

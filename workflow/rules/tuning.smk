@@ -1,9 +1,9 @@
-# The search for a CRF's parameters, on pictures that are not scored.
+# What is tuned, fitted or ranked on pictures that are not scored: these pictures, and the search for a CRF's parameters.
 
 
 rule subset:
     input:
-        lambda w: f"{DATA}/manifests/{SUBSETS[w.subset].tune_on}.csv",
+        lambda w: f"{DATA}/manifests/{SUBSETS[w.subset].dataset}.csv",
     output:
         f"{DATA}/manifests/{{subset}}.csv",
     log:
@@ -21,11 +21,35 @@ rule subset:
         "segrepro subset --manifest {input} --pictures {params.pictures} --out {output} &> {log}"
 
 
+# Predictions of those pictures wait for it, and it needs nothing but manifests: a config that would end in a refusal
+# does so before anything trains.
+rule check_apart:
+    input:
+        manifest=lambda w: f"{DATA}/manifests/{CONFIG.systems[w.system].held.dataset}.csv",
+        scored=lambda w: [
+            f"{DATA}/manifests/{dataset}.csv" for dataset in kept_apart(w.system)
+        ],
+    output:
+        f"{RESULTS}/checks/apart/{{system}}.json",
+    log:
+        f"{RESULTS}/logs/check_apart/{{system}}.log",
+    wildcard_constraints:
+        system=one_of(HOLDING),
+    priority: 20  # of the jobs that are ready, before any training
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "segrepro check-apart --manifest {input.manifest} --forbid {input.scored} --out {output} &> {log}"
+
+
 rule crf_search:
     input:
         scores=lambda w: (
             f"{RESULTS}/scores/{CONFIG.systems[w.system].members[0]}/"
-            f"{CONFIG.systems[w.system].crf.search.split}.h5"
+            f"{CONFIG.systems[w.system].held.split}.h5"
         ),
         manifest=lambda w: f"{DATA}/manifests/{CONFIG.systems[w.system].crf.search.tune_on}.csv",
         checks=lambda w: f"{RESULTS}/checks/{CONFIG.systems[w.system].crf.search.tune_on}.json",

@@ -26,6 +26,7 @@ VERBS = {
     "convert-coco": "convert COCO 2017 pictures and annotations to dataset folders",
     "manifest": "write the manifest of a named dataset",
     "subset": "write a manifest of some of another one's pictures",
+    "check-apart": "check that pictures to tune or fit on are not scored",
     "check-labels": "check a manifest's pictures and labels before anything trains on them",
     "repeat-classes": "write a manifest in which the pictures of chosen classes come several times",
     "object-examples": "write DeconvNet's stage-1 training examples: one object a row",

@@ -16,22 +16,20 @@ def combination_problems(config: Config) -> list[str]:
     problems = []
     for name, system in config.systems.items():
         path = f"systems.{name}.{system.combination}"
-        key, other = system.fitted_from or ("", None)
+        ranked_on = system.fusion.ties_from if system.fusion else None
         for member in system.members:
             if member not in config.systems:
                 problems.append(unknown(f"{path}.members", member, config.systems, "system"))
                 continue
             problems += [
                 f"{path}.members: '{member}' is not scored on '{split}'; add it to systems.{member}.splits"
-                for split in [*system.splits, *([other] if other else [])]
+                for split in [*system.splits, *([ranked_on] if ranked_on else [])]
                 if split not in config.systems[member].splits
             ]
             problems += _storage_problems(config, f"{path}.members", system, member)
         problems += _fold_problems(config, f"{path}.members", name)
-        if system.crf and system.crf.search:
-            key, other = "search.tune_on", system.crf.search.tune_on
-        if other:
-            problems += _unscored_problems(f"{path}.{key}", other, system)
+        if system.held:
+            problems += _unscored_problems(f"{path}.{system.held_key}", system.held.dataset, system)
     return problems
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from segrepro.config.data import Part
 from segrepro.config.types import Confidence, Positive, Section, Share
 
 Above0 = Annotated[float, Field(gt=0)]
@@ -34,9 +35,9 @@ class CrfSearch(Section):
     gt_prob: Annotated[list[Confidence], Field(min_length=1)] | None = None
 
     @property
-    def split(self) -> str:
-        """The name of the tuning pictures, by which their manifest and scores are stored: ``voc_train_24``."""
-        return self.tune_on if self.pictures is None else f"{self.tune_on}_{self.pictures}"
+    def part(self) -> Part:
+        """The tuning pictures."""
+        return Part(self.tune_on, self.pictures)
 
     @property
     def searched(self) -> dict[str, list]:

@@ -1,5 +1,6 @@
 """The part of the config that says where data come from and what they must be."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -66,6 +67,24 @@ class Coco(Section):
     min_pixels: Annotated[int, Field(ge=0)] = Field(
         description="COCO-20 keeps pictures with more wanted pixels than this (DeepLabv3 paper: 1000)"
     )
+
+
+@dataclass(frozen=True)
+class Part:
+    """Pictures that something is tuned or fitted on instead of being scored: a data set, or so many pictures of it.
+
+    Attributes:
+        dataset: the data set's name.
+        pictures: how many, at equal steps of the sorted list; None for all.
+    """
+
+    dataset: str
+    pictures: int | None
+
+    @property
+    def split(self) -> str:
+        """The name by which their manifest and scores are stored: ``voc_train_24``."""
+        return self.dataset if self.pictures is None else f"{self.dataset}_{self.pictures}"
 
 
 class DatasetChecks(Section):

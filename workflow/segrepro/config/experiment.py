@@ -4,8 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from segrepro.config.crf import CrfSearch
-from segrepro.config.data import Archives, Coco, DatasetChecks, LabelChecks, PicturesKind, Proposals, SampleData
+from segrepro.config.data import (
+    Archives,
+    Coco,
+    DatasetChecks,
+    LabelChecks,
+    Part,
+    PicturesKind,
+    Proposals,
+    SampleData,
+)
 from segrepro.config.detail import Detail
 from segrepro.config.figures import Figures
 from segrepro.config.models import Model, Weights
@@ -66,15 +74,15 @@ class Config(Section):
         return "real_sample" if self.scale == "sample" else "published"
 
     @property
-    def tuning(self) -> dict[str, CrfSearch]:
-        """The searches of CRFs by the name of their pictures."""
-        searches = [system.crf.search for system in self.systems.values() if system.crf and system.crf.search]
-        return {search.split: search for search in searches}
+    def held(self) -> dict[str, Part]:
+        """The pictures that CRFs are tuned, stackers fitted and members of votes ranked on, by name."""
+        parts = [system.held for system in self.systems.values() if system.held]
+        return {part.split: part for part in parts}
 
     def dataset_of(self, split: str) -> str:
-        """Return the dataset that a split's pictures are of: itself, but for the part that a CRF is tuned on."""
-        tuning = self.tuning
-        return tuning[split].tune_on if split in tuning else split
+        """Return the dataset that a split's pictures are of: itself, but for the part of one that `held` names."""
+        held = self.held
+        return held[split].dataset if split in held else split
 
     @model_validator(mode="after")
     def _references(self) -> "Config":

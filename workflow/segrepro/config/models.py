@@ -15,6 +15,9 @@ class Weights(Archive):
         "keras_applications", "tf1_slim_imagenet", "tf1_deeplabv3_resnet_v2", "tf1_deeplabv3plus_xception", "segrepro"
     ] = Field(description="who wrote the file, hence its names")
     averages: Literal["plain", "ema"] = Field("plain", description="TF1: the variables, or their moving averages")
+    trained_on: list[str] = Field(
+        [], description="data sets of this config, beside ImageNet, whose labels the file has seen; for the audit"
+    )
 
 
 class Init(Section):

@@ -19,6 +19,7 @@ def reference_problems(config: Config) -> list[str]:
     """Return one sentence for each reference that leads nowhere, starting with the key's path."""
     return [
         *_file_problems(config),
+        *_weights_problems(config),
         *_dataset_problems(config),
         *_model_problems(config),
         *_system_problems(config),
@@ -69,6 +70,15 @@ def _file_problems(config: Config) -> list[str]:
         if known != origin:
             problems.append(f"{path}.file: '{entry.file}' is {other}'s too, with other urls or checksums; rename one")
     return problems
+
+
+def _weights_problems(config: Config) -> list[str]:
+    return [
+        problem
+        for name, weights in config.weights.items()
+        for dataset in weights.trained_on
+        for problem in dataset_use(f"weights.{name}.trained_on", dataset)
+    ]
 
 
 def _dataset_problems(config: Config) -> list[str]:

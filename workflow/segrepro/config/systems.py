@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from segrepro.config.crf import Crf
+from segrepro.config.data import Part
 from segrepro.config.tables import Server
 from segrepro.config.types import Positive, Section, Share
 
@@ -111,6 +112,9 @@ class Stacking(Section):
     members: Annotated[list[str], Field(min_length=2)] = Field(description="systems, in order")
     folds: Annotated[int, Field(ge=2)] | None = Field(None, description="of the scored pictures; null: 5")
     fit_on: str | None = Field(None, description="a dataset to fit on instead; shares no picture with the splits")
+    fit_pictures: Positive | None = Field(
+        None, description="so many of `fit_on`, at equal steps of the sorted list; null: all"
+    )
     hidden: Positive | None = Field(None, description="channels of two layers; null: 64, shared 16")
     kernel: Literal[1, 3] | None = Field(None, description="side of the kernels, cells; null: 1")
     steps: Positive = Field(300, description="updates of each fit")
@@ -127,6 +131,8 @@ class Stacking(Section):
             raise ValueError("members: names a system twice")
         if self.fit_on is not None and self.folds is not None:
             raise ValueError("folds: has no meaning beside 'fit_on'; remove it")
+        if self.fit_pictures is not None and self.fit_on is None:
+            raise ValueError("fit_pictures: needs 'fit_on'")
         if self.kind == "linear" and (self.hidden is not None or self.kernel is not None):
             raise ValueError("kind: 'linear' takes no 'hidden' and no 'kernel'")
         return self
@@ -164,13 +170,20 @@ class System(Section):
         return combined.members if combined else []
 
     @property
-    def fitted_from(self) -> tuple[str, str] | None:
-        """The key and the name of the dataset, not scored itself, whose masks decide how the members are combined."""
-        if self.stacking and self.stacking.fit_on:
-            return "fit_on", self.stacking.fit_on
-        if self.fusion and self.fusion.ties_from:
-            return "ties_from", self.fusion.ties_from
+    def held(self) -> Part | None:
+        """The pictures, not scored, whose masks decide its own parameters; none where it has none or fits by folds."""
+        if self.crf and self.crf.search:
+            return self.crf.search.part
+        if self.stacking and self.stacking.fit_on is not None:
+            return Part(self.stacking.fit_on, self.stacking.fit_pictures)
+        if self.fusion and self.fusion.ties_from is not None:
+            return Part(self.fusion.ties_from, None)
         return None
+
+    @property
+    def held_key(self) -> str:
+        """The key that names the data set of `held`."""
+        return {"crf": "search.tune_on", "stacking": "fit_on", "fusion": "ties_from"}[self.combination]
 
     @property
     def combination(self) -> str:

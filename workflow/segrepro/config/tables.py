@@ -42,6 +42,7 @@ class Ablation(Section):
 
     baseline: str = Field(description="the system that the others are compared with")
     systems: Annotated[list[str], Field(min_length=1)] = Field(description="the others, in order")
+    note: str | None = Field(None, description="what differs besides what the question's name says")
 
     @model_validator(mode="after")
     def _once(self) -> "Ablation":

@@ -65,6 +65,11 @@ class Dataset:
     build: Callable[[Folders], list[Example]]
 
     @property
+    def of_coco(self) -> bool:
+        """Whether the pictures are COCO's: their ids never equal those of VOC and SBD, which share theirs."""
+        return any(key.startswith("coco") for key in self.needs)
+
+    @property
     def has_masks(self) -> bool:
         """Whether the pictures have ground truth."""
         return self.label_space is not None

@@ -1,6 +1,9 @@
-"""A part of a data set's pictures, for what need not see them all."""
+"""A part of a data set's pictures, for what need not see them all, or must not see those of another one."""
 
-from segrepro.data.manifests import Example
+from collections.abc import Sequence
+from pathlib import Path
+
+from segrepro.data.manifests import Example, read_manifest
 from segrepro.errors import UserError
 
 
@@ -16,3 +19,18 @@ def spread(examples: list[Example], count: int | None) -> list[Example]:
         return examples
     ranked = sorted(examples)
     return [ranked[number * len(ranked) // count] for number in range(count)]
+
+
+def refuse_overlap(manifest: Path, examples: list[Example], forbidden: Sequence[Path]) -> None:
+    """Refuse pictures that are scored later: parameters chosen on them would flatter the result.
+
+    Raises:
+        UserError: names a picture that is in the tuning set and in a forbidden manifest.
+    """
+    ids = {example.id for example in examples}
+    for other in forbidden:
+        if shared := ids & {example.id for example in read_manifest(other)}:
+            raise UserError(
+                f"{manifest}: {len(shared)} pictures are in {other} too, the first is '{min(shared)}'; tune and fit "
+                "on pictures that are not scored."
+            )

@@ -6,8 +6,8 @@ was initialised from, pretrained weights, the members of an ensemble, the system
 ids; COCO's never equal VOC's, so for COCO see `segrepro.evaluation.duplicates`. A stacker fitted by folds has not
 seen the pictures it predicts: that is no leak, where its own report confirms it, picture by picture.
 
-Of pretrained weights only the datasets that the config states are known: they are listed as ``unlisted`` whenever
-they are among the ancestors.
+Of pretrained weights only the datasets that the config states are known (`trained_on` of their entry): they are listed
+as ``unlisted`` whenever they are among the ancestors.
 """
 
 import csv
@@ -107,6 +107,8 @@ def audit(lineage: Lineage) -> list[Audit]:
             leaks = []
             for node, path in ancestors.items():
                 for pictures in lineage.seen(node):
+                    if pictures.manifest is None:
+                        continue
                     shared = scored & ids(pictures, f"what '{node[1]}' was {ROLES[node[0]]}")
                     if shared:
                         seen_as = f"{ROLES[node[0]]} {pictures.name}"

@@ -28,6 +28,7 @@ from pydantic import Field, ValidationError
 
 from segrepro.config.errors import explain
 from segrepro.config.types import Section
+from segrepro.data.datasets import DATASETS
 from segrepro.errors import UserError
 from segrepro.fusion.stacker_settings import DEFAULT_FOLDS
 
@@ -46,7 +47,10 @@ class Pictures(Section):
     """A list of pictures that something has seen."""
 
     name: str = Field(description="what messages call it, e.g. the dataset's name")
-    manifest: str = Field(description="path of the manifest; every id in it counts as seen")
+    manifest: str | None = Field(
+        description="path of the manifest; every id in it counts as seen; null: of another source than all that is "
+        "scored, so that no id can be shared and none is looked for"
+    )
 
 
 class SystemLineage(Section):
@@ -187,12 +191,14 @@ def lineage(
 ) -> Lineage:
     """Derive the lineage of all systems from a resolved config.
 
-    Published weights count as trained on the datasets of the models that they stand in for, also where another
-    model starts from them.
+    Weights count as trained on what their entry says (`trained_on`) and on the datasets of the models that they stand
+    in for, whether they are such a model or another one starts from them. Of these datasets, one that comes from
+    another source than everything that is scored, tuned or fitted on has no manifest: nobody fetches COCO for ids that
+    VOC never has.
 
     Args:
         config: the validated config.
-        manifests: path of each dataset's manifest, by dataset, and of each CRF search's pictures, by their name.
+        manifests: path of each dataset's manifest, by dataset, and of what the config's `held` names.
         training_sets: path of the manifest that a model trains on, by model, where it is not to be its dataset's.
             A list of examples names no picture beyond the dataset's, which exists before anything trains.
         fold_report: path of a stacker's report, with ``{system}`` and ``{split}``.
@@ -202,47 +208,60 @@ def lineage(
         return Pictures(name=dataset, manifest=manifests[dataset])
 
     training_sets = training_sets or {}
-    published: dict[str, list[Pictures]] = {name: [] for name in config.weights}
     models = {}
     for name, model in config.models.items():
         if not model.train:
             models[name] = ModelLineage(weights=model.weights)
-            if pictures(model.dataset) not in published[model.weights]:
-                published[model.weights].append(pictures(model.dataset))
             continue
         models[name] = ModelLineage(
             trained_on=Pictures(name=model.dataset, manifest=training_sets.get(name, manifests[model.dataset])),
             init=model.init.model if model.init else None,
             weights=model.init.weights if model.init else None,
         )
+    splits = {split: manifests[split] for system in config.systems.values() for split in system.splits}
+    held = [part.dataset for part in config.held.values()]
+    scored_sources = {DATASETS[name].of_coco for name in [*splits, *held]}
     return Lineage(
         systems={name: _system_lineage(config, name, pictures, fold_report) for name in config.systems},
         models=models,
-        weights={name: WeightsLineage(trained_on=seen) for name, seen in published.items()},
-        splits={split: manifests[split] for system in config.systems.values() for split in system.splits},
+        weights={
+            name: WeightsLineage(
+                trained_on=[
+                    pictures(dataset)
+                    if DATASETS[dataset].of_coco in scored_sources
+                    else Pictures(name=dataset, manifest=None)
+                    for dataset in _seen_by_weights(config, name)
+                ]
+            )
+            for name in config.weights
+        },
+        splits=splits,
     )
+
+
+def _seen_by_weights(config: Config, name: str) -> list[str]:
+    """Return the datasets that weights have seen: those of their entry, then those of models that they stand in for."""
+    stood_in = [model.dataset for model in config.models.values() if model.weights == name]
+    return list(dict.fromkeys([*config.weights[name].trained_on, *stood_in]))
 
 
 def _system_lineage(config: Config, name: str, pictures: Callable[[str], Pictures], fold_report: str) -> SystemLineage:
     system = config.systems[name]
+    tuned_on = [pictures(system.held.split)] if system.held else []
     if system.stacking is not None:
-        fit_on = system.stacking.fit_on
         return SystemLineage(
             kind="stacker",
             members=system.members,
-            tuned_on=[pictures(fit_on)] if fit_on else [],
-            folds=None if fit_on else system.stacking.folds or DEFAULT_FOLDS,
+            tuned_on=tuned_on,
+            folds=None if system.held else system.stacking.folds or DEFAULT_FOLDS,
             fold_reports={}
-            if fit_on
+            if system.held
             else {split: fold_report.format(system=name, split=split) for split in system.splits},
             splits=system.splits,
         )
     if system.crf is not None:
-        tuned_on = [pictures(system.crf.search.split)] if system.crf.search else []
         return SystemLineage(kind="crf", members=system.members, tuned_on=tuned_on, splits=system.splits)
     if system.fusion is not None:
-        ties_from = system.fusion.ties_from
-        tuned_on = [pictures(ties_from)] if ties_from else []
         return SystemLineage(kind="fusion", members=system.members, tuned_on=tuned_on, splits=system.splits)
     if system.model is not None:
         return SystemLineage(kind="model", model=system.model, splits=system.splits)

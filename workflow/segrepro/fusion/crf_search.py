@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from segrepro.data.manifests import Example, read_manifest
+from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
@@ -93,21 +93,6 @@ def _draw(name: str, values: Sequence[Any], random: np.random.Generator) -> Any:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
-
-
-def refuse_overlap(manifest: Path, examples: list[Example], forbidden: Sequence[Path]) -> None:
-    """Refuse pictures that are scored later: parameters chosen on them would flatter the result.
-
-    Raises:
-        UserError: names a picture that is in the tuning set and in a forbidden manifest.
-    """
-    ids = {example.id for example in examples}
-    for other in forbidden:
-        if shared := ids & {example.id for example in read_manifest(other)}:
-            raise UserError(
-                f"{manifest}: {len(shared)} pictures are in {other} too, the first is '{min(shared)}'; tune on "
-                "pictures that are not scored."
-            )
 
 
 @dataclass(frozen=True)

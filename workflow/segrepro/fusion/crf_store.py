@@ -11,6 +11,7 @@ from segrepro.fusion.densecrf import Parameters, check_drop_below, read_evidence
 from segrepro.fusion.storage import STORAGE_RESIZE, fit, log_probabilities
 from segrepro.inference.merging import merge_stores
 from segrepro.inference.scores import SCORES, ScoreReader, ScoreWriter
+from segrepro.provenance.written import Written, written_by
 
 # Pixels between stored marginals. A CRF draws edges to the pixel: at stride 4, 0.2 to 0.8 % of the pixels would get
 # another label. Its marginals are so sure that they pack well: 0.1 to 1 MB a picture of 500 x 375, by preset, for 8
@@ -54,10 +55,12 @@ class PictureRefiner:
     Attributes:
         crf: what is done.
         folder: where the picture's store goes.
+        code: which code refines, and filled the store to start from.
     """
 
     crf: StoreCRF
     folder: Path
+    code: Written
 
     def __call__(self, example: Example) -> Path:
         """Return the path of the picture's store.
@@ -71,7 +74,7 @@ class PictureRefiner:
         marginals = log_probabilities(refine(evidence, parameters, drop_below=self.crf.drop_below))
         part = self.folder / f"{example.id}.h5"
         header = {"system": self.crf.system, "label_space": self.crf.space, "kind": SCORES, "resize": STORAGE_RESIZE}
-        with ScoreWriter(part, **header) as store:
+        with ScoreWriter(part, **header, code=self.code) as store:
             store.add(example.id, fit(marginals, self.crf.stride), size=evidence.picture.shape[:2])
         return part
 
@@ -92,8 +95,10 @@ def refine_store(crf: StoreCRF, examples: list[Example], out: Path, *, threads: 
         UserError: a picture or its scores cannot be used.
     """
     out = Path(out)
+    with ScoreReader(crf.store) as reader:
+        code = written_by(__name__, reader.code)
     with scratch_folder(out) as folder:
-        refiner = PictureRefiner(crf, folder)
+        refiner = PictureRefiner(crf, folder, code)
         parts = map_in_processes(refiner, examples, threads=threads, label=crf.system, total=len(examples))
         merge_stores(parts, out)
 

@@ -14,6 +14,7 @@ from segrepro.fusion.members import LABEL_MAPS, PROBABILITIES, RAW_SCORES, Ensem
 from segrepro.fusion.storage import STORAGE_RESIZE, fit, log_probabilities
 from segrepro.inference.scores import FLOAT16, LABELS, SCORES, ScoreWriter
 from segrepro.labels import label_space
+from segrepro.provenance.written import written_by
 
 VOTE, MEAN, PRODUCT, RELEASE_PRODUCT = KINDS = ("vote", "mean", "product", "release_product")
 BY_PROBABILITY, BY_MEMBER, BY_MIOU, LOWEST = TIES = ("probability", "member", "miou", "lowest")
@@ -160,7 +161,8 @@ def fuse(ensemble: Ensemble, rule: Rule, out: Path, *, system: str, threads: int
     sizes = ensemble.check(rule.needed)
     kind = LABELS if rule.kind == VOTE else SCORES
     fuser = PictureFuser(ensemble, rule)
-    with ScoreWriter(out, system=system, label_space=ensemble.space, kind=kind, resize=STORAGE_RESIZE) as store:
+    header = {"system": system, "label_space": ensemble.space, "kind": kind, "resize": STORAGE_RESIZE}
+    with ScoreWriter(out, **header, code=written_by(__name__, ensemble.code())) as store:
         for ids in _batches(sizes, rule, ensemble.space, threads):
             label = system if len(ids) == len(sizes) else f"{system}, {ids[0]} to {ids[-1]}"
             results = map_in_processes(fuser, ids, threads=threads, label=label, total=len(ids))

@@ -9,6 +9,7 @@ import numpy as np
 from segrepro.errors import UserError
 from segrepro.inference.resize import resize_scores
 from segrepro.inference.scores import SCORES, ScoreReader
+from segrepro.provenance.written import Written, joined
 
 # What is read of the members.
 LABEL_MAPS, PROBABILITIES, RAW_SCORES = "labels", "probabilities", "raw scores"
@@ -70,6 +71,14 @@ class Ensemble:
                 else:
                     sizes = {id: reader.size(id) for id in reader.ids}
         return sizes
+
+    def code(self) -> Written:
+        """Return which code filled the members' stores."""
+        codes = []
+        for path in self.paths:
+            with ScoreReader(path) as reader:
+                codes.append(reader.code)
+        return joined(*codes)
 
     def labels(self, id: str) -> np.ndarray:
         """Return each member's labels of a picture: uint8 (members, height, width).

@@ -25,6 +25,7 @@ from segrepro.fusion.stacker_settings import LINEAR, StackerSettings
 from segrepro.fusion.storage import STORAGE_RESIZE
 from segrepro.inference.scores import SCORES, ScoreReader, ScoreWriter
 from segrepro.labels import VOID, label_space
+from segrepro.provenance.written import written_by
 
 if TYPE_CHECKING:  # TensorFlow costs seconds: members and manifests are checked before it is imported
     from segrepro.fusion.stacker_network import StackerFitter
@@ -87,7 +88,8 @@ def stack(
         )
         fit_set = exits.enter_context(reading)
         header = {"system": system, "label_space": space, "kind": SCORES, "resize": STORAGE_RESIZE}
-        store = exits.enter_context(ScoreWriter(out, **header))
+        code = written_by(__name__, scored.members.code(), source.code())
+        store = exits.enter_context(ScoreWriter(out, **header, code=code))
         at_cells = fit_set.at_cells if fit_on is None else _reader_of(scored.members, sizes, settings.stride)
         run = _Run(settings, scored.members.names, space, sizes, fit_set, at_cells, store, labelled=fit_on is None)
         stackers = run.all(plan, system)

@@ -6,6 +6,7 @@ import h5py
 
 from segrepro.errors import UserError
 from segrepro.inference.scores import STORAGE, ScoreReader, ScoreWriter
+from segrepro.provenance.written import joined
 
 
 class MergingWriter(ScoreWriter):
@@ -45,11 +46,12 @@ def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = No
     """
     if not parts:
         raise UserError("--parts: the list is empty; give the score stores to merge.")
-    headers, places, order = {}, {}, {}
+    headers, codes, places, order = {}, [], {}, {}
     for part in parts:
         with ScoreReader(part) as reader:
             header = {"system": reader.system, "label_space": reader.space.name}
             headers[part] = header | {"kind": reader.kind, "resize": reader.resize}
+            codes.append(reader.code)
             for id in reader.ids:
                 if id in places:
                     raise UserError(f"{part}: picture '{id}' is in {places[id]} too; give each part once.")
@@ -59,7 +61,7 @@ def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = No
     if expected is not None and (other := expected ^ places.keys()):
         what = "missing from the parts" if min(other) in expected else "not in the manifest"
         raise UserError(f"picture '{min(other)}' is {what} ({len(other)} differ in all); give all parts of this split.")
-    with MergingWriter(out, **headers[parts[0]]) as store:
+    with MergingWriter(out, **headers[parts[0]], code=joined(*codes)) as store:
         source, opened = None, None
         try:
             for id in sorted(places, key=order.__getitem__):

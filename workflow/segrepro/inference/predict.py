@@ -16,6 +16,7 @@ from segrepro.data.shards import every_nth
 from segrepro.errors import UserError
 from segrepro.inference.augmented import Augmentation, AugmentedModel, at_output_stride
 from segrepro.inference.scores import ScoreWriter
+from segrepro.provenance.written import written_by
 from segrepro.training.augment import decode_picture
 
 # Pictures of equal size share a batch up to this many pixels of network input: about five of 500 x 375, which keeps
@@ -127,7 +128,9 @@ def predict(
         batches = every_nth(batches, shard, "batches of pictures of one size")
     scores_of = _logits_of(model) if augmentation.is_plain else AugmentedModel(model, augmentation, resize=resize)
     with (
-        ScoreWriter(out, system=system, label_space=label_space, kind="scores", resize=resize) as store,
+        ScoreWriter(
+            out, system=system, label_space=label_space, kind="scores", resize=resize, code=written_by(__name__)
+        ) as store,
         progress_bar(system, total=sum(map(len, batches))) as progress,
     ):
         for batch, pictures in zip(batches, _decoded(batches), strict=True):

@@ -26,6 +26,7 @@ from segrepro.inference.aggregation import AggregateMap, Aggregation
 from segrepro.inference.augmented import DEFAULT_STORAGE_STRIDE
 from segrepro.inference.resize import HALF_PIXEL
 from segrepro.inference.scores import ScoreWriter
+from segrepro.provenance.written import written_by
 from segrepro.training.augment import decode_picture
 
 DEFAULT_BATCH = 8  # crops a call of the network
@@ -253,8 +254,9 @@ def predict_proposals(
     if shard:
         stretch = _stretch(examples, proposals, aggregation, batch, shard)
     crops = islice(_crops(network, stretch, proposals, aggregation, predicted_whole), stretch.length)
+    header = {"system": system, "label_space": label_space, "kind": "scores", "resize": HALF_PIXEL}
     with (
-        ScoreWriter(out, system=system, label_space=label_space, kind="scores", resize=HALF_PIXEL) as store,
+        ScoreWriter(out, **header, code=written_by(__name__)) as store,
         progress_bar(system, total=len(stretch.own)) as progress,
     ):
         aggregate = None

@@ -2,7 +2,7 @@
 
 Layout, format version 1::
 
-    /                       attributes: format_version, system, label_space, kind, resize
+    /                       attributes: format_version, system, label_space, kind, resize; and code
     /pictures/<id>          one dataset a picture, attributes: height, width (of the picture, in pixels)
 
 ``kind`` is
@@ -11,6 +11,9 @@ Layout, format version 1::
   softmax over the last axis of the map *after* it is brought to full size by ``resize`` (the modes of
   `segrepro.inference.resize`) gives the probabilities: logits, or log-probabilities.
 * ``labels``: uint8 of shape (height, width), for systems that have no probabilities (voting).
+
+``code`` says which code filled the store, and those that it is made from (`segrepro.provenance.written`, JSON); stores
+without it are read too.
 
 A dataset is one chunk with shuffle, the lightest gzip and a checksum: 12 % smaller than raw on float16 scores,
 22 times on labels, for under a millisecond a picture; damage is noticed on reading. No times are stored, so the
@@ -30,12 +33,14 @@ from segrepro.files import atomic_path
 from segrepro.inference.hdf5_file import FailureKeepingFile
 from segrepro.inference.resize import RESIZE_MODES, resize_scores, resized_blocks
 from segrepro.labels import VOC21, LabelSpace, label_space
+from segrepro.provenance.written import Written, from_text, to_text
 
 FORMAT_VERSION = 1
 SCORES = "scores"
 LABELS = "labels"
 KINDS = (SCORES, LABELS)
 ATTRIBUTES = ("format_version", "system", "label_space", "kind", "resize")
+CODE = "code"
 STORAGE = {"shuffle": True, "compression": "gzip", "compression_opts": 1, "fletcher32": True}
 FLOAT16 = np.finfo(np.float16)
 
@@ -54,18 +59,22 @@ class ScoreWriter:
         label_space: name of the label space that the scores or labels are in.
         kind: ``"scores"`` or ``"labels"``.
         resize: how a stored map is brought to full size; of no effect for labels.
+        code: which code fills the store, of `segrepro.provenance.written.written_by`; empty: nobody knows.
 
     Raises:
         UserError: an argument is not one of the allowed names, a map cannot be stored, nothing was added, or
             the disk refused the data.
     """
 
-    def __init__(self, path: Path, *, system: str, label_space: str, kind: str, resize: str) -> None:
+    def __init__(
+        self, path: Path, *, system: str, label_space: str, kind: str, resize: str, code: Written = ()
+    ) -> None:
         self.path = Path(path)
         self.system = system
         self.space = _space_named(label_space)
         self.kind = _one_of("kind", kind, KINDS)
         self.resize = _one_of("resize", resize, RESIZE_MODES)
+        self.code = code
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -77,7 +86,7 @@ class ScoreWriter:
                 raise UserError(f"{self.path}: cannot be written ({error}); check the folder.") from error
             self._file = stack.enter_context(h5py.File(self._disk, "w"))
             values = (FORMAT_VERSION, self.system, self.space.name, self.kind, self.resize)
-            self._file.attrs.update(zip(ATTRIBUTES, values, strict=True))
+            self._file.attrs.update(zip((*ATTRIBUTES, CODE), (*values, to_text(self.code)), strict=True))
             self._pictures = self._file.create_group("pictures")
             self._stack = stack.pop_all()
         return self
@@ -160,6 +169,7 @@ class ScoreReader:
         space: the label space of the scores or labels.
         kind: ``"scores"`` or ``"labels"``.
         resize: how a stored map is brought to full size.
+        code: which code filled the store.
         ids: the ids of the pictures, sorted.
 
     Raises:
@@ -200,9 +210,18 @@ class ScoreReader:
         self.space: LabelSpace = _space_named(attributes["label_space"], self.path)
         self.kind: str = _one_of("kind", attributes["kind"], KINDS, self.path)
         self.resize: str = _one_of("resize", attributes["resize"], RESIZE_MODES, self.path)
+        self.code: Written = self._code_of(attributes.get(CODE))
         self._pictures: h5py.Group = self._file["pictures"]
         self.ids: list[str] = sorted(self._pictures)
         self._known = frozenset(self.ids)
+
+    def _code_of(self, text: object) -> Written:
+        try:
+            return from_text(text)
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{self.path}: not a score store (attribute '{CODE}' is damaged); make it with `segrepro predict`."
+            ) from None
 
     def __enter__(self) -> Self:
         return self

@@ -6,6 +6,8 @@ Two hashes tell codes apart, with or without git:
 - ``training_sha256`` is of what the modules do that a training imports, directly or not (`TRAINING` and all of this
   package that it reaches): comments, docstrings and layout do not count, and neither do figures, tables, the config's
   classes or prediction. A model whose training hash is not that of the code at hand was made by other code.
+
+Score stores carry the hashes of the modules that filled them, made in the same way (`segrepro.provenance.written`).
 """
 
 import ast
@@ -53,10 +55,18 @@ def package_sha256(package: Path = PACKAGE) -> str:
 @cache
 def training_sha256(package: Path = PACKAGE) -> str:
     """Return the sha256 of what the modules do that a training imports; see above."""
+    return module_sha256(TRAINING, package)
+
+
+@cache
+def module_sha256(module: str, package: Path = PACKAGE) -> str:
+    """Return the sha256 of what a module and all that it imports do; `UNKNOWN` where there is no such module."""
+    if not _is_module(module, package):
+        return UNKNOWN
     digest = hashlib.sha256()
-    for module in import_closure(TRAINING, package):
-        tree = ast.parse(_file(module, package).read_bytes())
-        digest.update(f"{module} {_meaning(tree)}\n".encode())
+    for name in import_closure(module, package):
+        tree = ast.parse(_file(name, package).read_bytes())
+        digest.update(f"{name} {_meaning(tree)}\n".encode())
     return digest.hexdigest()
 
 

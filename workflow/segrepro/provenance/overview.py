@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from segrepro.errors import UserError
+from segrepro.provenance.code import UNKNOWN
 from segrepro.provenance.made import OLDER, read_made
 from segrepro.provenance.record import read_json
 
 COLUMNS = (
-    *("system", "split", "model_code", "models", "seed", "config_sha256"),
+    *("system", "split", "model_code", "models", "scores_code", "scores", "seed", "config_sha256"),
     *("code_sha256", "commit", "dirty", "data_sha256"),
 )
 SHORT_HASH = 12
@@ -39,7 +40,8 @@ def overview(entries: list[dict[str, Any]], made: list[Path], run: dict[str, Any
 
     Returns:
         ``run`` with ``scale``, the models' files in full, ``systems`` (system -> split -> provenance without what
-        equals the run's) and ``older`` (systems, one of whose models was made by other code than scored it).
+        equals the run's), ``older`` (systems, one of whose models was made by other code than scored it) and
+        ``older_scores`` (systems whose scores, or whose members', were predicted by other code).
     """
     systems: dict[str, dict[str, Any]] = {}
     for entry in entries:
@@ -51,14 +53,16 @@ def overview(entries: list[dict[str, Any]], made: list[Path], run: dict[str, Any
         "models": {content["model"]: content for content in map(read_made, made)},
         "systems": systems,
         "older": sorted({e["system"] for e in entries if e["provenance"]["model_code"] == OLDER}),
+        "older_scores": sorted({e["system"] for e in entries if e["provenance"].get("scores_code") == OLDER}),
     }
 
 
 def overview_rows(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
     """Build the rows of ``provenance.csv``, with the keys `COLUMNS`; hashes are cut to `SHORT_HASH` digits.
 
-    ``models`` are those among system and ancestors, each with its ``model_code``; ``data_sha256`` is that of the
-    split's ids.
+    ``models`` are those among system and ancestors, each with its ``model_code``; ``scores`` the modules that filled
+    the store and those that it is made from, each with its ``scores_code`` (unknown in metrics that do not say);
+    ``data_sha256`` is that of the split's ids.
     """
     rows = []
     for entry in entries:
@@ -69,6 +73,8 @@ def overview_rows(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
                 "split": entry["split"],
                 "model_code": own["model_code"] or "",
                 "models": "; ".join(f"{name}: {model['code']}" for name, model in sorted(own["models"].items())),
+                "scores_code": own.get("scores_code", UNKNOWN),
+                "scores": "; ".join(f"{part['module']}: {part['code']}" for part in own.get("scores", [])),
                 "seed": "" if own["seed"] is None else str(own["seed"]),
                 "config_sha256": (own["config_sha256"] or "")[:SHORT_HASH],
                 "code_sha256": own["code"]["sha256"][:SHORT_HASH],

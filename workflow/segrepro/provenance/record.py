@@ -10,6 +10,7 @@ from segrepro.files import file_digest
 from segrepro.provenance.code import code_identity
 from segrepro.provenance.machine import command_text, hardware, versions
 from segrepro.provenance.made import age, oldest, read_made
+from segrepro.provenance.written import Written, described
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,17 +35,18 @@ def checksum(path: Path) -> dict[str, Any]:
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": file_digest(path)}
 
 
-def provenance(args: argparse.Namespace) -> dict[str, Any]:
+def provenance(args: argparse.Namespace, *, written: Written | None = None) -> dict[str, Any]:
     """Return the provenance of what a verb writes, from its arguments.
 
     Args:
         args: of `add_arguments`, and ``argv``.
+        written: which code filled the score store that the result is computed from; None where there is none.
 
     Returns:
         ``config_sha256``, ``seed``, ``files`` (name -> sha256), ``datasets`` (name -> sha256 of the ids), ``models``
         (name -> training hashes of the codes that made it, and ``code``: same, older or unknown beside the code that
-        runs), ``model_code`` (the worst of these; None where no model is known), ``code``, ``versions``, ``hardware``
-        and ``command``.
+        runs), ``model_code`` (the worst of these; None where no model is known), with ``written`` the same of the code
+        that filled the store (``scores`` and ``scores_code``), ``code``, ``versions``, ``hardware`` and ``command``.
 
     Raises:
         UserError: a file is missing or of another form.
@@ -64,6 +66,7 @@ def provenance(args: argparse.Namespace) -> dict[str, Any]:
         "datasets": _collected(args.datasets, "manifest", "ids_sha256", "segrepro check-labels"),
         "models": models,
         "model_code": oldest([model["code"] for model in models.values()]),
+        **(described(written) if written is not None else {}),
         "code": code,
         "versions": versions(),
         "hardware": hardware(),

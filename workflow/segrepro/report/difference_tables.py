@@ -92,8 +92,11 @@ def crf_table(pairs: Pairs, declared: Declared, statistics: Statistics) -> Table
 
 
 def ablation_table(pairs: Pairs, declared: Declared, statistics: Statistics) -> Table:
-    """Build ``ablation``: for each question of the config, the baseline and what each other system adds to it."""
-    rows, parts = [], []
+    """Build ``ablation``: for each question of the config, the baseline and what each other system adds to it.
+
+    A question's note stands in its baselines' rows, and below the printed table.
+    """
+    rows, parts, notes = [], [], []
     for ablation in declared.ablations:
         cells = []
         for split in (s for s in pairs.splits if pairs.scored(ablation.baseline, s)):
@@ -105,6 +108,8 @@ def ablation_table(pairs: Pairs, declared: Declared, statistics: Statistics) -> 
                 row |= {"leaks": pairs.leaks(system, split), "baseline_leaks": pairs.leaks(ablation.baseline, split)}
                 row["miou"] = pairs.miou(system, split)
                 printed = ["baseline", NOTHING]
+                if system == ablation.baseline:
+                    row["note"] = ablation.note or ""
                 if system != ablation.baseline:
                     estimate = pairs.difference(system, ablation.baseline, split)
                     row |= _columns("difference", estimate)
@@ -113,9 +118,10 @@ def ablation_table(pairs: Pairs, declared: Declared, statistics: Statistics) -> 
                 cells.append([split, pairs.named(system, split), row["miou"], *printed])
         if cells:
             parts.append(Part(ablation.name, ("split", "system", "mIoU", "difference", "verdict"), cells))
+            notes += [f"{ablation.name}: {ablation.note}."] if ablation.note else []
     columns = (
         *("ablation", "split", "system", "baseline", "leaks", "baseline_leaks", "miou"),
-        *("difference", "difference_low", "difference_high", "verdict"),
+        *("difference", "difference_low", "difference_high", "verdict", "note"),
     )
     return Table(
         name="ablation",
@@ -123,7 +129,7 @@ def ablation_table(pairs: Pairs, declared: Declared, statistics: Statistics) -> 
         columns=columns,
         rows=rows,
         parts=parts or [Part("", (), [])],
-        notes=[VERDICT_NOTE, LEAK_NOTE, *statistics_notes(statistics)],
+        notes=[*notes, VERDICT_NOTE, LEAK_NOTE, *statistics_notes(statistics)],
     )
 
 

@@ -10,8 +10,8 @@ With --detail it also counts near boundaries and by the size of objects: boundar
 boundaries (trimaps), IoU of small, medium and large objects. They stand in the JSON too, and their counts a picture in
 the file given.
 
-The metrics carry their provenance: what the options of that name tell, code, packages, hardware and this command
-(without --threads, which changes no result).
+The metrics carry their provenance: what the options of that name tell, code (this one, and by the store's word the one
+that predicted), packages, hardware and this command (without --threads, which changes no result).
 
   segrepro evaluate --scores results/scores/fcn/voc_val.h5 --manifest data/manifests/voc_val.csv \
       --json results/metrics/fcn/voc_val.json --confusions results/metrics/fcn/voc_val.npz --threads 4 \
@@ -60,12 +60,12 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.labels import label_space
     from segrepro.provenance.record import provenance
 
-    space, origin = label_space(args.label_space), provenance(args)
+    space = label_space(args.label_space)
     examples = read_manifest(args.manifest)
     with ScoreReader(args.scores) as reader:
         reader.mapping(space.name)
         check_same_pictures(reader, examples, args.manifest)
-        system = reader.system
+        system, origin = reader.system, provenance(args, written=reader.code)
     scorer = PictureScorer(args.scores, space.name, len(space))
     detail = None
     if args.detail:

@@ -2,7 +2,8 @@ r"""Put the provenance of a run together: config, data, seeds, code, packages, m
 
 Writes a JSON with all of it and a table with a row a system and split. `model_code` compares the code that made a
 system's models (its ancestors' too) with the code that scored it: same, older (another; only the modules that a
-training imports count, and no comment of theirs), or unknown. Hashes in the table are cut to 12 digits.
+training imports count, and no comment of theirs), or unknown. `scores_code` does so for the code that predicted (and
+fused, stacked, refined) the scores. Hashes in the table are cut to 12 digits.
 
   segrepro provenance --metrics results/metrics/*/voc_val.json --made results/models/*/made.json \
       --checksums results/checksums/*.json --datasets results/checks/*.json --scale sample --seed 0 \
@@ -36,5 +37,8 @@ def run(args: argparse.Namespace) -> None:
     found = overview(entries, args.made, provenance(args), scale=args.scale)
     write_table(args.table, COLUMNS, overview_rows(entries))
     write_json(args.out, found)
-    older = ", ".join(found["older"])
-    print(f"{len(entries)} results; models made by other code than scored them: {older or 'none'}")
+    older, predicted = (", ".join(found[key]) or "none" for key in ("older", "older_scores"))
+    print(
+        f"{len(entries)} results; models made by other code than scored them: {older}; scores predicted by other code: "
+        f"{predicted}"
+    )

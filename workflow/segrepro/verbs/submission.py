@@ -35,11 +35,10 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.provenance.record import provenance
     from segrepro.report.submission import pack
 
-    origin = provenance(args)
+    with ScoreReader(args.scores) as reader:
+        system, origin = reader.system, provenance(args, written=reader.code)
     count = pack(args.scores, args.manifest, args.out, competition=args.competition, threads=args.threads)
     if args.entry:
-        with ScoreReader(args.scores) as reader:
-            system = reader.system
         content = {
             "system": system,
             "competition": args.competition,

@@ -24,6 +24,9 @@ def lineage_svg(lineage: Lineage) -> str:
         if model.weights:
             nodes[f"weights {model.weights}"] = (model.weights, "weights")
             edges.append((f"weights {model.weights}", f"model {name}"))
+            for seen in lineage.weights[model.weights].trained_on:
+                nodes[f"data {seen.name}"] = (seen.name, "data")
+                edges.append((f"data {seen.name}", f"weights {model.weights}"))
         if model.init:
             edges.append((f"model {model.init}", f"model {name}"))
     for name, system in lineage.systems.items():

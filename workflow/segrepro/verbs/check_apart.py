@@ -1,0 +1,41 @@
+r"""Check that pictures to tune or fit on share none with those that are scored later.
+
+Manifests suffice, so that a config that would end in a refusal does so in seconds and not behind its trainings.
+`segrepro crf-search` and `segrepro stack` check what they are given once more.
+
+Example:
+  segrepro check-apart --manifest data/manifests/voc_train.csv --forbid data/manifests/voc_val.csv \
+      --out results/checks/apart/my_crf.json
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="the pictures to tune or fit on")
+    parser.add_argument(
+        "--forbid", type=Path, nargs="+", required=True, metavar="CSV", help="manifests that are scored later"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="what was checked, to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Check, and write what was checked."""
+    from segrepro.data.manifests import read_manifest
+    from segrepro.data.subsets import refuse_overlap
+    from segrepro.files import ids_sha256, write_json
+
+    examples = read_manifest(args.manifest)
+    refuse_overlap(args.manifest, examples, args.forbid)
+    ids = sorted({example.id for example in examples})
+    write_json(
+        args.out,
+        {
+            "manifest": args.manifest.stem,
+            "pictures": len(ids),
+            "ids_sha256": ids_sha256(ids),
+            "apart_from": [path.stem for path in args.forbid],
+        },
+    )

@@ -27,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lineage", type=Path, metavar="JSON", help="what each system is made of, to draw")
     parser.add_argument("--rule-graph", type=Path, metavar="DOT", help="output of snakemake --rulegraph dot, to draw")
     parser.add_argument("--benchmarks", type=Path, metavar="DIR", help="Snakemake's benchmark files: run times")
+    parser.add_argument(
+        "--jobs",
+        nargs="+",
+        metavar="NAME",
+        help="which of them: files below --benchmarks without .tsv, * for any text (default: all)",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the page's folder")
 
 
@@ -47,4 +53,5 @@ def run(args: argparse.Namespace) -> None:
         lineage=args.lineage,
         rule_graph=args.rule_graph,
         benchmarks=args.benchmarks,
+        jobs=args.jobs,
     )

@@ -51,6 +51,7 @@ def write_page(
     lineage: Path | None,
     rule_graph: Path | None,
     benchmarks: Path | None,
+    jobs: list[str] | None = None,
 ) -> None:
     """Write the page into ``folder``, where the pictures of the explorer are already.
 
@@ -66,6 +67,7 @@ def write_page(
         lineage: JSON of the audit; drawn.
         rule_graph: as of ``snakemake --rulegraph dot``; drawn.
         benchmarks: folder of Snakemake's ``benchmark:`` files.
+        jobs: which of them; see `read_run_times`.
 
     Raises:
         UserError: an input is missing, damaged or at another place.
@@ -77,7 +79,7 @@ def write_page(
         "lineage": lineage_svg(read_lineage(lineage)) if lineage else "",
         "rules": rules_svg(rule_graph) if rule_graph else "",
     }
-    times = read_run_times(benchmarks) if benchmarks else None
+    times = read_run_times(benchmarks, jobs) if benchmarks else None
     html = _template().render(
         version=__version__,
         scale=config.get("scale", ""),

@@ -63,7 +63,9 @@ def folders_made():
     """The converted folders of these datasets."""
     names = datasets_made()
     listed = {*names}.union(*(dataset_checks(name).disjoint_from for name in names))
-    return sorted({FOLDERS[key].path for name in listed for key in DATASETS[name].needs})
+    return sorted(
+        {FOLDERS[key].path for name in listed for key in DATASETS[name].needs}
+    )
 
 
 def timed_jobs():

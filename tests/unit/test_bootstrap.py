@@ -186,13 +186,8 @@ def test_what_cannot_be_used_is_named(tmp_path):
     assert "--resamples is 0" in stopped.value.code
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(None, "no such file"), ("{", "not JSON"), ("{}", "required"), ('{"x": 1}', "make it again")],
-)
-def test_statistics_that_cannot_be_read_are_named(tmp_path, content, message):
+def test_statistics_that_cannot_be_read_are_named(tmp_path):
     path = tmp_path / "s.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(UserError, match=f"s.json: .*{message}"):
+    path.write_text("{}")
+    with pytest.raises(UserError, match=r"s.json: .*required.*make it with `segrepro statistics`"):
         read_statistics(path)

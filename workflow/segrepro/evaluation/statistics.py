@@ -11,19 +11,18 @@ A difference is the first system's mIoU minus the second's, kept once a pair, in
 """
 
 import itertools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from segrepro.config.errors import explain
 from segrepro.config.types import Positive, Section
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import bca_interval, class_counts, jackknife_mious, mious, resampled_mious
 from segrepro.evaluation.confusion import load_confusions
+from segrepro.json_files import read_model
 
 METHOD = "BCa"
 SAME = 1e-9  # metrics and confusions of one evaluation agree to rounding errors of a mean of ratios
@@ -193,12 +192,4 @@ def read_statistics(path: Path) -> Statistics:
     Raises:
         UserError: the file is missing or of another form.
     """
-    try:
-        return Statistics.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; make it with `segrepro statistics`.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}); make it again with `segrepro statistics`.") from None
-    except ValidationError as error:
-        sentence = explain(error, Statistics)[0]
-        raise UserError(f"{path}: {sentence}; make it again with `segrepro statistics`.") from None
+    return read_model(path, Statistics, "make it with `segrepro statistics`")

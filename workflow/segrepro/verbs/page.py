@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the page."""
     from segrepro.evaluation.leakage import read_marks
-    from segrepro.report.page.assemble import read_mapping, write_page
+    from segrepro.json_files import read_json
+    from segrepro.report.page.assemble import write_page
 
     write_page(
         args.out,
@@ -47,8 +48,8 @@ def run(args: argparse.Namespace) -> None:
         tables=args.tables,
         figures=args.figures,
         splits=args.pictures,
-        config=read_mapping(args.config),
-        provenance=read_mapping(args.provenance) if args.provenance else {},
+        config=read_json(args.config, "run the workflow again"),
+        provenance=read_json(args.provenance, "run the workflow again") if args.provenance else {},
         marks=read_marks(args.leakage) if args.leakage else {},
         lineage=args.lineage,
         rule_graph=args.rule_graph,

@@ -1,6 +1,5 @@
 """Putting the page together: ``index.html`` and what it needs, in one folder that can be zipped and sent."""
 
-import json
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -19,23 +18,6 @@ from segrepro.report.page.run_times import read_run_times
 from segrepro.report.page.scripts import write_script
 
 ASSETS = ("page.css", "page.js", "codec.js", "list.js", "stage.js", "explorer.js")
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """Read a JSON mapping, such as the config or the provenance of a run.
-
-    Raises:
-        UserError: the file is missing, not JSON or no mapping.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the workflow again.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}); run the workflow again.") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: not a mapping; run the workflow again.")
-    return value
 
 
 def write_page(

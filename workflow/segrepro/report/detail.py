@@ -7,7 +7,8 @@ import numpy as np
 
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap_settings import Bootstrap
-from segrepro.evaluation.detail import Detail, load_detail, mean_iou, size_iou
+from segrepro.evaluation.class_counts import mean_iou
+from segrepro.evaluation.detail import Detail, load_detail, size_iou
 from segrepro.evaluation.leakage import Marks, leaking_share, marked, read_marks, share_text
 from segrepro.evaluation.object_sizes import size_names
 from segrepro.evaluation.resampling import Estimate, estimate

@@ -109,6 +109,10 @@ def as_options(section, leave_out=()):
     return " ".join(options)
 
 
+# How bootstrap intervals are made, in tables and figures alike.
+BOOTSTRAP = f"{as_options(CONFIG.statistics)} --seed {CONFIG.seed}"
+
+
 def prediction_options(wildcards):
     """The options of a system's test-time augmentation; none for a plain prediction."""
     return as_options(CONFIG.systems[wildcards.system].prediction)

@@ -213,6 +213,7 @@ def test_snakemakes_own_report_holds_the_tables_and_figures_with_their_captions(
     shown = [*(run / "results/tables").rglob("*.csv"), *(run / "results/figures").rglob("*.png")]
     assert {path.name for path in shown} <= set(files)
     assert caption("miou")[:80] in html
+    assert '"caption": ""' not in html
 
 
 def test_every_dataset_of_the_config_passed_its_checks(run, merged_config):

@@ -11,6 +11,7 @@ rule table_boundary:
     output:
         csv=report(
             f"{RESULTS}/tables/boundary.csv",
+            caption="../segrepro/report/captions/boundary.rst",
             category="Tables",
             labels={"table": "boundaries and object sizes"},
         ),
@@ -39,6 +40,7 @@ rule figure_trimap:
     output:
         png=report(
             f"{RESULTS}/figures/trimap/{{split}}.png",
+            caption="../segrepro/report/captions/trimap.rst",
             category="Metrics",
             labels={"figure": "near boundaries", "split": "{split}"},
         ),
@@ -67,6 +69,7 @@ rule figure_sizes:
     output:
         png=report(
             f"{RESULTS}/figures/object_sizes/{{split}}.png",
+            caption="../segrepro/report/captions/object_sizes.rst",
             category="Metrics",
             labels={"figure": "boundary IoU, object sizes", "split": "{split}"},
         ),
@@ -91,6 +94,7 @@ rule figure_confusion:
     output:
         png=report(
             f"{RESULTS}/figures/confusion/{{system}}/{{split}}.png",
+            caption="../segrepro/report/captions/confusion.rst",
             category="Metrics",
             labels={"figure": "confusion", "system": "{system}", "split": "{split}"},
         ),

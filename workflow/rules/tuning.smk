@@ -36,6 +36,7 @@ rule crf_search:
     output:
         table=report(
             f"{RESULTS}/tables/crf_search/{{system}}.csv",
+            caption="../segrepro/report/captions/crf_search.rst",
             category="Tables",
             labels={"table": "CRF search", "system": "{system}"},
         ),

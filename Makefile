@@ -19,7 +19,8 @@ test: $(VENV)/installed
 test-faults: $(VENV)/installed
 	$(BIN)/python -m pytest -m faults -rs
 
-# Real pictures in the official archives' layouts, in the folder SEGREPRO_REAL_SUBSET; takes a quarter of an hour.
+# Real pictures in the official archives' layouts, in the folder SEGREPRO_REAL_SUBSET; takes a quarter of an hour. With
+# SEGREPRO_VGG16, a file of VGG16's weights, report 1's networks too: an hour and a half more. (docs/data.md)
 test-real: $(VENV)/installed
 	$(BIN)/python -m pytest -m real -rs
 

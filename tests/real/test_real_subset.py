@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from segrepro.data.manifests import read_manifest
+from segrepro.report.measured_on import NOTES, REMARKS
 from workflow_runs import ROOT, snakemake
 
 SUBSET = os.environ.get("SEGREPRO_REAL_SUBSET", "")
@@ -60,3 +61,13 @@ def test_coco_masks_hold_what_the_names_say(run):
         checks = json.loads((run / f"results/checks/{name}.json").read_text())
         assert checks["pictures"] == pictures
         assert 0.5 < checks["background_share"] < 0.9
+
+
+def test_nothing_calls_the_real_pictures_generated(run):
+    """This config is laid over the sample scale, whose own pictures are."""
+    page = (run / "results/report/index.html").read_text()
+    assert REMARKS["real_sample"] in page
+    assert not (run / "results/figures/sample.png").exists()
+    for text in (page, *(path.read_text() for path in (run / "results/tables").rglob("*.md"))):
+        assert "generated" not in text.lower()
+    assert NOTES["real_sample"] in (run / "results/tables/miou.md").read_text()

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from segrepro.data.manifests import read_manifest
+from segrepro.report.measured_on import NOTES, REMARKS
 from workflow_runs import ROOT, snakemake
 
 SUBSET = os.environ.get("SEGREPRO_REAL_SUBSET", "")
@@ -103,3 +104,13 @@ def test_proposals_find_most_objects(run):
         recall = {(row["proposals"], row["iou"]): float(row["recall"]) for row in csv.DictReader(stream)}
     assert recall["2000", "0.5"] > 0.7  # 0.85 on 40 of the pictures
     assert recall["50", "0.5"] < recall["500", "0.5"] < recall["2000", "0.5"]
+
+
+def test_nothing_calls_the_real_pictures_generated(run):
+    """This config is laid over the sample scale, whose own pictures are."""
+    page = (run / "results/report/index.html").read_text()
+    assert REMARKS["real_sample"] in page
+    assert not (run / "results/figures/sample.png").exists()
+    for text in (page, *(path.read_text() for path in (run / "results/tables").rglob("*.md"))):
+        assert "generated" not in text.lower()
+    assert NOTES["real_sample"] in (run / "results/tables/miou.md").read_text()

@@ -14,10 +14,13 @@ from segrepro.cli import main
 from segrepro.errors import UserError
 from segrepro.evaluation import bootstrap
 from segrepro.evaluation.bootstrap import bca_interval, jackknife_mious, resampled_mious
-from segrepro.evaluation.class_counts import counts_of_confusions, mean_iou
+from segrepro.evaluation.bootstrap_settings import Bootstrap
+from segrepro.evaluation.class_counts import class_ious, counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import save_confusions
 from segrepro.evaluation.metrics import metrics
+from segrepro.evaluation.resampling import estimate
 from segrepro.evaluation.statistics import Statistics, read_statistics
+from segrepro.report.numbers import gain_with_interval, interval_columns, with_interval
 
 CLASSES = 4
 
@@ -110,13 +113,34 @@ def test_pictures_without_ground_truth_do_no_harm():
     assert 0 <= interval.low < interval.high <= 1
 
 
-@given(number=st.integers(1, 12), seed=st.integers(0, 99), confidence=st.floats(0.5, 0.99))
+@given(number=st.integers(2, 12), seed=st.integers(0, 99), confidence=st.floats(0.5, 0.99))
 @settings(max_examples=30, deadline=None)
 def test_intervals_are_ordered_and_of_the_metrics_range(number, seed, confidence):
     counts = counts_of_confusions(pictures(number, seed))
     drawn = resampled_mious([counts], resamples=50, seed=seed)[0]
     interval = bca_interval(float(mean_iou(counts.sum(axis=0))), drawn, jackknife_mious(counts), confidence)
     assert 0 <= interval.low <= interval.high <= 1
+
+
+def test_what_one_picture_alone_defines_has_no_interval(tmp_path):
+    """Drawn more or less often, the one picture gives the same value again: a width of zero would say certainty."""
+    confusions = pictures(12, 3)
+    confusions[:, 2], confusions[4, 2, 2], confusions[4, 2, 3] = 0, 30, 10
+    confusions[:, [0, 1, 3], 2] = 0  # and no other picture is taken for it: every draw has the same IoU
+    counts = counts_of_confusions(confusions)
+    found = estimate(class_ious, counts, Bootstrap(resamples=50))
+    assert found.value[2] == pytest.approx(0.75)
+    assert np.isnan([found.low[2], found.high[2]]).all()
+    assert not np.isnan([found.low[0], found.high[0]]).any()
+    confusions[7, 2, 2] = 20  # two pictures have it
+    assert not np.isnan(estimate(class_ious, counts_of_confusions(confusions), Bootstrap(resamples=50)).low).any()
+    options = scored(tmp_path, a=pictures(1, 5, 0.9), b=pictures(1, 5, 0.5))
+    statistics = computed(tmp_path, *options)
+    one, gain = statistics.miou("a", "voc_val"), statistics.difference("b", "a", "voc_val")
+    assert (one.low, one.high, gain.low, gain.high, gain.sign) == (None, None, None, None, 0)
+    assert with_interval(one) == f"{100 * one.value:.2f} [–]"
+    assert gain_with_interval(gain) == f"{100 * gain.value:.2f} [–]"
+    assert interval_columns("miou", one) == {"miou_low": "", "miou_high": ""}
 
 
 def test_systems_that_agree_everywhere_differ_by_nothing():

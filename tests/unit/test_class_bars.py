@@ -54,6 +54,19 @@ def test_bars_are_the_ious_that_scikit_learn_computes(scored):
         assert low < value < high
 
 
+def test_a_class_of_one_picture_has_a_bar_without_a_whisker(scored):
+    truth, guess = answers(12, 0.8)
+    others = np.arange(12) != 4
+    truth[others] = np.where(truth[others] == 9, 0, truth[others])
+    counts = np.stack([confusion(t, g, 21) for t, g in zip(truth, guess, strict=True)])
+    save_confusions(scored / "good.npz", [f"p{n:02}" for n in range(12)], counts)
+    bars = read_bars(scored / "good.npz", "good", VOC21, BOOTSTRAP)
+    assert bars.iou["chair"] > 0
+    assert np.isnan(bars.interval["chair"]).all()
+    figure = draw_class_bars([bars], list(bars.iou), title="", note="")
+    assert 0 < figure.axes[0].get_ylim()[1] <= 100
+
+
 def test_class_intervals_are_those_of_scipy():
     truth, guess = answers(40, 0.6)
     counts = counts_of_confusions(np.stack([confusion(t, g, 10) for t, g in zip(truth, guess, strict=True)]))

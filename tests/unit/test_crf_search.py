@@ -322,5 +322,19 @@ def test_the_verb_draws_and_refuses_other_confusions(data):
         main(["figure-crf", *options, *confusions])
 
 
+def test_the_table_says_whose_scores_on_which_pictures_and_how_many_of_these_were_trained_on(data):
+    options = ["--bilateral-sxy", 1, 20]
+    rows, _ = search(data, *options)
+    assert {(row["system"], row["split"], row["leaks"]) for row in rows} == {("base", "train", "")}
+    write_manifest(data / "seen.csv", read_manifest(data / "train.csv")[1:])
+    (data / "other.csv").write_text("id,image,mask\nt1,a.jpg,a.png\nx,b.jpg,b.png\n")
+    rows, _ = search(data, *options, "--seen", data / "seen.csv", data / "other.csv")
+    assert {row["leaks"] for row in rows} == {"75.00"}
+    rows, _ = search(data, *options, "--pictures", 1, "--seen", data / "seen.csv")
+    assert {row["leaks"] for row in rows} == {""}  # of the pictures that it was tuned on: t0 alone
+    with pytest.raises(SystemExit, match=r"none.csv: no such manifest, but it is what the system was trained on"):
+        search(data, *options, "--seen", data / "none.csv")
+
+
 def test_the_best_of_equal_trials_is_the_first():
     assert SearchResult(0.5, [PRESETS["deeplab_vgg"]] * 3, [0.4, 0.6, 0.6]).best == 1

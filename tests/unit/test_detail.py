@@ -200,7 +200,7 @@ def test_intervals_of_miou_are_those_of_the_main_table(made):
 
 def test_what_is_undefined_has_no_interval_and_draws_without_it_are_left_out():
     counts = np.zeros((6, 2), np.int64)
-    counts[0] = 1, 2  # one picture of six has anything to count
+    counts[:2] = 1, 2  # two pictures of six have anything to count
     with np.errstate(invalid="ignore"):
         measured = estimate(
             lambda sums: np.stack([sums[:, 0] / sums[:, 1], 0 * sums[:, 0] + np.nan], axis=1), counts, Bootstrap(50)

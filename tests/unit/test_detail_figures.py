@@ -187,6 +187,15 @@ def test_the_confusion_matrix_is_in_percent_of_the_truth():
     assert f"{100 * total[0, 0] / total[0].sum():.0f}" in texts
 
 
+def test_the_recall_of_a_class_in_one_picture_has_no_interval():
+    counts = confusions_of(21)
+    counts[1:, 7] = 0
+    texts = [text.get_text() for text in draw_confusion(counts, VOC21, FEW, title="").axes[0].texts]
+    assert [text for text in texts if text.endswith("(\N{EN DASH})")] == [
+        f"{100 * counts[0, 7, 7] / counts[0, 7].sum():.0f}  (\N{EN DASH})"
+    ]
+
+
 def test_a_matrix_of_coco_leaves_out_labels_not_in_use():
     figure = draw_confusion(confusions_of(91), COCO91, FEW, title="net")
     assert len(figure.axes[0].get_yticklabels()) == 81
@@ -195,9 +204,10 @@ def test_a_matrix_of_coco_leaves_out_labels_not_in_use():
 def test_confusions_of_another_label_space_are_refused(tmp_path):
     save_confusions(tmp_path / "c.npz", [f"p{n}" for n in range(6)], confusions_of(21))
     arguments = ["figure-confusion", "--confusions", str(tmp_path / "c.npz"), "--out", str(tmp_path / "c.png")]
+    arguments += ["--system", "net", "--split", "val"]
     with pytest.raises(SystemExit) as stopped:
         main([*arguments, "--label-space", "coco91"])
     assert "c.npz: has 21 labels, label space 'coco91' has 91" in stopped.value.code
     assert not (tmp_path / "c.png").exists()
-    main([*arguments, "--title", "net on val"])
+    main(arguments)
     assert (tmp_path / "c.png").exists()

@@ -190,7 +190,7 @@ def test_a_users_matplotlib_settings_do_not_change_a_figure(split):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--ids", "p0", "p9"], "no picture 'p9'"),
+        (["--ids", "p0", "p9"], "--ids (figures.grid.ids.val in the config): no picture 'p9' in"),
         (["--worst", "-1"], "--worst is -1"),
         (["--best", "0", "--worst", "0", "--median", "0", "--disputed", "0"], "no picture to draw"),
         (["--label-space", "coco91"], "cannot be mapped to 'coco91'"),

@@ -109,7 +109,7 @@ def test_a_mutated_config_gives_a_config_or_names_the_key(merged_config, data):
         ("archives.sbd.file", "{wildcards}.tgz"),
         ("archives.sbd.file", ""),
         ("archives.sbd.urls", "https://example.org/a_text_is_no_list"),
-        ("figures.grid.ids", ["2007_000033; rm -rf ."]),
+        ("figures.grid.ids", {"voc_val": ["2007_000033; rm -rf ."]}),
         ("models.fcn32s.network", nested(2000)),
         ("models", nested(2000)),
         ("datasets.voc_train.absent_classes", [["cat"]]),

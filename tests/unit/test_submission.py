@@ -276,6 +276,9 @@ def family(merged_config):
     boxes = merged["systems"]["deconvnet_stage1"]
     merged["systems"]["boxes"] = boxes | {"model": "boxes"}
     merged["systems"]["mean"] = {"fusion": {"kind": "mean", "members": ["own", "boxes"]}, "splits": ["voc_val"]}
+    search = {"tune_on": "voc_train", "pictures": 100, "bilateral_sxy": [30, 50]}
+    crf = {"members": ["own"], "preset": "deeplab_vgg", "search": search}
+    merged["systems"]["own_crf"] = {"crf": crf, "splits": ["voc_val"]}
     config = parse_config(merged)
     return config, lineage(config, manifests={name: f"{name}.csv" for name in [*DATASETS, *config.tuning]})
 
@@ -286,6 +289,7 @@ def family(merged_config):
         ("own", []),
         ("boxes", ["edge detector of edge_boxes"]),
         ("mean", ["edge detector of edge_boxes"]),
+        ("own_crf", []),  # tuned on voc_train_100, which is a part of VOC's train
         ("deeplabv3_trainaug", ["dataset trainaug", "weights resnet101v2_imagenet"]),
         ("deeplabv3_coco20_trainaug", ["dataset coco20", "dataset trainaug", "weights resnet101v2_imagenet"]),
         ("deeplabv3plus_released_trainval", ["weights xception_65_coco_voc_trainval"]),

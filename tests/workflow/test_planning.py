@@ -65,6 +65,31 @@ def test_published_weights_stand_in_for_training(tmp_path):
     assert "convert_coco2017" not in rules
 
 
+def test_a_config_of_published_weights_alone_is_planned_to_its_end(tmp_path):
+    rules = planned(tmp_path, overlay=without_others("deeplabv3plus_released_trainaug") | {"scale": "full"})
+    assert rules["import_weights"] == rules["page"] == rules["figure_grid"] == 1
+    assert not {"train", "figure_curves"} & set(rules)  # no training, no curves of one
+
+
+def test_pictures_of_the_grid_are_named_by_split_and_looked_up_before_anything_runs(tmp_path):
+    ids = {"voc_val": ["2007_000033", "2007_000042"]}
+    targets = [f"results/figures/grid/{split}.png" for split in ("voc_val", "seg11valid")]
+    overlay = {"figures": {"grid": {"ids": ids}}}
+    done = snakemake(tmp_path, *targets, "--dry-run", "--printshellcmds", overlay=overlay)
+    assert done.returncode == 0, done.stdout[-2000:]
+    calls = {split: done.stdout.split(f"--split {split} --out")[0].rsplit("figure-grid", 1)[1] for split in ids}
+    assert "--ids 2007_000033 2007_000042 " in calls["voc_val"]
+    assert done.stdout.count("--ids 2007_000033") == 1  # the other split's are chosen by rule
+    manifest = tmp_path / "data/sample/manifests/voc_val.csv"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("id,image,mask\n2007_000033,a.jpg,a.png\n")
+    done = snakemake(tmp_path, *targets, "--dry-run", overlay=overlay)
+    assert done.returncode == 1
+    sentence = "config: figures.grid.ids.voc_val: no picture '2007_000042' in data/sample/manifests/voc_val.csv"
+    assert f"{sentence}; give ids of its first column." in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 @pytest.mark.parametrize(
     ("overlay", "sentence"),
     [

@@ -15,7 +15,9 @@ import pytest
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
+from marks import unmarked
 from segrepro.data.manifests import read_manifest
+from segrepro.report.measured_on import NOTES, REMARKS
 from segrepro.report.page.content import caption
 from segrepro.report.submission_check import check_submission
 from workflow_runs import ROOT, planned, snakemake
@@ -216,6 +218,29 @@ def test_snakemakes_own_report_holds_the_tables_and_figures_with_their_captions(
     assert '"caption": ""' not in html
 
 
+def test_no_leaking_system_is_shown_without_its_mark(run):
+    marks = json.loads((run / "results/leakage.json").read_text())
+    assert unmarked(run / "results/tables", run / "results/report/index.html", marks) == []
+    searched = rows(run / "results/tables/crf_search/deeplabv3_phase2_ms_flip_crf_tuned.csv")
+    found = {(row["system"], row["split"], row["leaks"]) for row in searched}
+    assert found == {("deeplabv3_phase2_ms_flip", "voc_train", "100.00")}
+
+
+def test_every_table_and_figure_of_the_page_has_a_caption(run):
+    for path in (run / "results/report/tables").rglob("*.csv"):
+        assert caption(path.relative_to(run / "results/report/tables").with_suffix("").as_posix()), path
+    for path in (run / "results/report/figures").rglob("*.png"):
+        name = path.relative_to(run / "results/report/figures").with_suffix("").as_posix()
+        assert caption(name, figure=True), path
+
+
+def test_tables_and_page_say_that_the_pictures_are_generated(run):
+    for name in ("miou", "per_class_iou", "report2", "crf", "ablation", "paired", "boundary"):
+        for form in ("md", "tex"):
+            assert NOTES["generated"] in (run / f"results/tables/{name}.{form}").read_text()
+    assert REMARKS["generated"] in (run / "results/report/index.html").read_text()
+
+
 def test_every_dataset_of_the_config_passed_its_checks(run, merged_config):
     for name in merged_config("sample")["datasets"]:
         checks = json.loads((run / f"results/checks/{name}.json").read_text())
@@ -264,7 +289,7 @@ def test_a_bare_target_needs_no_cores(run):
         (
             {"statistics": {"resamples": 500}},
             {"statistics", "tables", "table_boundary"}
-            | {"figure_classes", "figure_trimap", "figure_sizes", "figure_confusion"},
+            | {"figure_classes", "figure_weak_classes", "figure_trimap", "figure_sizes", "figure_confusion"},
         ),
         ({"systems": {"fcn8s": {"server": {"miou": 62.2}}}}, {"declared", "tables"}),
         ({"ablations": {"weak_classes": None}}, {"declared", "tables"}),

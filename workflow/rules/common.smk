@@ -16,9 +16,10 @@ sys.path.insert(
 from snakemake.exceptions import WorkflowError
 
 from segrepro.config import in_order_of, model_spec, parse_config
-from segrepro.config.data import DatasetChecks
+from segrepro.config.data import GENERATED, DatasetChecks
 from segrepro.config.crf import PARAMETERS
 from segrepro.data.datasets import DATASETS, FOLDERS
+from segrepro.data.manifests import check_listed
 from segrepro.errors import UserError
 from segrepro.evaluation.lineage import lineage
 from segrepro.locks import hold_run_lock
@@ -37,7 +38,6 @@ SUBSETS = {name: search for name, search in CONFIG.tuning.items() if search.pict
 # The generated data and what is made of them stay apart from the real ones.
 DATA = "data/sample" if CONFIG.scale == "sample" else "data"
 RESULTS = "results" if CONFIG.scale == "sample" else "results/full"
-GENERATED = "data/sample/archives"
 
 # What each system is made of and has seen, for the audit of leakage.
 LINEAGE = lineage(

@@ -25,9 +25,10 @@ rule table_boundary:
         runtime=20,
     params:
         bootstrap=BOOTSTRAP,
+        measured_on=CONFIG.pictures,
     shell:
         "segrepro table-boundary --detail {input.detail} --leakage {input.leakage} {params.bootstrap} "
-        "--out {output.csv} &> {log}"
+        "--measured-on {params.measured_on} --out {output.csv} &> {log}"
 
 
 rule figure_trimap:
@@ -90,7 +91,8 @@ rule figure_sizes:
 
 rule figure_confusion:
     input:
-        f"{RESULTS}/metrics/{{system}}/{{split}}.npz",
+        confusions=f"{RESULTS}/metrics/{{system}}/{{split}}.npz",
+        leakage=f"{RESULTS}/leakage.json",
     output:
         png=report(
             f"{RESULTS}/figures/confusion/{{system}}/{{split}}.png",
@@ -109,7 +111,6 @@ rule figure_confusion:
     params:
         space=lambda w: DATASETS[w.split].label_space,
         bootstrap=BOOTSTRAP,
-        title=lambda w: f"{w.system} on {w.split}: pixels of each class, by prediction (%)",
     shell:
-        "segrepro figure-confusion --confusions {input} --label-space {params.space} --title {params.title:q} "
-        "{params.bootstrap} --out {output} &> {log}"
+        "segrepro figure-confusion --confusions {input.confusions} --system {wildcards.system} --split {wildcards.split} "
+        "--leakage {input.leakage} --label-space {params.space} {params.bootstrap} --out {output} &> {log}"

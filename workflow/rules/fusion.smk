@@ -117,10 +117,11 @@ rule figure_crf:
             f"{RESULTS}/metrics/{name}/{w.split}.npz"
             for name in (CONFIG.systems[w.system].members[0], w.system)
         ],
+        leakage=f"{RESULTS}/leakage.json",
     output:
         report(
             f"{RESULTS}/figures/crf/{{system}}/{{split}}.png",
-            caption="../segrepro/report/captions/crf.rst",
+            caption="../segrepro/report/captions/crf_figure.rst",
             category="Predictions",
             labels={
                 "figure": "before and after the CRF",
@@ -142,4 +143,5 @@ rule figure_crf:
         space=lambda w: answer_space_of(w.split),
     shell:
         "segrepro figure-crf --manifest {input.manifest} --before {input.before} --after {input.after} "
-        "--confusions {input.confusions} --label-space {params.space} --out {output} &> {log}"
+        "--confusions {input.confusions} --leakage {input.leakage} --split {wildcards.split} "
+        "--label-space {params.space} --out {output} &> {log}"

@@ -73,6 +73,7 @@ rule figure_proposals:
             f"{DATA}/proposals/{CONFIG.systems[w.system].proposal_wise.proposals}/"
             f"{CONFIG.systems[w.system].splits[0]}.h5"
         ),
+        leakage=f"{RESULTS}/leakage.json",
     output:
         report(
             f"{RESULTS}/figures/proposals/{{system}}.png",
@@ -92,6 +93,7 @@ rule figure_proposals:
         mem_mb=8000,
         runtime=30,
     params:
+        split=lambda w: CONFIG.systems[w.system].splits[0],
         counts=lambda w: " ".join(
             map(str, sorted({1, 5, 10, CONFIG.systems[w.system].proposal_wise.count}))
         ),
@@ -101,4 +103,5 @@ rule figure_proposals:
         ),
     shell:
         "segrepro figure-proposals --model {input.model} --spec {input.spec} --manifest {input.manifest} "
-        "--proposals {input.proposals} --counts {params.counts} {params.options} --out {output} --threads {threads} &> {log}"
+        "--proposals {input.proposals} --system {wildcards.system} --split {params.split} --leakage {input.leakage} "
+        "--counts {params.counts} {params.options} --out {output} --threads {threads} &> {log}"

@@ -68,6 +68,22 @@ def audited_manifests():
     return sorted(seen | set(LINEAGE.splits.values()))
 
 
+def seen_by(system):
+    """The lists of pictures that a system and its ancestors were trained, fitted or tuned on."""
+    nodes = LINEAGE.ancestors(system)
+    return sorted({seen.manifest for node in nodes for seen in LINEAGE.seen(node)})
+
+
+# A picture of the grid that its split lacks is said before anything runs, where the split has been listed already.
+for split, ids in CONFIG.figures.grid.ids.items():
+    manifest = Path(f"{DATA}/manifests/{split}.csv")
+    if manifest.is_file():
+        try:
+            check_listed(ids, manifest, key=f"config: figures.grid.ids.{split}")
+        except UserError as error:
+            raise WorkflowError(str(error))
+
+
 def fold_reports():
     """The reports of stackers that were fitted by folds of what they are scored on."""
     systems = LINEAGE.systems.values()

@@ -77,8 +77,8 @@ rule page_pictures:
         "--threads {threads} &> {log}"
 
 
-# At sample scale, what was generated.
-PREVIEW = [f"{RESULTS}/figures/sample.png"] * (CONFIG.scale == "sample")
+# What was generated, where anything was.
+PREVIEW = [f"{RESULTS}/figures/sample.png"] * (CONFIG.pictures == "generated")
 
 
 rule page:
@@ -115,9 +115,11 @@ rule page:
         results=lambda w, output: os.path.dirname(os.path.dirname(output[0])),
         benchmarks=f"{RESULTS}/benchmarks",
         jobs=timed_jobs(),
+        measured_on=CONFIG.pictures,
         folder=lambda w, output: os.path.dirname(output[0]),
     shell:
         "segrepro page --results {params.results} --tables {input.tables} --figures {input.figures} "
         "--pictures {input.pictures} --config {input.config} --leakage {input.leakage} "
         "--lineage {input.lineage} --provenance {input.provenance} --rule-graph {input.rules} "
-        "--benchmarks {params.benchmarks} --jobs {params.jobs:q} --out {params.folder} &> {log}"
+        "--benchmarks {params.benchmarks} --jobs {params.jobs:q} --measured-on {params.measured_on} "
+        "--out {params.folder} &> {log}"

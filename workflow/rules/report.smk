@@ -97,9 +97,11 @@ rule tables:
         runtime=10,
     params:
         folder=lambda w, output: os.path.dirname(output[0]),
+        measured_on=CONFIG.pictures,
     shell:
         "segrepro tables --metrics {input.metrics} --reported {input.reported} --declared {input.declared} "
-        "--statistics {input.statistics} --leakage {input.leakage} --out {params.folder} &> {log}"
+        "--statistics {input.statistics} --leakage {input.leakage} --measured-on {params.measured_on} "
+        "--out {params.folder} &> {log}"
 
 
 rule figure_grid:
@@ -126,11 +128,7 @@ rule figure_grid:
         mem_mb=4000,
         runtime=20,
     params:
-        choice=(
-            f"--ids {' '.join(CONFIG.figures.grid.ids)}"
-            if CONFIG.figures.grid.ids
-            else as_options(CONFIG.figures.grid, leave_out=["ids", "systems"])
-        ),
+        choice=lambda w: grid_options(w.split),
     shell:
         "segrepro figure-grid --manifest {input.manifest} --scores {input.scores} {params.choice} "
         "--leakage {input.leakage} --split {wildcards.split} --out {output} --threads {threads} &> {log}"
@@ -140,36 +138,54 @@ rule figure_classes:
     input:
         confusions=lambda w: [
             f"{RESULTS}/metrics/{system}/{w.split}.npz"
-            for system in in_class_bars(w.figure, w.split)
+            for system in in_class_bars("class_bars", w.split)
         ],
         leakage=f"{RESULTS}/leakage.json",
     output:
         report(
-            f"{RESULTS}/figures/{{figure}}/{{split}}.png",
+            f"{RESULTS}/figures/class_bars/{{split}}.png",
             caption="../segrepro/report/captions/class_bars.rst",
             category="Classes",
-            labels={"figure": "{figure}", "split": "{split}"},
+            labels={"figure": "class_bars", "split": "{split}"},
         ),
-        f"{RESULTS}/figures/{{figure}}/{{split}}.pdf",
+        f"{RESULTS}/figures/class_bars/{{split}}.pdf",
     log:
-        f"{RESULTS}/logs/figures/{{figure}}_{{split}}.log",
-    wildcard_constraints:
-        figure="class_bars|weak_classes",
+        f"{RESULTS}/logs/figures/class_bars_{{split}}.log",
     conda:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=2000,
         runtime=20,
     params:
-        names=lambda w: " ".join(in_class_bars(w.figure, w.split)),
-        weakest=lambda w: (
-            f"--weakest {CONFIG.figures.weak_classes.classes}"
-            if w.figure == "weak_classes"
-            else ""
-        ),
+        names=lambda w: " ".join(in_class_bars("class_bars", w.split)),
+        weakest="",
         space=lambda w: DATASETS[w.split].label_space,
         bootstrap=BOOTSTRAP,
     shell:
         "segrepro figure-classes --confusions {input.confusions} --names {params.names} {params.weakest} "
         "--split {wildcards.split} --label-space {params.space} --leakage {input.leakage} {params.bootstrap} "
         "--out {output} &> {log}"
+
+
+use rule figure_classes as figure_weak_classes with:
+    input:
+        confusions=lambda w: [
+            f"{RESULTS}/metrics/{system}/{w.split}.npz"
+            for system in in_class_bars("weak_classes", w.split)
+        ],
+        leakage=f"{RESULTS}/leakage.json",
+    output:
+        report(
+            f"{RESULTS}/figures/weak_classes/{{split}}.png",
+            caption="../segrepro/report/captions/weak_classes.rst",
+            category="Classes",
+            labels={"figure": "weak_classes", "split": "{split}"},
+        ),
+        f"{RESULTS}/figures/weak_classes/{{split}}.pdf",
+    log:
+        f"{RESULTS}/logs/figures/weak_classes_{{split}}.log",
+    params:
+        names=lambda w: " ".join(in_class_bars("weak_classes", w.split)),
+        weakest=lambda w: f"--weakest {CONFIG.figures.weak_classes.classes}",
+        space=lambda w: DATASETS[w.split].label_space,
+        bootstrap=f"{as_options(CONFIG.statistics)} --seed {CONFIG.seed}",

@@ -3,13 +3,10 @@
 
 def fetched():
     """All files that can be fetched (archives, weights, an edge detector), by file name."""
-    archives = [
-        getattr(CONFIG.archives, name) for name in type(CONFIG.archives).model_fields
-    ]
     detectors = [getattr(entry, "model", None) for entry in CONFIG.proposals.values()]
     return {
         entry.file: entry
-        for entry in [*archives, *CONFIG.weights.values(), *detectors]
+        for entry in [*CONFIG.archives.given, *CONFIG.weights.values(), *detectors]
         if entry is not None
     }
 
@@ -21,12 +18,7 @@ def download(entry):
 
 def generated_source(wildcards):
     """The generated archive (and its checksum list) that a fetch at sample scale takes, as rule inputs."""
-    entry = fetched()[wildcards.archive]
-    local = [
-        url.removeprefix("file:")
-        for url in entry.urls
-        if url.startswith(f"file:{GENERATED}/")
-    ]
+    local = getattr(fetched()[wildcards.archive], "generated", [])
     return [*local, f"{GENERATED}/SHA256SUMS"] if local else []
 
 

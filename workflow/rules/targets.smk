@@ -90,7 +90,7 @@ def figures():
             for split in splits
             if in_class_bars(figure, split)
         ),
-        f"{RESULTS}/figures/training.png",
+        *[f"{RESULTS}/figures/training.png"] * bool(TRAINED),
         *[f"{RESULTS}/figures/near_duplicates.png"] * COMPARED,
         *crf_figures(),
         *comparison_figures(splits),
@@ -123,6 +123,14 @@ def shown(split, section=CONFIG.figures.grid):
     systems = [name for name, _ in scored(split)]
     chosen = [name for name in section.systems if name in systems]
     return chosen or systems
+
+
+def grid_options(split):
+    """The options that say which pictures of a split the grid shows: those of the config, or by its rules."""
+    grid = CONFIG.figures.grid
+    if ids := grid.ids.get(split):
+        return f"--ids {' '.join(ids)}"
+    return as_options(grid, leave_out=["ids", "systems"])
 
 
 def in_class_bars(figure, split):

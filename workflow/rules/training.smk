@@ -38,7 +38,7 @@ rule train:
     threads: NETWORK_THREADS
     resources:
         gpu=NETWORK_GPUS,
-        mem_mb=16000,
+        mem_mb=16000,  # beside a GPU; a full-size batch on CPUs needs more (docs/cost.md)
         runtime=2880,
     params:
         init=lambda w, input: f"--init {input.init}" if input.init else "",

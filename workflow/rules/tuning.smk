@@ -33,6 +33,7 @@ rule crf_search:
             f"{DATA}/manifests/{split}.csv"
             for split in CONFIG.systems[w.system].splits
         ],
+        seen=lambda w: seen_by(CONFIG.systems[w.system].members[0]),
     output:
         table=report(
             f"{RESULTS}/tables/crf_search/{{system}}.csv",
@@ -58,7 +59,8 @@ rule crf_search:
             CONFIG.systems[w.system].crf.search.tune_on
         ].label_space,
         options=search_options,
+        seen=lambda w, input: f"--seen {input.seen}" if input.seen else "",
     shell:
         "segrepro crf-search --scores {input.scores} --manifest {input.manifest} --forbid {input.scored} "
-        "{params.options} --label-space {params.space} --csv {output.table} --json {output.best} "
+        "{params.seen} {params.options} --label-space {params.space} --csv {output.table} --json {output.best} "
         "--threads {threads} &> {log}"

@@ -1,10 +1,18 @@
 """The part of the config that says where data come from and what they must be."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
 from segrepro.config.types import Bytes, Digest, PlainName, Positive, Section, Share
+
+# Where the sample's archives are generated; an archive from elsewhere holds real pictures.
+GENERATED = "data/sample/archives"
+
+# What systems are measured on: generated pictures, real ones with the networks of the small scale, or the experiment as
+# published.
+PicturesKind = Literal["generated", "real_sample", "published"]
+PICTURES_KINDS: tuple[PicturesKind, ...] = get_args(PicturesKind)
 
 
 class Archive(Section):
@@ -17,6 +25,12 @@ class Archive(Section):
     bytes: Bytes | None = Field(None, description="size in bytes")
     sha256_list: str | None = Field(None, description="path of a SHA256SUMS file that lists this archive")
 
+    @property
+    def generated(self) -> list[str]:
+        """The places below `GENERATED` among its urls."""
+        local = (url.removeprefix("file:") for url in self.urls if url.startswith("file:"))
+        return [path for path in local if path.startswith(f"{GENERATED}/")]
+
 
 class Archives(Section):
     """The official archives."""
@@ -27,6 +41,12 @@ class Archives(Section):
     coco2017_train: Archive
     coco2017_val: Archive
     coco2017_annotations: Archive
+
+    @property
+    def given(self) -> list[Archive]:
+        """Those that are not null."""
+        archives = (getattr(self, name) for name in type(self).model_fields)
+        return [archive for archive in archives if archive is not None]
 
 
 class SampleData(Section):
@@ -64,7 +84,7 @@ class DatasetChecks(Section):
 class LabelChecks(Section):
     """Bounds outside of which a label set is taken to be wrong (shifted, stuff, void trained)."""
 
-    max_void_share: Share = Field(description="largest share of void pixels; VOC train has about 0.05")
+    max_void_share: Share = Field(description="largest share of void pixels; VOC train has about 0.06")
     min_background_share: Share = Field(description="of the pixels that are not void; VOC train: about 0.73")
     max_background_share: Share = Field(description="of the pixels that are not void")
 

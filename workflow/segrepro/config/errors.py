@@ -36,7 +36,7 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
                 own = str(item["ctx"]["error"]).split("\n")
                 sentences += [f"{path}.{line}" if path else line for line in own]
             case _:
-                sentences.append(f"{prefix}{_lower(item['msg'])}, not {_shown(item['input'])}{_number_hint(item)}")
+                sentences.append(f"{prefix}{_lower(item['msg'])}, not {_shown(item['input'])}{_type_hint(item)}")
     return sentences
 
 
@@ -117,7 +117,9 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _number_hint(item: Any) -> str:
+def _type_hint(item: Any) -> str:
     if item["type"] in ("float_type", "int_type") and isinstance(item["input"], str):
         return " (text; YAML reads 1e-4 as text: write 1.0e-4)"
+    if item["type"] == "string_type" and isinstance(item["input"], bool | int | float):
+        return " (YAML reads 2007_000033 as a number, and yes as true: put text in quotes)"
     return ""

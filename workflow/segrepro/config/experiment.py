@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from segrepro.config.crf import CrfSearch
-from segrepro.config.data import Archives, Coco, DatasetChecks, LabelChecks, Proposals, SampleData
+from segrepro.config.data import Archives, Coco, DatasetChecks, LabelChecks, PicturesKind, Proposals, SampleData
 from segrepro.config.detail import Detail
 from segrepro.config.figures import Figures
 from segrepro.config.models import Model, Weights
@@ -57,6 +57,13 @@ class Config(Section):
     statistics: StatisticsSettings = StatisticsSettings()
     ablations: dict[Name, Ablation] = Field({}, description="systems that are compared with a baseline, by question")
     runtime: Runtime
+
+    @property
+    def pictures(self) -> PicturesKind:
+        """What systems are trained and scored on; whether it is generated is told by where the archives come from."""
+        if any(archive.generated for archive in self.archives.given):
+            return "generated"
+        return "real_sample" if self.scale == "sample" else "published"
 
     @property
     def tuning(self) -> dict[str, CrfSearch]:

@@ -14,7 +14,7 @@ class Grid(Section):
     median: Count = Field(2, description="pictures: of the median mean")
     worst: Count = Field(1, description="pictures: of the smallest mean")
     disputed: Count = Field(2, description="pictures: on which the systems' labels differ most")
-    ids: list[PlainName] = Field([], description="pictures to show instead, by id")
+    ids: dict[str, list[PlainName]] = Field({}, description="pictures to show instead: ids, by split")
     systems: list[str] = Field([], description="systems to show, in order; none: all")
 
 

@@ -29,8 +29,15 @@ def reference_problems(config: Config) -> list[str]:
             for name in names
             if name not in config.systems
         ),
+        *_grid_problems(config),
         *_submission_problems(config),
     ]
+
+
+def _grid_problems(config: Config) -> list[str]:
+    scored = dict.fromkeys(split for system in config.systems.values() for split in system.splits)
+    path = "figures.grid.ids"
+    return [_unknown(path, split, scored, "scored split") for split in config.figures.grid.ids if split not in scored]
 
 
 def _shown_systems(figures: Figures) -> dict[str, list[str]]:

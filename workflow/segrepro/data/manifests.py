@@ -8,6 +8,7 @@ folder; rows are sorted, so the file's hash is stable. ``mask`` is empty where t
 
 import csv
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,3 +137,20 @@ def _refuse_duplicates(path: Path, examples: list[Example]) -> None:
         if example.id in seen:
             raise UserError(f"{path}: picture '{example.id}' is listed twice; remove one of the two rows.")
         seen.add(example.id)
+
+
+def check_listed(ids: Iterable[str], manifest: Path, *, key: str) -> None:
+    """Refuse ids that a manifest does not list.
+
+    Args:
+        ids: of pictures.
+        manifest: where they must be.
+        key: what names them, for the message.
+
+    Raises:
+        UserError: the manifest cannot be read or lacks a picture.
+    """
+    listed = {example.id for example in read_manifest(manifest)}
+    for id in ids:
+        if id not in listed:
+            raise UserError(f"{key}: no picture '{id}' in {manifest}; give ids of its first column.")

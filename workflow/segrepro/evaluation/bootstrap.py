@@ -12,6 +12,9 @@ A class counts in a resample when its ground truth is in it: `segrepro.evaluatio
 that the split's ground truth lacks never counts; one that a resample has lost is left out of that resample's
 mean, in the same resamples for every system.
 
+One picture says nothing of how much pictures differ: what is defined by a single one, such as the IoU of a class that
+is in one mask only, has no interval.
+
 The interval says what other pictures of the kind would change. It knows nothing of another seed or training.
 """
 
@@ -79,8 +82,12 @@ def bca_interval(estimate: float, resampled: np.ndarray, jackknife: np.ndarray, 
 
     Returns:
         The interval. Where all resamples lie on one side of the estimate, so that its bias has no finite measure, the
-        percentile interval: (0, 0) for the difference of two systems that agree everywhere.
+        percentile interval: (0, 0) for the difference of two systems that agree everywhere. NaN ends where the
+        statistic is undefined without one of the pictures: it hangs on that picture alone, and drawing it more or
+        less often says nothing of what others would give.
     """
+    if np.isnan(jackknife).any():
+        return Interval(np.nan, np.nan)
     resampled = resampled[~np.isnan(resampled)]
     tails = np.array([1 - confidence, 1 + confidence]) / 2
     below = ((resampled < estimate).mean() + (resampled <= estimate).mean()) / 2
@@ -94,9 +101,6 @@ def bca_interval(estimate: float, resampled: np.ndarray, jackknife: np.ndarray, 
 
 def _acceleration(jackknife: np.ndarray) -> float:
     """Return how fast the statistic's standard error changes with it: a sixth of the influences' skewness."""
-    jackknife = jackknife[~np.isnan(jackknife)]
-    if not jackknife.size:
-        return 0.0
     influence = jackknife.mean() - jackknife
     spread = (influence**2).sum() ** 1.5
     return float((influence**3).sum() / (6 * spread)) if spread else 0.0

@@ -11,6 +11,7 @@ they are among the ancestors.
 """
 
 import csv
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ COLUMNS = (
 )
 FIRST_IDS = 5
 MARK = "\N{DAGGER}"
+MARK_NOTE = f"{MARK} has seen pictures that it is scored on"
 
 # system -> split -> share (0..1) of the scored pictures that leak; every audited pair is there.
 Marks = dict[str, dict[str, float]]
@@ -236,3 +238,25 @@ def share_text(share: float) -> str:
 def marked(name: str, share: float) -> str:
     """Return a system's name as figures show it: with a dagger behind it when it has seen scored pictures."""
     return f"{name} {MARK}" if share > 0 else name
+
+
+def marked_systems(systems: Sequence[str], split: str, leakage: Path | None) -> list[str]:
+    """Return systems' names as a figure of one split shows them, see `marked`.
+
+    Args:
+        systems: their names.
+        split: what they are scored on.
+        leakage: the marks of `segrepro audit`; None where there was no audit.
+
+    Raises:
+        UserError: the marks cannot be read, or a system was not audited on this split.
+    """
+    if leakage is None:
+        return list(systems)
+    marks = read_marks(leakage)
+    return [marked(name, leaking_share(marks, name, split)) for name in systems]
+
+
+def mark_note(names: Iterable[str]) -> str:
+    """Say what the dagger means where one of some names has it; empty where none has."""
+    return MARK_NOTE if any(MARK in name for name in names) else ""

@@ -34,7 +34,8 @@ def estimate(metric: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, boo
         bootstrap: how intervals are made; with equal settings and numbers of pictures, two systems get the same draws.
 
     Returns:
-        Arrays of shape (metrics,). An end is NaN where the metric is undefined in all draws.
+        Arrays of shape (metrics,). Ends are NaN where the metric is undefined in all draws, or without one of the
+        pictures, such as the IoU of a class that a single one holds; see `bca_interval`.
     """
     exact = counts.astype(np.float64)
     total = exact.sum(axis=0)

@@ -33,16 +33,19 @@ class Estimate(Section):
     """A value with its interval, as fractions."""
 
     value: float = Field(description="of all pictures")
-    low: float = Field(description="end of the interval")
-    high: float = Field(description="end of the interval")
+    low: float | None = Field(description="end of the interval; null where a single picture defines the value")
+    high: float | None = Field(description="the other end, or null too")
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the whole interval is on one side of zero, else 0."""
+        """1 or -1 where the whole interval is on one side of zero, else 0; 0 without an interval."""
+        if self.low is None or self.high is None:
+            return 0
         return int(self.low > 0) - int(self.high < 0)
 
     def __neg__(self) -> "Estimate":
-        return Estimate(value=-self.value, low=-self.high, high=-self.low)
+        low, high = (None if end is None else -end for end in (self.high, self.low))
+        return Estimate(value=-self.value, low=low, high=high)
 
 
 class SplitStatistics(Section):
@@ -160,8 +163,8 @@ def _split_statistics(entries: list[Scored], *, resamples: int, confidence: floa
     jackknife = [jackknife_mious(entry.counts) for entry in entries]
 
     def estimate(value: float, drawn: np.ndarray, left_out: np.ndarray) -> Estimate:
-        interval = bca_interval(value, drawn, left_out, confidence)
-        return Estimate(value=value, low=interval.low, high=interval.high)
+        low, high = (None if np.isnan(end) else end for end in bca_interval(value, drawn, left_out, confidence))
+        return Estimate(value=value, low=low, high=high)
 
     differences: dict[str, dict[str, Estimate]] = {}
     for one, two in itertools.combinations(range(len(entries)), 2):

@@ -23,7 +23,7 @@ from segrepro.json_files import read_json
 from segrepro.labels import label_space
 
 GRID, RANDOM = METHODS = ("grid", "random")
-COLUMNS = ("trial", *NAMES, "miou", "gain")
+COLUMNS = ("system", "split", "leaks", "trial", *NAMES, "miou", "gain")
 
 
 def grid_trials(preset: str, ranges: Mapping[str, Sequence[Any]]) -> list[Parameters]:
@@ -196,12 +196,21 @@ def search(store: Path, examples: list[Example], trials: list[Parameters], *, sp
     return SearchResult(mious[0], trials, mious[1:])
 
 
-def write_search(path: Path, result: SearchResult) -> None:
-    """Write the whole search as CSV, atomically: a row a trial, the first one without a CRF."""
+def write_search(path: Path, result: SearchResult, *, system: str, split: str, leaks: str) -> None:
+    """Write the whole search as CSV, atomically: a row a trial, the first one without a CRF.
+
+    Args:
+        path: the file.
+        result: of the search.
+        system: the system that was tuned.
+        split: the manifest that the tuning pictures are from: scores are on these, and not on what is scored later.
+        leaks: the share of the tuning pictures that were seen in the system's making, as printed; empty for none.
+    """
+    pair = {"system": system, "split": split, "leaks": leaks}
     with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(result.rows())
+        writer.writerows(pair | row for row in result.rows())
 
 
 def write_best(

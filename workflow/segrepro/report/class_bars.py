@@ -33,7 +33,7 @@ class SystemBars:
     Attributes:
         name: what the legend calls it.
         iou: class name -> IoU in [0, 1]; a class without ground truth is not in it.
-        interval: class name -> low and high end of its interval, in [0, 1].
+        interval: class name -> low and high end of its interval, in [0, 1]; NaN where one picture alone has the class.
     """
 
     name: str
@@ -84,7 +84,8 @@ def draw_class_bars(systems: list[SystemBars], classes: list[str], *, title: str
     legend_lines = math.ceil(len(systems) / LEGEND_COLUMNS)
     head = HEAD + LEGEND_LINE * legend_lines
     height = head + ROW_HEIGHT * count
-    reach = max([high for bars in systems for name in classes for high in bars.interval.get(name, ())], default=1.0)
+    ends = [[bars.iou.get(name, math.nan), *bars.interval.get(name, ())] for bars in systems for name in classes]
+    reach = max((end for tops in ends for end in tops if not math.isnan(end)), default=1.0)  # a bar may lack whiskers
     with figure_style():
         figure = new_figure(PAGE_WIDTH_INCHES, height)
         figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - head / height))

@@ -23,7 +23,8 @@ OWN_DATASETS = ("voc_train", "voc_val", "voc_trainval", "seg11valid")
 def external_sources(config: Config, lineage: Lineage, system: str) -> list[str]:
     """Name the sources besides VOC's own trainval data that a system and its ancestors are made from."""
     ancestors = lineage.ancestors(system)
-    datasets = {pictures.name for node in ancestors if node[0] != WEIGHTS for pictures in lineage.seen(node)}
+    seen = (pictures.name for node in ancestors if node[0] != WEIGHTS for pictures in lineage.seen(node))
+    datasets = {config.dataset_of(name) for name in seen}  # a CRF may be tuned on a part of one
     return [
         *(f"dataset {name}" for name in sorted(datasets) if name not in OWN_DATASETS),
         *sorted(f"weights {name}" for kind, name in ancestors if kind == WEIGHTS),

@@ -15,6 +15,7 @@ from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, figure_style, n
 CELL = 0.235
 NAMES = 0.85
 HEAD = 0.42
+NOTE_LINE = 0.16
 RIGHT = 1.1  # of the matrix: recall, its interval, and the share of all pixels
 MARGIN = 0.1
 MIN_CELL = 0.13  # with 81 classes the figure grows beyond a page rather than the cells smaller
@@ -25,7 +26,9 @@ DARK = 45  # percent: on darker cells the number is white
 SMALLEST_NUMBER = 0.5  # percent: what rounds to 0 is left to the colour
 
 
-def draw_confusion(confusions: np.ndarray, space: LabelSpace, bootstrap: Bootstrap, *, title: str) -> Figure:
+def draw_confusion(
+    confusions: np.ndarray, space: LabelSpace, bootstrap: Bootstrap, *, title: str, note: str = ""
+) -> Figure:
     """Draw a confusion matrix whose rows are the truth, in percent of the row, with the recall of each class.
 
     Args:
@@ -33,6 +36,7 @@ def draw_confusion(confusions: np.ndarray, space: LabelSpace, bootstrap: Bootstr
         space: names the labels; labels not in use are left out.
         bootstrap: how the recalls' intervals are made.
         title: of the figure.
+        note: below the title, in small type.
     """
     used = list(space.used_labels)
     total = confusions.sum(axis=0, dtype=np.int64)[np.ix_(used, used)]
@@ -41,10 +45,12 @@ def draw_confusion(confusions: np.ndarray, space: LabelSpace, bootstrap: Bootstr
     cell = CELL if numbered else MIN_CELL
     side = cell * len(used)
     width = max(PAGE_WIDTH_INCHES, NAMES + side + RIGHT + MARGIN)
-    height = HEAD + side + NAMES + MARGIN
+    head = HEAD + NOTE_LINE * bool(note)
+    height = head + side + NAMES + MARGIN
     with figure_style():
         figure = new_figure(width, height)
         figure.text(MARGIN / width, 1 - 0.05 / height, title, va="top", size=8.5, weight="bold")
+        figure.text(MARGIN / width, 1 - (0.05 + NOTE_LINE) / height, note, va="top", size=6.5, color=MUTED)
         axes = figure.add_axes((NAMES / width, (NAMES + MARGIN) / height, side / width, side / height))
         rows = total.sum(axis=1, keepdims=True)
         shares = np.where(rows > 0, 100 * total / np.maximum(rows, 1), np.nan)
@@ -85,6 +91,7 @@ def _recalls(axes: Axes, confusions: np.ndarray, size: float, cell: float, boots
         axes.text(x, -0.7, text, size=size - 0.5, color=MUTED, va="bottom", ha=side)
     for row, true in enumerate(totals[TRUE]):
         ends = f"{100 * recall.low[row]:.0f}\N{EN DASH}{100 * recall.high[row]:.0f}"
+        ends = "\N{EN DASH}" if np.isnan(recall.low[row]) else ends  # the class is in one picture
         text = f"{100 * recall.value[row]:.0f}  ({ends})" if true else "none"
         axes.text(places[0], row, text, va="center", size=size - 0.5)
         share = f"{100 * true / max(1, totals[TRUE].sum()):.1f}%"

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from segrepro.evaluation.leakage import mark_note
 from segrepro.evaluation.metrics import Metrics, metrics, picture_mious
 from segrepro.labels import LabelSpace
 from segrepro.report.grid import CAPTION, GAP, MARGIN, MAX_ASPECT, TITLE_LINE, GridRow
@@ -118,14 +119,15 @@ def draw_change(
         change: of the whole split.
         rows: pictures with predictions before and after, each with its text, from top to bottom.
         space: names the labels.
-        before: name of the system without the CRF.
+        before: name of the system without the CRF; a dagger in it or the next is explained at the foot.
         after: name of the system with it.
         split: name of the split.
     """
     cell = (PAGE_WIDTH_INCHES - 2 * MARGIN - 3 * GAP) / 4
     heights = [cell * min(row.truth.shape[0] / row.truth.shape[1], MAX_ASPECT) for row, _ in rows]
     maps = [labels for row, _ in rows for labels in (row.truth, *row.predictions)]
-    legend = LabelLegend(labels_in(maps), space, width=PAGE_WIDTH_INCHES - 2 * MARGIN)
+    note = mark_note((before, after))
+    legend = LabelLegend(labels_in(maps), space, width=PAGE_WIDTH_INCHES - 2 * MARGIN, note=note)
     head = HEAD + BARS + NAMES + GAP_BELOW_BARS + TITLE_LINE
     height = head + sum(heights) + CAPTION * len(rows) + legend.height + MARGIN
     with figure_style():

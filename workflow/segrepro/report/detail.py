@@ -9,10 +9,10 @@ from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.class_counts import mean_iou
 from segrepro.evaluation.detail import Detail, load_detail, size_iou
-from segrepro.evaluation.leakage import Marks, leaking_share, marked, read_marks, share_text
+from segrepro.evaluation.leakage import Marks, leaking_share, marked_systems, share_text
 from segrepro.evaluation.object_sizes import size_names
 from segrepro.evaluation.resampling import Estimates, estimate
-from segrepro.report.numbers import leak_mark
+from segrepro.report.numbers import interval_text, leak_mark
 from segrepro.report.printed import LEAK_NOTE, NOTHING, Part, Table
 
 # The bands of the table, of those that were measured: the boundary itself, and up to the whole of the curves.
@@ -104,9 +104,7 @@ def compared(
     """
     details = [load_detail(path) for path in files]
     check_comparable(details, one_split=True)
-    marks = read_marks(leakage) if leakage else None
-    shares = [leaking_share(marks, entry.system, entry.split) if marks is not None else 0.0 for entry in details]
-    names = [marked(entry.system, share) for entry, share in zip(details, shares, strict=True)]
+    names = marked_systems([entry.system for entry in details], details[0].split, leakage)
     return details, names, [measure(entry, bootstrap) for entry in details]
 
 
@@ -165,7 +163,7 @@ def boundary_table(name: str, columns: list[str], rows: list[dict[str, str]], bo
 
 
 def _with_interval(row: dict[str, str], value: str) -> str:
-    return f"{row[value]} [{row[f'{value}_low']}, {row[f'{value}_high']}]" if row[value] else NOTHING
+    return f"{row[value]} {interval_text(row[f'{value}_low'], row[f'{value}_high'])}" if row[value] else NOTHING
 
 
 def _heading(value: str) -> str:

@@ -67,16 +67,17 @@ def crf_table(pairs: Pairs, declared: Declared, statistics: Statistics) -> Table
         for split in (s for s in pairs.splits if pairs.scored(system, s) and pairs.scored(refined, s)):
             estimate = pairs.difference(system, refined, split)
             row = {"system": system, "refines": refined, "split": split, "leaks": pairs.leaks(system, split)}
+            row["refines_leaks"] = pairs.leaks(refined, split)
             row |= {"before": pairs.miou(refined, split), "after": pairs.miou(system, split)}
             rows.append(row | _columns("gain", estimate))
             cells.append(
                 [
-                    *(pairs.named(system, split), refined, split, row["before"], row["after"]),
+                    *(pairs.named(system, split), pairs.named(refined, split), split, row["before"], row["after"]),
                     *(gain_with_interval(estimate), VERDICTS[estimate.sign]),
                 ]
             )
     columns = (
-        *("system", "refines", "split", "leaks", "before", "after"),
+        *("system", "refines", "split", "leaks", "refines_leaks", "before", "after"),
         *("gain", "gain_low", "gain_high", "verdict"),
     )
     headers = ("system", "refines", "split", "before", "after", "gain", "verdict")
@@ -101,7 +102,8 @@ def ablation_table(pairs: Pairs, declared: Declared, statistics: Statistics) -> 
                 continue
             for system in (ablation.baseline, *others):
                 row = {"ablation": ablation.name, "split": split, "system": system, "baseline": ablation.baseline}
-                row |= {"leaks": pairs.leaks(system, split), "miou": pairs.miou(system, split)}
+                row |= {"leaks": pairs.leaks(system, split), "baseline_leaks": pairs.leaks(ablation.baseline, split)}
+                row["miou"] = pairs.miou(system, split)
                 printed = ["baseline", NOTHING]
                 if system != ablation.baseline:
                     estimate = pairs.difference(system, ablation.baseline, split)
@@ -112,7 +114,7 @@ def ablation_table(pairs: Pairs, declared: Declared, statistics: Statistics) -> 
         if cells:
             parts.append(Part(ablation.name, ("split", "system", "mIoU", "difference", "verdict"), cells))
     columns = (
-        *("ablation", "split", "system", "baseline", "leaks", "miou"),
+        *("ablation", "split", "system", "baseline", "leaks", "baseline_leaks", "miou"),
         *("difference", "difference_low", "difference_high", "verdict"),
     )
     return Table(
@@ -128,11 +130,12 @@ def ablation_table(pairs: Pairs, declared: Declared, statistics: Statistics) -> 
 def paired_table(pairs: Pairs, statistics: Statistics) -> Table:
     """Build ``paired``: every two systems of a split; printed as a matrix, row minus column."""
     columns = (
-        *("split", "first", "second", "first_miou", "second_miou"),
+        *("split", "first", "second", "first_leaks", "second_leaks", "first_miou", "second_miou"),
         *("difference", "difference_low", "difference_high", "verdict"),
     )
     rows = [
         {"split": split, "first": first, "second": second}
+        | {"first_leaks": pairs.leaks(first, split), "second_leaks": pairs.leaks(second, split)}
         | {"first_miou": pairs.miou(first, split), "second_miou": pairs.miou(second, split)}
         | _columns("difference", pairs.difference(first, second, split))
         for split in pairs.splits

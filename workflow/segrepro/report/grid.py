@@ -11,6 +11,7 @@ from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
 from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
+from segrepro.evaluation.leakage import mark_note
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.evaluation.pictures import PictureScorer
 from segrepro.inference.scores import ScoreReader
@@ -75,7 +76,7 @@ def draw_grid(rows: list[GridRow], systems: list[str], space: LabelSpace) -> Fig
 
     Args:
         rows: what to show, from top to bottom.
-        systems: the name of each system, in the order of each row's predictions.
+        systems: the name of each system, in the order of each row's predictions; a dagger in one is explained below.
         space: the label space of truth and predictions, which names the labels in the legend.
     """
     columns = 2 + len(systems)
@@ -85,7 +86,7 @@ def draw_grid(rows: list[GridRow], systems: list[str], space: LabelSpace) -> Fig
     titles = [wrap_name(name, int(cell / LETTER_WIDTH)) for name in ("picture", "ground truth", *systems)]
     heights = [cell * min(row.truth.shape[0] / row.truth.shape[1], MAX_ASPECT) for row in rows]
     maps = [labels for row in rows for labels in (row.truth, *row.predictions)]
-    legend = LabelLegend(labels_in(maps), space, width=width - 2 * MARGIN)
+    legend = LabelLegend(labels_in(maps), space, width=width - 2 * MARGIN, note=mark_note(systems))
     head = MARGIN + TITLE_LINE * max(title.count("\n") + 1 for title in titles)
     height = head + sum(heights) + CAPTION * len(rows) + legend.height + MARGIN
     with figure_style():

@@ -12,6 +12,7 @@ from segrepro.data.manifests import Example
 from segrepro.data.object_examples import picture_objects
 from segrepro.data.parallel import map_in_processes
 from segrepro.evaluation.confusion import confusion
+from segrepro.evaluation.leakage import mark_note
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.labels import LabelSpace
 from segrepro.report.grid import CAPTION, GAP, MARGIN, MAX_ASPECT, TITLE_LINE
@@ -31,6 +32,8 @@ from segrepro.report.style import (
 WIDEST, NARROWEST = 1.1, 0.2
 RIM = 0.5
 RIMMED_BOXES = 5
+
+TITLE = 0.18  # inches
 
 
 @dataclass(frozen=True)
@@ -76,23 +79,26 @@ def _objects(example: Example) -> int:
     return len(picture_objects(example).objects)
 
 
-def draw_growing(rows: list[GrowingRow], counts: list[int], space: LabelSpace) -> Figure:
+def draw_growing(rows: list[GrowingRow], counts: list[int], space: LabelSpace, *, title: str = "") -> Figure:
     """Draw picture with boxes, the map after each count of boxes, and the truth; one row a picture.
 
     Args:
         rows: what to show, from top to bottom.
         counts: numbers of boxes, growing, in the order of each row's maps.
         space: the label space of maps and truth.
+        title: of the figure; a dagger in it is explained at the foot.
     """
     columns = 2 + len(counts)
     cell = (PAGE_WIDTH_INCHES - 2 * MARGIN - (columns - 1) * GAP) / columns
     heights = [cell * min(row.truth.shape[0] / row.truth.shape[1], MAX_ASPECT) for row in rows]
     maps = [labels for row in rows for labels in (row.truth, *row.maps)]
-    legend = LabelLegend(labels_in(maps), space, width=PAGE_WIDTH_INCHES - 2 * MARGIN)
-    head = MARGIN + TITLE_LINE
+    legend = LabelLegend(labels_in(maps), space, width=PAGE_WIDTH_INCHES - 2 * MARGIN, note=mark_note([title]))
+    head = MARGIN + TITLE_LINE + TITLE * bool(title)
     height = head + sum(heights) + CAPTION * len(rows) + legend.height + MARGIN
     with figure_style():
         figure = new_figure(PAGE_WIDTH_INCHES, height)
+        if title:
+            figure.text(0.5, 1 - MARGIN / height, title, ha="center", va="top", size=8.5, weight="bold")
         _draw_titles(figure, counts, cell, 1 - (head - 0.05) / height)
         top = head
         for row, row_height in zip(rows, heights, strict=True):

@@ -29,23 +29,30 @@ class LabelLegend:
         space: names the labels.
         width: that the legend may take, in inches.
         hatched_void: void is drawn hatched on white and called padding too, as where it lies over a picture.
+        note: a line below the labels; empty for none.
 
     Attributes:
         height: that it takes, in inches.
     """
 
-    def __init__(self, labels: list[int], space: LabelSpace, *, width: float, hatched_void: bool = False) -> None:
+    def __init__(
+        self, labels: list[int], space: LabelSpace, *, width: float, hatched_void: bool = False, note: str = ""
+    ) -> None:
         columns = max(1, int(width / COLUMN))
-        self.height = LINE * math.ceil(len(labels) / columns) + SPACE_ABOVE
+        self._note = note
+        self.height = LINE * (math.ceil(len(labels) / columns) + bool(note)) + SPACE_ABOVE
         self._columns = min(columns, max(1, len(labels)))
         self._patches = [_patch(label, space, hatched_void) for label in labels]
 
     def draw(self, figure: Figure, *, margin: float) -> None:
         """Draw it in the middle of the figure's foot, half a margin (inches) above the edge."""
+        height = figure.get_size_inches()[1]
+        if self._note:
+            figure.text(0.5, margin / height, self._note, ha="center", va="bottom", size=6.5, color=MUTED)
         figure.legend(
             handles=self._patches,
             loc="lower center",
-            bbox_to_anchor=(0.5, margin / 2 / figure.get_size_inches()[1]),
+            bbox_to_anchor=(0.5, (margin / 2 + LINE * bool(self._note)) / height),
             ncols=self._columns,
             handlelength=1.3,
             handleheight=0.9,

@@ -15,14 +15,19 @@ def interval_columns(prefix: str, estimate: Estimate | None) -> dict[str, str]:
 
 
 def with_interval(estimate: Estimate) -> str:
-    """Print a value and its interval: ``57.61 [52.30, 63.05]``."""
-    return f"{percent(estimate.value)} [{percent(estimate.low)}, {percent(estimate.high)}]"
+    """Print a value and its interval: ``57.61 [52.30, 63.05]``; ``57.61 [–]`` where it has none."""
+    return f"{percent(estimate.value)} {interval_text(percent(estimate.low), percent(estimate.high))}"
 
 
-def gain(fraction: float) -> str:
-    """Print a difference in percentage points, with its sign: ``+3.01``, ``-0.50``, ``0.00``."""
+def interval_text(low: str, high: str) -> str:
+    """Print the ends of an interval, each as printed; a dash where there is none."""
+    return f"[{low}, {high}]" if low and high else f"[{NOTHING}]"
+
+
+def gain(fraction: float | None) -> str:
+    """Print a difference in percentage points, with its sign: ``+3.01``, ``-0.50``, ``0.00``; empty for None."""
     text = unsigned_zero(percent(fraction))
-    return text if text.startswith("-") or text == "0.00" else f"+{text}"
+    return text if text.startswith("-") or text in ("", "0.00") else f"+{text}"
 
 
 def short_gain(fraction: float) -> str:
@@ -32,8 +37,8 @@ def short_gain(fraction: float) -> str:
 
 
 def gain_with_interval(estimate: Estimate) -> str:
-    """Print a difference and its interval: ``+3.01 [+0.88, +5.20]``."""
-    return f"{gain(estimate.value)} [{gain(estimate.low)}, {gain(estimate.high)}]"
+    """Print a difference and its interval: ``+3.01 [+0.88, +5.20]``; ``+3.01 [–]`` where it has none."""
+    return f"{gain(estimate.value)} {interval_text(gain(estimate.low), gain(estimate.high))}"
 
 
 def unsigned_zero(text: str) -> str:

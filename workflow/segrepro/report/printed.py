@@ -11,12 +11,12 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from segrepro.evaluation.leakage import MARK
+from segrepro.evaluation.leakage import MARK, MARK_NOTE
 from segrepro.files import write_text
 from segrepro.report.tables import write_table
 
 NOTHING = "–"
-LEAK_NOTE = f"{MARK} has seen pictures that it is scored on (leakage.csv)."
+LEAK_NOTE = f"{MARK_NOTE} (leakage.csv)."
 
 WIDE = 80  # letters, of a row; a wider table is scaled to the width of the text, which holds about as many at 10 pt
 
@@ -78,17 +78,33 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    r"""Return a table as LaTeX to ``\input``: a tabular of booktabs for each part, wide ones scaled by graphicx."""
+    r"""Return a table as LaTeX to ``\input``: a tabular of booktabs for each part, wide ones scaled by graphicx.
+
+    The notes stand below it in small type, for a dagger must be explained wherever it is printed.
+    """
     blocks = [f"% {table.title}. Needs the packages booktabs and graphicx."]
     for part in table.parts:
         blocks += [f"% {part.title}"] * bool(part.title)
         if not part.cells:
             blocks.append("% Nothing to show.")
             continue
-        text = _tabulated(part, "latex_booktabs").replace(MARK, r"\textdagger{}").replace(NOTHING, "--")
-        text = _MINUS.sub("$-$", text)
+        text = _MINUS.sub("$-$", _ascii(_tabulated(part, "latex_booktabs")))
         blocks.append(f"\\resizebox{{\\linewidth}}{{!}}{{%\n{text}}}" if _letters(part) > WIDE else text)
-    return "\n".join(blocks + [f"% {note}" for note in table.notes]) + "\n"
+    if any(part.cells for part in table.parts):
+        blocks += [f"\n{{\\footnotesize {_sentence(note)}\\par}}" for note in table.notes]
+    else:
+        blocks += [f"% {note}" for note in table.notes]
+    return "\n".join(blocks) + "\n"
+
+
+def _ascii(text: str) -> str:
+    return text.replace(MARK, r"\textdagger{}").replace(NOTHING, "--")
+
+
+def _sentence(note: str) -> str:
+    """Write a note in LaTeX: what is in backquotes as code."""
+    escaped = re.sub(r"([%&#$_{}])", r"\\\1", note)
+    return _ascii(re.sub("`([^`]*)`", r"\\texttt{\1}", escaped))
 
 
 def _letters(part: Part) -> int:

@@ -10,17 +10,21 @@ import csv
 from dataclasses import dataclass
 from importlib import resources
 
+from segrepro.config.data import PicturesKind
 from segrepro.config.tables import Server
 from segrepro.evaluation.leakage import Marks
 from segrepro.labels import VOC_CLASSES
 from segrepro.report.declared import Declared
 from segrepro.report.main_tables import SHORT_CLASSES, one_decimal
+from segrepro.report.measured_on import PICTURES, PUBLISHED
 from segrepro.report.numbers import leak_mark, or_dash
 from segrepro.report.printed import LEAK_NOTE, NOTHING, Part, Table
 from segrepro.report.tables import Metrics, leaks, percent
 
 REPORT2 = "report 2"
 TEST, VAL = "voc_test", "voc_val"
+# Words of `report2_table`, by which the page too knows what leaks.
+MEASURED, TEST_MIOU, LEAKS = "measured", "test mIoU", "leaks"
 THIS_RUN = "this run, VOC server"
 
 
@@ -68,8 +72,13 @@ def _rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-def report2_table(metrics: list[Metrics], declared: Declared, *, marks: Marks | None = None) -> Table:
-    """Build ``report2`` as report 2 has it, criteria as rows and models as columns: what it says, what was measured."""
+def report2_table(
+    metrics: list[Metrics], declared: Declared, *, marks: Marks | None = None, measured_on: PicturesKind = PUBLISHED
+) -> Table:
+    """Build ``report2`` as report 2 has it, criteria as rows and models as columns: what it says, what was measured.
+
+    In the CSV a last row, ``leaks``, has the share of the pictures of val that each system has seen.
+    """
     said = [row for row in published() if row.source == REPORT2]
     by_split = {split: {row.method: row for row in said if row.split == split} for split in (VAL, TEST)}
     systems = {row.method: row.system for row in said}
@@ -79,7 +88,7 @@ def report2_table(metrics: list[Metrics], declared: Declared, *, marks: Marks | 
         reported = {m: getattr(by_split[split][m], key) if m in by_split[split] else "" for m in systems}
         return [
             {"criterion": criterion, "origin": "reported"} | reported,
-            {"criterion": criterion, "origin": "measured"} | {m: values.get(s, "") for m, s in systems.items()},
+            {"criterion": criterion, "origin": MEASURED} | {m: values.get(s, "") for m, s in systems.items()},
         ]
 
     rows = [
@@ -90,9 +99,13 @@ def report2_table(metrics: list[Metrics], declared: Declared, *, marks: Marks | 
             "pixel_accuracy",
             {name: percent(entry["pixel_accuracy"]) for name, entry in measured.items()},
         ),
-        *lines("test mIoU", TEST, "miou", {name: f"{answer.miou:.2f}" for name, answer in declared.answers.items()}),
+        *lines(TEST_MIOU, TEST, "miou", {name: f"{answer.miou:.2f}" for name, answer in declared.answers.items()}),
     ]
-    leaking = {m: leak_mark(leaks(measured[s], marks)) for m, s in systems.items() if s in measured}
+    shares = {m: leaks(measured[s], marks) for m, s in systems.items() if s in measured}
+    leaking = {m: leak_mark(share) for m, share in shares.items()}
+    others, ours = "", ", on VOC 2012 val"
+    if measured_on in PICTURES:
+        others, ours = " on VOC 2012 val", f" on {PICTURES[measured_on]},"
     cells = [
         [row["criterion"] if row["origin"] == "reported" else "", row["origin"]]
         + [_marked(row, method, leaking) for method in systems]
@@ -100,9 +113,9 @@ def report2_table(metrics: list[Metrics], declared: Declared, *, marks: Marks | 
     ]
     return Table(
         name="report2",
-        title="Report 2: reported and measured, on VOC 2012 val unless said, in percent",
+        title=f"Report 2: reported{others} and measured{ours} unless said, in percent",
         columns=("criterion", "origin", *systems),
-        rows=rows,
+        rows=[*rows, {"criterion": LEAKS, "origin": MEASURED} | {m: shares.get(m, "") for m in systems}],
         parts=[Part("", ("assessment criterion", "", *systems), cells)],
         notes=[
             "Measured by the systems " + ", ".join(systems.values()) + ", in this order. Test mIoU is the VOC server's "
@@ -114,7 +127,7 @@ def report2_table(metrics: list[Metrics], declared: Declared, *, marks: Marks | 
 
 def _marked(row: dict[str, str], method: str, leaking: dict[str, str]) -> str:
     """Return a cell of `report2_table`; only what was measured on val is known to leak."""
-    mark = leaking.get(method, "") if row["origin"] == "measured" and row["criterion"] != "test mIoU" else ""
+    mark = leaking.get(method, "") if row["origin"] == MEASURED and row["criterion"] != TEST_MIOU else ""
     return or_dash(row[method] and row[method] + mark)
 
 

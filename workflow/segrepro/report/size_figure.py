@@ -5,9 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from segrepro.evaluation.leakage import mark_note
 from segrepro.evaluation.resampling import Estimates
 from segrepro.report.detail import Measured
-from segrepro.report.style import LINE_COLOURS, PAGE_WIDTH_INCHES, RULE, figure_style, new_figure
+from segrepro.report.style import LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, RULE, figure_style, new_figure
 
 MARKERS = "osD^vXP*"
 
@@ -36,6 +37,7 @@ def draw_sizes(names: list[str], measured: list[Measured], titles: list[str], *,
         figure.text(
             0.06 / width, 1 - 0.05 / height, f"Boundaries and object sizes, {split}", va="top", size=8.5, weight="bold"
         )
+        figure.text(1 - 0.06 / width, 1 - 0.06 / height, mark_note(names), va="top", ha="right", size=6.5, color=MUTED)
         place = (FOOT / height, panel / width, LINE * len(names) / height)
         axes = [figure.add_axes((x / width, *place)) for x in (NAMES, NAMES + panel + BETWEEN)]
         pairs = [[entry.miou, entry.boundary] for entry in measured]

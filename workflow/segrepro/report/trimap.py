@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
+from segrepro.evaluation.leakage import mark_note
 from segrepro.evaluation.resampling import Estimates
 from segrepro.report.detail import Measured
 from segrepro.report.style import (
@@ -50,6 +51,7 @@ def draw_trimaps(names: list[str], measured: list[Measured], widths: tuple[int, 
     with figure_style():
         figure = new_figure(width, height)
         figure.text(0.06 / width, 1 - 0.05 / height, f"Near boundaries, {split}", va="top", size=8.5, weight="bold")
+        figure.text(1 - 0.06 / width, 1 - 0.06 / height, mark_note(names), va="top", ha="right", size=6.5, color=MUTED)
         size_of_names = 6.5 * min(1, LETTERS / max(map(len, names)))
         limits = [_limits([getattr(entry, key) for entry in measured]) for key in ("trimap", "kept")]
         for row in range(rows):

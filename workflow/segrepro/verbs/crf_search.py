@@ -5,7 +5,8 @@ N times between the smallest and the largest of them (on a log scale). Parameter
 preset's value. The store must hold the pictures of --manifest, and may hold more; of these --pictures N takes N at
 equal steps. Pictures that are in a --forbid manifest (the split that is scored) are refused.
 
-Writes all trials (CSV; the first row is the system without a CRF, mIoU and gain in percent) and the best one
+Writes all trials (CSV; the first row is the system without a CRF, mIoU and gain in percent, on the tuning pictures;
+`leaks` is the share of these that are in a --seen manifest, hence flatter the mIoU) and the best one
 (JSON, with the ids of the tuning pictures), which `segrepro crf --parameters` reads.
 
   segrepro crf-search --scores results/scores/fcn8s/voc_train.h5 --manifest data/manifests/voc_train.csv \
@@ -27,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--forbid", type=Path, nargs="+", required=True, metavar="CSV", help="manifests that are scored later"
     )
+    parser.add_argument(
+        "--seen", type=Path, nargs="+", default=[], metavar="CSV", help="manifests that the system was trained on"
+    )
     parser.add_argument("--pictures", type=int, metavar="N", help="take so many of the manifest (default: all)")
     parser.add_argument("--preset", required=True, metavar="NAME", help="see `segrepro crf --help`")
     parser.add_argument("--method", default="grid", metavar="NAME", help="grid (default) or random")
@@ -45,6 +49,7 @@ def run(args: argparse.Namespace) -> None:
     """Search and write both files."""
     from segrepro.data.manifests import read_manifest
     from segrepro.data.subsets import spread
+    from segrepro.evaluation.leakage import share_text
     from segrepro.fusion.crf_search import refuse_overlap, search, write_best, write_search
     from segrepro.fusion.crf_store import check_pictures
     from segrepro.inference.scores import ScoreReader
@@ -58,13 +63,14 @@ def run(args: argparse.Namespace) -> None:
         reader.mapping(args.label_space)
         check_pictures(reader, examples, args.manifest, all_of_store=False)
         system = reader.system
+    leaks = share_text(_seen_share(args.seen, [example.id for example in examples]))
     result = search(args.scores, examples, trials, space=args.label_space, threads=args.threads)
-    write_search(args.csv, result)
+    pair = {"system": system, "split": args.manifest.stem}
+    write_search(args.csv, result, **pair, leaks=leaks)
     write_best(
         args.json,
         result,
-        system=system,
-        split=args.manifest.stem,
+        **pair,
         ids=[example.id for example in examples],
         how={"preset": args.preset, "method": args.method, "seed": args.seed or 0, "ranges": given_parameters(args)},
     )
@@ -76,6 +82,14 @@ def run(args: argparse.Namespace) -> None:
         f"{system} on {len(examples)} pictures of {args.manifest.stem}: mIoU {before:.2f} % without a CRF, {after:.2f} "
         f"% with the best of {len(result.trials)} trials: {change}"
     )
+
+
+def _seen_share(manifests: list[Path], ids: list[str]) -> float:
+    """Return the share (0..1) of the tuning pictures that the system has seen in its making."""
+    from segrepro.evaluation.leakage import manifest_ids
+
+    seen = {id for path in manifests for id in manifest_ids(path, "what the system was trained on")}
+    return len(seen.intersection(ids)) / len(ids)
 
 
 def _trials(args: argparse.Namespace) -> list:

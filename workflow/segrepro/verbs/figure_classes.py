@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Read, draw and save."""
     from segrepro.errors import UserError
-    from segrepro.evaluation.leakage import leaking_share, marked, read_marks
+    from segrepro.evaluation.leakage import mark_note, marked_systems
     from segrepro.labels import label_space
     from segrepro.report.class_bars import MOST_SYSTEMS, draw_class_bars, read_bars, weakest_classes
     from segrepro.report.style import check_figure_paths, save_figure
@@ -44,10 +44,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"--names: {len(args.names)} systems; at most {MOST_SYSTEMS} can be told apart by colour.")
     if args.weakest is not None and args.weakest < 1:
         raise UserError(f"--weakest is {args.weakest}; draw 1 class or more.")
-    names = args.names
-    if args.leakage:
-        marks = read_marks(args.leakage)
-        names = [marked(name, leaking_share(marks, name, args.split)) for name in names]
+    names = marked_systems(args.names, args.split, args.leakage)
     space = label_space(args.label_space)
     bootstrap = bootstrap_of(args)
     systems = [read_bars(path, name, space, bootstrap) for name, path in zip(names, args.confusions, strict=True)]
@@ -58,4 +55,5 @@ def run(args: argparse.Namespace) -> None:
         classes = weakest_classes(systems[0], args.weakest)
         title = f"The {len(classes)} weakest classes of {names[0]} on {args.split}"
     whiskers = f"whiskers: {100 * bootstrap.confidence:g} % bootstrap interval over pictures"
-    save_figure(draw_class_bars(systems, classes, title=title, note=whiskers), args.out)
+    note = "; ".join(filter(None, (whiskers, mark_note(names))))
+    save_figure(draw_class_bars(systems, classes, title=title, note=note), args.out)

@@ -1,8 +1,9 @@
 r"""Draw the confusion matrix of a system: where the pixels of each class go, in percent of the class.
 
-Beside each row: the recall of the class with its bootstrap interval over pictures, and its share of all pixels.
+Beside each row: the recall of the class with its bootstrap interval over pictures, and its share of all pixels. A
+system that leaks (see --leakage) has a dagger behind its name.
 
-  segrepro figure-confusion --confusions results/metrics/fcn8s/voc_val.npz --title "fcn8s on voc_val" \
+  segrepro figure-confusion --confusions results/metrics/fcn8s/voc_val.npz --system fcn8s --split voc_val \
       --out results/figures/confusion/fcn8s/voc_val.png results/figures/confusion/fcn8s/voc_val.pdf
 """
 
@@ -15,7 +16,9 @@ from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootst
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("--confusions", type=Path, required=True, metavar="NPZ", help="from `segrepro evaluate`")
-    parser.add_argument("--title", default="", metavar="TEXT", help="of the figure")
+    parser.add_argument("--system", required=True, metavar="NAME", help="whose confusions they are, for the title")
+    parser.add_argument("--split", required=True, metavar="NAME", help="that it was scored on, for the title")
+    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
     parser.add_argument(
         "--out", type=Path, nargs="+", required=True, metavar="FILE", help="figures to write: .png, .pdf, .svg"
     )
@@ -29,6 +32,7 @@ def run(args: argparse.Namespace) -> None:
     """Draw and save."""
     from segrepro.errors import UserError
     from segrepro.evaluation.confusion import load_confusions
+    from segrepro.evaluation.leakage import mark_note, marked_systems
     from segrepro.labels import label_space
     from segrepro.report.confusion_figure import draw_confusion
     from segrepro.report.style import check_figure_paths, save_figure
@@ -41,4 +45,6 @@ def run(args: argparse.Namespace) -> None:
             f"{args.confusions}: has {confusions.shape[1]} labels, label space '{space.name}' has {len(space)}; "
             "give the space that it was evaluated in."
         )
-    save_figure(draw_confusion(confusions, space, bootstrap_of(args), title=args.title), args.out)
+    (name,) = marked_systems([args.system], args.split, args.leakage)
+    title = f"{name} on {args.split}: pixels of each class, by prediction (%)"
+    save_figure(draw_confusion(confusions, space, bootstrap_of(args), title=title, note=mark_note([name])), args.out)

@@ -1,7 +1,8 @@
 r"""Draw what a CRF changes: the gain in IoU a class, and pictures before and after.
 
-The title says the measured change, better or worse. The pictures are chosen by their change in mIoU: the largest
-gains, the median and the largest losses (--rows 5: two, one and two). The confusions that `segrepro evaluate` wrote
+The title says the measured change, better or worse, with a dagger behind systems that leak (see --leakage). The
+pictures are chosen by their change in mIoU: the largest gains, the median and the largest losses (--rows 5: two, one
+and two). The confusions that `segrepro evaluate` wrote
 for both systems save scoring them again.
 
   segrepro figure-crf --manifest data/manifests/voc_val.csv \
@@ -19,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--before", type=Path, required=True, metavar="H5", help="score store without the CRF")
     parser.add_argument("--after", type=Path, required=True, metavar="H5", help="score store with it")
     parser.add_argument("--confusions", type=Path, nargs=2, metavar="NPZ", help="confusions before and after")
+    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+    parser.add_argument("--split", metavar="NAME", help="of the manifest (default: its file's name)")
     parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
     parser.add_argument("--rows", type=int, default=5, metavar="N", help="pictures to choose (default: 5)")
     parser.add_argument(
@@ -31,6 +34,7 @@ def run(args: argparse.Namespace) -> None:
     """Choose the pictures, draw and save."""
     from segrepro.data.manifests import read_manifest
     from segrepro.errors import UserError
+    from segrepro.evaluation.leakage import marked_systems
     from segrepro.evaluation.pictures import check_same_pictures
     from segrepro.inference.scores import ScoreReader
     from segrepro.labels import label_space
@@ -53,8 +57,9 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"{args.manifest}: every mask is void; check the data set's labels.")
     change = Change(list(examples), *confusions)
     rows = [(load_row(examples[id], stores, space), text) for id, text in change.chosen(args.rows)]
-    names = {"before": systems[0], "after": systems[1], "split": args.manifest.stem}
-    save_figure(draw_change(change, rows, space, **names), args.out)
+    split = args.split or args.manifest.stem
+    before, after = marked_systems(systems, split, args.leakage)
+    save_figure(draw_change(change, rows, space, before=before, after=after, split=split), args.out)
 
 
 def _confusions(args: argparse.Namespace, number: int, store: Path, examples: list):

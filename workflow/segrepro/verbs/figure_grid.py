@@ -30,9 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{rule}", type=int, default=count, metavar="N", help=text)
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
     parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
-    parser.add_argument(
-        "--split", metavar="NAME", help="which split --leakage is asked about (default: the manifest's)"
-    )
+    parser.add_argument("--split", metavar="NAME", help="of which --leakage tells the shares (default: the manifest's)")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
     )
@@ -40,9 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Choose the pictures, draw and save."""
-    from segrepro.data.manifests import read_manifest
-    from segrepro.errors import UserError
-    from segrepro.evaluation.leakage import leaking_share, marked, read_marks
+    from segrepro.data.manifests import check_listed, read_manifest
+    from segrepro.evaluation.leakage import marked_systems
     from segrepro.inference.scores import ScoreReader
     from segrepro.labels import label_space
     from segrepro.report.grid import draw_grid, load_row
@@ -56,13 +53,10 @@ def run(args: argparse.Namespace) -> None:
             systems.append(reader.system)
     examples = {example.id: example for example in read_manifest(args.manifest)}
     chosen = dict.fromkeys(args.ids, "") if args.ids else _by_rule(args, list(examples.values()))
-    unknown = [id for id in chosen if id not in examples]
-    if unknown:
-        raise UserError(f"{args.manifest}: no picture '{unknown[0]}'; give ids of its first column.")
+    split = args.split or args.manifest.stem
+    check_listed(chosen, args.manifest, key=f"--ids (figures.grid.ids.{split} in the config)")
     rows = [load_row(examples[id], args.scores, space, note) for id, note in chosen.items()]
-    if args.leakage:
-        marks, split = read_marks(args.leakage), args.split or args.manifest.stem
-        systems = [marked(name, leaking_share(marks, name, split)) for name in systems]
+    systems = marked_systems(systems, split, args.leakage)
     save_figure(draw_grid(rows, systems, space), args.out)
 
 

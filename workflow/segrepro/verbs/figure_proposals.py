@@ -3,7 +3,8 @@ r"""Draw how a proposal-wise map grows: picture with boxes, labels after 1, 5, 1
 Each picture is predicted once, as `segrepro predict-proposals` does, and its aggregate kept after each of --counts.
 Under each map is its mIoU on that picture, in percent, over the classes in the picture's mask; a box has the
 colour of the first map that it is in. Without --ids the --rows pictures that hold the most objects are drawn.
-The masks are in VOC's labels; a model's other labels are mapped to them.
+The masks are in VOC's labels; a model's other labels are mapped to them. A system that leaks (see --leakage) has a
+dagger in the title.
 
   segrepro figure-proposals --model results/models/deconvnet_stage2/model.keras \
       --spec results/models/deconvnet_stage2/spec.yaml --manifest data/manifests/voc_val.csv \
@@ -24,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="pictures and masks")
     parser.add_argument("--proposals", type=Path, required=True, metavar="H5", help="by `segrepro proposals`")
     parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
+    parser.add_argument("--system", metavar="NAME", help="that predicts so, for the title (default: no title)")
+    parser.add_argument("--split", metavar="NAME", help="of the manifest (default: its file's name)")
+    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
     parser.add_argument("--ids", nargs="+", metavar="ID", help="pictures to draw, in this order")
     parser.add_argument("--rows", type=int, default=4, metavar="N", help="pictures to choose (default 4)")
     parser.add_argument(
@@ -47,6 +51,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.training.model_files import load_model
 
     _check(args)
+    title = _title(args)
     counts = sorted(set(args.counts))
     aggregation = Aggregation(counts[-1], args.min_side, args.enlarge, args.aggregate, args.of)
     spec = read_spec(args.spec)
@@ -59,7 +64,20 @@ def run(args: argparse.Namespace) -> None:
         for example in examples:
             row = _row(network, example, reader, counts, aggregation, args.batch)
             rows.append(replace(row, maps=[to_voc21[labels] for labels in row.maps]))
-    save_figure(draw_growing(rows, counts, VOC21), args.out)
+    save_figure(draw_growing(rows, counts, VOC21, title=title), args.out)
+
+
+def _title(args: argparse.Namespace) -> str:
+    from segrepro.errors import UserError
+    from segrepro.evaluation.leakage import marked_systems
+
+    if args.system is None:
+        if args.leakage:
+            raise UserError("--leakage needs --system; name the system whose shares it tells.")
+        return ""
+    split = args.split or args.manifest.stem
+    (name,) = marked_systems([args.system], split, args.leakage)
+    return f"{name} on {split}: labels after so many proposals"
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -1,6 +1,6 @@
 """Write the manifest of a named dataset from the dataset folders that the converters wrote.
 
-  segrepro manifest trainaug --voc data/voc2012 --sbd data/sbd --out results/manifests/trainaug.csv
+  segrepro manifest trainaug --voc data/voc2012 --sbd data/sbd --out data/manifests/trainaug.csv
 
   voc_train, voc_val, voc_trainval   VOC 2012's own lists                                     --voc
   trainaug       (VOC train + SBD train and val) - VOC val; VOC masks where there are any     --voc --sbd
@@ -20,21 +20,14 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
-    from segrepro.data.datasets import DATASETS
+    from segrepro.data.datasets import DATASETS, FOLDERS
 
     parser.add_argument("name", choices=list(DATASETS), metavar="NAME", help="the dataset, see above")
     parser.add_argument("--out", type=Path, required=True, metavar="X.csv", help="the manifest to write")
-    parser.add_argument("--voc", type=Path, metavar="DIR", help="dataset folder of VOC 2012 (convert-voc)")
-    parser.add_argument(
-        "--voc-test", type=Path, metavar="DIR", help="dataset folder of VOC 2012 test (convert-voc --test)"
-    )
-    parser.add_argument("--sbd", type=Path, metavar="DIR", help="dataset folder of SBD (convert-sbd)")
-    parser.add_argument(
-        "--coco",
-        type=Path,
-        metavar="DIR",
-        help="dataset folder of one COCO split (convert-coco), .../train2017",
-    )
+    for option in dict.fromkeys(folder.option for folder in FOLDERS.values()):
+        written = [f"{f.path} ({f.converter})" for f in FOLDERS.values() if f.option == option]
+        text = f"dataset folder {' or '.join(written)}"
+        parser.add_argument(option, type=Path, metavar="DIR", help=text)
     parser.add_argument(
         "--voc2011-val",
         type=Path,
@@ -45,15 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Build the dataset and write its manifest."""
-    from segrepro.data.datasets import build_dataset
+    from segrepro.data.datasets import FOLDERS, build_dataset
     from segrepro.data.manifests import write_manifest
 
-    folders = {
-        "voc2012": args.voc,
-        "voc2012_test": args.voc_test,
-        "sbd": args.sbd,
-        "coco_train": args.coco,
-        "coco_val": args.coco,
-        "voc2011_val": args.voc2011_val,
-    }
+    given = vars(args)
+    folders = {key: given[folder.option.removeprefix("--").replace("-", "_")] for key, folder in FOLDERS.items()}
+    folders["voc2011_val"] = args.voc2011_val
     write_manifest(args.out, build_dataset(args.name, folders))

@@ -10,6 +10,8 @@ the same folder), the config, the provenance, the run times and two graphs. Noth
 import argparse
 from pathlib import Path
 
+from segrepro.report.measured_on import add_measured_on_option
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="which of them: files below --benchmarks without .tsv, * for any text (default: all)",
     )
+    add_measured_on_option(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the page's folder")
 
 
@@ -55,4 +58,5 @@ def run(args: argparse.Namespace) -> None:
         rule_graph=args.rule_graph,
         benchmarks=args.benchmarks,
         jobs=args.jobs,
+        measured_on=args.measured_on,
     )

@@ -1,6 +1,6 @@
 r"""Write DeconvNet's stage-2 training examples: a row an object proposal, enlarged, all classes in it labelled.
 
-  segrepro proposal-examples --manifest data/manifests/trainaug.csv --proposals results/proposals/trainaug.h5 \
+  segrepro proposal-examples --manifest data/manifests/trainaug.csv --proposals data/proposals/edge_boxes/trainaug.h5 \
       --min-overlap 0.5 --enlarge 1.2 --out data/manifests/stage2.csv --counts results/tables/stage2_examples.csv
 
 The manifest is one of VOC or SBD (whose folders hold instance masks), and the proposals are of its pictures. A

@@ -1,6 +1,7 @@
 r"""Measure proposals against the tight boxes of a manifest's objects, and print and write the table.
 
-Example: segrepro proposal-recall --proposals results/proposals/voc_val.h5 --manifest data/manifests/voc_val.csv \
+Example: segrepro proposal-recall --proposals data/proposals/edge_boxes/voc_val.h5 \
+             --manifest data/manifests/voc_val.csv \
              --counts 50 500 2000 --ious 0.5 0.7 --out results/tables/proposal_recall.csv
 """
 

@@ -4,9 +4,9 @@ Interrupted, the same command goes on where it was when --cache is given. A sett
 published default; settings of the other method are refused.
 
 Example: segrepro proposals --manifest data/manifests/voc_val.csv --method selective_search --threads 4 \
-             --cache .cache/proposals --out results/proposals/voc_val.h5
+             --cache data/proposals/cache --out data/proposals/selective_search/voc_val.h5
          segrepro proposals --manifest data/manifests/voc_val.csv --method edge_boxes --model model.yml.gz \
-             --out results/proposals/voc_val.h5
+             --out data/proposals/edge_boxes/voc_val.h5
 """
 
 import argparse

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
+from segrepro.report.measured_on import add_measured_on_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="CSV", help="table to write, with .md and .tex beside"
     )
+    add_measured_on_option(parser)
     add_bootstrap_options(parser)
 
 
@@ -30,10 +32,12 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.evaluation.detail import load_detail
     from segrepro.evaluation.leakage import read_marks
     from segrepro.report.detail import boundary_rows, boundary_table, check_comparable
+    from segrepro.report.measured_on import with_note
     from segrepro.report.printed import write_forms
 
     details = [load_detail(path) for path in args.detail]
     check_comparable(details, one_split=False)
     bootstrap = bootstrap_of(args)
     columns, rows = boundary_rows(details, bootstrap, read_marks(args.leakage) if args.leakage else None)
-    write_forms(args.out.parent, boundary_table(args.out.stem, columns, rows, bootstrap))
+    table = boundary_table(args.out.stem, columns, rows, bootstrap)
+    write_forms(args.out.parent, with_note(table, args.measured_on))

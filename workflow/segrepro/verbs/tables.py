@@ -1,7 +1,8 @@
 r"""Collect metrics into the comparison tables, each as CSV, Markdown and LaTeX.
 
 Rows are in the order given, values in percent with two decimals. `leaks` is the share of the scored pictures that were
-seen in the system's making, where `segrepro audit` found any; Markdown and LaTeX have a dagger instead.
+seen in the system's making, where `segrepro audit` found any; Markdown and LaTeX have a dagger instead, and say what
+was measured where that is not the experiment as published (--measured-on).
   miou           mIoU with its interval, pixel and mean accuracy, frequency-weighted IoU, beside the reported values
   per_class_iou  the IoU of each class
   report2        report 2's own table: reported and measured
@@ -21,6 +22,8 @@ Without --statistics there are no intervals, and no tables of differences (crf, 
 import argparse
 from pathlib import Path
 
+from segrepro.report.measured_on import add_measured_on_option
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
@@ -31,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
     parser.add_argument("--statistics", type=Path, metavar="JSON", help="intervals (segrepro statistics)")
     parser.add_argument("--declared", type=Path, metavar="JSON", help="CRFs, ablations, server answers, spec hashes")
+    add_measured_on_option(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder of the tables")
 
 
@@ -41,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.report.declared import Declared, read_declared
     from segrepro.report.difference_tables import Pairs, ablation_table, crf_table, paired_table
     from segrepro.report.main_tables import miou_table, per_class_table
+    from segrepro.report.measured_on import with_note
     from segrepro.report.printed import write_forms
     from segrepro.report.published import report2_table, voc_test_table
     from segrepro.report.tables import read_metrics, read_reported
@@ -53,8 +58,7 @@ def run(args: argparse.Namespace) -> None:
     tables = [
         miou_table(metrics, reported, declared, marks=marks, statistics=statistics),
         per_class_table(metrics, marks=marks),
-        report2_table(metrics, declared, marks=marks),
-        voc_test_table(declared),
+        report2_table(metrics, declared, marks=marks, measured_on=args.measured_on),
     ]
     if statistics:
         pairs = Pairs(metrics, statistics, marks)
@@ -63,5 +67,7 @@ def run(args: argparse.Namespace) -> None:
             ablation_table(pairs, declared, statistics),
             paired_table(pairs, statistics),
         ]
+    tables = [with_note(table, args.measured_on) for table in tables]
+    tables.append(voc_test_table(declared))  # answers of the VOC server: nothing measured here
     for table in tables:
         write_forms(args.out, table)

@@ -8,10 +8,12 @@ from typing import Any
 import jinja2
 
 from segrepro import __version__
+from segrepro.config.data import PicturesKind
 from segrepro.errors import UserError
 from segrepro.evaluation.leakage import Marks
 from segrepro.evaluation.lineage import read_lineage
 from segrepro.files import atomic_directory, write_text
+from segrepro.report.measured_on import PUBLISHED, REMARKS
 from segrepro.report.page.content import Picture, Table, best_systems, in_order, read_picture, read_table
 from segrepro.report.page.graphs import lineage_svg, rules_svg
 from segrepro.report.page.run_times import read_run_times
@@ -34,6 +36,7 @@ def write_page(
     rule_graph: Path | None,
     benchmarks: Path | None,
     jobs: list[str] | None = None,
+    measured_on: PicturesKind = PUBLISHED,
 ) -> None:
     """Write the page into ``folder``, where the pictures of the explorer are already.
 
@@ -50,12 +53,13 @@ def write_page(
         rule_graph: as of ``snakemake --rulegraph dot``; drawn.
         benchmarks: folder of Snakemake's ``benchmark:`` files.
         jobs: which of them; see `read_run_times`.
+        measured_on: what the numbers are of.
 
     Raises:
         UserError: an input is missing, damaged or at another place.
     """
-    shown_tables = in_order([read_table(path, _below(path, results / "tables")) for path in tables])
-    shown_figures = in_order([read_picture(path, _below(path, results / "figures")) for path in figures])
+    shown_tables = in_order([read_table(path, _below(path, results / "tables"), marks) for path in tables])
+    shown_figures = in_order([read_picture(path, _below(path, results / "figures"), marks) for path in figures])
     scripts = [_index(path, folder) for path in splits]
     graphs = {
         "lineage": lineage_svg(read_lineage(lineage)) if lineage else "",
@@ -65,6 +69,7 @@ def write_page(
     html = _template().render(
         version=__version__,
         scale=config.get("scale", ""),
+        remark=REMARKS.get(measured_on, ""),
         best=best_systems(shown_tables),
         seed=config.get("seed"),
         tables=shown_tables,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from segrepro.data.pictures import picture_size
 from segrepro.errors import UserError
-from segrepro.evaluation.leakage import MARK
+from segrepro.evaluation.leakage import MARK, Marks, marked
+from segrepro.report.published import LEAKS, MEASURED, TEST_MIOU
 
 NUMBER = re.compile(r"^[-+]?\d+(\.\d+)?$")
 
@@ -34,6 +35,12 @@ TITLES = {
     "weak_classes": "The weak classes",
     "labels": "Label histogram",
     "training": "Training curves",
+    "boundary": "Boundaries and object sizes",
+    "trimap": "Near boundaries",
+    "object_sizes": "Boundary IoU and object sizes",
+    "confusion": "Confusion matrix",
+    "crf_search": "Search for a CRF's parameters",
+    "provenance": "Where each number comes from",
     "sample": "Generated scenes",
 }
 # Words of the tables' columns that are no English.
@@ -42,6 +49,8 @@ WORDS = {"miou": "mIoU", "iou": "IoU", "fw": "freq.-weighted", "leaks": "leaks %
 BARS = ("miou",)
 HEAT_TABLES = ("per_class_iou",)
 NAMES = ("system", "split", "leaks")
+# Columns that name a system of the row's split, and where the row says what share of it leaks.
+LEAKS_OF = {"system": "leaks"} | {name: f"{name}_leaks" for name in ("refines", "baseline", "first", "second")}
 
 
 @dataclass(frozen=True)
@@ -80,10 +89,16 @@ class Picture:
     height: int
 
 
-def read_table(path: Path, folder: Path) -> Table:
+def read_table(path: Path, folder: Path, marks: Marks | None = None) -> Table:
     """Read a CSV table below the folder of all tables.
 
-    A system that has seen pictures it is scored on (a number in the column ``leaks``) gets its mark, as in figures.
+    A system that has seen pictures it is scored on gets its mark, as in figures: wherever the row gives a share for it
+    (`LEAKS_OF`) or the audit does; in report 2's table, which has systems as columns, what was measured of it.
+
+    Args:
+        path: the table.
+        folder: of all tables.
+        marks: the audit's shares of leaked pictures; None where there was no audit.
 
     Raises:
         UserError: the file is missing, empty, or has rows of different lengths.
@@ -105,27 +120,54 @@ def read_table(path: Path, folder: Path) -> Table:
         number and (title not in NAMES if heat else title in BARS)
         for title, number in zip(header, numeric, strict=True)
     ]
-    cells = []
-    for row in rows:
-        leaks = bool(dict(zip(header, row, strict=True)).get("leaks"))
-        cells.append(
-            [
-                _cell(f"{text} {MARK}" if leaks and title == "system" else text, number, fill)
-                for text, title, number, fill in zip(row, header, numeric, filled, strict=True)
-            ]
-        )
+    lines = [dict(zip(header, row, strict=True)) for row in rows]
+    leaking = [_leaking(line, lines if name == "report2" else [], marks or {}) for line in lines]
+    cells = [
+        [
+            _cell(text, number, fill, MARK if title in leaks else "")
+            for text, title, number, fill in zip(row, header, numeric, filled, strict=True)
+        ]
+        for row, leaks in zip(rows, leaking, strict=True)
+    ]
     columns = [" ".join(WORDS.get(word, word) for word in column.split("_")) for column in header]
     return Table(path, name, _title(name), caption(name), header, columns, numeric, cells, heat)
 
 
-def read_picture(path: Path, folder: Path) -> Picture:
+def _leaking(row: dict[str, str], report2: list[dict[str, str]], marks: Marks) -> set[str]:
+    """Return the columns of a row whose cells get the mark.
+
+    Args:
+        row: of a table.
+        report2: all rows of report 2's table; none for another table.
+        marks: the audit's.
+    """
+    if report2:
+        measured = row["origin"] == MEASURED and row["criterion"] not in (TEST_MIOU, LEAKS)
+        shares = next((other for other in report2 if other["criterion"] == LEAKS), {})
+        return {column for column in row if measured and column not in ("criterion", "origin") and shares.get(column)}
+    audited = {system for system, shares in marks.items() if shares.get(row.get("split", ""), 0) > 0}
+    return {column for column, key in LEAKS_OF.items() if row.get(column) and (row.get(key) or row[column] in audited)}
+
+
+def read_picture(path: Path, folder: Path, marks: Marks | None = None) -> Picture:
     """Read what the page needs of a figure (PNG) below the folder of all figures.
+
+    The heading of a figure of one system and split has the system's mark.
+
+    Args:
+        path: the figure.
+        folder: of all figures.
+        marks: as of `read_table`.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     name = _name(path, folder)
-    return Picture(path, name, _title(name), caption(name), *picture_size(path))
+    kind, *rest = name.split("/")
+    if len(rest) == 2:
+        system, split = rest
+        rest = [marked(system, (marks or {}).get(system, {}).get(split, 0)), split]
+    return Picture(path, name, _title("/".join([kind, *rest])), caption(name, figure=True), *picture_size(path))
 
 
 def in_order(items: list) -> list:
@@ -156,9 +198,15 @@ def best_systems(tables: list[Table]) -> list[dict[str, str]]:
     ]
 
 
-def caption(name: str) -> str:
-    """Return the caption of a table or figure, the text that Snakemake's own report shows too; empty without one."""
-    file = resources.files("segrepro.report") / "captions" / f"{name.split('/')[0]}.rst"
+def caption(name: str, *, figure: bool = False) -> str:
+    """Return the caption of a table or figure, the text that Snakemake's own report shows too; empty without one.
+
+    A figure that has a table's name may have a caption of its own, ``<name>_figure.rst``.
+    """
+    kind, captions = name.split("/")[0], resources.files("segrepro.report") / "captions"
+    file = captions / f"{kind}_figure.rst"
+    if not figure or not file.is_file():
+        file = captions / f"{kind}.rst"
     return " ".join(file.read_text(encoding="utf-8").split()).replace("``", "") if file.is_file() else ""
 
 
@@ -177,8 +225,9 @@ def _is_numeric(texts: list[str]) -> bool:
     return bool(given) and all(NUMBER.match(text) for text in given)
 
 
-def _cell(text: str, numeric: bool, filled: bool) -> Cell:
+def _cell(text: str, numeric: bool, filled: bool, mark: str) -> Cell:
+    shown = f"{text} {mark}" if mark and text else text
     if not numeric or not text:
-        return Cell(text)
+        return Cell(shown)
     number = float(text)
-    return Cell(text, number, min(100.0, max(0.0, number)) if filled else None)
+    return Cell(shown, number, min(100.0, max(0.0, number)) if filled else None)

@@ -1,0 +1,51 @@
+"""What the tables and the page say of the pictures that systems were measured on.
+
+Numbers of the sample stand beside reported ones in the same tables: these say that they must not be compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from segrepro.config.data import PICTURES_KINDS, PicturesKind
+
+if TYPE_CHECKING:
+    from segrepro.report.printed import Table
+
+PUBLISHED: PicturesKind = "published"
+
+# In a title, of report 2's table.
+PICTURES: dict[PicturesKind, str] = {"generated": "generated pictures", "real_sample": "a sample of real pictures"}
+
+# Below each table with measured numbers.
+NOTES: dict[PicturesKind, str] = {
+    "generated": "Measured on generated pictures at sample scale, with shrunken networks: not comparable with the "
+    "reported values.",
+    "real_sample": "Measured on real pictures, but at sample scale, with shrunken networks: not comparable with the "
+    "reported values.",
+}
+
+# At the head of the page.
+REMARKS: dict[PicturesKind, str] = {
+    "generated": "Shrunken networks on generated pictures: these numbers show that the chain works, not how good a "
+    "system is.",
+    "real_sample": "Shrunken networks on a sample of real pictures: these numbers are not comparable with those "
+    "reported.",
+}
+
+
+def add_measured_on_option(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--measured-on``."""
+    parser.add_argument(
+        "--measured-on",
+        choices=PICTURES_KINDS,
+        default=PUBLISHED,
+        help="what the numbers are of (default: the experiment as published); others are said not to be comparable",
+    )
+
+
+def with_note(table: Table, kind: PicturesKind) -> Table:
+    """Return a table of measured numbers with the line that says what they were measured on."""
+    return replace(table, notes=[NOTES[kind], *table.notes]) if kind in NOTES else table

@@ -132,7 +132,7 @@ def measure_training(model: Any, resize: str, batch: int, crop: int) -> tuple[fl
     protocol = {"momentum": 0.9, "momentum_form": "tf1", "weight_decay": 1e-4, "weight_decay_on": "all"}
     protocol |= {"bias_rate_factor": 1.0, "precision": "float32", "loss_at": "label", "accumulation": 1}
     protocol |= {"optimiser": "sgd", "loss_normalisation": "valid"}
-    optimiser = build_optimiser(protocol, 1e-3)
+    optimiser = build_optimiser(protocol, 1e-3, model)
     optimiser.build(model.trainable_variables)
     steps = compile_steps(model, optimiser, protocol, resize, tf.distribute.get_strategy())
     random = np.random.default_rng(0)

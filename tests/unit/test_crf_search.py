@@ -68,8 +68,9 @@ def search(data, *options, preset="deeplab_vgg", forbid="val.csv", scores="base.
         return list(csv.DictReader(stream)), json.loads((data / "best.json").read_text())
 
 
-def test_the_grid_is_scored_as_a_plain_loop_scores_it(data, capsys):
-    rows, best = search(data, "--bilateral-sxy", 1, 20, "--bilateral-compat", 4, 10)
+@pytest.mark.parametrize("drop_below", [0.0, 0.9])
+def test_the_grid_is_scored_as_a_plain_loop_scores_it(data, capsys, drop_below):
+    rows, best = search(data, "--bilateral-sxy", 1, 20, "--bilateral-compat", 4, 10, "--drop-below", drop_below)
     trials = [(sxy, compat) for sxy in (1.0, 20.0) for compat in (4.0, 10.0)]
     assert [row["trial"] for row in rows] == ["0", "1", "2", "3", "4"]
     assert [(float(r["bilateral_sxy"]), float(r["bilateral_compat"])) for r in rows[1:]] == trials
@@ -80,13 +81,14 @@ def test_the_grid_is_scored_as_a_plain_loop_scores_it(data, capsys):
             total = np.zeros((21, 21), np.int64)
             for number, example in enumerate(read_manifest(data / "train.csv")):
                 evidence = read_evidence(reader, example, "voc21", hard=False)
-                answer = evidence.maps if trial is None else refine(evidence, trial)
+                answer = evidence.maps if trial is None else refine(evidence, trial, drop_below=drop_below)
                 total += confusion(scene(number)[1], answer.argmax(-1), 21)
             assert float(row["miou"]) == pytest.approx(100 * metrics(total).miou, abs=1e-3)
             assert float(row["gain"]) == pytest.approx(float(row["miou"]) - float(rows[0]["miou"]), abs=2e-3)
     winner = max(rows[1:], key=lambda row: float(row["miou"]))
     assert best["parameters"]["bilateral_sxy"] == float(winner["bilateral_sxy"])
     assert best["gain"] > 0
+    assert best["search"]["drop_below"] == drop_below
     assert (best["ids"], best["pictures"], best["split"], best["trials"]) == (["t0", "t1", "t2", "t3"], 4, "train", 4)
     assert "points better" in capsys.readouterr().out
 
@@ -133,7 +135,7 @@ def test_a_vote_is_tuned_on_its_labels(data):
 
 
 def test_random_trials_stay_in_their_ranges_and_cover_them():
-    ranges = {"iterations": [1, 10], "bilateral_sxy": [5.0, 80.0, 20.0], "gt_prob": [0.5, 0.9]}
+    ranges = {"iterations": [1, 10], "bilateral_sxy": [5.0, 80.0, 20.0], "gt_prob": [0.6, 0.9]}
     trials = random_trials("pydensecrf_example", ranges, 200, seed=0)
     assert trials == random_trials("pydensecrf_example", ranges, 200, seed=0)
     assert trials != random_trials("pydensecrf_example", ranges, 200, seed=1)
@@ -142,7 +144,7 @@ def test_random_trials_stay_in_their_ranges_and_cover_them():
     assert sxys.max() <= 80
     assert np.median(sxys) == pytest.approx(20, rel=0.3)  # the middle on a log scale
     assert {trial.iterations for trial in trials} == set(range(1, 11))
-    assert all(0.5 <= trial.gt_prob <= 0.9 and trial.bilateral_srgb == 13 for trial in trials)
+    assert all(0.6 <= trial.gt_prob <= 0.9 and trial.bilateral_srgb == 13 for trial in trials)
 
 
 def test_a_grid_has_each_combination_once():
@@ -204,6 +206,8 @@ def test_pictures_that_are_scored_later_are_refused_by_name(data):
         (("--bilateral-compat", 0, 20, "--method", "random", "--trials", 1), "--bilateral-compat 0.0: --method random"),
         (("--bilateral-sxy", 1, -20), "--bilateral-sxy -20.0"),
         (("--bilateral-sxy", 1, 20, "--pictures", 0), "--pictures 0"),
+        (("--bilateral-sxy", 1, 20, "--drop-below", 1), "--drop-below 1.0: give a probability"),
+        (("--bilateral-sxy", 1, "--gt-prob", 0.4, 0.7), "--gt-prob 0.4: give a number above 0.5"),
         (("--bilateral-sxy", 1, 20, "--preset", "best"), "--preset 'best' is unknown"),
     ],
 )

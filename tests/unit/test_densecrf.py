@@ -174,6 +174,14 @@ def test_two_objects_of_different_classes_keep_their_classes(hard):
     assert (guess != truth).mean() > 5 * (labels != truth).mean()
 
 
+def test_two_labels_stay_what_they_are_for_any_certainty_that_is_allowed():
+    picture, truth, *_ = cat_and_dog()
+    guess = np.where(truth == CAT, CAT, 0).astype(np.uint8)
+    parameters = parameters_from("report2", {"gt_prob": 0.501})
+    labels = refine(Evidence(picture, guess, 21), parameters).argmax(-1)
+    assert (labels == guess).mean() > 0.9
+
+
 def test_one_label_alone_stays():
     result = refine(Evidence(picture_of(0, (6, 7)), np.full((6, 7), CAT, np.uint8), 21), PRESETS["report2"])
     np.testing.assert_array_equal(result, np.eye(21)[np.full((6, 7), CAT)])
@@ -319,7 +327,8 @@ def test_label_spaces_that_cannot_be_mapped_are_named(data):
         (("--bilateral-srgb", "nan"), "--bilateral-srgb nan"),
         (("--bilateral-compat", -1), "--bilateral-compat -1.0: give a number, 0 or more"),
         (("--normalisation", "l2"), "--normalisation 'l2' is unknown"),
-        (("--gt-prob", 1), "--gt-prob 1.0"),
+        (("--gt-prob", 1), "--gt-prob 1.0: give a number above 0.5 and below 1"),
+        (("--gt-prob", 0.5), "--gt-prob 0.5: give a number above 0.5 and below 1"),
         (("--drop-below", 1), "--drop-below 1.0"),
         (("--storage-stride", 0), "--storage-stride 0"),
         (("--threads", 0), "--threads 0"),

@@ -1,5 +1,6 @@
 """Fusion: vote, mean and product equal a few lines of numpy, members fit together, faults are named."""
 
+import json
 import subprocess
 import sys
 
@@ -116,7 +117,7 @@ def test_vote_of_label_stores_takes_the_lowest_label_at_ties_as_report_2_did(tmp
 
 @pytest.mark.parametrize(
     ("options", "order"),
-    [({"ties": "member"}, (0, 1, 2, 3)), ({"ties": "miou", "priorities": (0.4, 0.7, 0.1, 0.7)}, (1, 3, 0, 2))],
+    [({"ties": "member"}, (0, 1, 2, 3)), ({"ties": "miou", "mious": (0.4, 0.7, 0.1, 0.7)}, (1, 3, 0, 2))],
 )
 def test_ties_go_to_the_best_member_that_supports_a_tied_label(tmp_path, options, order):
     paths = [write(tmp_path / f"{s}.h5", labels_of(s, choices=3), kind="labels") for s in range(4)]
@@ -263,11 +264,51 @@ def test_members_of_one_label_space_may_stay_in_it(tmp_path):
 
 
 def test_the_verb_writes_a_store(three, tmp_path):
-    members = [str(path) for path in three]
-    options = ["--names", "x", "y", "z", "--system", "stacking", "--threads", "2", "--out", str(tmp_path / "o.h5")]
-    main(["fuse", "--kind", "vote", "--members", *members, *options, "--ties", "miou", "--priorities", "3", "2", "1"])
+    fused_by_miou(three, metrics_of(tmp_path, x=0.3, y=0.2, z=0.1), tmp_path / "o.h5")
     with ScoreReader(tmp_path / "o.h5") as store:
         assert (store.system, store.kind, store.ids) == ("stacking", "labels", [*SIZES])
+    # z first, as a member in front that has no metrics
+    fused_by_miou(three, metrics_of(tmp_path, x=0.3, y=0.2, z=0.9), tmp_path / "z.h5")
+    by_member = fused(three[::-1], Rule("vote", ties="member"))
+    for id in SIZES:
+        np.testing.assert_array_equal(read(tmp_path / "z.h5", "stored", id), read(by_member, "stored", id))
+
+
+def metrics_of(folder, *, split="voc_train", **mious):
+    """Write a metrics file for each system, with what `segrepro evaluate` says at least."""
+    others = dict.fromkeys(("pixel_accuracy", "mean_accuracy", "fw_iou"), 0.5)
+    others |= {"label_space": "voc21", "pictures": 3, "classes": 21, "per_class_iou": {}}
+    for system, miou in mious.items():
+        entry = {"system": system, "split": split, "miou": miou, **others}
+        (folder / f"{system}_{split}.json").write_text(json.dumps(entry))
+    return [folder / f"{system}_{split}.json" for system in mious]
+
+
+def fused_by_miou(members, metrics, out):
+    files = ["--members", *members, "--names", "x", "y", "z", "--metrics", *metrics, "--out", out]
+    main(["fuse", "--kind", "vote", "--ties", "miou", "--system", "stacking", "--threads", "2", *map(str, files)])
+
+
+@pytest.mark.parametrize(
+    ("of", "message"),
+    [
+        ({"y": 0.1, "x": 0.2, "z": 0.3}, "of system 'y' where the member is 'x'; give the members' metrics, in order"),
+        ({"x": 0.1, "y": 0.2}, "--metrics: 2 given for 3 members"),
+        ({"x": 0.1, "y": None, "z": 0.3}, "--metrics: the mIoUs are 0.1 None 0.3"),
+    ],
+)
+def test_metrics_that_do_not_rank_the_members_are_named(three, tmp_path, of, message):
+    with pytest.raises(SystemExit) as stopped:
+        fused_by_miou(three, metrics_of(tmp_path, **of), tmp_path / "o.h5")
+    assert message in stopped.value.code
+    assert not (tmp_path / "o.h5").exists()
+
+
+def test_metrics_of_two_splits_are_not_compared(three, tmp_path):
+    metrics = metrics_of(tmp_path, x=0.1, y=0.2) + metrics_of(tmp_path, split="voc_val", z=0.3)
+    with pytest.raises(SystemExit) as stopped:
+        fused_by_miou(three, metrics, tmp_path / "o.h5")
+    assert "of split 'voc_val', but" in stopped.value.code
 
 
 def test_fusion_loads_no_tensorflow():
@@ -355,8 +396,8 @@ def test_nan_and_infinity_are_named_with_the_picture(three, rule, value):
         (2, Rule("vote"), "2 given, --kind vote needs 3 or more"),
         (1, Rule("mean"), "1 given, --kind mean needs 2 or more"),
         (3, Rule("release_product"), "3 given, --kind release_product needs 2"),
-        (3, Rule("mean", weights=(1.0, 2.0)), "--weights: 2 numbers for 3 members"),
-        (3, Rule("vote", ties="miou", priorities=(1.0,)), "--priorities: 1 numbers for 3 members"),
+        (3, Rule("mean", weights=(1.0, 2.0)), "--weights: 2 given for 3 members"),
+        (3, Rule("vote", ties="miou", mious=(1.0,)), "--metrics: 1 given for 3 members"),
     ],
 )
 def test_a_wrong_number_of_members_or_weights_is_named(three, count, rule, message):
@@ -369,9 +410,9 @@ def test_a_wrong_number_of_members_or_weights_is_named(three, count, rule, messa
         ({"kind": "median"}, "--kind 'median' is unknown"),
         ({"kind": "vote", "ties": "coin"}, "--ties 'coin' is unknown"),
         ({"kind": "mean", "ties": "lowest"}, "--ties has no meaning for --kind mean"),
-        ({"kind": "vote", "ties": "miou"}, "--priorities and --ties miou belong together"),
-        ({"kind": "mean", "priorities": (1.0, 2.0)}, "--priorities and --ties miou belong together"),
-        ({"kind": "vote", "ties": "miou", "priorities": (1.0, np.nan)}, "--priorities 1.0 nan"),
+        ({"kind": "vote", "ties": "miou"}, "--metrics and --ties miou belong together"),
+        ({"kind": "mean", "mious": (1.0, 2.0)}, "--metrics and --ties miou belong together"),
+        ({"kind": "vote", "ties": "miou", "mious": (1.0, np.nan)}, "--metrics: the mIoUs are 1.0 nan"),
         ({"kind": "mean", "weights": (1.0, 0.0)}, "--weights 1.0 0.0: give numbers above 0"),
         ({"kind": "product", "weights": (1.0, np.inf)}, "--weights 1.0 inf"),
         ({"kind": "release_product", "weights": (1.0, 1.0)}, "--weights has no meaning"),

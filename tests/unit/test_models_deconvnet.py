@@ -298,7 +298,7 @@ PROTOCOL = {
 
 
 def steps_of(model, protocol, rate=0.01):
-    optimiser = build_optimiser(protocol, rate)
+    optimiser = build_optimiser(protocol, rate, model)
     optimiser.build(model.trainable_variables)
     return compile_steps(model, optimiser, protocol, "half_pixel", tf.distribute.get_strategy())
 

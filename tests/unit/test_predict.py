@@ -14,24 +14,27 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
+from segrepro.config.systems import Prediction
 from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
+from segrepro.fusion.fuse import Rule, fuse
+from segrepro.fusion.members import ensemble_of
+from segrepro.fusion.storage import PROBABILITY_FLOOR, fit
 from segrepro.inference import predict as predict_module
 from segrepro.inference.augmented import (
     DEFAULT_STORAGE_STRIDE,
-    PROBABILITY_FLOOR,
     Augmentation,
     AugmentedModel,
-    _fit,
     at_output_stride,
     logits_stride,
     scaled_extent,
 )
 from segrepro.inference.predict import batches_by_size, predict
 from segrepro.inference.resize import RESIZE_MODES, interpolation_taps, resize_scores
-from segrepro.inference.scores import ScoreReader
+from segrepro.inference.scores import ScoreReader, ScoreWriter
 from segrepro.inference.windows import ViewAxis, mapped_positions, window_starts
 from segrepro.models.build import build_network
+from segrepro.models.layers import Normalise
 from segrepro.training.model_files import save_model
 from segrepro.verbs import predict as verb
 
@@ -45,10 +48,13 @@ FLAGS = {
 TINY = {"architecture": "deeplabv3", "backbone": "resnet_v2_tiny", "aspp_channels": 8, "aspp_rates": [1, 2, 3]}
 
 
-def small_network(stride: int = 1, kernel: int = 1, *, gain: float = 1.0, seed: int = 0) -> keras.Model:
+def small_network(
+    stride: int = 1, kernel: int = 1, *, gain: float = 1.0, seed: int = 0, normalisation: str | None = None
+) -> keras.Model:
     """A linear network of random weights: logits at every ``stride``-th pixel."""
     pictures = keras.Input((None, None, 3), name="picture")
-    x = keras.layers.Rescaling(gain / 64, name="scale")(pictures)
+    x = Normalise(normalisation, name="normalise")(pictures) if normalisation else pictures
+    x = keras.layers.Rescaling(gain / 64, name="scale")(x)
     x = keras.layers.ZeroPadding2D(kernel // 2, name="pad")(x)
     initializer = keras.initializers.RandomNormal(stddev=1.0, seed=seed)
     x = keras.layers.Conv2D(CLASSES, kernel, strides=stride, kernel_initializer=initializer, name="logits")(x)
@@ -407,9 +413,48 @@ def test_the_fitted_map_keeps_the_labels_of_the_mean(mode):
 @pytest.mark.parametrize("mode", RESIZE_MODES)
 @pytest.mark.parametrize(("extent", "nodes"), [(375, 94), (500, 125), (17, 17), (5, 1), (513, 129)])
 def test_the_fit_inverts_the_readers_interpolation(mode, extent, nodes):
-    scores = np.random.default_rng(0).normal(size=(1, nodes, 2)).astype(np.float32)
-    pixels = resize_scores(scores, (1, extent), mode)[0]
-    np.testing.assert_allclose(_fit(extent, nodes, mode) @ pixels, scores[0], atol=1e-4)
+    scores = np.random.default_rng(0).normal(size=(nodes, nodes, 2)).astype(np.float32)
+    pixels = resize_scores(scores, (extent, extent), mode)
+    np.testing.assert_allclose(fit(pixels, -(-extent // nodes), mode), scores, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", RESIZE_MODES)
+@pytest.mark.parametrize(
+    "options", [{"storage_stride": 2}, {"scales": (1.5,)}, {"pad_to": 45}, {"scales": (0.5,), "average_at": "stride"}]
+)
+def test_of_one_view_the_logits_are_stored_and_read_as_its_probabilities(mode, options):
+    model, pictures = small_network(stride=4, kernel=9, gain=0.5, normalisation="mean_rgb"), random_pictures(1, 36, 52)
+    augmentation = Augmentation(**options)
+    single = AugmentedModel(model, augmentation, resize=mode)
+    mean, stored = single.mean_probabilities(pictures), single(pictures)
+    if augmentation.average_at == "stride":
+        np.testing.assert_allclose(softmax(stored), mean, atol=1e-6)
+    else:
+        # Log-probabilities are the logits less a number a pixel, which a linear fit leaves equal for all classes.
+        stride = options.get("storage_stride", DEFAULT_STORAGE_STRIDE)
+        expected = fit(np.log(mean[0]), stride, mode)
+        read, wanted = (at_full_size(maps[None], (36, 52), mode) for maps in (stored[0], expected))
+        np.testing.assert_allclose(softmax(read), softmax(wanted), atol=1e-4)
+    # logits, not log-probabilities, whose exponentials sum to 1
+    assert np.abs(np.log(np.exp(stored).sum(-1))).mean() > 0.5
+
+
+def test_predictions_at_a_storage_stride_go_into_the_released_product(examples, tmp_path):
+    deconvnet = tmp_path / "deconvnet.h5"
+    header = {"system": "deconvnet", "label_space": "voc21", "kind": "scores", "resize": "half_pixel"}
+    random = np.random.default_rng(0)
+    with predicted(small_network(), examples, tmp_path / "fcn.h5", storage_stride=4) as fcn:
+        with ScoreWriter(deconvnet, **header) as store:
+            for id in fcn.ids:
+                store.add(id, np.maximum(random.normal(size=fcn.stored(id).shape), 0), size=fcn.size(id))
+        ensemble = ensemble_of([deconvnet, fcn.path], space="voc21")
+        fuse(ensemble, Rule("release_product", stride=1), tmp_path / "both.h5", system="both", threads=1)
+        with ScoreReader(tmp_path / "both.h5") as both, ScoreReader(deconvnet) as first:
+            for id in fcn.ids:
+                one, other = (resize_scores(each.stored(id), fcn.size(id), each.resize) for each in (first, fcn))
+                expected = np.maximum(one, 0) * np.maximum(other, 0)
+                assert len(np.unique(expected.argmax(-1))) > 3
+                np.testing.assert_allclose(both.stored(id), expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("options", [{"flip": True}, {"flip": True, "average_at": "stride"}])
@@ -425,12 +470,21 @@ def test_extreme_logits_are_stored_finite(examples, tmp_path, options):
 def test_plain_means_no_view_but_the_picture():
     assert Augmentation().is_plain
     assert Augmentation(output_stride=8).is_plain
+    assert Augmentation(storage_stride=2, pad_to=9).has_logits
+    assert not any(Augmentation(**options).has_logits for options in ({"flip": True}, {"window": 513}))
     for options in ({"scales": (0.5,)}, {"flip": True}, {"window": 513}, {"storage_stride": 2}, {"pad_to": 9}):
         assert not Augmentation(**options).is_plain
     assert Augmentation(scales=(0.5, 1), flip=True).views == [(0.5, False), (0.5, True), (1.0, False), (1.0, True)]
     assert Augmentation(scales=(0.5, 2.0)).largest_input(100, 300) == 120_000
     assert Augmentation(scales=(0.5, 2.0), window=250).largest_input(100, 300) == 50_000
     assert Augmentation(scales=(0.5, 2.0), pad_to=200).largest_input(100, 300) == 240_000
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"storage_stride": 4}, {"pad_to": 513}, {"scales": [0.5, 1.0]}, {"flip": True}, {"window": 9}]
+)
+def test_the_config_knows_which_predictions_store_logits(options):
+    assert Prediction(**options).has_logits == Augmentation(**options).has_logits
 
 
 @pytest.mark.parametrize(

@@ -465,9 +465,9 @@ def test_recall_without_instances_mask_or_objects_is_refused(tmp_path):
     with pytest.raises(UserError, match="hold no object"):
         recall_table(tmp_path / "p.h5", [example], **run)
     (tmp_path / "set/instances/p0.png").unlink()
-    with pytest.raises(UserError, match="no such instance mask"):
+    with pytest.raises(UserError, match="has no instance mask"):
         recall_table(tmp_path / "p.h5", [example], **run)
-    with pytest.raises(UserError, match="has no mask in the manifest"):
+    with pytest.raises(UserError, match="has no mask"):
         recall_table(tmp_path / "p.h5", [Example("p0", example.image)], **run)
     for wrong, message in (({"counts": [0]}, "--counts 0"), ({"ious": [0.0]}, "--ious 0.0")):
         with pytest.raises(UserError, match=message):

@@ -169,7 +169,7 @@ def test_the_first_proposals_of_sufficient_size_are_predicted_in_rank_order_and_
     boxes = np.array([[0, 0, 9, 40], [10, 10, 20, 30], [0, 0, 40, 9], [0, 0, 10, 10], [5, 5, 25, 25]], np.int32)
     chosen = Aggregation(count=2, min_side=10, enlarge=1.2).chosen(boxes, (40, 40), name="p")
     np.testing.assert_array_equal(chosen, [[9, 8, 21, 32], [-1, -1, 11, 11]])
-    assert len(Aggregation(count=9, min_side=10).chosen(boxes, (40, 40), name="p")) == 3
+    assert len(Aggregation(count=9, min_side=10, enlarge=1.0).chosen(boxes, (40, 40), name="p")) == 3
     assert Aggregation(min_side=41).chosen(boxes, (40, 40), name="p").shape == (0, 4)
     assert Aggregation().chosen(np.zeros((0, 4), np.int32), (40, 40), name="p").shape == (0, 4)
 

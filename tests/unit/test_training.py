@@ -244,6 +244,26 @@ def test_accumulation_averages_micro_batches(examples, tmp_path):
         np.testing.assert_allclose(new.numpy(), old - 0.05 * (a + b) / 2, rtol=1e-4, atol=1e-6)
 
 
+def test_batch_norm_sees_one_micro_batch_after_the_other(examples, tmp_path):
+    """The moving statistics of a step are those of forward passes over its micro-batches, in order, one by one."""
+    protocol = PROTOCOL | {"micro_batch": 2, "accumulation": 3, "steps": 1}
+    trainer = trainer_of(tmp_path, protocol)
+    (pictures, labels), *_ = batches_of(examples, trainer, protocol)
+    start = trainer.model.get_weights()
+    reference = small_model()
+    reference.set_weights(start)  # the weights change after the last micro-batch only
+    for k in range(3):
+        reference(pictures[k], training=True)
+    trainer.run([(pictures, labels)])
+    for moving in ("moving_mean", "moving_variance"):
+        ours, theirs = (getattr(model.get_layer("bn"), moving).numpy() for model in (trainer.model, reference))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+        together = small_model()
+        together.set_weights(start)
+        together(tf.concat(list(pictures), 0), training=True)
+        assert np.abs(getattr(together.get_layer("bn"), moving).numpy() - theirs).max() > 1e-4
+
+
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_trains_on_float32_weights(examples, tmp_path, precision):
     keras.mixed_precision.set_global_policy(precision)

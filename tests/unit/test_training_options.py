@@ -64,12 +64,51 @@ def test_the_history_shows_the_mean_loss_whatever_is_minimised(examples, tmp_pat
 
 def test_adam_is_keras_adam():
     protocol = PROTOCOL | {"optimiser": "adam", "schedule": "fixed", "learning_rate": 0.01, "weight_decay": 0.0}
-    ours, theirs = build_optimiser(protocol, build_schedule(protocol)), keras.optimizers.Adam(0.01, beta_1=0.9)
+    ours = build_optimiser(protocol, build_schedule(protocol), small_model())
+    theirs = keras.optimizers.Adam(0.01, beta_1=0.9)
     a, b = keras.Variable([1.0, -2.0]), keras.Variable([1.0, -2.0])
     for step in range(3):
         ours.apply([tf.constant([0.3, step - 1.0])], [a])
         theirs.apply([tf.constant([0.3, step - 1.0])], [b])
     np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def decayed_by(model: keras.Model, where: str) -> set[str]:
+    """The paths of the variables that shrink by themselves: a step at rate 1 without any gradient."""
+    model.set_weights([np.ones_like(value) for value in model.get_weights()])
+    protocol = PROTOCOL | {"momentum": 0.0, "weight_decay": 0.5, "weight_decay_on": where}
+    variables = model.trainable_variables
+    build_optimiser(protocol, 1.0, model).apply([tf.zeros(v.shape) for v in variables], variables)
+    values = {v.path: np.unique(v.numpy()).tolist() for v in variables}
+    assert set(map(tuple, values.values())) <= {(1.0,), (0.5,)}
+    return {path for path, value in values.items() if value == [0.5]}
+
+
+def test_weight_decay_reaches_what_the_protocol_says():
+    x = inputs = keras.Input((None, None, 4))
+    x = keras.layers.Conv2D(4, 3, name="full")(x)
+    x = keras.layers.DepthwiseConv2D(3, name="each")(x)  # its kernel is called kernel too
+    x = keras.layers.SeparableConv2D(4, 3, name="both")(x)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    model = keras.Model(inputs, x)
+    full = {"full/kernel", "both/pointwise_kernel"}
+    kernels = full | {"each/kernel", "both/depthwise_kernel"}
+    small = {"full/bias", "each/bias", "both/bias", "norm/gamma", "norm/beta"}
+    assert decayed_by(model, "full_kernels") == full
+    assert decayed_by(model, "kernels") == kernels
+    assert decayed_by(model, "all") == kernels | small
+
+
+def test_deeplabv3plus_decays_its_full_kernels_only():
+    """The release's ``regularize_depthwise=False``: three depthwise kernels a module, three in ASPP, two in decoder."""
+    network = {"architecture": "deeplabv3plus", "backbone": "xception_tiny", "decoder_channels": 8, "aspp_channels": 8}
+    model = build_network(network, 3)
+    kernels, full = decayed_by(model, "kernels"), decayed_by(model, "full_kernels")
+    modules = 3 + 1 + 2  # entry, middle, exit
+    assert kernels - full == {path for path in kernels if "depthwise" in path}
+    assert len(kernels - full) == 3 * modules + 3 + 2
+    # root, pointwise and shortcuts of the modules; image pooling, 1x1 and three rates, projection; decoder; classifier
+    assert len(full) == 2 + (3 * modules + 3 + 1) + (1 + 1 + 3 + 1) + (1 + 2) + 1
 
 
 def test_crops_are_filled_as_the_protocol_says():
@@ -168,6 +207,30 @@ def test_a_training_on_a_plateau_goes_on_exactly(examples, tmp_path, killed_afte
     np.testing.assert_array_equal(second.plateau.state, whole.plateau.state)
     for a, b in zip(whole.model.get_weights(), second.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_held_out_boxes_come_once_each_as_the_centre_of_what_is_trained_on(examples):
+    boxes = [Example(e.id, e.image, e.mask, (2, 3, 20, 18), repeats=1 + i) for i, e in enumerate(examples)]
+    protocol = PLATEAU | {"box_size": 16, "crop": 12, "micro_batch": 3}
+    batches = list(stream_of(boxes, protocol).in_order())
+    assert [tuple(pictures.shape) for pictures, _ in batches] == [(3, 12, 12, 3), (2, 12, 12, 3)]
+    whole = list(stream_of(boxes, protocol | {"crop": 16, "micro_batch": 5}).in_order())
+    for part, full in zip(zip(*batches, strict=True), zip(*whole, strict=True), strict=True):
+        np.testing.assert_array_equal(np.concatenate(part), full[0][:, 2:14, 2:14])
+    twice = stream_of([Example(e.id, e.image, e.mask, repeats=2) for e in examples], WHOLE)
+    assert [tuple(mask.shape) for _, mask in twice.in_order()] == [(1, 20 + i, 24) for i in range(5)]
+
+
+def test_a_deconvnet_trains_on_boxes_past_its_looks_at_held_out_pictures(examples, tmp_path):
+    network = {"architecture": "deconvnet", "backbone": "vgg_tiny", "input_size": 32, "fc_channels": 8}
+    protocol = PLATEAU | {"box_size": 36, "crop": 32, "scale_range": [1.0, 1.0], "steps": 4, "learning_rate": 1e-3}
+    boxes = [Example(e.id, e.image, e.mask, (-2, 0, 15, 18)) for e in examples]
+    train, held = hold_out(boxes, 1, seed=0)
+    validation = stream_of(held, protocol).in_order()
+    trainer = trainer_of(tmp_path, protocol, model=build_network(network, 3), validation=validation)
+    trainer.run(batches_of(train, trainer, protocol))
+    assert trainer.step == 4
+    assert 0 <= trainer.plateau.state[0] <= 1
 
 
 # --- batch-norm statistics -----------------------------------------------------------------------------------------

@@ -44,6 +44,21 @@ SCRIPT = textwrap.dedent(
     assert trainer_of(Path(sys.argv[2]) / "norm", protocol, strategy, again).step == 3
     for a, b in zip(model.get_weights(), again.get_weights()):
         np.testing.assert_array_equal(a, b)
+    from segrepro.training.batch_norm import reestimate_batch_norm
+
+    pictures = [batch[0][0] for batch in batches]
+    with strategy.scope():
+        mirrored = small_model()
+    plain = small_model()
+    plain.set_weights(mirrored.get_weights())
+    assert [reestimate_batch_norm(m, pictures) for m in (mirrored, plain)] == [3, 3]
+    for a, b in zip(mirrored.get_weights(), plain.get_weights()):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    for moving in ("moving_mean", "moving_variance"):
+        copies = strategy.experimental_local_results(getattr(mirrored.get_layer("bn"), moving).value)
+        assert len(copies) == 2
+        np.testing.assert_array_equal(copies[0], copies[1])  # whichever is saved
+    assert np.abs(plain.get_layer("bn").moving_mean).max() > 0
     print("equal")
     """
 )

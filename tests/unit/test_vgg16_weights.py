@@ -12,6 +12,8 @@ from segrepro.models.build import build_network
 from segrepro.models.importing import load_weights
 from segrepro.models.vgg16 import VGG16_SHAPES, VGGShape
 from segrepro.models.weights import APPLICATIONS, classifier_layers, load_backbone_weights
+from segrepro.training.experiment import initial_model
+from segrepro.training.model_files import save_model
 
 SMALL = VGGShape(depths=(1, 2, 1, 1, 1), channels=(2, 3, 4, 5, 6))
 CONVOLUTIONS = ["block1_conv1", "block2_conv1", "block2_conv2", "block3_conv1", "block4_conv1", "block5_conv1"]
@@ -112,14 +114,14 @@ def assert_refused(network, path, message):
 def test_convolutions_load_from_every_layout(tmp_path, layout):
     model = randomise(application())
     network = fcn()
-    assert load_backbone_weights(network, save(model, tmp_path / layout)) == 2 * len(CONVOLUTIONS)
+    assert len(load_backbone_weights(network, save(model, tmp_path / layout))) == 2 * len(CONVOLUTIONS)
     assert_holds(network, model)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_fc7_answers_as_the_classifier_it_came_from(tmp_path, whole, layout):
     network = fcn()
-    assert load_backbone_weights(network, save(whole, tmp_path / layout)) == 2 * (len(CONVOLUTIONS) + 2)
+    assert len(load_backbone_weights(network, save(whole, tmp_path / layout))) == 2 * (len(CONVOLUTIONS) + 2)
     assert_holds(network, whole)
     part = {
         "normalised": network.get_layer("normalise").output,
@@ -142,7 +144,7 @@ def test_the_released_padding_takes_the_same_weights(tmp_path, whole):
 @pytest.mark.parametrize("options", [{"fc_channels": 4}, {"fc6_kernel": 1}])
 def test_narrower_fully_connected_layers_stay_as_initialised(tmp_path, whole, options):
     network, fresh = fcn(**options), fcn(**options)
-    assert load_backbone_weights(network, save(whole, tmp_path / "whole.h5")) == 2 * len(CONVOLUTIONS)
+    assert len(load_backbone_weights(network, save(whole, tmp_path / "whole.h5"))) == 2 * len(CONVOLUTIONS)
     assert_holds(network, whole)
     assert_holds(network, fresh, ["fc6", "fc7"])
 
@@ -150,7 +152,7 @@ def test_narrower_fully_connected_layers_stay_as_initialised(tmp_path, whole, op
 def test_deconvnet_takes_them_too_and_its_batch_norms_stay(tmp_path, whole):
     description = {"architecture": "deconvnet", "backbone": "vgg_small", "input_size": SIZE, "fc_channels": FC_CHANNELS}
     network, fresh = (build_network(description, 3) for _ in range(2))
-    assert load_backbone_weights(network, save(whole, tmp_path / "whole.h5")) == 2 * (len(CONVOLUTIONS) + 2)
+    assert len(load_backbone_weights(network, save(whole, tmp_path / "whole.h5"))) == 2 * (len(CONVOLUTIONS) + 2)
     assert_holds(network, whole)
     np.testing.assert_array_equal(
         np.reshape(network.get_layer("fc6").kernel, (-1, FC_CHANNELS)), whole.get_layer("fc1").kernel
@@ -163,8 +165,30 @@ def test_deconvnet_takes_them_too_and_its_batch_norms_stay(tmp_path, whole):
 def test_the_format_keras_applications_reaches_vgg16(tmp_path, whole):
     network, path = fcn(batch_norm="all"), save(whole, tmp_path / "published.h5")
     description = {"architecture": "fcn", "backbone": "vgg_small"}
-    assert load_weights(network, description, path, file_format="keras_applications") == 2 * (len(CONVOLUTIONS) + 2)
+    assert len(load_weights(network, description, path, file_format="keras_applications")) == 2 * (
+        len(CONVOLUTIONS) + 2
+    )
     assert_holds(network, whole)
+
+
+def test_the_log_of_a_training_says_what_the_file_gave_and_which_layers_stay_random(tmp_path, whole, capsys):
+    network = {"architecture": "fcn", "backbone": "vgg_small", "batch_norm": "head", "fc_channels": 4}
+    path = save(whole, tmp_path / "published.h5")
+    spec = {"network": network, "classes": 3, "seed": 0, "name": "x"}
+    spec["init"] = {"model": None, "weights": "w", "head": "keep", "format": "keras_applications", "averages": "plain"}
+    spec["protocol"] = {"freeze_batch_norm": False, "frozen_layers": []}
+    model = initial_model(spec, path)
+    left = "fc6, fc6_bn, fc7, fc7_bn, score_fr, score_pool4, score_pool3"
+    given = 2 * len(CONVOLUTIONS)
+    line = f"init: {path}: {given} of {len(model.weights)} variables set; layers left as initialised: {left}"
+    assert line in capsys.readouterr().err
+
+    save_model(model, tmp_path / "model.keras")
+    for head, left, given in (("keep", "none", 0), ("replace", "score_fr, score_pool4, score_pool3", 6)):
+        initial_model(spec | {"init": {"model": "m", "head": head}}, tmp_path / "model.keras")
+        total = len(model.weights)
+        summary = f"{total - given} of {total} variables set; layers left as initialised: {left}\n"
+        assert capsys.readouterr().err.endswith(f"init: {tmp_path / 'model.keras'}: {summary}")
 
 
 # ---- files that do not

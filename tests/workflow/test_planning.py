@@ -4,6 +4,7 @@ import re
 import shutil
 
 import pytest
+import yaml
 
 from workflow_runs import ROOT, planned, snakemake, without_others
 
@@ -39,6 +40,29 @@ def test_the_full_scale_takes_the_test_pictures_where_they_are_configured(tmp_pa
     assert rules["fetch"] == 12
     assert rules["submission"] == 1
     assert rules["predict"] == 25
+
+
+def test_edge_boxes_take_a_forest_or_gradients_or_the_users_edge_maps(tmp_path):
+    """The folder of maps is an input: without it nothing starts."""
+    folder = tmp_path / "edge maps"
+    finders = {
+        "gradients": {"method": "edge_boxes", "max_boxes": 99},
+        "maps": {"method": "edge_boxes", "edges": str(folder)},
+    }
+    targets = [f"data/proposals/{finder}/voc_val.h5" for finder in ("edge_boxes", *finders)]
+    options = ("--dry-run", "--printshellcmds", "--config", "scale=full")
+    absent = snakemake(tmp_path, *targets, *options, overlay={"proposals": finders})
+    assert absent.returncode == 1
+    assert "edge maps" in absent.stdout
+    assert "Traceback" not in absent.stdout
+    folder.mkdir()
+    done = snakemake(tmp_path, *targets, *options, overlay={"proposals": finders})
+    calls = dict(re.findall(r"--method edge_boxes +(.*) --cache .* --out data/proposals/(\w+)/", done.stdout))
+    assert {finder: call for call, finder in calls.items()} == {
+        "edge_boxes": "--model data/downloads/structured_forest.yml.gz",
+        "gradients": "--max-boxes 99 --edges sobel",
+        "maps": f"--edges '{folder}'",
+    }
 
 
 @pytest.mark.parametrize("system", ["edeconvnet_crf", "stacking_vote"])
@@ -148,6 +172,34 @@ def test_a_job_that_is_submitted_again_asks_for_its_memory_once_more(tmp_path):
     assert memory_of(tmp_path, "check_labels") == "4000"
     own = ("--set-resources", "check_labels:mem_mb=5000")
     assert memory_of(tmp_path, "check_labels", "--attempt", "3", *own) == "15000"
+
+
+def test_every_job_with_a_network_asks_for_the_gpu():
+    """Without, it would start beside a training on the one GPU."""
+    for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"^ *rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+            assert ("NETWORK_ENVIRONMENT" in block) == ("gpu=NETWORK_GPUS" in block), block.split(":")[0]
+
+
+def test_jobs_are_given_what_the_config_says(tmp_path):
+    """A search tries the CRF that runs; a growing map shows no more boxes than the system predicts by; members rank."""
+    tuned = "deeplabv3_phase2_ms_flip_crf_tuned"
+    systems = {tuned: {"crf": {"drop_below": 0.01}}, "deconvnet_stage1": {"proposal_wise": {"count": 3}}}
+    members = yaml.safe_load((ROOT / "config.yaml").read_text())["systems"]["stacking_vote"]["fusion"]["members"]
+    systems |= {member: {"splits": ["voc_val", "voc_train"]} for member in members}
+    systems["stacking_vote"] = {"fusion": {"ties": "miou", "ties_from": "voc_train"}}
+    targets = (
+        f"results/tables/crf_search/{tuned}.csv",
+        "results/figures/proposals/deconvnet_stage1.png",
+        "results/scores/stacking_vote/voc_val.h5",
+    )
+    done = snakemake(tmp_path, *targets, "--dry-run", "--printshellcmds", overlay={"systems": systems})
+    assert done.returncode == 0, done.stdout[-3000:]
+    commands = dict(re.findall(r": segrepro (\S+) (.*)", done.stdout))
+    assert "--drop-below 0.01" in commands["crf-search"]
+    assert "--counts 1 3 --" in commands["figure-proposals"]
+    metrics = " ".join(f"results/metrics/{member}/voc_train.json" for member in members)
+    assert f"--ties miou --metrics {metrics} --label-space" in commands["fuse"]
 
 
 def test_every_job_that_is_submitted_says_its_memory_and_run_time():

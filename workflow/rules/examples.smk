@@ -6,6 +6,7 @@ rule proposals:
         manifest=f"{DATA}/manifests/{{dataset}}.csv",
         checks=f"{RESULTS}/checks/{{dataset}}.json",
         detector=detector_file,
+        edges=edge_maps,
     output:
         f"{DATA}/proposals/{{finder}}/{{dataset}}.h5",
     log:

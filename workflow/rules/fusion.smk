@@ -3,10 +3,11 @@
 
 rule fuse:
     input:
-        lambda w: [
+        members=lambda w: [
             f"{RESULTS}/scores/{member}/{w.split}.h5"
             for member in CONFIG.systems[w.system].members
         ],
+        metrics=members_metrics,
     output:
         f"{RESULTS}/scores/{{system}}/{{split}}.h5",
     log:
@@ -25,11 +26,12 @@ rule fuse:
         names=lambda w: " ".join(CONFIG.systems[w.system].members),
         space=lambda w: answer_space_of(w.split),
         options=lambda w: as_options(
-            CONFIG.systems[w.system].fusion, leave_out=["members"]
+            CONFIG.systems[w.system].fusion, leave_out=["members", "ties_from"]
         ),
+        metrics=lambda w, input: f"--metrics {input.metrics}" if input.metrics else "",
     shell:
-        "segrepro fuse --members {input} --names {params.names} {params.options} --label-space {params.space} "
-        "--system {wildcards.system} --out {output} --threads {threads} &> {log}"
+        "segrepro fuse --members {input.members} --names {params.names} {params.options} {params.metrics} "
+        "--label-space {params.space} --system {wildcards.system} --out {output} --threads {threads} &> {log}"
 
 
 rule stack:
@@ -54,6 +56,7 @@ rule stack:
         NETWORK_ENVIRONMENT
     threads: NETWORK_THREADS
     resources:
+        gpu=NETWORK_GPUS,
         mem_mb=4000,
         runtime=240,
     params:

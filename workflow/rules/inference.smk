@@ -90,13 +90,12 @@ rule figure_proposals:
         NETWORK_ENVIRONMENT
     threads: NETWORK_THREADS
     resources:
+        gpu=NETWORK_GPUS,
         mem_mb=8000,
         runtime=30,
     params:
         split=lambda w: CONFIG.systems[w.system].splits[0],
-        counts=lambda w: " ".join(
-            map(str, sorted({1, 5, 10, CONFIG.systems[w.system].proposal_wise.count}))
-        ),
+        counts=growing_counts,
         options=lambda w: as_options(
             CONFIG.systems[w.system].proposal_wise,
             leave_out=["proposals", "count", "storage_stride"],

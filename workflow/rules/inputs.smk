@@ -129,6 +129,12 @@ def as_options(section, leave_out=()):
 BOOTSTRAP = f"{as_options(CONFIG.statistics)} --seed {CONFIG.seed}"
 
 
+def growing_counts(wildcards):
+    """How many boxes the panels of a growing map have: as many as the system predicts by, and fewer."""
+    count = CONFIG.systems[wildcards.system].proposal_wise.count
+    return " ".join(map(str, [*(n for n in (1, 5, 10) if n < count), count]))
+
+
 def prediction_options(wildcards):
     """The options of a system's test-time augmentation; none for a plain prediction."""
     return as_options(CONFIG.systems[wildcards.system].prediction)
@@ -145,9 +151,7 @@ def search_options(wildcards):
     """The options of a search: how, where it starts from, and which values it tries."""
     crf = CONFIG.systems[wildcards.system].crf
     seed = f"--seed {CONFIG.seed}" if crf.search.method == "random" else ""
-    start = as_options(
-        crf, leave_out=["members", "drop_below", "storage_stride", "search"]
-    )
+    start = as_options(crf, leave_out=["members", "storage_stride", "search"])
     return f"{start} {as_options(crf.search, leave_out=['tune_on'])} {seed}"
 
 
@@ -157,14 +161,21 @@ def detector_file(wildcards):
     return download(detector) if detector else []
 
 
+def edge_maps(wildcards):
+    """The folder of a finder's edge maps, as a rule input; none for finders that take none."""
+    folder = getattr(CONFIG.proposals[wildcards.finder], "edges", None)
+    return expanded(folder) if folder else []
+
+
 def finder_options(wildcards, input):
     """The options of a way to find proposals."""
     finder = CONFIG.proposals[wildcards.finder]
-    options = (
-        f"--method {finder.method} {as_options(finder, leave_out=['method', 'model'])}"
-    )
-    if finder.method == "edge_boxes":
-        options += f" --model {input.detector}" if finder.model else " --edges sobel"
+    settings = as_options(finder, leave_out=["method", "model", "edges"])
+    options = f"--method {finder.method} {settings}"
+    if finder.method == "edge_boxes" and finder.model:
+        options += f" --model {input.detector}"
+    elif finder.method == "edge_boxes":
+        options += f" --edges {shlex.quote(str(input.edges or 'sobel'))}"
     return options
 
 
@@ -175,6 +186,15 @@ def proposals_of(section):
         if section(w).proposals
         else []
     )
+
+
+def members_metrics(wildcards):
+    """The metrics that rank a vote's members, as inputs; nothing where none are asked for."""
+    fusion = CONFIG.systems[wildcards.system].fusion
+    return [
+        f"{RESULTS}/metrics/{member}/{fusion.ties_from}.json"
+        for member in (fusion.members if fusion.ties_from else [])
+    ]
 
 
 def fitted_on(wildcards):

@@ -94,6 +94,7 @@ rule import_weights:
         NETWORK_ENVIRONMENT
     threads: 2
     resources:
+        gpu=NETWORK_GPUS,
         mem_mb=4000,
         runtime=30,
     params:

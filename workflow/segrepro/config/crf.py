@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from segrepro.config.types import Decay, Positive, Section, Share
+from segrepro.config.types import Confidence, Positive, Section, Share
 
 Above0 = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(ge=0)]
@@ -31,7 +31,7 @@ class CrfSearch(Section):
     bilateral_srgb: Annotated[list[Above0], Field(min_length=1)] | None = None
     bilateral_compat: Annotated[list[Weight], Field(min_length=1)] | None = None
     normalisation: Annotated[list[Normalisation], Field(min_length=1)] | None = None
-    gt_prob: Annotated[list[Decay], Field(min_length=1)] | None = None
+    gt_prob: Annotated[list[Confidence], Field(min_length=1)] | None = None
 
     @property
     def split(self) -> str:
@@ -70,8 +70,9 @@ class Crf(Section):
     bilateral_srgb: Above0 | None = Field(None, description="width of the appearance kernel in colour, of 255")
     bilateral_compat: Weight | None = Field(None, description="weight of the appearance kernel; 0: none")
     normalisation: Normalisation | None = Field(None, description="of both kernels")
-    gt_prob: Decay | None = Field(
-        None, description="take hard labels, right with this probability; null: probabilities where there are any"
+    gt_prob: Confidence | None = Field(
+        None,
+        description="take hard labels, right with this probability, above 0.5; null: probabilities where there are any",
     )
     drop_below: Annotated[Share, Field(lt=1)] = Field(
         0.0, description="leave out labels less probable than this all over a picture: faster, not exact; 0: keep all"

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from segrepro.config.types import Bytes, Digest, PlainName, Positive, Section, Share
 
@@ -101,8 +101,19 @@ class EdgeBoxes(Section):
     """Object proposals by EdgeBoxes (Zitnick and Dollar 2014), OpenCV's."""
 
     method: Literal["edge_boxes"]
-    model: Archive | None = Field(None, description="structured-forest model; null: gradients stand in for it")
+    model: Archive | None = Field(None, description="structured-forest model; null: see edges")
+    edges: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="folder of edge maps <id>.png (8-bit, the picture's size, 255 = edge) instead of a model; null "
+        "without a model: the picture's gradients",
+    )
     max_boxes: Positive = Field(2000, description="a picture, best first")
+
+    @model_validator(mode="after")
+    def _one_source_of_edges(self) -> "EdgeBoxes":
+        if self.model is not None and self.edges is not None:
+            raise ValueError("edges: has no meaning beside 'model'; set model to null, or remove edges")
+        return self
 
 
 Proposals = Annotated[SelectiveSearch | EdgeBoxes, Field(discriminator="method")]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from segrepro.config.types import Decay, Positive, Section
+from segrepro.models.geometry import fcn_fault
 
 Normalisation = Literal["mean_rgb", "caffe", "caffe_ilsvrc", "bgr_unit", "keras_tf"]
 Resize = Literal["legacy", "half_pixel", "align_corners"]
@@ -88,13 +89,14 @@ class Fcn(Section):
 
     @model_validator(mode="after")
     def _combinations(self) -> "Fcn":
-        if self.fc6_kernel % 2 == 0:
-            raise ValueError(f"fc6_kernel: {self.fc6_kernel} is even; take an odd number (FCN: 7)")
-        least = 16 * (self.fc6_kernel - 1) + 1
-        if 0 < self.input_padding < least:
-            raise ValueError(f"input_padding: fc6_kernel {self.fc6_kernel} needs {least} pixels at least, or 0")
-        if self.at_once and self.skip_stride == 32:
-            raise ValueError("at_once: has no meaning for skip_stride 32; remove it")
+        fault = fcn_fault(
+            fc6_kernel=self.fc6_kernel,
+            input_padding=self.input_padding,
+            skip_stride=self.skip_stride,
+            at_once=self.at_once,
+        )
+        if fault:
+            raise ValueError(": ".join(fault))
         return self
 
 

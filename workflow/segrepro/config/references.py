@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from segrepro.config.combinations import combination_problems, submission_problems
+from segrepro.config.uses import dataset_use, unknown
 from segrepro.data.datasets import DATASETS
 from segrepro.labels import LABEL_SPACES, VOC21, VOC_CLASSES
 from segrepro.models.geometry import is_crop_allowed
@@ -20,24 +22,24 @@ def reference_problems(config: Config) -> list[str]:
         *_dataset_problems(config),
         *_model_problems(config),
         *_system_problems(config),
-        *_fusion_problems(config),
+        *combination_problems(config),
         *_cycles(config),
         *_ablation_problems(config),
         *(
-            _unknown(path, name, config.systems, "system")
+            unknown(path, name, config.systems, "system")
             for path, names in _shown_systems(config.figures).items()
             for name in names
             if name not in config.systems
         ),
         *_grid_problems(config),
-        *_submission_problems(config),
+        *submission_problems(config),
     ]
 
 
 def _grid_problems(config: Config) -> list[str]:
     scored = dict.fromkeys(split for system in config.systems.values() for split in system.splits)
     path = "figures.grid.ids"
-    return [_unknown(path, split, scored, "scored split") for split in config.figures.grid.ids if split not in scored]
+    return [unknown(path, split, scored, "scored split") for split in config.figures.grid.ids if split not in scored]
 
 
 def _shown_systems(figures: Figures) -> dict[str, list[str]]:
@@ -50,10 +52,6 @@ def _shown_systems(figures: Figures) -> dict[str, list[str]]:
         "figures.weak_classes.baseline": [weak.baseline] if weak else [],
         "figures.weak_classes.systems": weak.systems if weak else [],
     }
-
-
-def _unknown(path: str, value: str, known: Any, what: str) -> str:
-    return f"{path}: {value!r} names no {what}; there are {', '.join(known) or 'none'}"
 
 
 def _file_problems(config: Config) -> list[str]:
@@ -78,34 +76,26 @@ def _dataset_problems(config: Config) -> list[str]:
     for name, checks in config.datasets.items():
         path = f"datasets.{name}"
         if name not in DATASETS:
-            problems.append(_unknown("datasets", name, DATASETS, "dataset"))
+            problems.append(unknown("datasets", name, DATASETS, "dataset"))
             continue
         problems += [
-            _unknown(f"{path}.disjoint_from", other, DATASETS, "dataset")
+            unknown(f"{path}.disjoint_from", other, DATASETS, "dataset")
             for other in checks.disjoint_from
             if other not in DATASETS
         ]
         space = DATASETS[name].label_space
         classes = [c for c in LABEL_SPACES[space].classes if c] if space else list(VOC_CLASSES)
         problems += [
-            _unknown(f"{path}.absent_classes", c, classes, "class") for c in checks.absent_classes if c not in classes
+            unknown(f"{path}.absent_classes", c, classes, "class") for c in checks.absent_classes if c not in classes
         ]
     return problems
-
-
-def _dataset_use(config: Config, path: str, name: str) -> list[str]:
-    if name not in DATASETS:
-        return [_unknown(path, name, DATASETS, "dataset")]
-    if not DATASETS[name].has_masks:
-        return [f"{path}: '{name}' has no masks; choose a dataset with ground truth"]
-    return []
 
 
 def _model_problems(config: Config) -> list[str]:
     problems = []
     for name, model in config.models.items():
         path = f"models.{name}"
-        problems += _dataset_use(config, f"{path}.dataset", model.dataset)
+        problems += dataset_use(f"{path}.dataset", model.dataset)
         for key, table in (
             ("network", config.networks),
             ("protocol", config.protocols),
@@ -113,18 +103,18 @@ def _model_problems(config: Config) -> list[str]:
         ):
             value = getattr(model, key)
             if value is not None and value not in table:
-                problems.append(_unknown(f"{path}.{key}", value, table, key))
+                problems.append(unknown(f"{path}.{key}", value, table, key))
         if model.init and model.init.model is not None and model.init.model not in config.models:
-            problems.append(_unknown(f"{path}.init.model", model.init.model, config.models, "model"))
+            problems.append(unknown(f"{path}.init.model", model.init.model, config.models, "model"))
         if model.init and model.init.weights is not None and model.init.weights not in config.weights:
-            problems.append(_unknown(f"{path}.init.weights", model.init.weights, config.weights, "weights"))
+            problems.append(unknown(f"{path}.init.weights", model.init.weights, config.weights, "weights"))
         if model.network in config.networks and model.protocol in config.protocols:
             problems += _crop_problems(config, path, model)
         problems += _example_problems(config, path, model)
         if model.repeat and model.dataset in DATASETS:
             classes = LABEL_SPACES[DATASETS[model.dataset].label_space or VOC21.name].classes
             problems += [
-                _unknown(f"{path}.repeat.classes", name, [c for c in classes if c], "class")
+                unknown(f"{path}.repeat.classes", name, [c for c in classes if c], "class")
                 for name in model.repeat.classes
                 if name not in classes
             ]
@@ -171,7 +161,7 @@ def _example_problems(config: Config, path: str, model: Model) -> list[str]:
         problems.append(f"{path}.examples: '{model.dataset}' has no instances; take a dataset of VOC or SBD")
     if model.examples.kind == "proposals" and model.examples.proposals not in config.proposals:
         key = f"{path}.examples.proposals"
-        problems.append(_unknown(key, model.examples.proposals, config.proposals, "proposals"))
+        problems.append(unknown(key, model.examples.proposals, config.proposals, "proposals"))
     return problems
 
 
@@ -180,13 +170,13 @@ def _system_problems(config: Config) -> list[str]:
     for name, system in config.systems.items():
         path = f"systems.{name}"
         if system.model is not None and system.model not in config.models:
-            problems.append(_unknown(f"{path}.model", system.model, config.models, "model"))
+            problems.append(unknown(f"{path}.model", system.model, config.models, "model"))
         elif system.model is not None:
             problems += _prediction_problems(config, path, system)
         for split in system.splits:
-            problems += _dataset_use(config, f"{path}.splits", split)
+            problems += dataset_use(f"{path}.splits", split)
         problems += [
-            _unknown(f"{path}.reported", split, system.splits, "split of this system")
+            unknown(f"{path}.reported", split, system.splits, "split of this system")
             for split in system.reported
             if split not in system.splits
         ]
@@ -202,7 +192,7 @@ def _prediction_problems(config: Config, path: str, system: System) -> list[str]
         return [f"{path}.proposal_wise: is for DeconvNet only; remove it"]
     if system.proposal_wise and system.proposal_wise.proposals not in (None, *config.proposals):
         key = f"{path}.proposal_wise.proposals"
-        return [_unknown(key, system.proposal_wise.proposals, config.proposals, "proposals")]
+        return [unknown(key, system.proposal_wise.proposals, config.proposals, "proposals")]
     return []
 
 
@@ -211,73 +201,15 @@ def _ablation_problems(config: Config) -> list[str]:
     for name, ablation in config.ablations.items():
         path = f"ablations.{name}"
         if ablation.baseline not in config.systems:
-            problems.append(_unknown(f"{path}.baseline", ablation.baseline, config.systems, "system"))
+            problems.append(unknown(f"{path}.baseline", ablation.baseline, config.systems, "system"))
             continue
         splits = config.systems[ablation.baseline].splits
         for system in ablation.systems:
             if system not in config.systems:
-                problems.append(_unknown(f"{path}.systems", system, config.systems, "system"))
+                problems.append(unknown(f"{path}.systems", system, config.systems, "system"))
             elif not set(splits) & set(config.systems[system].splits):
                 remedy = f"add one of {', '.join(splits)} to systems.{system}.splits"
                 problems.append(f"{path}.systems: '{system}' shares no split with '{ablation.baseline}'; {remedy}")
-    return problems
-
-
-def _fusion_problems(config: Config) -> list[str]:
-    problems = []
-    for name, system in config.systems.items():
-        path = f"systems.{name}.{system.combination}"
-        fit_on = system.stacking.fit_on if system.stacking else None
-        for member in system.members:
-            if member not in config.systems:
-                problems.append(_unknown(f"{path}.members", member, config.systems, "system"))
-                continue
-            other = config.systems[member]
-            problems += [
-                f"{path}.members: '{member}' is not scored on '{split}'; add it to systems.{member}.splits"
-                for split in [*system.splits, *([fit_on] if fit_on else [])]
-                if split not in other.splits
-            ]
-            needs_probabilities = system.stacking or (system.fusion and system.fusion.kind != "vote")
-            if other.fusion and other.fusion.kind == "vote" and needs_probabilities:
-                problems.append(f"{path}.members: '{member}' is a vote and has no probabilities; take its members")
-        if system.crf and system.crf.search:
-            problems += _search_problems(config, f"{path}.search.tune_on", system)
-        if fit_on:
-            problems += _dataset_use(config, f"{path}.fit_on", fit_on)
-            if fit_on in system.splits:
-                problems.append(f"{path}.fit_on: '{fit_on}' is scored too; fit on other pictures, or by folds")
-    return problems
-
-
-def _search_problems(config: Config, path: str, system: System) -> list[str]:
-    tune_on = system.crf.search.tune_on
-    if problems := _dataset_use(config, path, tune_on):
-        return problems
-    if tune_on in system.splits:
-        return [f"{path}: '{tune_on}' is scored too; tune on other pictures, e.g. voc_train"]
-    space = {DATASETS[split].label_space for split in system.splits if split in DATASETS}
-    if space - {DATASETS[tune_on].label_space}:
-        return [f"{path}: '{tune_on}' has other labels than {', '.join(system.splits)}; take one of the same classes"]
-    return []
-
-
-def _submission_problems(config: Config) -> list[str]:
-    """A system fitted by folds of the scored pictures needs their labels, which the test pictures have not."""
-    path, problems = "submission.systems", []
-    for name in config.submission.systems:
-        if name not in config.systems:
-            problems.append(_unknown(path, name, config.systems, "system"))
-            continue
-        parts = [name]
-        for part in parts:
-            parts += [m for m in config.systems[part].members if m in config.systems and m not in parts]
-        problems += [
-            f"{path}: '{name}' needs '{part}', a stacker fitted by folds of what it predicts, and VOC test has no "
-            f"labels; give systems.{part}.stacking.fit_on"
-            for part in parts
-            if config.systems[part].stacking and config.systems[part].stacking.fit_on is None
-        ]
     return problems
 
 

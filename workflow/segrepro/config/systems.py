@@ -26,7 +26,7 @@ class Prediction(Section):
     flip: bool = Field(False, description="also predict each scale mirrored")
     output_stride: Literal[8, 16, 32] | None = Field(None, description="at test time; null: as trained")
     average_at: Literal["picture", "stride"] = Field("picture", description="where probabilities are averaged")
-    storage_stride: Positive | None = Field(None, description="pixels, of the stored average; null: 4")
+    storage_stride: Positive | None = Field(None, description="pixels, of the map stored; null: 4")
     pad_to: Positive | None = Field(
         None, description="least height and width, pixels, reached by padding (DeepLab release: 513); null: as it is"
     )
@@ -45,14 +45,21 @@ class Prediction(Section):
             raise ValueError("pad_to: needs 'average_at: picture'; remove one of the two")
         return self
 
+    @property
+    def has_logits(self) -> bool:
+        """Whether logits are stored, and not log-probabilities; as `segrepro.inference.augmented` has it."""
+        return len(self.scales) == 1 and not self.flip and self.window is None
+
 
 class ProposalWise(Section):
     """Prediction box by box, as DeconvNet does; see segrepro.inference.proposalwise."""
 
     proposals: str | None = Field(None, description="an entry of the section `proposals`; null: the whole picture")
     count: Positive = Field(50, description="boxes a picture, best first (paper: 50)")
-    min_side: Annotated[int, Field(ge=0)] = Field(112, description="of a box, pixels (release: half of 224)")
-    enlarge: Annotated[float, Field(ge=1)] = Field(1.0, description="factor of the box")
+    min_side: Annotated[int, Field(ge=0)] = Field(
+        94, description="of a box before it is enlarged, pixels (94 x 1.2 is half of 224, as in the release)"
+    )
+    enlarge: Annotated[float, Field(ge=1)] = Field(1.2, description="factor of the box (release: 1.2, as in training)")
     aggregate: Literal["max", "mean"] = Field("max", description="over the boxes of a pixel (paper: either)")
     of: Literal["probabilities", "scores"] = Field(
         "probabilities", description="what is aggregated; released code: raw scores, from 0"
@@ -68,8 +75,13 @@ class Fusion(Section):
     )
     members: list[str] = Field(description="systems, in order")
     weights: list[Annotated[float, Field(gt=0)]] | None = Field(None, description="of the members; null: equal")
-    ties: Literal["probability", "lowest", "member"] | None = Field(
-        None, description="vote: label of the largest summed probability, lowest label (report 2), or first member's"
+    ties: Literal["probability", "lowest", "member", "miou"] | None = Field(
+        None,
+        description="vote: label of the largest summed probability, lowest label (report 2), or that of the first "
+        "member, or of the member with the highest mIoU on `ties_from`; null: probability",
+    )
+    ties_from: str | None = Field(
+        None, description="ties: miou: a dataset that all members are scored on, and the vote is not"
     )
     storage_stride: Positive = Field(4, description="pixels, of the stored map; a vote is stored at full size")
 
@@ -85,6 +97,8 @@ class Fusion(Section):
             raise ValueError("weights: give one for each member")
         if self.ties is not None and self.kind != "vote":
             raise ValueError(f"ties: has no meaning for 'kind: {self.kind}'; remove it")
+        if (self.ties_from is None) == (self.ties == "miou"):
+            raise ValueError("ties_from: 'ties: miou' needs it, and no other takes it")
         return self
 
 
@@ -148,6 +162,15 @@ class System(Section):
         """The systems that it is made of; none for a model's."""
         combined = self.fusion or self.stacking or self.crf
         return combined.members if combined else []
+
+    @property
+    def fitted_from(self) -> tuple[str, str] | None:
+        """The key and the name of the dataset, not scored itself, whose masks decide how the members are combined."""
+        if self.stacking and self.stacking.fit_on:
+            return "fit_on", self.stacking.fit_on
+        if self.fusion and self.fusion.ties_from:
+            return "ties_from", self.fusion.ties_from
+        return None
 
     @property
     def combination(self) -> str:

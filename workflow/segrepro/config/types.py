@@ -11,6 +11,8 @@ Bytes = Annotated[int, Field(gt=0, lt=2**63)]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Decay = Annotated[float, Field(gt=0, lt=1)]
+# That a label is right: no more than half would make a label of two the less probable one.
+Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 # A file's or picture's own name: no path, nothing that a shell or Snakemake would read otherwise.
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]+$")]

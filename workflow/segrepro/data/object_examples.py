@@ -72,11 +72,13 @@ class PictureObjects:
 
 
 def instance_mask_path(example: Example) -> Path:
-    """Return where a picture's instance mask lies: beside its mask, in VOC's and SBD's dataset folders.
+    """Return a picture's instance mask: the manifest's, or the one beside its mask in VOC's and SBD's dataset folders.
 
     Raises:
         UserError: the picture has no mask, or its dataset has no instance masks (COCO).
     """
+    if example.instance_mask is not None:
+        return example.instance_mask
     if example.mask is None:
         raise UserError(f"picture '{example.id}' has no mask; take a dataset with ground truth.")
     path = example.mask.parent.with_name("instances") / example.mask.name

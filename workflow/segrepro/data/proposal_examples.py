@@ -6,7 +6,6 @@ classes by repetition (arXiv 1505.04366, sections 4.2 and 5.1: 2.7 million examp
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -21,18 +20,12 @@ from segrepro.data.object_examples import (
     picture_objects,
 )
 from segrepro.data.parallel import map_in_processes
+from segrepro.data.proposals import Proposals
 from segrepro.errors import UserError
 
 # Intersection over union with a ground-truth box, from which a proposal is an example: R-CNN's threshold for a
 # positive region (arXiv 1311.2524), which also keeps the object about as large in its box as in stage 1.
 MIN_OVERLAP = 0.5
-
-
-class Proposals(Protocol):
-    """What is needed of `segrepro.data.proposals.ProposalReader`."""
-
-    def boxes(self, id: str) -> np.ndarray:
-        """Return a picture's proposals, int32 (n, 4), best first."""
 
 
 @dataclass(frozen=True)

@@ -10,33 +10,12 @@ import numpy as np
 from segrepro.data.boxes import overlaps, tight_boxes
 from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
+from segrepro.data.object_examples import instance_mask_path
 from segrepro.data.parallel import map_in_processes
 from segrepro.data.proposals import ProposalReader
 from segrepro.errors import UserError
 
 COLUMNS = ("proposals", "iou", "objects", "recall", "mean_best_overlap", "pictures", "boxes_a_picture")
-
-
-def instance_mask_of(example: Example) -> Path:
-    """Return the instance mask of a picture: the manifest's, or the one beside the mask in its dataset folder.
-
-    Raises:
-        UserError: there is none.
-    """
-    if example.instance_mask is not None:
-        return example.instance_mask
-    if example.mask is None:
-        raise UserError(
-            f"picture '{example.id}' has no mask in the manifest, so its objects are not known; use a set with "
-            "ground truth."
-        )
-    path = example.mask.parent.parent / "instances" / example.mask.name
-    if not path.is_file():
-        raise UserError(
-            f"{path}: no such instance mask, so the objects of picture '{example.id}' cannot be told apart; use a set "
-            "with instances (VOC 2012, SBD)."
-        )
-    return path
 
 
 def recall_table(
@@ -110,7 +89,7 @@ class PictureRecall:
         Raises:
             UserError: the picture has no instance mask or is not among the proposals.
         """
-        objects = np.array(list(tight_boxes(read_mask(instance_mask_of(example))).values())).reshape(-1, 4)
+        objects = np.array(list(tight_boxes(read_mask(instance_mask_path(example))).values())).reshape(-1, 4)
         with ProposalReader(self.proposals) as reader:
             boxes = reader.boxes(example.id)
         return best_overlaps(objects, boxes, self.counts), np.minimum(len(boxes), self.counts)

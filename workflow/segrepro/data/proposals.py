@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import h5py
 import numpy as np
@@ -103,6 +103,13 @@ class ProposalWriter:
             raise UserError(
                 f"{self.path}: cannot be written ({self._disk.failure.strerror}); check the disk's free space."
             ) from self._disk.failure
+
+
+class Proposals(Protocol):
+    """The boxes of pictures, as `ProposalReader` has them."""
+
+    def boxes(self, id: str) -> np.ndarray:
+        """Return a picture's boxes: int32 (n, 4), best first."""
 
 
 class ProposalReader:

@@ -231,7 +231,9 @@ def _system_lineage(config: Config, name: str, pictures: Callable[[str], Picture
         tuned_on = [pictures(system.crf.search.split)] if system.crf.search else []
         return SystemLineage(kind="crf", members=system.members, tuned_on=tuned_on, splits=system.splits)
     if system.fusion is not None:
-        return SystemLineage(kind="fusion", members=system.fusion.members, splits=system.splits)
+        ties_from = system.fusion.ties_from
+        tuned_on = [pictures(ties_from)] if ties_from else []
+        return SystemLineage(kind="fusion", members=system.members, tuned_on=tuned_on, splits=system.splits)
     if system.model is not None:
         return SystemLineage(kind="model", model=system.model, splits=system.splits)
     # Better no audit than one that passes a new kind of system over as clean.

@@ -17,7 +17,16 @@ from segrepro.errors import UserError
 from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.metrics import metrics
 from segrepro.files import atomic_path, ids_sha256, write_json
-from segrepro.fusion.densecrf import NAMES, Parameters, option, parameters_from, parameters_of, read_evidence, refine
+from segrepro.fusion.densecrf import (
+    NAMES,
+    Parameters,
+    check_drop_below,
+    option,
+    parameters_from,
+    parameters_of,
+    read_evidence,
+    refine,
+)
 from segrepro.inference.scores import ScoreReader
 from segrepro.json_files import read_json
 from segrepro.labels import label_space
@@ -109,11 +118,13 @@ class PictureTrials:
         store: the score store.
         space: name of the label space of the masks.
         trials: parameters, all with ``gt_prob`` or all without.
+        drop_below: see `segrepro.fusion.densecrf.refine`.
     """
 
     store: Path
     space: str
     trials: tuple[Parameters, ...]
+    drop_below: float = 0.0
 
     def __call__(self, example: Example) -> np.ndarray:
         """Return confusions: int64 (1 + trials, classes, classes), the first one without a CRF.
@@ -127,7 +138,7 @@ class PictureTrials:
         with ScoreReader(self.store) as reader:
             evidence = read_evidence(reader, example, self.space, hard=self.trials[0].gt_prob is not None)
             answers = [reader.labels(example.id, self.space)]
-        answers += [refine(evidence, trial).argmax(axis=-1) for trial in self.trials]
+        answers += [refine(evidence, trial, drop_below=self.drop_below).argmax(axis=-1) for trial in self.trials]
         try:
             return np.stack([confusion(truth, answer, evidence.classes) for answer in answers])
         except ValueError as error:
@@ -169,7 +180,15 @@ def _percent(fraction: float) -> str:
     return f"{100 * fraction:.3f}"
 
 
-def search(store: Path, examples: list[Example], trials: list[Parameters], *, space: str, threads: int) -> SearchResult:
+def search(
+    store: Path,
+    examples: list[Example],
+    trials: list[Parameters],
+    *,
+    space: str,
+    threads: int,
+    drop_below: float = 0.0,
+) -> SearchResult:
     """Score every trial on all pictures.
 
     Args:
@@ -178,14 +197,16 @@ def search(store: Path, examples: list[Example], trials: list[Parameters], *, sp
         trials: one or more.
         space: name of the label space of the masks.
         threads: number of processes, 1 or more.
+        drop_below: of the CRF that will run, see `segrepro.fusion.densecrf.refine`.
 
     Raises:
-        UserError: a picture cannot be used, or all masks are void.
+        UserError: a picture cannot be used, all masks are void, or ``drop_below`` is out of range.
     """
+    check_drop_below(drop_below)
     with ScoreReader(store) as reader:
         trials = [trial.for_store(reader.kind) for trial in trials]
         label = f"{reader.system}, {len(trials)} trials"
-    scorer = PictureTrials(store, space, tuple(trials))
+    scorer = PictureTrials(store, space, tuple(trials), drop_below)
     total = np.zeros((1 + len(trials), *2 * (len(label_space(space)),)), np.int64)
     for counts in map_in_processes(scorer, examples, threads=threads, label=label, total=len(examples)):
         total += counts

@@ -7,7 +7,7 @@ from segrepro.data.manifests import Example
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.files import scratch_folder
-from segrepro.fusion.densecrf import Parameters, read_evidence, refine
+from segrepro.fusion.densecrf import Parameters, check_drop_below, read_evidence, refine
 from segrepro.fusion.storage import STORAGE_RESIZE, fit, log_probabilities
 from segrepro.inference.merging import merge_stores
 from segrepro.inference.scores import SCORES, ScoreReader, ScoreWriter
@@ -42,8 +42,7 @@ class StoreCRF:
     stride: int = DEFAULT_STRIDE
 
     def __post_init__(self) -> None:
-        if not 0 <= self.drop_below < 1:
-            raise UserError(f"--drop-below {self.drop_below}: give a probability, from 0 to below 1.")
+        check_drop_below(self.drop_below)
         if self.stride < 1:
             raise UserError(f"--storage-stride {self.stride}: give a positive number of pixels.")
 

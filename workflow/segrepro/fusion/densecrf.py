@@ -19,7 +19,7 @@ from pydensecrf.utils import unary_from_labels, unary_from_softmax
 from segrepro.data.manifests import Example
 from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
-from segrepro.inference.scores import LABELS, SCORES, ScoreReader
+from segrepro.inference.scores import LABELS, ScoreReader
 from segrepro.labels import label_space
 
 NORMALISATIONS = {
@@ -44,9 +44,9 @@ class Parameters:
         bilateral_srgb: the same in colour, of 0..255.
         bilateral_compat: Potts weight of the appearance kernel, 0 or more (0: no such kernel).
         normalisation: of both kernels, one of `NORMALISATIONS`.
-        gt_prob: None: the unary is the negative logarithm of the probabilities. A number in (0, 1): it is made of
-            hard labels, which are taken to be right with this probability; all other labels of the picture share
-            the rest.
+        gt_prob: None: the unary is the negative logarithm of the probabilities. A number above 0.5 and below 1: it
+            is made of hard labels, which are taken to be right with this probability; all other labels of the
+            picture share the rest. (With 0.5 or less the other label of a picture of two would win.)
 
     Raises:
         UserError: a number is out of its range, or a name unknown; the message names the command's option.
@@ -74,8 +74,8 @@ class Parameters:
             raise UserError(
                 f"--normalisation '{self.normalisation}' is unknown: use one of {', '.join(NORMALISATIONS)}."
             )
-        if self.gt_prob is not None and not (_is_number(self.gt_prob) and 0 < self.gt_prob < 1):
-            raise UserError(f"--gt-prob {self.gt_prob}: give a number between 0 and 1.")
+        if self.gt_prob is not None and not (_is_number(self.gt_prob) and 0.5 < self.gt_prob < 1):
+            raise UserError(f"--gt-prob {self.gt_prob}: give a number above 0.5 and below 1.")
 
     def for_store(self, kind: str) -> "Parameters":
         """Return what is applied to a store of a kind: labels need a ``gt_prob``, `GT_PROB` where there is none."""
@@ -184,13 +184,8 @@ def read_evidence(reader: ScoreReader, example: Example, space: str, *, hard: bo
     """Read a picture, and its probabilities or (``hard``) its labels from a store, in a label space.
 
     Raises:
-        UserError: a file is missing or damaged, the scores hold NaN, or the sizes differ.
+        UserError: a file is missing or damaged, the scores are not finite, or the sizes differ.
     """
-    if reader.kind == SCORES and not np.isfinite(reader.stored(example.id)).all():
-        raise UserError(
-            f"'{reader.system}' ({reader.path}) has NaN or infinity among its scores of picture '{example.id}'; check "
-            "its model, its training may have diverged, and predict again."
-        )
     picture = read_rgb(example.image)
     (height, width), size = reader.size(example.id), picture.shape[:2]
     if size != (height, width):
@@ -200,6 +195,16 @@ def read_evidence(reader: ScoreReader, example: Example, space: str, *, hard: bo
         )
     maps = reader.labels(example.id, space) if hard else reader.probabilities(example.id, space)
     return Evidence(picture, maps, len(label_space(space)))
+
+
+def check_drop_below(drop_below: float) -> None:
+    """Check `refine`'s option.
+
+    Raises:
+        UserError: it is no probability below 1.
+    """
+    if not 0 <= drop_below < 1:
+        raise UserError(f"--drop-below {drop_below}: give a probability, from 0 to below 1.")
 
 
 def refine(evidence: Evidence, parameters: Parameters, *, drop_below: float = 0.0) -> np.ndarray:

@@ -35,8 +35,8 @@ class Rule:
             the product they are exponents.
         ties: which of the labels with equally many votes wins. ``probability``: the one with the largest summed
             probability; ``member``: that of the earliest member; ``miou``: that of the member with the largest
-            priority (of equals, the earlier); ``lowest``: the lowest, report 2's rule. Equal sums: the lowest.
-        priorities: of the members, for ``ties: miou``: their measured mIoU.
+            of ``mious`` (of equals, the earlier); ``lowest``: the lowest, report 2's rule. Equal sums: the lowest.
+        mious: of the members, measured on pictures that the vote is not scored on; for ``ties: miou``.
         stride: pixels between stored scores; a vote is always stored at full size.
 
     Raises:
@@ -46,7 +46,7 @@ class Rule:
     kind: str
     weights: tuple[float, ...] | None = None
     ties: str | None = None
-    priorities: tuple[float, ...] | None = None
+    mious: tuple[float, ...] | None = None
     stride: int = DEFAULT_STRIDE
 
     def __post_init__(self) -> None:
@@ -58,14 +58,14 @@ class Rule:
             raise UserError(f"--ties has no meaning for --kind {self.kind}; leave it out.")
         if self.ties not in (None, *TIES):
             raise UserError(f"--ties '{self.ties}' is unknown: use one of {', '.join(TIES)}.")
-        if (self.priorities is None) == (self.ties == BY_MIOU):
-            raise UserError("--priorities and --ties miou belong together; give both, or neither.")
+        if (self.mious is None) == (self.ties == BY_MIOU):
+            raise UserError("--metrics and --ties miou belong together; give both, or neither.")
         if self.weights is not None and self.kind == RELEASE_PRODUCT:
             raise UserError("--weights has no meaning for --kind release_product; leave it out.")
         if any(not (math.isfinite(weight) and weight > 0) for weight in self.weights or ()):
             raise UserError(f"--weights {_listed(self.weights)}: give numbers above 0.")
-        if any(not math.isfinite(priority) for priority in self.priorities or ()):
-            raise UserError(f"--priorities {_listed(self.priorities)}: give the members' mIoU.")
+        if any(not (isinstance(miou, (int, float)) and math.isfinite(miou)) for miou in self.mious or ()):
+            raise UserError(f"--metrics: the mIoUs are {_listed(self.mious)}; evaluate the members again.")
         if self.stride < 1:
             raise UserError(f"--storage-stride {self.stride}: give a positive number of pixels.")
 
@@ -80,15 +80,14 @@ class Rule:
         """Check the number of members against the kind and its options.
 
         Raises:
-            UserError: too few or too many, or another number of weights or priorities.
+            UserError: too few or too many, or another number of weights or mIoUs.
         """
         least, exact = LEAST_MEMBERS[self.kind], self.kind == RELEASE_PRODUCT
         if count < least or (exact and count != least):
             raise UserError(f"--members: {count} given, --kind {self.kind} needs {least}{'' if exact else ' or more'}.")
-        for option in ("weights", "priorities"):
-            given = getattr(self, option)
+        for option, given in (("weights", self.weights), ("metrics", self.mious)):
             if given is not None and len(given) != count:
-                raise UserError(f"--{option}: {len(given)} numbers for {count} members; give one a member, in order.")
+                raise UserError(f"--{option}: {len(given)} given for {count} members; give one a member, in order.")
 
 
 def _listed(numbers: Sequence[float]) -> str:
@@ -130,10 +129,10 @@ class PictureFuser:
         return bool(combine.is_tied(labels, combine.leaders(labels, self._weights)).any())
 
     def _ranks(self) -> np.ndarray:
-        """Return a number a member, the best having the highest: by priority, of equals the earlier."""
-        priorities = np.array(self.rule.priorities or [0.0] * len(self.ensemble.paths))
-        ranks = np.empty(len(priorities))
-        ranks[np.argsort(-priorities, kind="stable")] = -np.arange(len(priorities))
+        """Return a number a member, the best having the highest: by mIoU, of equals the earlier."""
+        mious = np.array(self.rule.mious or [0.0] * len(self.ensemble.paths))
+        ranks = np.empty(len(mious))
+        ranks[np.argsort(-mious, kind="stable")] = -np.arange(len(mious))
         return ranks
 
     @property

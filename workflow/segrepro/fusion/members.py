@@ -1,7 +1,6 @@
 """The members of an ensemble: score stores of the same pictures, read in one label space."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,11 +75,11 @@ class Ensemble:
         """Return each member's labels of a picture: uint8 (members, height, width).
 
         Raises:
-            UserError: the scores hold NaN, or a store is damaged.
+            UserError: the scores are not finite, or a store is damaged.
         """
         maps = []
-        for number in range(len(self.paths)):
-            with self._reader(number, id) as reader:
+        for path in self.paths:
+            with ScoreReader(path) as reader:
                 maps.append(reader.labels(id, self.space))
         return np.stack(maps)
 
@@ -90,8 +89,8 @@ class Ensemble:
         Raises:
             UserError: as `labels`.
         """
-        for number in range(len(self.paths)):
-            with self._reader(number, id) as reader:
+        for path in self.paths:
+            with ScoreReader(path) as reader:
                 yield reader.probabilities(id, self.space)
 
     def raw_scores(self, id: str) -> Iterator[np.ndarray]:
@@ -101,13 +100,14 @@ class Ensemble:
             UserError: as `labels`; or the scores are below zero for all classes, as log-probabilities are: of such a
                 member a product of max(0, score) would leave nothing but background, and say nothing.
         """
-        for number in range(len(self.paths)):
-            with self._reader(number, id) as reader:
+        for number, path in enumerate(self.paths):
+            with ScoreReader(path) as reader:
                 scores = resize_scores(reader.stored(id), reader.size(id), reader.resize)
             if scores.max(axis=-1).mean() < -BELOW_ZERO:
                 raise UserError(
                     f"{self._called(number)} has log-probabilities, not raw scores, in picture '{id}' (nearly all are "
-                    "below 0); predict it with --of scores or without averaging, or use --kind product."
+                    "below 0); predict it with --of scores, or at one scale without --flip and --window, or use "
+                    "--kind product."
                 )
             yield scores
 
@@ -116,7 +116,7 @@ class Ensemble:
         if needed != LABEL_MAPS and reader.kind != SCORES:
             raise UserError(
                 f"{self._called(number)} stores labels (a vote), and has no {needed}; replace it by systems that "
-                "store scores, or combine by a vote with --ties member or lowest."
+                "store scores, or combine by a vote with --ties member, miou or lowest."
             )
         if needed == RAW_SCORES and table is not None:
             raise UserError(
@@ -139,16 +139,6 @@ class Ensemble:
                     f"picture '{id}' is {width} x {height} pixels in {self._called(0)} but {size[1]} x {size[0]} in "
                     f"{self._called(number)}; predict both from the same pictures."
                 )
-
-    @contextmanager
-    def _reader(self, number: int, id: str) -> Iterator[ScoreReader]:
-        with ScoreReader(self.paths[number]) as reader:
-            if reader.kind == SCORES and not np.isfinite(reader.stored(id)).all():
-                raise UserError(
-                    f"{self._called(number)} has NaN or infinity among its scores of picture '{id}'; check its model, "
-                    "its training may have diverged, and predict again."
-                )
-            yield reader
 
     def _called(self, number: int) -> str:
         return f"'{self.names[number]}' ({self.paths[number]})"

@@ -53,8 +53,8 @@ class StackerMembers(Ensemble):
             UserError: the scores hold NaN or infinity, or a store is damaged.
         """
         maps = []
-        for number in range(len(self.paths)):
-            with self._reader(number, id) as reader:
+        for path in self.paths:
+            with ScoreReader(path) as reader:
                 maps.append(_probabilities(_at_centres(reader, id, cells), reader.mapping(self.space), self.space))
         return log_probabilities(np.stack(maps, axis=2))
 

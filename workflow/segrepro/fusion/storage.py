@@ -24,37 +24,41 @@ def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(probabilities, np.float32(PROBABILITY_FLOOR)))
 
 
-def fit(full: np.ndarray, stride: int) -> np.ndarray:
+def fit(full: np.ndarray, stride: int, mode: str = STORAGE_RESIZE) -> np.ndarray:
     """Fit a coarse map to a full-size one; at stride 1 it is that map.
 
     Args:
         full: scores or log-probabilities, float32 (height, width, classes).
         stride: pixels between two nodes, 1 or more.
+        mode: how the reader interpolates, a key of ``RESIZE_MODES``.
 
     Returns:
-        float32 (ceil(height / stride), ceil(width / stride), classes): interpolated to full size by the mode
-        `STORAGE_RESIZE`, the nearest to ``full`` in the sum of squares. It overshoots a little at edges.
+        float32 (ceil(height / stride), ceil(width / stride), classes): interpolated to full size by the mode, the
+        nearest to ``full`` in the sum of squares. It overshoots a little at edges. NaN and infinity come through,
+        for the store's writer to name the picture.
 
     The mean of two simulated systems at strides 8 and 16 over 20 VOC masks, stored as float16 and read again, has
     another label than the mean at full size at 0.02 % of the pixels for stride 2, 0.06 % for 4 and 0.10 % for 8
     (interpolated at the nodes: 0.09 % for 4; averaged over cells: 0.33 %; stride 1, rounding alone: 0.001 %). The
-    worst case, maps that change the label every 25 pixels, loses 1.5 % at stride 4.
+    worst case, maps that change the label every 25 pixels, loses 1.5 % at stride 4. A mean of 12 simulated views at
+    output stride 8 loses 0.1 % of the labels and 0.1 points of mIoU at stride 4 (at the nodes: 0.2 % of the labels;
+    over cells: 0.5 %, and 1.0 % in the mode ``legacy``, whose cells are not centred on the nodes).
     """
     if stride == 1:
         return full
-    rows = _fit_first_axis(full, stride)
-    return _fit_first_axis(rows.swapaxes(0, 1), stride).swapaxes(0, 1)
+    rows = _fit_first_axis(full, stride, mode)
+    return _fit_first_axis(rows.swapaxes(0, 1), stride, mode).swapaxes(0, 1)
 
 
-def _fit_first_axis(values: np.ndarray, stride: int) -> np.ndarray:
+def _fit_first_axis(values: np.ndarray, stride: int, mode: str) -> np.ndarray:
     extent = len(values)
     nodes = -(-extent // stride)
-    lower, upper, weight = interpolation_taps(nodes, extent, STORAGE_RESIZE)
+    lower, upper, weight = interpolation_taps(nodes, extent, mode)
     entries, places = np.concatenate([1 - weight, weight]), np.concatenate([lower, upper])
     transposed = csr_array((entries, (places, np.tile(np.arange(extent), 2))), shape=(nodes, extent))
     normal = transposed @ transposed.T
     banded = np.zeros((2, nodes), np.float32)  # the upper diagonal, after one unused entry, and the main one
     banded[0, 1:], banded[1] = normal.diagonal(1), normal.diagonal()
     # A single node has no upper diagonal: SciPy then wants the main one alone.
-    fitted = solveh_banded(banded[-min(nodes, 2) :], transposed @ values.reshape(extent, -1))
+    fitted = solveh_banded(banded[-min(nodes, 2) :], transposed @ values.reshape(extent, -1), check_finite=False)
     return fitted.reshape(nodes, *values.shape[1:])

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from segrepro.data.boxes import enlarge
 from segrepro.errors import UserError
-from segrepro.inference.augmented import PROBABILITY_FLOOR, fit_to_stride
+from segrepro.fusion.storage import fit, log_probabilities
 from segrepro.inference.resize import HALF_PIXEL, resize_scores
 from segrepro.labels import BACKGROUND
 from segrepro.models.layers import resize_bilinear
@@ -29,7 +29,10 @@ PROBABILITIES, SCORES = "probabilities", "scores"
 AGGREGATED = (PROBABILITIES, SCORES)
 
 DEFAULT_COUNT = 50  # proposals a picture (paper and released code)
-DEFAULT_MIN_SIDE = 112  # pixels: half of the network's input (released code)
+# Boxes are enlarged as those of the training, and must then have half the side of the network's input, 112 pixels
+# (released code): 94 x 1.2 = 112.8.
+DEFAULT_MIN_SIDE = 94
+DEFAULT_ENLARGE = 1.2
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Aggregation:
 
     count: int = DEFAULT_COUNT
     min_side: int = DEFAULT_MIN_SIDE
-    enlarge: float = 1.0
+    enlarge: float = DEFAULT_ENLARGE
     aggregate: str = MAX
     of: str = PROBABILITIES
 
@@ -141,8 +144,8 @@ class AggregateMap:
         """
         result = self.result()
         if self.aggregation.of == PROBABILITIES:
-            return fit_to_stride(np.log(np.maximum(result, PROBABILITY_FLOOR)), stride, HALF_PIXEL)
-        return _zeroed_beside(self.coverage > 0, fit_to_stride(result, stride, HALF_PIXEL))
+            return fit(log_probabilities(result), stride, HALF_PIXEL)
+        return _zeroed_beside(self.coverage > 0, fit(result, stride, HALF_PIXEL))
 
 
 def _zeroed_beside(covered: np.ndarray, scores: np.ndarray) -> np.ndarray:

@@ -4,12 +4,16 @@ A view is the picture at one scale, perhaps mirrored, perhaps cut into windows. 
 grid, become probabilities there (softmax *after* the interpolation) and are averaged; log-probabilities are stored.
 That is what the released DeepLab code does at test time (``predict_labels_multi_scale``), and the papers report:
 scales 0.5..1.75 in steps of 0.25, each mirrored too, at output stride 8.
+
+Of a single view there is nothing to average: its logits themselves are stored, raw scores for who needs them
+(EDeconvNet's product as released). Interpolation and fit are linear, so that the logarithm of a pixel's sum, by which
+logits and log-probabilities differ, cancels in the reader's softmax.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import keras
@@ -17,8 +21,8 @@ import numpy as np
 import tensorflow as tf
 
 from segrepro.errors import UserError
-from segrepro.fusion.storage import PROBABILITY_FLOOR
-from segrepro.inference.resize import ALIGN_CORNERS, interpolation_taps
+from segrepro.fusion.storage import fit, log_probabilities
+from segrepro.inference.resize import ALIGN_CORNERS
 from segrepro.inference.windows import Taps, ViewAxis
 from segrepro.models.build import build_network
 from segrepro.models.geometry import OUTPUT_STRIDES, feature_size
@@ -42,7 +46,8 @@ class Augmentation:
         output_stride: of the network at test time, in pixels (8, 16, 32); None for that of the training.
         average_at: ``picture``: probabilities at full size are averaged (released DeepLab code), and a map at
             ``storage_stride`` is fitted to the mean; ``stride``: probabilities at the stride of the network's
-            logits are averaged and stored, many times cheaper and less exact.
+            logits are averaged and stored, many times cheaper and less exact. Of a single view the logits take the
+            place of the mean.
         window: side of square windows in pixels of the scaled picture, for pictures that do not fit; None for
             the whole.
         window_stride: pixels between windows; None for two thirds of the window (513: 342).
@@ -94,6 +99,11 @@ class Augmentation:
     def is_plain(self) -> bool:
         """Whether there is one view, the whole picture: then its logits are stored as they come."""
         return self == Augmentation(output_stride=self.output_stride, average_at=self.average_at)
+
+    @property
+    def has_logits(self) -> bool:
+        """Whether logits are stored, and not log-probabilities: there is one view, in one piece."""
+        return len(self.views) == 1 and self.window is None
 
     @property
     def views(self) -> list[tuple[float, bool]]:
@@ -158,7 +168,7 @@ def scaled_extent(extent: int, scale: float, mode: str) -> int:
 
 
 class AugmentedModel:
-    """A model with test-time augmentation: pictures in, log-probabilities out.
+    """A model with test-time augmentation: pictures in, log-probabilities out, or logits where there is one view.
 
     Args:
         model: takes (n, H, W, 3), values 0..255, gives logits; at the augmentation's output stride already.
@@ -174,6 +184,7 @@ class AugmentedModel:
         self.stride = logits_stride(model) if augmentation.average_at == STRIDE else 1
         maps, vector, index = [None] * 4, tf.TensorSpec([None], tf.float32), tf.TensorSpec([None], tf.int32)
         axis = [index, index, vector, vector]
+        nodes_of = _logits if augmentation.has_logits else _probabilities
         self._scaled = tf.function(
             partial(resize_bilinear, mode=resize),
             input_signature=[tf.TensorSpec(maps, tf.float32), tf.TensorSpec([2], tf.int32)],
@@ -182,15 +193,8 @@ class AugmentedModel:
             lambda pictures: model(pictures, training=False),
             input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)],
         )
-        self._probabilities = tf.function(
-            _probabilities, input_signature=[tf.TensorSpec([None, None, None, self.classes], tf.float32), axis, axis]
-        )
-        self._fitted = tf.function(
-            _fitted,
-            input_signature=[
-                tf.TensorSpec([None, None, None, self.classes], tf.float32),
-                *[tf.TensorSpec([None, None], tf.float32)] * 2,
-            ],
+        self._at_nodes = tf.function(
+            nodes_of, input_signature=[tf.TensorSpec([None, None, None, self.classes], tf.float32), axis, axis]
         )
 
     def __call__(self, pictures: tf.Tensor) -> np.ndarray:
@@ -201,17 +205,24 @@ class AugmentedModel:
 
         Returns:
             float32 (n, h, w, classes), h = ceil(H / stride) with the storage stride or the logits' stride: what
-            the reader of a score store, by the same ``resize``, brings back to the mean at full size.
+            the reader of a score store, by the same ``resize``, brings back to the mean at full size. Logarithms of
+            probabilities, or the logits of the only view.
         """
-        size = (int(pictures.shape[1]), int(pictures.shape[2]))
-        mean = self.mean_probabilities(pictures)
+        scores = self._over_views(pictures)
+        if not self.augmentation.has_logits:
+            scores = log_probabilities(scores)
         if self.augmentation.average_at == STRIDE:
-            return np.log(np.maximum(mean, PROBABILITY_FLOOR))
+            return scores
         stride = self.augmentation.storage_stride or DEFAULT_STORAGE_STRIDE
-        return self._fitted(mean, *(_fit(extent, feature_size(extent, stride), self.resize) for extent in size)).numpy()
+        return np.stack([fit(each, stride, self.resize) for each in scores])
 
     def mean_probabilities(self, pictures: tf.Tensor) -> np.ndarray:
         """Return the mean over all views: float32 (n, h, w, classes), at full size or at the logits' stride."""
+        mean = self._over_views(pictures)
+        return tf.nn.softmax(mean).numpy() if self.augmentation.has_logits else mean
+
+    def _over_views(self, pictures: tf.Tensor) -> np.ndarray:
+        """Return the mean probabilities over the views, or the logits of the only one."""
         size = (int(pictures.shape[1]), int(pictures.shape[2]))
         pictures = tf.cast(pictures, tf.float32)
         if self.augmentation.pad_to:
@@ -247,7 +258,7 @@ class AugmentedModel:
             for x in across.starts():
                 logits = self._forward(scaled[:, y : y + down.window_extent(), x : x + across.window_extent()])
                 rows, columns = down.taps(y, int(logits.shape[1])), across.taps(x, int(logits.shape[2]))
-                part = self._probabilities(logits, _tensors(rows), _tensors(columns))
+                part = self._at_nodes(logits, _tensors(rows), _tensors(columns))
                 total[:, rows.nodes, columns.nodes] += part.numpy()
 
 
@@ -255,54 +266,17 @@ def _tensors(taps: Taps) -> list[np.ndarray]:
     return [taps.lower, taps.upper, taps.weight, taps.share]
 
 
-def _probabilities(logits: tf.Tensor, rows: list[tf.Tensor], columns: list[tf.Tensor]) -> tf.Tensor:
-    """Interpolate logits (n, h, w, classes) at nodes, and give their probabilities times the nodes' shares."""
-    lower, upper, weight, column_share = columns
+def _logits(logits: tf.Tensor, rows: list[tf.Tensor], columns: list[tf.Tensor]) -> tf.Tensor:
+    """Interpolate logits (n, h, w, classes) at nodes."""
+    lower, upper, weight, _ = columns
     left = tf.gather(logits, lower, axis=2)
     logits = left + (tf.gather(logits, upper, axis=2) - left) * weight[:, tf.newaxis]
-    lower, upper, weight, row_share = rows
+    lower, upper, weight, _ = rows
     top = tf.gather(logits, lower, axis=1)
-    logits = top + (tf.gather(logits, upper, axis=1) - top) * weight[:, tf.newaxis, tf.newaxis]
-    return tf.nn.softmax(logits) * (row_share[:, tf.newaxis] * column_share)[..., tf.newaxis]
+    return top + (tf.gather(logits, upper, axis=1) - top) * weight[:, tf.newaxis, tf.newaxis]
 
 
-@lru_cache(maxsize=64)
-def _fit(extent: int, nodes: int, mode: str) -> np.ndarray:
-    """Return the matrix that fits ``nodes`` values to ``extent`` pixels: float32 (nodes, extent).
-
-    The least-squares inverse of the reader's bilinear interpolation. Of the ways to bring a full-size mean to
-    stride 4 it loses the least: on 20 VOC masks, with means of 12 simulated views at output stride 8, 0.1 % of
-    the labels differ from those of the mean (interpolated at the nodes: 0.2 %; averaged over cells: 0.5 %, and
-    1.0 % in the mode ``legacy``, whose cells are not centred on the nodes), and 0.1 points of mIoU.
-    """
-    lower, upper, weight = interpolation_taps(nodes, extent, mode)
-    interpolation = np.zeros((extent, nodes))
-    np.add.at(interpolation, (np.arange(extent), lower), 1.0 - weight)
-    np.add.at(interpolation, (np.arange(extent), upper), weight)
-    return np.linalg.pinv(interpolation).astype(np.float32)
-
-
-def _fitted(mean: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """Fit a coarse map of log-probabilities to a mean (n, H, W, classes); the fit overshoots a little at edges."""
-    return _least_squares(tf.math.log(tf.maximum(mean, PROBABILITY_FLOOR)), rows, columns)
-
-
-def _least_squares(maps: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    return tf.einsum("xj,nyjc->nyxc", columns, tf.einsum("yi,nijc->nyjc", rows, maps))
-
-
-def fit_to_stride(scores: np.ndarray, stride: int, mode: str) -> np.ndarray:
-    """Fit a coarse map to full-size scores: what a store's reader brings back to them, as well as the stride allows.
-
-    Args:
-        scores: float32 (height, width, classes): log-probabilities or logits.
-        stride: pixels between the values of the result; 1 gives ``scores`` back.
-        mode: how the reader interpolates, a key of ``RESIZE_MODES``.
-
-    Returns:
-        float32 (ceil(height / stride), ceil(width / stride), classes).
-    """
-    if stride == 1:
-        return scores
-    rows, columns = (_fit(extent, feature_size(extent, stride), mode) for extent in scores.shape[:2])
-    return _least_squares(scores[np.newaxis], rows, columns)[0].numpy()
+def _probabilities(logits: tf.Tensor, rows: list[tf.Tensor], columns: list[tf.Tensor]) -> tf.Tensor:
+    """Interpolate logits (n, h, w, classes) at nodes, and give their probabilities times the nodes' shares."""
+    (*_, row_share), (*_, column_share) = rows, columns
+    return tf.nn.softmax(_logits(logits, rows, columns)) * (row_share[:, tf.newaxis] * column_share)[..., tf.newaxis]

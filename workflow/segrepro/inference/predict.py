@@ -99,8 +99,8 @@ def predict(
 ) -> None:
     """Fill a score store with a model's scores.
 
-    Without augmentation these are its logits at the network's own stride; with it, log-probabilities of the mean
-    over the views (`segrepro.inference.augmented`).
+    Without augmentation these are its logits at the network's own stride; of one view at a storage stride, or of a
+    padded picture, the logits too; of several views log-probabilities of their mean (`segrepro.inference.augmented`).
 
     Args:
         model: takes (n, H, W, 3), values 0..255, any size.

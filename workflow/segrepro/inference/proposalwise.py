@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,6 +19,7 @@ from segrepro.data.boxes import cut
 from segrepro.data.manifests import Example
 from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import picture_size
+from segrepro.data.proposals import Proposals
 from segrepro.data.shards import block
 from segrepro.errors import UserError
 from segrepro.inference.aggregation import AggregateMap, Aggregation
@@ -28,13 +29,6 @@ from segrepro.inference.scores import ScoreWriter
 from segrepro.training.augment import decode_picture
 
 DEFAULT_BATCH = 8  # crops a call of the network
-
-
-class Proposals(Protocol):
-    """What is needed of `segrepro.data.proposals.ProposalReader`."""
-
-    def boxes(self, id: str) -> np.ndarray:
-        """Return int32 (n, 4), best first."""
 
 
 def whole_picture(size: tuple[int, int]) -> np.ndarray:

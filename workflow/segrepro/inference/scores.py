@@ -220,12 +220,22 @@ class ScoreReader:
         return int(attributes["height"]), int(attributes["width"])
 
     def stored(self, id: str) -> np.ndarray:
-        """Return a picture's map as it is stored: float16 (h, w, classes) or uint8 (height, width)."""
+        """Return a picture's map as it is stored: float16 (h, w, classes), finite, or uint8 (height, width).
+
+        Raises:
+            UserError: the picture is not in the store, the store is damaged, or its scores are no numbers.
+        """
         dataset = self._dataset(id)
         try:
-            return dataset[()]
+            values = dataset[()]
         except OSError as error:
             raise self._damaged(error) from error
+        if self.kind == SCORES and not np.isfinite(values).all():
+            raise UserError(
+                f"'{self.system}' ({self.path}) has NaN or infinity among its scores of picture '{id}'; check its "
+                "model, its training may have diverged, and predict again."
+            )
+        return values
 
     def labels(self, id: str, space: str | None = None) -> np.ndarray:
         """Return the label of each pixel: the argmax of the scores at full size (the lowest label of equals).
@@ -239,7 +249,7 @@ class ScoreReader:
             uint8 array of shape (height, width).
 
         Raises:
-            UserError: the picture is not in the store, the store is damaged, or there is no such mapping.
+            UserError: as `stored`; or there is no such mapping.
         """
         table = self.mapping(space)
         stored = self.stored(id)

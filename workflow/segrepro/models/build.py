@@ -20,8 +20,8 @@ from segrepro.models.blocks import LayerMaker
 from segrepro.models.deconvnet import BATCH_NORM_OFFSET, STRIDE, deconvnet_head
 from segrepro.models.deeplabv3 import ASPP_BATCH_NORM_EPSILON, deeplabv3_head
 from segrepro.models.deeplabv3plus import deeplabv3plus_head
-from segrepro.models.fcn import BATCH_NORMS, SKIPS, UPSAMPLINGS, fcn_head, least_input_padding
-from segrepro.models.geometry import OUTPUT_STRIDES, aspp_rates_at
+from segrepro.models.fcn import BATCH_NORMS, SKIPS, UPSAMPLINGS, fcn_head
+from segrepro.models.geometry import OUTPUT_STRIDES, aspp_rates_at, fcn_fault
 from segrepro.models.layers import NORMALISATIONS, RESIZE_MODES, Normalise
 from segrepro.models.vgg16 import VGG16_SHAPES, vgg16
 from segrepro.models.weights import load_backbone_weights
@@ -211,17 +211,9 @@ def _check_fcn(network: Mapping[str, Any]) -> None:
         _one_of(network, key, choices)
     for key in ("fc_channels", "fc6_kernel"):
         _positive_integers({key: [network[key]]}, key)
-    kernel, padding = network["fc6_kernel"], network["input_padding"]
-    if kernel % 2 == 0:
-        raise UserError(f"network.fc6_kernel is {kernel}: give an odd number, so that features keep their place.")
-    least = least_input_padding(kernel)
-    if padding and padding < least:
-        raise UserError(
-            f"network.input_padding is {padding!r}, but an fc6_kernel of {kernel} needs {least} pixels at least, or 0 "
-            "(fc6 then pads by itself)."
-        )
-    if network["at_once"] and not SKIPS[network["skip_stride"]]:
-        raise UserError(f"network.at_once has no meaning for skip_stride {network['skip_stride']}: remove it.")
+    fault = fcn_fault(**{key: network[key] for key in ("fc6_kernel", "input_padding", "skip_stride", "at_once")})
+    if fault:
+        raise UserError(f"network.{' '.join(fault)}.")
 
 
 def _fcn(network: Mapping[str, Any], num_classes: int, seed: int) -> keras.Model:

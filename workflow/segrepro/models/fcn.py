@@ -39,11 +39,6 @@ class _Map:
     origin: float
 
 
-def least_input_padding(fc6_kernel: int) -> int:
-    """Return the least padding, pixels, with which a picture of 1 x 1 gives ``fc6`` without padding one feature."""
-    return 16 * (fc6_kernel - 1) + 1
-
-
 def fcn_head(
     taps: dict[str, KerasTensor],
     pictures: KerasTensor,

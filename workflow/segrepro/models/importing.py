@@ -69,7 +69,7 @@ def import_weights(spec: Mapping[str, Any], weights: Path, *, file_format: str, 
 
 def load_weights(
     model: keras.Model, network: Mapping[str, Any], weights: Path, *, file_format: str, averages: str = "plain"
-) -> int:
+) -> list[keras.Variable]:
     """Load a file of any known format into a network, whole or its backbone.
 
     Args:
@@ -82,7 +82,7 @@ def load_weights(
             variables. The batch norms' statistics are averaged only in some checkpoints.
 
     Returns:
-        How many variables were set.
+        The variables of ``model`` that were set.
 
     Raises:
         UserError: the file is missing, damaged, or not complete both ways.
@@ -137,7 +137,9 @@ def check_network(network: Mapping[str, Any], file_format: str) -> None:
 # ---- TF1 checkpoints
 
 
-def _load_checkpoint(model: keras.Model, checkpoint: Checkpoint, layout: Layout, backbone: str, averages: str) -> int:
+def _load_checkpoint(
+    model: keras.Model, checkpoint: Checkpoint, layout: Layout, backbone: str, averages: str
+) -> list[keras.Variable]:
     wanted: dict[str, keras.Variable] = {}
     for key, variable in _variables(model).items():
         name = layout.tf1_name(*key, backbone=backbone)
@@ -162,7 +164,7 @@ def _load_checkpoint(model: keras.Model, checkpoint: Checkpoint, layout: Layout,
     values = {name: checkpoint.read(stored[name]) for name in wanted}
     for name, variable in wanted.items():
         variable.assign(values[name])
-    return len(wanted)
+    return list(wanted.values())
 
 
 def _averaged(name: str, checkpoint: Checkpoint) -> str:
@@ -176,7 +178,7 @@ def _averaged(name: str, checkpoint: Checkpoint) -> str:
 # ---- models of this project
 
 
-def _load_model(model: keras.Model, path: Path) -> int:
+def _load_model(model: keras.Model, path: Path) -> list[keras.Variable]:
     source = load_model(path)
     wanted, given = _variables(model), _variables(source)
     _check_complete(
@@ -196,7 +198,7 @@ def _load_model(model: keras.Model, path: Path) -> int:
             )
     for key, variable in wanted.items():
         variable.assign(given[key])
-    return len(wanted)
+    return list(wanted.values())
 
 
 def _graph_settings(model: keras.Model) -> dict[str, Any]:

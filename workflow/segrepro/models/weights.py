@@ -56,7 +56,7 @@ def classifier_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in layers if SCORE_LAYER.fullmatch(layer.name)] or layers[-1:]
 
 
-def load_backbone_weights(model: keras.Model, path: str | Path) -> int:
+def load_backbone_weights(model: keras.Model, path: str | Path) -> list[keras.Variable]:
     """Load the backbone of ``model`` from a weights file of ``keras.applications``' ResNet or VGG16.
 
     The weights of ResNet-v2 were trained on pictures in [-1, 1]: the network's normalisation should be
@@ -70,7 +70,7 @@ def load_backbone_weights(model: keras.Model, path: str | Path) -> int:
         path: ``.h5`` (as Keras publishes them, with or without classifier), ``.keras`` or ``.weights.h5``.
 
     Returns:
-        How many variables were set. All were, or none.
+        The variables of ``model`` that were set. All that the backbone has were, or none.
 
     Raises:
         UserError: the file is absent or unreadable, is of another network, lacks variables of the backbone or
@@ -94,7 +94,7 @@ def load_backbone_weights(model: keras.Model, path: str | Path) -> int:
     for name, variables in wanted.items():
         for key, variable in variables.items():
             variable.assign(given[name][key])
-    return sum(len(variables) for variables in wanted.values())
+    return [variable for variables in wanted.values() for variable in variables.values()]
 
 
 def _is_vgg(model: keras.Model) -> bool:

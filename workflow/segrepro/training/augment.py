@@ -104,6 +104,12 @@ def _pad_and_crop(
     return picture, tf.ensure_shape(mask[y : y + crop, x : x + crop], (crop, crop))
 
 
+def centre(pixels: tf.Tensor, crop: int) -> tf.Tensor:
+    """Return the middle of a picture or mask of known size: (H, W, ...) -> (crop, crop, ...), where H, W >= crop."""
+    y, x = (pixels.shape[0] - crop) // 2, (pixels.shape[1] - crop) // 2
+    return pixels[y : y + crop, x : x + crop]
+
+
 def pad_below_and_right(picture: tf.Tensor, missing: tf.Tensor, fill: tuple[float, float, float]) -> tf.Tensor:
     """Add ``missing`` (rows, columns) of one colour: float32 (..., H, W, 3) -> (..., H + rows, W + columns, 3)."""
     borders = [[0, 0]] * (picture.shape.rank - 3) + [[0, missing[0]], [0, missing[1]], [0, 0]]

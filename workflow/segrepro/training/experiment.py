@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -63,19 +65,45 @@ def fingerprint(spec: dict[str, Any], manifest: Path, init: Path | None) -> str:
 
 
 def initial_model(spec: dict[str, Any], init: Path | None) -> keras.Model:
-    """Build the spec's network and give it its first weights; what the protocol freezes is frozen."""
+    """Build the spec's network and give it its first weights; what the protocol freezes is frozen.
+
+    The log says which layers the file ``init`` had nothing for: those start from the seed.
+    """
     model = build_network(spec["network"], spec["classes"], seed=spec["seed"])
     source = spec["init"]
     if source is not None and init is None:
         raise UserError(f"model '{spec['name']}' starts from other weights (init): give their file by --init.")
-    if source is not None and source["model"] is not None:
-        transfer_weights(load_model(init), model, head=source["head"])
-    elif source is not None:
-        load_weights(model, spec["network"], init, file_format=source["format"], averages=source["averages"])
+    if source is not None:
+        if source["model"] is not None:
+            left = transfer_weights(load_model(init), model, head=source["head"])
+        else:
+            options = {"file_format": source["format"], "averages": source["averages"]}
+            left = _layers_without(model, load_weights(model, spec["network"], init, **options))
+        print(init_summary(model, init, left), file=sys.stderr)
     if spec["protocol"]["freeze_batch_norm"]:
         freeze_batch_norm(model)
     _freeze_layers(model, spec["protocol"]["frozen_layers"])
     return model
+
+
+def _layers_without(model: keras.Model, variables: list[keras.Variable]) -> list[str]:
+    given = {variable.path for variable in variables}
+    return [layer.name for layer in model.layers if layer.weights and given.isdisjoint(w.path for w in layer.weights)]
+
+
+def init_summary(model: keras.Model, init: Path, left: Collection[str]) -> str:
+    """Return a line on what a network got from a file: how many variables, and the layers left as initialised.
+
+    Args:
+        model: the network.
+        init: the file.
+        left: names of the layers that the file had nothing for.
+    """
+    initialised = [layer for layer in model.layers if layer.name in left]
+    total = len(model.weights)
+    given = total - sum(len(layer.weights) for layer in initialised)
+    names = ", ".join(layer.name for layer in initialised) or "none"
+    return f"init: {init}: {given} of {total} variables set; layers left as initialised: {names}"
 
 
 def _freeze_layers(model: keras.Model, prefixes: list[str]) -> None:

@@ -9,7 +9,7 @@ from segrepro.data.boxes import check_touches
 from segrepro.data.manifests import Example
 from segrepro.data.pictures import picture_size
 from segrepro.errors import UserError
-from segrepro.training.augment import BLACK, augment, decode_mask, decode_picture
+from segrepro.training.augment import BLACK, augment, centre, decode_mask, decode_picture
 from segrepro.training.boxes import resized_box, single_object
 
 
@@ -43,6 +43,10 @@ class ExampleStream:
         threads: parallel decoders.
         fill: RGB, 0..255, of crops beside their picture.
 
+    Attributes:
+        distinct: how many examples there are.
+        count: the same with their repeats: the length of an epoch.
+
     Raises:
         UserError: an example has no mask; or it has a box and the protocol trains on whole pictures, or the other
             way round; or its box lies wholly outside the picture.
@@ -58,8 +62,9 @@ class ExampleStream:
         fill: tuple[float, float, float] = BLACK,
     ):
         _check(examples, boxes=protocol["box_size"] is not None)
-        examples = [example for example in examples for _ in range(example.repeats)]
-        self.protocol, self.seed, self.threads, self.fill, self.count = protocol, seed, threads, fill, len(examples)
+        self.protocol, self.seed, self.threads, self.fill = protocol, seed, threads, fill
+        self.distinct, self.count = len(examples), sum(example.repeats for example in examples)
+        self._rows = tf.repeat(tf.range(self.distinct), [example.repeats for example in examples])
         self._pictures = tf.constant([str(example.image) for example in examples])
         self._masks = tf.constant([str(example.mask) for example in examples])
         if protocol["box_size"] is not None:
@@ -75,20 +80,29 @@ class ExampleStream:
         """
 
         def load(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            picture, mask = self._read(example_index(position, self.count, self.seed))
+            picture, mask = self._read(self._rows[example_index(position, self.count, self.seed)])
             seed = tf.stack([tf.constant(self.seed, tf.int64), position])
             return augment(picture, mask, seed, self.protocol, fill=self.fill)
 
         return self._mapped(tf.data.Dataset.range(first, last), load)
 
     def in_order(self) -> tf.data.Dataset:
-        """Return every example once, as it is: whole, or its whole box; batches of one."""
+        """Return every example once, whatever its repeats, without augmentation.
+
+        Returns:
+            A dataset of float32 (1, H, W, 3) and uint8 (1, H, W), whole pictures; where the protocol has boxes, of
+            (n, crop, crop, 3) and (n, crop, crop), their centres, n being micro_batch but for the last batch.
+        """
+        boxes, crop = self.protocol["box_size"] is not None, self.protocol["crop"]
 
         def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             picture, mask = self._read(index)
+            if boxes:  # a DeconvNet takes no other size
+                picture, mask = centre(picture, crop), centre(mask, crop)
             return tf.cast(picture, tf.float32), mask
 
-        return self._mapped(tf.data.Dataset.range(self.count), load).batch(1)
+        examples = self._mapped(tf.data.Dataset.range(self.distinct), load)
+        return examples.batch(self.protocol["micro_batch"] if boxes else 1)
 
     def _read(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         picture, mask = decode_picture(self._pictures[index]), decode_mask(self._masks[index])

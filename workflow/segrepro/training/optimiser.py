@@ -1,10 +1,26 @@
 """SGD with momentum and coupled L2, as Caffe and TensorFlow 1 trained the papers' networks; and report 1's Adam."""
 
+from collections.abc import Collection
 from typing import Any
 
 import keras
 
 BATCH_NORM_VARIABLES = ("gamma", "beta")
+DEPTHWISE_LAYERS = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+SEPARABLE_LAYERS = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+
+
+def depthwise_kernels(model: keras.Model) -> set[str]:
+    """Return the paths of the kernels that filter each channel by itself.
+
+    By the kind of layer: Keras calls the kernel of a ``DepthwiseConv2D`` plainly ``kernel``, as a full one.
+
+    Args:
+        model: a network without models among its layers.
+    """
+    kernels = [layer.kernel for layer in model.layers if isinstance(layer, DEPTHWISE_LAYERS)]
+    kernels += [layer.depthwise_kernel for layer in model.layers if isinstance(layer, SEPARABLE_LAYERS)]
+    return {kernel.path for kernel in kernels}
 
 
 class CoupledSGD(keras.optimizers.SGD):
@@ -21,8 +37,9 @@ class CoupledSGD(keras.optimizers.SGD):
             ``"caffe"``: v <- m v + lr g, w <- w - v (Caffe's ``SGDSolver``). They differ while lr changes.
         coupled_decay: wd, the factor of the weights in the gradient.
         decay_on: ``"all"`` trainables; ``"kernels"``: no bias, no batch-norm scale and shift; ``"full_kernels"``: no
-            depthwise kernels either (DeepLab release).
+            depthwise kernels either (DeepLab release, ``regularize_depthwise=False``).
         bias_rate_factor: factor of the learning rate of biases (Caffe ``lr_mult``).
+        depthwise: paths of the depthwise kernels, see `depthwise_kernels`; read for ``"full_kernels"`` only.
     """
 
     def __init__(
@@ -34,12 +51,14 @@ class CoupledSGD(keras.optimizers.SGD):
         coupled_decay: float,
         decay_on: str,
         bias_rate_factor: float,
+        depthwise: Collection[str] = (),
     ):
         super().__init__(learning_rate=learning_rate, momentum=momentum, name="coupled_sgd")
         self.momentum_form = momentum_form
         self.coupled_decay = coupled_decay
         self.decay_on = decay_on
         self.bias_rate_factor = bias_rate_factor
+        self.depthwise = frozenset(depthwise)
 
     def build(self, variables: list[keras.Variable]) -> None:
         """Create the momenta, and note for each variable its decay and its rate factor."""
@@ -48,10 +67,15 @@ class CoupledSGD(keras.optimizers.SGD):
         super().build(variables)
         if not self.momentum:  # Keras makes no momenta then; this optimiser always reads them
             self.momentums = self.add_optimizer_variables(variables, "momentum")
-        kinds = [v.path.rsplit("/", 1)[-1] for v in variables]
-        small = ("bias", *BATCH_NORM_VARIABLES)
-        self._decays = [self.coupled_decay if self.decay_on == "all" or kind not in small else 0.0 for kind in kinds]
-        self._rate_factors = [self.bias_rate_factor if kind == "bias" else 1.0 for kind in kinds]
+        self._decays = [self.coupled_decay if self._decayed(v) else 0.0 for v in variables]
+        self._rate_factors = [self.bias_rate_factor if _kind(v) == "bias" else 1.0 for v in variables]
+
+    def _decayed(self, variable: keras.Variable) -> bool:
+        if self.decay_on == "all":
+            return True
+        if _kind(variable) in ("bias", *BATCH_NORM_VARIABLES):
+            return False
+        return self.decay_on == "kernels" or variable.path not in self.depthwise
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable in place from its (already averaged) gradient."""
@@ -67,8 +91,12 @@ class CoupledSGD(keras.optimizers.SGD):
             self.assign_sub(variable, velocity)
 
 
-def build_optimiser(protocol: dict[str, Any], schedule: Any) -> keras.optimizers.Optimizer:
-    """Return the optimiser of a protocol; under mixed_float16 its loss is scaled dynamically."""
+def _kind(variable: keras.Variable) -> str:
+    return variable.path.rsplit("/", 1)[-1]
+
+
+def build_optimiser(protocol: dict[str, Any], schedule: Any, model: keras.Model) -> keras.optimizers.Optimizer:
+    """Return the optimiser of a protocol for a model; under mixed_float16 its loss is scaled dynamically."""
     if protocol["optimiser"] == "adam":
         optimiser = keras.optimizers.Adam(schedule, beta_1=protocol["momentum"], name="adam")
     else:
@@ -79,6 +107,7 @@ def build_optimiser(protocol: dict[str, Any], schedule: Any) -> keras.optimizers
             coupled_decay=protocol["weight_decay"],
             decay_on=protocol["weight_decay_on"],
             bias_rate_factor=protocol["bias_rate_factor"],
+            depthwise=depthwise_kernels(model),
         )
     if protocol["precision"] == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimiser)

@@ -130,7 +130,7 @@ class Trainer:
         self.writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
         self.schedule = build_schedule(protocol)
         with strategy.scope():
-            self.optimiser = build_optimiser(protocol, self.schedule)
+            self.optimiser = build_optimiser(protocol, self.schedule, model)
             self.optimiser.build(model.trainable_variables)
         self.plateau = None
         if protocol["schedule"] == "plateau":

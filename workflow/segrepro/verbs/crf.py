@@ -31,7 +31,7 @@ PARAMETERS = {
     "bilateral_srgb": (float, "width of the appearance kernel in colour, of 255"),
     "bilateral_compat": (float, "weight of the appearance kernel (0: none)"),
     "normalisation": (str, "of the kernels: symmetric, before, after or none"),
-    "gt_prob": (float, "take hard labels, right with this probability"),
+    "gt_prob": (float, "take hard labels, right with this probability, above 0.5"),
 }
 
 
@@ -41,6 +41,17 @@ def add_parameter_arguments(parser: argparse.ArgumentParser, *, nargs: str | Non
     for name, (kind, text) in PARAMETERS.items():
         metavar = {int: "N", float: "X", str: "NAME"}[kind]
         group.add_argument("--" + name.replace("_", "-"), type=kind, nargs=nargs, metavar=metavar, help=text)
+
+
+def add_drop_below(parser: argparse.ArgumentParser) -> None:
+    """Declare the option for labels that are left out; not a parameter of the CRF, but of its computation."""
+    parser.add_argument(
+        "--drop-below",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="leave out labels less probable than this all over a picture: faster, not exact (default: keep all)",
+    )
 
 
 def given_parameters(args: argparse.Namespace) -> dict:
@@ -58,13 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--preset", metavar="NAME", help="see above")
     source.add_argument("--parameters", type=Path, metavar="JSON", help="what `segrepro crf-search` found")
     add_parameter_arguments(parser)
-    parser.add_argument(
-        "--drop-below",
-        type=float,
-        default=0.0,
-        metavar="P",
-        help="leave out labels less probable than this all over a picture: faster, not exact (default: keep all)",
-    )
+    add_drop_below(parser)
     parser.add_argument(
         "--storage-stride", type=int, default=1, metavar="PIXELS", help="of the stored map (default: 1, exact)"
     )

@@ -3,7 +3,8 @@ r"""Search the parameters of a CRF on pictures that are never scored.
 Each parameter option takes several values: --method grid tries every combination, --method random --trials N draws
 N times between the smallest and the largest of them (on a log scale). Parameters without an option keep the
 preset's value. The store must hold the pictures of --manifest, and may hold more; of these --pictures N takes N at
-equal steps. Pictures that are in a --forbid manifest (the split that is scored) are refused.
+equal steps. --drop-below is the one that `segrepro crf` will be given: what is searched is the CRF that runs.
+Pictures that are in a --forbid manifest (the split that is scored) are refused.
 
 Writes all trials (CSV; the first row is the system without a CRF, mIoU and gain in percent, on the tuning pictures;
 `leaks` is the share of these that are in a --seen manifest, hence flatter the mIoU) and the best one
@@ -18,7 +19,7 @@ Writes all trials (CSV; the first row is the system without a CRF, mIoU and gain
 import argparse
 from pathlib import Path
 
-from segrepro.verbs.crf import add_parameter_arguments, given_parameters
+from segrepro.verbs.crf import add_drop_below, add_parameter_arguments, given_parameters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, metavar="N", help="random: how many")
     parser.add_argument("--seed", type=int, metavar="N", help="random: of the draws (default: 0)")
     add_parameter_arguments(parser, nargs="+")
+    add_drop_below(parser)
     parser.add_argument("--csv", type=Path, required=True, metavar="CSV", help="table of all trials to write")
     parser.add_argument("--json", type=Path, required=True, metavar="JSON", help="best parameters to write")
     parser.add_argument(
@@ -64,7 +66,9 @@ def run(args: argparse.Namespace) -> None:
         check_pictures(reader, examples, args.manifest, all_of_store=False)
         system = reader.system
     leaks = share_text(_seen_share(args.seen, [example.id for example in examples]))
-    result = search(args.scores, examples, trials, space=args.label_space, threads=args.threads)
+    result = search(
+        args.scores, examples, trials, space=args.label_space, threads=args.threads, drop_below=args.drop_below
+    )
     pair = {"system": system, "split": args.manifest.stem}
     write_search(args.csv, result, **pair, leaks=leaks)
     write_best(
@@ -72,7 +76,13 @@ def run(args: argparse.Namespace) -> None:
         result,
         **pair,
         ids=[example.id for example in examples],
-        how={"preset": args.preset, "method": args.method, "seed": args.seed or 0, "ranges": given_parameters(args)},
+        how={
+            "preset": args.preset,
+            "method": args.method,
+            "seed": args.seed or 0,
+            "ranges": given_parameters(args),
+            "drop_below": args.drop_below,
+        },
     )
     before, after = 100 * result.before, 100 * result.mious[result.best]
     change = f"{abs(after - before):.2f} points {'better' if after > before else 'worse'}"

@@ -11,7 +11,7 @@ Members hold the same pictures; those in another label space are mapped first (l
 probabilities by sums). Ties of a vote are broken by
   probability  the largest summed probability of the tied labels (the default; all members must store scores)
   member       the label of the earliest member that voted for one of them
-  miou         the same in the order of --priorities: the members' measured mIoU
+  miou         the same in the order of the members' mIoU in --metrics: on pictures that the vote is not scored on
   lowest       the lowest label: what report 2's code does
 
 Example:
@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="H5", help="score store to write")
     parser.add_argument("--weights", type=float, nargs="+", metavar="W", help="one a member (default: 1 each)")
     parser.add_argument("--ties", metavar="RULE", help="vote: probability (default), member, miou or lowest")
-    parser.add_argument("--priorities", type=float, nargs="+", metavar="MIOU", help="one a member, for --ties miou")
+    parser.add_argument(
+        "--metrics", type=Path, nargs="+", metavar="JSON", help="the members', of one split, in order; for --ties miou"
+    )
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the result (default: voc21)"
     )
@@ -53,12 +55,36 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.fusion.fuse import Rule, fuse
     from segrepro.fusion.members import ensemble_of
 
+    ensemble = ensemble_of(args.members, names=args.names, space=args.label_space)
     rule = Rule(
         args.kind,
         weights=tuple(args.weights) if args.weights else None,
         ties=args.ties,
-        priorities=tuple(args.priorities) if args.priorities else None,
+        mious=_mious(args.metrics, ensemble.names) if args.metrics else None,
         stride=args.storage_stride,
     )
-    ensemble = ensemble_of(args.members, names=args.names, space=args.label_space)
     fuse(ensemble, rule, args.out, system=args.system, threads=args.threads)
+
+
+def _mious(paths: list[Path], names: tuple[str, ...]) -> tuple[float, ...]:
+    """Read the mIoU of each member, all on the same pictures; `segrepro.fusion.fuse.Rule` checks how many.
+
+    Raises:
+        UserError: a file is no metrics, of another system than the member in its place, or of other pictures.
+    """
+    from segrepro.errors import UserError
+    from segrepro.report.tables import read_metrics
+
+    entries = read_metrics(paths)
+    for path, entry, name in zip(paths, entries, names, strict=False):
+        if entry["system"] != name:
+            raise UserError(
+                f"{path}: of system '{entry['system']}' where the member is '{name}'; give the members' metrics, in "
+                "order."
+            )
+        if entry["split"] != entries[0]["split"]:
+            raise UserError(
+                f"{path}: of split '{entry['split']}', but {paths[0]} of '{entries[0]['split']}'; give metrics of one "
+                "split, to be compared."
+            )
+    return tuple(entry["miou"] for entry in entries)

@@ -1,7 +1,8 @@
 """Predict the pictures of a manifest, whole, into a score store.
 
 Test-time augmentation averages probabilities over scales, mirroring and windows; the papers' setting is
---scales 0.5 0.75 1 1.25 1.5 1.75 --flip --output-stride 8.
+--scales 0.5 0.75 1 1.25 1.5 1.75 --flip --output-stride 8. One scale without --flip and --window stores raw scores
+(logits), anything else log-probabilities of the average.
 
 --shard 2/8 does the 2nd of every 8 batches of pictures, for clusters; `segrepro merge-scores --by-size` puts shards
 together, to the bytes of a run without them.
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="average probabilities at full size (picture, the default) or at the logits' stride (stride)",
     )
     views.add_argument(
-        "--storage-stride", type=int, metavar="PIXELS", help="of the map fitted to a full-size average (default 4)"
+        "--storage-stride", type=int, metavar="PIXELS", help="of the map fitted to full size (default 4)"
     )
     views.add_argument(
         "--pad-to", type=int, metavar="PIXELS", help="least height and width, by padding with the mean pixel"

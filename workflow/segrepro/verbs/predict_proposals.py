@@ -50,12 +50,12 @@ def add_aggregation_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-side",
         type=int,
-        default=112,
+        default=94,
         metavar="PIXELS",
-        help="least width and height of a proposal, before it is enlarged (default 112)",
+        help="least width and height of a proposal, before it is enlarged (default 94)",
     )
     parser.add_argument(
-        "--enlarge", type=float, default=1.0, metavar="FACTOR", help="of the proposals' sides (default 1)"
+        "--enlarge", type=float, default=1.2, metavar="FACTOR", help="of the proposals' sides (default 1.2)"
     )
     parser.add_argument("--aggregate", default="max", metavar="HOW", help="max (default) or mean over the boxes")
     parser.add_argument("--of", default="probabilities", metavar="WHAT", help="probabilities (default) or scores")

@@ -1,0 +1,127 @@
+"""What systems that are made of systems ask of their members: what these store, and whose labels they have seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from segrepro.config.uses import dataset_use, unknown
+from segrepro.data.datasets import DATASETS
+
+if TYPE_CHECKING:
+    from segrepro.config import Config, System
+
+
+def combination_problems(config: Config) -> list[str]:
+    """Return one sentence for each fusion, stacker or CRF that cannot be made, or not without a leak."""
+    problems = []
+    for name, system in config.systems.items():
+        path = f"systems.{name}.{system.combination}"
+        key, other = system.fitted_from or ("", None)
+        for member in system.members:
+            if member not in config.systems:
+                problems.append(unknown(f"{path}.members", member, config.systems, "system"))
+                continue
+            problems += [
+                f"{path}.members: '{member}' is not scored on '{split}'; add it to systems.{member}.splits"
+                for split in [*system.splits, *([other] if other else [])]
+                if split not in config.systems[member].splits
+            ]
+            problems += _storage_problems(config, f"{path}.members", system, member)
+        problems += _fold_problems(config, f"{path}.members", name)
+        if system.crf and system.crf.search:
+            key, other = "search.tune_on", system.crf.search.tune_on
+        if other:
+            problems += _unscored_problems(f"{path}.{key}", other, system)
+    return problems
+
+
+def _parts(config: Config, name: str) -> list[str]:
+    """Return a system and all that it is made of, however deep, nearest first."""
+    parts = [name]
+    for part in parts:  # grows as it goes
+        parts += [m for m in config.systems[part].members if m in config.systems and m not in parts]
+    return parts
+
+
+def _storage_problems(config: Config, path: str, system: System, member: str) -> list[str]:
+    """A member must store what its combination reads: labels, probabilities or raw scores."""
+    fusion = system.fusion
+    if fusion and fusion.kind == "release_product":
+        why, remedy = _without_raw_scores(config, member, system.splits)
+        return [f"{path}: '{member}' has no raw scores for 'release_product': {why}; {remedy}"] if why else []
+    other = config.systems[member].fusion
+    if not (other and other.kind == "vote"):
+        return []
+    if system.stacking or (fusion and fusion.kind != "vote"):
+        return [f"{path}: '{member}' is a vote and has no probabilities; take its members"]
+    if fusion and fusion.ties in (None, "probability"):
+        return [
+            f"{path}: '{member}' is a vote and has no probabilities to break ties by; set 'ties: member', "
+            "'lowest' or 'miou', or take its members"
+        ]
+    return []
+
+
+def _without_raw_scores(config: Config, name: str, splits: list[str]) -> tuple[str, str]:
+    """Say why a system stores no raw scores of the splits' classes, and what to do; twice "" where it does."""
+    system, of_model = config.systems[name], "use 'kind: product'"
+    if system.model is None:
+        return f"it is a combination of systems ('{system.combination}')", f"take a model's system, or {of_model}"
+    if system.proposal_wise and system.proposal_wise.of == "probabilities":
+        return "it aggregates probabilities", f"set systems.{name}.proposal_wise.of to scores"
+    if not system.prediction.has_logits:
+        return (
+            "it averages probabilities over scales, mirroring or windows",
+            f"take a system of model '{system.model}' with one scale, without 'flip' and 'window', or {of_model}",
+        )
+    model = config.models.get(system.model)
+    trained = DATASETS.get(model.dataset) if model else None
+    answered = {DATASETS[split].answer_space for split in splits if split in DATASETS}
+    if trained and trained.label_space and answered - {trained.label_space}:
+        return f"its model's are in label space '{trained.label_space}' and cannot be mapped", of_model
+    return "", ""
+
+
+def _fold_problems(config: Config, path: str, name: str) -> list[str]:
+    """A stacker by folds learns from its members' answers on the other folds; none may stem from this fold's labels."""
+    if not _by_folds(config, name):
+        return []
+    return [
+        f"{path}: '{part}' is fitted by folds of the same pictures, so that its answers for one fold come from the "
+        f"labels of the others; take its members, or give systems.{part}.stacking.fit_on"
+        for part in _parts(config, name)[1:]
+        if _by_folds(config, part)
+    ]
+
+
+def _by_folds(config: Config, name: str) -> bool:
+    stacking = config.systems[name].stacking
+    return stacking is not None and stacking.fit_on is None
+
+
+def _unscored_problems(path: str, dataset: str, system: System) -> list[str]:
+    """What a system is fitted or tuned on must have masks of the same classes, and must not be scored."""
+    if problems := dataset_use(path, dataset):
+        return problems
+    if dataset in system.splits:
+        return [f"{path}: '{dataset}' is scored too; take other pictures, e.g. voc_train"]
+    space = {DATASETS[split].label_space for split in system.splits if split in DATASETS}
+    if space - {DATASETS[dataset].label_space}:
+        return [f"{path}: '{dataset}' has other labels than {', '.join(system.splits)}; take one of the same classes"]
+    return []
+
+
+def submission_problems(config: Config) -> list[str]:
+    """A system fitted by folds of the scored pictures needs their labels, which the test pictures have not."""
+    path, problems = "submission.systems", []
+    for name in config.submission.systems:
+        if name not in config.systems:
+            problems.append(unknown(path, name, config.systems, "system"))
+            continue
+        problems += [
+            f"{path}: '{name}' needs '{part}', a stacker fitted by folds of what it predicts, and VOC test has no "
+            f"labels; give systems.{part}.stacking.fit_on"
+            for part in _parts(config, name)
+            if _by_folds(config, part)
+        ]
+    return problems

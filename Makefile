@@ -1,5 +1,6 @@
 # make run    set everything up, then run the whole chain at sample scale
 # make test   set everything up, then run the tests
+# make clean  delete what the sample run has made; nothing of the full scale
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -55,6 +56,10 @@ lock: $(VENV)/installed
 	    > envs/$$kind.yaml; \
 	done
 
+# What the sample run has made. results/full, weeks of models, stays, and with it Snakemake's records of how it was made;
+# who wants to lose them deletes them by name.
 clean:
-	rm -rf results/* data/sample .snakemake
-	git checkout -- results/README.md
+	rm -rf data/sample
+	find results -mindepth 1 -maxdepth 1 ! -name full ! -name README.md -exec rm -rf {} +
+	@if [ -e results/full ]; then echo "results/full and .snakemake are kept: delete them by hand"; \
+	  else echo "rm -rf .snakemake"; rm -rf .snakemake; fi

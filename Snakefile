@@ -32,6 +32,7 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/submission.smk"
 include: "workflow/rules/detail.smk"
+include: "workflow/rules/timed_jobs.smk"
 include: "workflow/rules/page.smk"
 
 

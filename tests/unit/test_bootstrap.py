@@ -13,15 +13,9 @@ from scipy import stats
 from segrepro.cli import main
 from segrepro.errors import UserError
 from segrepro.evaluation import bootstrap
-from segrepro.evaluation.bootstrap import (
-    bca_interval,
-    class_counts,
-    class_ious,
-    jackknife_mious,
-    mious,
-    resampled_mious,
-)
+from segrepro.evaluation.bootstrap import bca_interval, jackknife_mious, resampled_mious
 from segrepro.evaluation.bootstrap_settings import Bootstrap
+from segrepro.evaluation.class_counts import class_ious, counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import save_confusions
 from segrepro.evaluation.metrics import metrics
 from segrepro.evaluation.resampling import estimate
@@ -56,14 +50,15 @@ def test_the_resampled_metric_is_the_metric_of_the_drawn_pictures(monkeypatch):
     assert weights.shape == (20, 30)
     assert (weights.sum(axis=1) == 30).all()
     expected = [metrics(np.tensordot(drawn, confusions, 1)).miou for drawn in weights]
-    assert resampled_mious([class_counts(confusions)], resamples=20, seed=5)[0] == pytest.approx(expected, abs=1e-12)
+    counts = counts_of_confusions(confusions)
+    assert resampled_mious([counts], resamples=20, seed=5)[0] == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_interval_is_that_of_scipy():
     confusions = pictures(40, 1)
-    counts = class_counts(confusions)
+    counts = counts_of_confusions(confusions)
     drawn = resampled_mious([counts], resamples=400, seed=0)[0]
-    interval = bca_interval(float(mious(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.9)
+    interval = bca_interval(float(mean_iou(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.9)
     scipy = partial(
         stats.bootstrap,
         (np.arange(40),),
@@ -80,19 +75,19 @@ def test_the_interval_is_that_of_scipy():
 
 def test_nine_in_ten_intervals_hold_the_truth():
     """Of samples from a known population; the bounds are three standard errors of 200 samples around 90 %."""
-    population = class_counts(pictures(20_000, 2))
-    truth = mious(population.sum(axis=0))
+    population = counts_of_confusions(pictures(20_000, 2))
+    truth = mean_iou(population.sum(axis=0))
     held = 0
     for sample in range(200):
         counts = population[np.random.default_rng(sample).integers(0, len(population), 120)]
         drawn = resampled_mious([counts], resamples=400, seed=sample)[0]
-        interval = bca_interval(float(mious(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.9)
+        interval = bca_interval(float(mean_iou(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.9)
         held += interval.low <= truth <= interval.high
     assert 0.836 <= held / 200 <= 0.964
 
 
 def test_pairing_narrows_the_interval_of_a_difference():
-    better, worse = (class_counts(pictures(60, 3, skill)) for skill in (0.85, 0.8))
+    better, worse = (counts_of_confusions(pictures(60, 3, skill)) for skill in (0.85, 0.8))
     drawn = resampled_mious([better, worse], resamples=1000, seed=0)
     difference = np.std(drawn[0] - drawn[1])
     assert difference < np.hypot(*np.std(drawn, axis=1))
@@ -103,27 +98,27 @@ def test_a_class_that_a_resample_loses_is_left_out_of_its_mean():
     confusions = np.zeros((2, 3, 3), np.int32)
     confusions[0, 0, 0] = confusions[0, 1, 1] = 10
     confusions[1, 0] = (5, 5, 0)  # without class 1, which it answers all the same; class 2 occurs nowhere
-    counts = class_counts(confusions)
-    assert mious(counts.sum(axis=0)) == pytest.approx((15 / 20 + 10 / 15) / 2)
-    assert mious(counts[1]) == pytest.approx(0.5)
+    counts = counts_of_confusions(confusions)
+    assert mean_iou(counts.sum(axis=0)) == pytest.approx((15 / 20 + 10 / 15) / 2)
+    assert mean_iou(counts[1]) == pytest.approx(0.5)
     assert set(np.round(resampled_mious([counts], resamples=100, seed=0)[0], 6)) == {1.0, 0.5, 0.708333}
 
 
 def test_pictures_without_ground_truth_do_no_harm():
     confusions = np.concatenate([pictures(3, 4), np.zeros((3, CLASSES, CLASSES), np.int32)])
-    counts = class_counts(confusions)
+    counts = counts_of_confusions(confusions)
     drawn = resampled_mious([counts], resamples=2000, seed=0)[0]
     assert np.isnan(drawn).any()
-    interval = bca_interval(float(mious(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.95)
+    interval = bca_interval(float(mean_iou(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.95)
     assert 0 <= interval.low < interval.high <= 1
 
 
 @given(number=st.integers(2, 12), seed=st.integers(0, 99), confidence=st.floats(0.5, 0.99))
 @settings(max_examples=30, deadline=None)
 def test_intervals_are_ordered_and_of_the_metrics_range(number, seed, confidence):
-    counts = class_counts(pictures(number, seed))
+    counts = counts_of_confusions(pictures(number, seed))
     drawn = resampled_mious([counts], resamples=50, seed=seed)[0]
-    interval = bca_interval(float(mious(counts.sum(axis=0))), drawn, jackknife_mious(counts), confidence)
+    interval = bca_interval(float(mean_iou(counts.sum(axis=0))), drawn, jackknife_mious(counts), confidence)
     assert 0 <= interval.low <= interval.high <= 1
 
 
@@ -132,13 +127,13 @@ def test_what_one_picture_alone_defines_has_no_interval(tmp_path):
     confusions = pictures(12, 3)
     confusions[:, 2], confusions[4, 2, 2], confusions[4, 2, 3] = 0, 30, 10
     confusions[:, [0, 1, 3], 2] = 0  # and no other picture is taken for it: every draw has the same IoU
-    counts = class_counts(confusions)
+    counts = counts_of_confusions(confusions)
     found = estimate(class_ious, counts, Bootstrap(resamples=50))
     assert found.value[2] == pytest.approx(0.75)
     assert np.isnan([found.low[2], found.high[2]]).all()
     assert not np.isnan([found.low[0], found.high[0]]).any()
     confusions[7, 2, 2] = 20  # two pictures have it
-    assert not np.isnan(estimate(class_ious, class_counts(confusions), Bootstrap(resamples=50)).low).any()
+    assert not np.isnan(estimate(class_ious, counts_of_confusions(confusions), Bootstrap(resamples=50)).low).any()
     options = scored(tmp_path, a=pictures(1, 5, 0.9), b=pictures(1, 5, 0.5))
     statistics = computed(tmp_path, *options)
     one, gain = statistics.miou("a", "voc_val"), statistics.difference("b", "a", "voc_val")
@@ -217,13 +212,8 @@ def test_what_cannot_be_used_is_named(tmp_path):
     assert "--resamples is 0" in stopped.value.code
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(None, "no such file"), ("{", "not JSON"), ("{}", "required"), ('{"x": 1}', "make it again")],
-)
-def test_statistics_that_cannot_be_read_are_named(tmp_path, content, message):
+def test_statistics_that_cannot_be_read_are_named(tmp_path):
     path = tmp_path / "s.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(UserError, match=f"s.json: .*{message}"):
+    path.write_text("{}")
+    with pytest.raises(UserError, match=r"s.json: .*required.*make it with `segrepro statistics`"):
         read_statistics(path)

@@ -13,10 +13,9 @@ from segrepro.evaluation.boundary import (
     boundary_distance,
     boundary_pixels,
     boundary_width,
-    class_counts,
     trimap_counts,
 )
-from segrepro.evaluation.detail import class_ious, mean_iou
+from segrepro.evaluation.class_counts import class_ious, counts_of_labels, mean_iou
 from segrepro.labels import VOID
 
 CLASSES = 4
@@ -129,7 +128,7 @@ def test_a_band_wider_than_the_picture_holds_every_pixel_but_void(truth, seed):
         assert not counts.any()
     else:
         kept = truth != VOID
-        np.testing.assert_array_equal(counts, class_counts(truth[kept], prediction[kept], CLASSES))
+        np.testing.assert_array_equal(counts, counts_of_labels(truth[kept], prediction[kept], CLASSES))
 
 
 @settings(max_examples=60)
@@ -174,4 +173,4 @@ def test_mirroring_and_turning_changes_nothing(truth, seed):
 def test_a_wide_boundary_makes_boundary_iou_the_plain_iou():
     truth, prediction = blobs(7), blobs(8)
     counts = boundary_counts(truth, prediction, CLASSES, ratio=0.9)
-    np.testing.assert_array_equal(counts, class_counts(truth, prediction, CLASSES))
+    np.testing.assert_array_equal(counts, counts_of_labels(truth, prediction, CLASSES))

@@ -433,10 +433,17 @@ def test_the_histogram_is_drawn_from_the_checks_with_the_same_bytes(manifest):
     assert picture == checks.with_name("b.png").read_bytes()
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", "no json", '{"label_space": null}'])
-def test_a_histogram_of_anything_else_is_refused(tmp_path, content):
-    (tmp_path / "c.json").write_text(content)
-    with pytest.raises(SystemExit, match=r"figure-labels: .*c\.json: (not the JSON|a set without masks)"):
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b'{"label_space": null}', "a set without masks"),
+        (b'{"label_space": "voc21"}', "manifest: this key is required"),
+        (b"\x89PNG\r\n\x1a\n", "not JSON"),
+    ],
+)
+def test_a_histogram_of_anything_else_is_refused(tmp_path, content, sentence):
+    (tmp_path / "c.json").write_bytes(content)
+    with pytest.raises(SystemExit, match=rf"figure-labels: .*c\.json: {sentence}"):
         main(["figure-labels", "--checks", str(tmp_path / "c.json"), "--out", str(tmp_path / "c.png")])
     assert not (tmp_path / "c.png").exists()
 

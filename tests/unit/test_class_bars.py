@@ -7,8 +7,8 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import jaccard_score
 
 from segrepro.cli import main
-from segrepro.evaluation.bootstrap import class_counts, class_ious
 from segrepro.evaluation.bootstrap_settings import Bootstrap
+from segrepro.evaluation.class_counts import HITS, PREDICTED, TRUE, class_ious, counts_of_confusions
 from segrepro.evaluation.confusion import confusion, save_confusions
 from segrepro.evaluation.resampling import estimate
 from segrepro.labels import VOC21
@@ -69,7 +69,7 @@ def test_a_class_of_one_picture_has_a_bar_without_a_whisker(scored):
 
 def test_class_intervals_are_those_of_scipy():
     truth, guess = answers(40, 0.6)
-    counts = class_counts(np.stack([confusion(t, g, 10) for t, g in zip(truth, guess, strict=True)]))
+    counts = counts_of_confusions(np.stack([confusion(t, g, 10) for t, g in zip(truth, guess, strict=True)]))
 
     def iou(intersection, union, axis=-1):
         return intersection.sum(axis=axis) / union.sum(axis=axis)
@@ -78,7 +78,7 @@ def test_class_intervals_are_those_of_scipy():
     assert np.flatnonzero(~np.isnan(ours.value)).tolist() == LABELS
     for label in LABELS:
         theirs = scipy_bootstrap(
-            (counts[:, 0, label], counts[:, 1, label]),
+            (counts[:, HITS, label], (counts[:, TRUE] + counts[:, PREDICTED] - counts[:, HITS])[:, label]),
             iou,
             paired=True,
             n_resamples=4000,

@@ -172,12 +172,10 @@ def test_nothing_is_written_when_an_input_does_not_fit(tables, tmp_path):
     assert not (tmp_path / "tables").exists()
 
 
-@pytest.mark.parametrize(("content", "message"), [(None, "no such file"), ("[", "not JSON"), ("3", "make it again")])
-def test_declarations_that_cannot_be_read_are_named(tmp_path, content, message):
+def test_declarations_that_cannot_be_read_are_named(tmp_path):
     path = tmp_path / "d.json"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(UserError, match=f"d.json: .*{message}"):
+    path.write_text('{"systems": 3}')
+    with pytest.raises(UserError, match=r"d.json: systems: .*make it with the workflow"):
         read_declared(path)
 
 

@@ -13,10 +13,10 @@ from sklearn.metrics import confusion_matrix
 from segrepro.cli import main
 from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
-from segrepro.evaluation.confusion import confusion, load_confusions, save_confusions
+from segrepro.evaluation.confusion import confusion, confusions_of, load_confusions, save_confusions
 from segrepro.files import ids_sha256
 from segrepro.inference.scores import ScoreReader, ScoreWriter
-from segrepro.labels import COCO91, VOID
+from segrepro.labels import COCO91, VOC21, VOID
 
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=9)
 TRUTHS = arrays.arrays(np.uint8, SHAPES, elements=st.sampled_from([*range(21), VOID]))
@@ -79,6 +79,17 @@ def test_confusions_that_cannot_be_read_are_named(tmp_path):
     for name in ("cut", "empty", "other", "unequal"):
         with pytest.raises(UserError, match=f"{name}.npz: not per-picture confusions"):
             load_confusions(tmp_path / f"{name}.npz")
+
+
+def test_confusions_are_given_in_the_order_of_the_pictures_and_of_these_alone(tmp_path):
+    confusions = np.random.default_rng(0).integers(0, 99, (3, 21, 21)).astype(np.int32)
+    save_confusions(tmp_path / "a.npz", ["x", "yy", "z"], confusions)
+    ordered = confusions_of(tmp_path / "a.npz", ["z", "x", "yy"], VOC21)
+    assert ordered.dtype == np.int64  # sums of VOC val pass what int32 holds
+    np.testing.assert_array_equal(ordered, confusions[[2, 0, 1]])
+    for wanted, space in ((["x", "yy"], VOC21), (["x", "yy", "w"], VOC21), (["x", "yy", "z"], COCO91)):
+        with pytest.raises(UserError, match=rf"a\.npz: not of these pictures and label space '{space.name}'"):
+            confusions_of(tmp_path / "a.npz", wanted, space)
 
 
 @pytest.fixture

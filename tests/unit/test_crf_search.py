@@ -226,9 +226,9 @@ def test_a_picture_without_mask_or_scores_is_named(data):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "no such parameters"),
+        (None, "no such file"),
         ("{", "not JSON"),
-        ("[]", "not parameters of a CRF"),
+        ("{}", "not parameters of a CRF"),
         ('{"parameters": {"iteration": 5}}', "'iteration'"),
         ('{"parameters": {"iterations": 5}}', "parameter 'gaussian_sxy' is missing"),
         ('{"parameters": {"iterations": 5.5}}', "is missing"),

@@ -12,11 +12,12 @@ from segrepro.cli import main
 from segrepro.config.detail import Detail as DetailSection
 from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
-from segrepro.evaluation.bootstrap import bca_interval, class_counts, jackknife_mious, mious, resampled_mious
+from segrepro.evaluation.bootstrap import bca_interval, jackknife_mious, resampled_mious
 from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.boundary import boundary_counts, trimap_counts
+from segrepro.evaluation.class_counts import counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import load_confusions
-from segrepro.evaluation.detail import load_detail, mean_iou
+from segrepro.evaluation.detail import load_detail
 from segrepro.evaluation.detail_settings import DetailSettings
 from segrepro.evaluation.object_sizes import size_counts
 from segrepro.evaluation.resampling import estimate
@@ -190,11 +191,11 @@ def test_files_that_are_no_detail_are_refused(folder):
 def test_intervals_of_miou_are_those_of_the_main_table(made):
     detail, (_, confusions) = load_detail(made / "a.detail.npz"), load_confusions(made / "a.npz")
     measured = estimate(lambda sums: mean_iou(sums)[:, np.newaxis], detail.whole, Bootstrap(300, 0.9, 4))
-    counts = class_counts(confusions)
+    counts = counts_of_confusions(confusions)
     (drawn,) = resampled_mious([counts], resamples=300, seed=4)
-    expected = bca_interval(float(mious(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.9)
+    expected = bca_interval(float(mean_iou(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.9)
     assert (measured.low[0], measured.high[0]) == pytest.approx(tuple(expected))
-    assert measured.value[0] == pytest.approx(mious(counts.sum(axis=0)))
+    assert measured.value[0] == pytest.approx(mean_iou(counts.sum(axis=0)))
 
 
 def test_what_is_undefined_has_no_interval_and_draws_without_it_are_left_out():

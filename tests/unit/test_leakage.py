@@ -161,7 +161,7 @@ def test_a_report_of_folds_that_is_missing_or_no_json_is_named(family, tmp_path)
     path.write_text("[1]")
     assert str(path) in refused(family)
     path.unlink()
-    assert f"{path}: no such report" in refused(family)
+    assert f"{path}: no such file" in refused(family)
     entry["fold_reports"] = {}
     assert "stacker 'stack' is fitted by folds, but has no report of them on 'val'" in refused(family)
 
@@ -264,7 +264,7 @@ def test_a_faulty_lineage_is_one_sentence(tmp_path, content, part):
     path.write_text(content)
     with pytest.raises(UserError, match=part):
         read_lineage(path)
-    with pytest.raises(UserError, match="no such lineage"):
+    with pytest.raises(UserError, match="no such file"):
         read_lineage(tmp_path / "none.json")
 
 
@@ -276,7 +276,10 @@ def test_marks_and_shares_never_pass_a_leak_over(family, tmp_path):
         leaking_share(marks, "clean", "train")
     assert [share_text(share) for share in (0, 1e-6, 1 / 1449, 1)] == ["", "<0.01", "0.07", "100.00"]
     (tmp_path / "marks.json").write_text("[1]")
-    with pytest.raises(UserError, match="not the marks"):
+    with pytest.raises(UserError, match="not a mapping"):
+        read_marks(tmp_path / "marks.json")
+    (tmp_path / "marks.json").write_text('{"a": {"val": "much"}}')
+    with pytest.raises(UserError, match=r"a\.val: input should be a valid number"):
         read_marks(tmp_path / "marks.json")
 
 

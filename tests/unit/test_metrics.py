@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import accuracy_score, jaccard_score, recall_score
 
+from segrepro.evaluation.class_counts import class_ious, counts_of_confusions, counts_of_labels, mean_iou
 from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.metrics import metrics, picture_mious, summary
 from segrepro.labels import COCO91, VOC21, VOID
@@ -101,3 +102,16 @@ def test_summary_names_the_classes_and_gives_null_for_absent_ones():
     assert len(summary(np.eye(91), COCO91)["per_class_iou"]) == 81  # 80 categories in use and the background
     with pytest.raises(ValueError, match="has 91 labels"):
         summary(counts, COCO91)
+
+
+@given(arrays.arrays(np.uint8, (2, 6, 7), elements=st.sampled_from([0, 1, 4, VOID])))
+def test_counts_of_labels_and_of_confusions_are_the_same_and_give_the_metrics(maps):
+    truth, prediction = maps[0], np.where(maps[0] == VOID, VOID, np.where(maps[1] == VOID, 2, maps[1]))
+    matrix = confusion(truth, prediction, 5)
+    counts = counts_of_confusions(matrix)
+    np.testing.assert_array_equal(counts, counts_of_labels(truth, prediction, 5))
+    if matrix.any():
+        np.testing.assert_array_equal(class_ious(counts), metrics(matrix).iou)
+        assert mean_iou(counts) == pytest.approx(metrics(matrix).miou)
+    else:
+        assert np.isnan(mean_iou(counts))

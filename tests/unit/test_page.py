@@ -151,6 +151,22 @@ def test_run_times_are_summed_by_rule_and_gaps_are_no_zeros(tmp_path):
     assert [job["job"] for job in times["slowest"]] == ["a", "b", ""]
 
 
+def test_run_times_are_of_the_named_jobs_only(tmp_path):
+    """A run in two shards; before, there were one job and three shards, and a system that is gone."""
+    left = ("predict/a/val", "predict/a/val/1-of-3", "predict/gone/val", "train/gone", "fuse/a/val")
+    timed = ("predict/a/val/1-of-2", "predict/a/val/2-of-2", "train/a")
+    for seconds, job in enumerate((*left, *timed), start=1):
+        (tmp_path / job).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{job}.tsv").write_text(f"s\n{seconds}\n")
+    times = read_run_times(tmp_path, ["train/a", "predict/a/val/*-of-2", "train/never_timed"])
+    assert {row["rule"]: (row["jobs"], row["seconds"]) for row in times["rules"]} == {
+        "predict": (2, 6 + 7),
+        "train": (1, 8),
+    }
+    assert [job["job"] for job in times["slowest"]] == ["a", "a/val/2-of-2", "a/val/1-of-2"]
+    assert sum(row["jobs"] for row in read_run_times(tmp_path)["rules"]) == len(left) + len(timed)
+
+
 def test_edges_that_a_longer_path_stands_for_are_left_out():
     assert reduced([("a", "b"), ("b", "c"), ("a", "c"), ("c", "d"), ("a", "d")]) == [("a", "b"), ("b", "c"), ("c", "d")]
 

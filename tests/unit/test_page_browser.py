@@ -196,6 +196,18 @@ def test_the_ranking_puts_a_system_on_either_side(page):
     until(page, lambda: text(page, "tag-a").startswith(f"A: {SYSTEMS[2]} †"))
 
 
+def test_the_keyboard_stays_in_the_explorer_after_a_choice_in_the_ranking(page):
+    button = page.find_element(By.CSS_SELECTOR, f'.ranking button[aria-label="{SYSTEMS[2]} † as B"]')
+    page.execute_script("arguments[0].focus()", button)
+    press(page, Keys.ENTER)
+    until(page, lambda: text(page, "tag-b").startswith(f"B: {SYSTEMS[2]} †"))
+    order = listed(page)
+    before = order.index(text(page, "title"))
+    press(page, Keys.ARROW_UP if before else Keys.ARROW_DOWN)
+    until(page, lambda: text(page, "title") == order[before - 1 if before else 1])
+    assert page.switch_to.active_element.get_attribute("aria-label") == f"{SYSTEMS[2]} † as B"
+
+
 def test_the_label_below_the_pointer_is_told(page):
     choose(page, "a", "ground truth")
     until(page, lambda: text(page, "tag-a") == "A: ground truth")

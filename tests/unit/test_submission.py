@@ -132,7 +132,7 @@ def test_a_good_archive_of_others_passes_with_folders_and_dots(manifest, tmp_pat
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
     assert check_submission(tmp_path / "r.tgz", manifest) == (5, 3)
-    assert check_submission(tmp_path / "r.tgz") == (5, 3)
+    assert check_submission(tmp_path / "r.tgz", pictures=None) == (5, 3)
 
 
 def adaptive() -> bytes:
@@ -211,6 +211,24 @@ def test_two_competitions_in_one_archive_are_refused(manifest, tmp_path):
     found = mistakes(archive_of(tmp_path, answers(5) | answers(6)), manifest)
     assert "answered in both competitions" in found[0]
     assert "has answers of comp5 and of comp6" in found[1]
+
+
+def test_without_a_manifest_the_number_must_be_that_of_the_test_set(manifest, tmp_path, capsys):
+    path = archive_of(tmp_path, answers())
+    (line,) = mistakes(path, None)
+    assert line == (
+        "holds 3 answers where the test set of VOC 2012 has 1,456 pictures; predict all of them, or give --manifest "
+        "(or --other-pictures) where others are meant."
+    )
+    assert check_submission(path, pictures=3) == (6, 3)
+    (line,) = mistakes(archive_of(tmp_path, {}), None)
+    assert line.startswith("holds no answer")
+    archive_of(tmp_path, answers())
+    main(["check-submission", str(path), "--other-pictures"])
+    assert "3 answers for competition 6, ids and sizes not checked" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        main(["check-submission", str(path), "--other-pictures", "--manifest", str(manifest)])
+    assert end.value.code == 2  # a manifest says which others
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_metrics_that_cannot_be_used_are_named(tmp_path):
     broken = entry()
     del broken["fw_iou"]
     assert "m0.json: key 'fw_iou' is missing" in error_of(tmp_path, broken)
-    assert "m0.json: key 'system' is missing" in error_of(tmp_path, "[1]")
+    assert "m0.json: not a mapping" in error_of(tmp_path, "[1]")
     assert "m0.json: not JSON" in error_of(tmp_path, "{")
     assert "m1.json: system 'net' on 'voc_val' was given before by" in error_of(tmp_path, entry(), entry())
 
@@ -132,7 +132,7 @@ def test_metrics_that_cannot_be_used_are_named(tmp_path):
         ({"net": {"voc_val": {"miou": True}}}, "is True"),
         ({"net": {"voc_val": {"source": 3}}}, "name the source"),
         ({"net": {"voc_val": 76.42}}, "net.voc_val is not a mapping"),
-        ([], "reported.json is not a mapping"),
+        ([], "reported.json: not a mapping"),
     ],
 )
 def test_reported_values_that_cannot_be_used_are_named(tmp_path, reported, message):

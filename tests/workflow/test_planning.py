@@ -217,3 +217,23 @@ def test_every_job_that_is_submitted_says_its_memory_and_run_time():
         for block in re.split(r"^ *rule ", file.read_text(), flags=re.MULTILINE)[1:]:
             if "localrule: True" not in block:
                 assert {"mem_mb=", "runtime="} <= set(re.findall(r"mem_mb=|runtime=", block)), block.split(":")[0]
+
+
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        {"scale": "full", "runtime": {"shards": 3}},
+        {"systems": {"stacking_vote_crf": None, "stacking_mean": None, "stacking_mean_crf": None}}
+        | {"ablations": {"fusion": None}, "submission": {"systems": ["edeconvnet_crf"]}},
+    ],
+    ids=["full scale, in shards", "sample, with fewer systems"],
+)
+def test_the_page_times_just_the_jobs_of_the_graph(tmp_path, overlay):
+    """Else it would count what other configs have left behind."""
+    done = snakemake(tmp_path, "--dry-run", "--forceall", overlay=overlay)
+    assert done.returncode == 0, done.stdout[-3000:]
+    timed = set(re.findall(r"^ +benchmark: \S*/benchmarks/(\S+)\.tsv$", done.stdout, re.MULTILINE))
+    named = re.search(r"segrepro page .* --jobs (.*?) --", done.stdout)[1].replace("'", "").split()
+    assert len(timed) > 50
+    assert {re.sub(r"/\d+-of-", "/*-of-", job) for job in timed} == set(named)
+    assert len(named) == len(set(named))

@@ -1,10 +1,12 @@
 """The whole chain on the sample, as a new user runs it."""
 
+import base64
 import csv
 import hashlib
 import json
 import os
 import re
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -191,6 +193,29 @@ def test_the_page_shows_every_table_figure_and_system_of_the_run(run):
     assert all(f'"name":"{system}"' in index for system in systems)
     for graph in ("deeplabv3plus_trainval</text>", "check_labels</text>"):
         assert graph in html
+
+
+def test_the_page_has_drawn_the_rules_that_ran_and_timed_every_job(run):
+    record = run / ".snakemake/metadata" / base64.b64encode(b"results/rules.dot").decode()
+    files = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
+    digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+    assert repr(digest) in json.loads(record.read_text())["params"]
+    times = (run / "results/report/times.js").read_text()
+    timed = sum(map(int, re.findall(r'"jobs":(\d+)', times)))
+    assert timed == len(list((run / "results/benchmarks").rglob("*.tsv")))
+
+
+def test_snakemakes_own_report_holds_the_tables_and_figures_with_their_captions(run, tmp_path):
+    done = snakemake(run, "--report", str(tmp_path / "r.zip"))
+    assert done.returncode == 0, done.stdout[-3000:]
+    with zipfile.ZipFile(tmp_path / "r.zip") as report:
+        files = {Path(name).name: name for name in report.namelist()}
+        html = report.read("r/report.html").decode()
+        assert report.read(files["miou.csv"]) == (run / "results/tables/miou.csv").read_bytes()
+    shown = [*(run / "results/tables").rglob("*.csv"), *(run / "results/figures").rglob("*.png")]
+    assert {path.name for path in shown} <= set(files)
+    assert caption("miou")[:80] in html
+    assert '"caption": ""' not in html
 
 
 def test_no_leaking_system_is_shown_without_its_mark(run):

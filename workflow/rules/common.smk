@@ -1,4 +1,5 @@
 # What the rules share: the validated config, the places of files, and what is of which kind.
+import hashlib
 import json
 import os
 import re
@@ -84,6 +85,13 @@ def start_alone():
         hold_run_lock(Path(f".snakemake/segrepro-{CONFIG.scale}.lock"))
     except UserError as error:
         raise WorkflowError(str(error))
+
+
+def rules_sha256():
+    """A hash of what the Snakefile and the rule files say."""
+    root = Path(str(workflow.basedir))
+    files = [root / "Snakefile", *sorted((root / "workflow/rules").glob("*.smk"))]
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def one_of(names):

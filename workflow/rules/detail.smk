@@ -1,7 +1,5 @@
 # What systems keep of detail: boundary IoU, mIoU near boundaries, IoU of small and large objects; confusion matrices.
 
-BOOTSTRAP = f"{as_options(CONFIG.statistics)} --seed {CONFIG.seed}"
-
 
 rule table_boundary:
     input:

@@ -138,6 +138,10 @@ def as_options(section, leave_out=()):
     return " ".join(options)
 
 
+# How bootstrap intervals are made, in tables and figures alike.
+BOOTSTRAP = f"{as_options(CONFIG.statistics)} --seed {CONFIG.seed}"
+
+
 def growing_counts(wildcards):
     """How many boxes the panels of a growing map have: as many as the system predicts by, and fewer."""
     count = CONFIG.systems[wildcards.system].proposal_wise.count

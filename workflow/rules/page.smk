@@ -26,6 +26,7 @@ rule run_config:
 
 
 # Snakemake's own drawing of the rules, as text; it only plans, and takes no lock.
+# Drawn anew when what the rules say changes, not when a checkout touches their files.
 rule rule_graph:
     input:
         f"{RESULTS}/config.json",
@@ -39,6 +40,7 @@ rule rule_graph:
     params:
         snakemake="python" if in_conda else sys.executable,
         snakefile=lambda w: workflow.main_snakefile,
+        rules=rules_sha256(),
     shell:
         "{params.snakemake:q} -m snakemake --snakefile {params.snakefile:q} --configfile {input} "
         "--rulegraph dot > {output} 2> {log}"
@@ -112,10 +114,12 @@ rule page:
     params:
         results=lambda w, output: os.path.dirname(os.path.dirname(output[0])),
         benchmarks=f"{RESULTS}/benchmarks",
+        jobs=timed_jobs(),
         measured_on=CONFIG.pictures,
         folder=lambda w, output: os.path.dirname(output[0]),
     shell:
         "segrepro page --results {params.results} --tables {input.tables} --figures {input.figures} "
         "--pictures {input.pictures} --config {input.config} --leakage {input.leakage} "
-        "--lineage {input.lineage} --provenance {input.provenance} --rule-graph {input.rules} --benchmarks {params.benchmarks} "
-        "--measured-on {params.measured_on} --out {params.folder} &> {log}"
+        "--lineage {input.lineage} --provenance {input.provenance} --rule-graph {input.rules} "
+        "--benchmarks {params.benchmarks} --jobs {params.jobs:q} --measured-on {params.measured_on} "
+        "--out {params.folder} &> {log}"

@@ -58,11 +58,10 @@ rule statistics:
         mem_mb=2000,
         runtime=20,
     params:
-        settings=f"--resamples {CONFIG.statistics.resamples} --confidence {CONFIG.statistics.confidence}",
-        seed=CONFIG.seed,
+        bootstrap=BOOTSTRAP,
     shell:
-        "segrepro statistics --metrics {input.metrics} --confusions {input.confusions} {params.settings} "
-        "--seed {params.seed} --out {output} &> {log}"
+        "segrepro statistics --metrics {input.metrics} --confusions {input.confusions} {params.bootstrap} "
+        "--out {output} &> {log}"
 
 
 rule tables:
@@ -161,7 +160,7 @@ rule figure_classes:
         names=lambda w: " ".join(in_class_bars("class_bars", w.split)),
         weakest="",
         space=lambda w: DATASETS[w.split].label_space,
-        bootstrap=f"{as_options(CONFIG.statistics)} --seed {CONFIG.seed}",
+        bootstrap=BOOTSTRAP,
     shell:
         "segrepro figure-classes --confusions {input.confusions} --names {params.names} {params.weakest} "
         "--split {wildcards.split} --label-space {params.space} --leakage {input.leakage} {params.bootstrap} "

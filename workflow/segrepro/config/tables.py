@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from segrepro.config.types import Positive, Section
+from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.labels import VOC_CLASSES
 
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -15,8 +16,8 @@ ROUNDING = 0.1  # percentage points: the server prints class scores and their me
 class StatisticsSettings(Section):
     """Bootstrap intervals over pictures; see segrepro.evaluation.bootstrap."""
 
-    resamples: Positive = Field(2000, description="of the pictures; more make the ends of the intervals steadier")
-    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(0.95, description="of the intervals")
+    resamples: Positive = Field(Bootstrap.resamples, description="of the pictures; more make the ends steadier")
+    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(Bootstrap.confidence, description="of the intervals")
 
 
 class Server(Section):

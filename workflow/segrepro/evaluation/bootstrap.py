@@ -24,6 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from segrepro.evaluation.class_counts import mean_iou
+
 BLOCK = 256  # resamples at a time: weights take BLOCK x pictures x 8 bytes, 3 MB for VOC val, whatever the number
 
 
@@ -34,44 +36,12 @@ class Interval(NamedTuple):
     high: float
 
 
-def class_counts(confusions: np.ndarray) -> np.ndarray:
-    """Reduce confusions to what IoU needs: intersection, union and ground truth of each class.
-
-    Args:
-        confusions: counts of shape (..., classes, classes), rows the truth.
-
-    Returns:
-        float64 array of shape (..., 3, classes). Counts are whole numbers far below 2^53, so that sums and products
-        with whole weights are exact, whatever the number of threads.
-    """
-    counts = confusions.astype(np.float64)
-    intersection = np.diagonal(counts, axis1=-2, axis2=-1)
-    truth = counts.sum(axis=-1)
-    return np.stack([intersection, truth + counts.sum(axis=-2) - intersection, truth], axis=-2)
-
-
-def mious(counts: np.ndarray) -> np.ndarray:
-    """Return the mIoU of summed class counts, over the classes with ground truth.
-
-    Args:
-        counts: shape (..., 3, classes), as `class_counts` returns them, summed over pictures.
-
-    Returns:
-        Shape (...); NaN where no class has ground truth.
-    """
-    intersection, union, truth = np.moveaxis(counts, -2, 0)
-    present = truth > 0
-    iou = np.where(present, intersection / np.where(present, union, 1), 0)
-    with np.errstate(invalid="ignore"):
-        return iou.sum(axis=-1) / present.sum(axis=-1)
-
-
 def resampled_mious(counts: Sequence[np.ndarray], *, resamples: int, seed: int) -> np.ndarray:
     """Return the mIoU of each system on each resample of the pictures.
 
     Args:
-        counts: for each system the `class_counts` of each picture, shape (pictures, 3, classes); all of the same
-            pictures in the same order.
+        counts: for each system the `counts_of_confusions` of each picture, shape (pictures, 3, classes); all of the
+            same pictures in the same order.
         resamples: number of resamples.
         seed: of the drawing; the same seed and number of pictures draw the same pictures.
 
@@ -79,25 +49,12 @@ def resampled_mious(counts: Sequence[np.ndarray], *, resamples: int, seed: int) 
         Shape (systems, resamples).
     """
     pictures, _, classes = counts[0].shape
-    flat = [system.reshape(pictures, -1) for system in counts]
+    flat = [system.reshape(pictures, -1).astype(np.float64) for system in counts]
     blocks = [
-        np.stack([mious((weights @ system).reshape(-1, 3, classes)) for system in flat])
+        np.stack([mean_iou((weights @ system).reshape(-1, 3, classes)) for system in flat])
         for weights in resample_weights(pictures, resamples, seed)
     ]
     return np.concatenate(blocks, axis=1)
-
-
-def class_ious(counts: np.ndarray) -> np.ndarray:
-    """Return the IoU of each class from summed class counts.
-
-    Args:
-        counts: shape (..., 3, classes), as `class_counts` returns them, summed over pictures.
-
-    Returns:
-        Shape (..., classes); NaN where the class has no ground truth.
-    """
-    intersection, union, truth = np.moveaxis(counts, -2, 0)
-    return np.where(truth > 0, intersection / np.where(truth > 0, union, 1), np.nan)
 
 
 def resample_weights(pictures: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
@@ -111,7 +68,7 @@ def resample_weights(pictures: int, resamples: int, seed: int) -> Iterator[np.nd
 
 def jackknife_mious(counts: np.ndarray) -> np.ndarray:
     """Return the mIoU of all pictures but one, for each picture: (pictures,) from (pictures, 3, classes)."""
-    return mious(counts.sum(axis=0) - counts)
+    return mean_iou(counts.sum(axis=0) - counts)
 
 
 def bca_interval(estimate: float, resampled: np.ndarray, jackknife: np.ndarray, confidence: float) -> Interval:

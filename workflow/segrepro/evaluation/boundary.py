@@ -26,25 +26,8 @@ import math
 import cv2
 import numpy as np
 
+from segrepro.evaluation.class_counts import counts_of_labels
 from segrepro.labels import VOID
-
-# Places in the counts of a class: pixels that agree, pixels of the truth, pixels of the prediction.
-HITS, TRUE, PREDICTED = range(3)
-
-
-def class_counts(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count the pixels of each class; label `VOID` is not counted, in either.
-
-    Args:
-        truth: uint8 labels, any shape.
-        prediction: uint8 labels, the same shape.
-        num_classes: number of labels.
-
-    Returns:
-        int64, shape (3, num_classes): `HITS`, `TRUE` and `PREDICTED`.
-    """
-    parts = (truth[truth == prediction], truth, prediction)
-    return np.stack([np.bincount(part.ravel(), minlength=VOID + 1)[:num_classes] for part in parts])
 
 
 def boundary_width(shape: tuple[int, int], ratio: float) -> int:
@@ -78,12 +61,12 @@ def boundary_counts(truth: np.ndarray, prediction: np.ndarray, num_classes: int,
         ratio: the distance as a share of the picture's diagonal.
 
     Returns:
-        int64, shape (3, num_classes): see `class_counts`.
+        int64, shape (3, num_classes): see `counts_of_labels`.
     """
     prediction = np.where(truth == VOID, np.uint8(VOID), prediction)
     width = boundary_width(truth.shape, ratio)
     near = [np.where(boundary_pixels(labels, width), labels, np.uint8(VOID)) for labels in (truth, prediction)]
-    return class_counts(*near, num_classes)
+    return counts_of_labels(*near, num_classes)
 
 
 def boundary_distance(truth: np.ndarray) -> np.ndarray | None:
@@ -115,7 +98,7 @@ def trimap_counts(
         widths: of the bands, in pixels, increasing.
 
     Returns:
-        int64, shape (len(widths), 3, num_classes): see `class_counts`.
+        int64, shape (len(widths), 3, num_classes): see `counts_of_labels`.
     """
     counts = np.zeros((len(widths), 3, num_classes), np.int64)
     distance = boundary_distance(truth)

@@ -9,7 +9,7 @@ import numpy as np
 
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
-from segrepro.labels import VOID
+from segrepro.labels import VOID, LabelSpace
 
 
 def confusion(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
@@ -68,3 +68,24 @@ def load_confusions(path: Path) -> tuple[list[str], np.ndarray]:
     if confusions.ndim != 3 or len(ids) != len(confusions):
         raise UserError(f"{path}: not per-picture confusions (shape {confusions.shape}); evaluate again.")
     return ids, confusions
+
+
+def confusions_of(path: Path, wanted: list[str], space: LabelSpace) -> np.ndarray:
+    """Read the confusions of just these pictures, in their order.
+
+    Args:
+        path: what `save_confusions` wrote.
+        wanted: ids of the pictures, each once.
+        space: label space that the file must be of.
+
+    Returns:
+        int64 of shape (pictures, classes, classes), rows the truth.
+
+    Raises:
+        UserError: the file cannot be read, or is of other pictures or labels.
+    """
+    ids, confusions = load_confusions(path)
+    if sorted(ids) != sorted(wanted) or confusions.shape[1:] != (len(space), len(space)):
+        raise UserError(f"{path}: not of these pictures and label space '{space.name}'; evaluate again.")
+    place = {id: number for number, id in enumerate(ids)}
+    return confusions[[place[id] for id in wanted]].astype(np.int64)

@@ -17,7 +17,8 @@ from segrepro.data.manifests import Example
 from segrepro.data.masks import check_size, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
-from segrepro.evaluation.boundary import HITS, PREDICTED, TRUE, boundary_counts, trimap_counts
+from segrepro.evaluation.boundary import boundary_counts, trimap_counts
+from segrepro.evaluation.class_counts import TRUE, class_ious, counts_of_confusions, mean_iou, mean_over_classes
 from segrepro.evaluation.detail_settings import DetailSettings
 from segrepro.evaluation.object_sizes import UNITS, size_counts
 from segrepro.evaluation.pictures import PictureScorer
@@ -88,7 +89,7 @@ class Detail:
         system, split, label_space: names.
         settings: how it was measured.
         ids: the pictures.
-        whole: int32, shape (pictures, 3, classes): the counts of all pixels but void, as of `class_counts`.
+        whole: int32, shape (pictures, 3, classes): the counts of all pixels but void, as of `counts_of_confusions`.
         boundary: int32, shape (pictures, 3, classes).
         trimap: int32, shape (pictures, widths, 3, classes).
         objects: int32, shape (pictures, 2, ranges, classes).
@@ -131,30 +132,10 @@ def score_in_detail(
     """
     found = map_in_processes(scorer, examples, threads=threads, label=system, total=len(examples))
     confusions = np.stack([entry.confusion for entry in found])
-    diagonal = np.diagonal(confusions, axis1=1, axis2=2)
-    whole = np.stack([diagonal, confusions.sum(axis=2), confusions.sum(axis=1)], axis=1).astype(np.int32)
+    whole = counts_of_confusions(confusions).astype(np.int32)
     stacked = {name: np.stack([getattr(entry, name) for entry in found]) for name in ARRAYS[1:]}
     ids = [example.id for example in examples]
     return confusions, Detail(system, split, scorer.scorer.space, scorer.settings, ids, whole=whole, **stacked)
-
-
-def mean_iou(counts: np.ndarray) -> np.ndarray:
-    """Return the mean IoU over the classes that occur in the truth, as `segrepro.evaluation.metrics` takes it.
-
-    Args:
-        counts: shape (..., 3, classes); see `segrepro.evaluation.boundary.class_counts`.
-
-    Returns:
-        float64, shape (...), in [0, 1]; NaN where nothing was counted.
-    """
-    present = counts[..., TRUE, :] > 0
-    return _mean_over_classes(class_ious(counts), present)
-
-
-def class_ious(counts: np.ndarray) -> np.ndarray:
-    """Return the IoU of each class: float64, shape (..., classes), in [0, 1]; 0 where the truth has no such pixel."""
-    union = counts[..., TRUE, :] + counts[..., PREDICTED, :] - counts[..., HITS, :]
-    return counts[..., HITS, :] / np.maximum(union, 1)
 
 
 def size_iou(counts: np.ndarray) -> np.ndarray:
@@ -167,13 +148,7 @@ def size_iou(counts: np.ndarray) -> np.ndarray:
         float64, shape (..., ranges), in [0, 1]; NaN where there is no object.
     """
     number, total = counts[..., 0, :, :], counts[..., 1, :, :]
-    return _mean_over_classes(total / (UNITS * np.maximum(number, 1)), number > 0)
-
-
-def _mean_over_classes(values: np.ndarray, present: np.ndarray) -> np.ndarray:
-    classes = present.sum(axis=-1)
-    means = np.where(present, values, 0).sum(axis=-1) / np.maximum(classes, 1)
-    return np.where(classes > 0, means, np.nan)
+    return mean_over_classes(total / (UNITS * np.maximum(number, 1)), number > 0)
 
 
 def detail_summary(detail: Detail, space: LabelSpace) -> dict[str, Any]:

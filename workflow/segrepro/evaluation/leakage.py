@@ -11,14 +11,17 @@ as ``unlisted`` whenever they are among the ancestors.
 """
 
 import csv
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import RootModel
+
+from segrepro.config.types import Share
 from segrepro.errors import UserError
 from segrepro.evaluation.lineage import ROLES, SYSTEM, WEIGHTS, Lineage, Node, Pictures, path_text
 from segrepro.evaluation.stacker_folds import fitted_and_predicted
+from segrepro.json_files import read_model
 
 COLUMNS = (
     *("system", "split", "scored", "leaked", "share", "through"),
@@ -30,6 +33,10 @@ MARK_NOTE = f"{MARK} has seen pictures that it is scored on"
 
 # system -> split -> share (0..1) of the scored pictures that leak; every audited pair is there.
 Marks = dict[str, dict[str, float]]
+
+
+class _Marks(RootModel[dict[str, dict[str, Share]]]):
+    """The form of the file."""
 
 
 @dataclass(frozen=True)
@@ -208,13 +215,7 @@ def read_marks(path: Path) -> Marks:
     Raises:
         UserError: the file is missing or of another form.
     """
-    try:
-        marks = json.loads(Path(path).read_text(encoding="utf-8"))
-        return {name: {split: float(share) for split, share in splits.items()} for name, splits in marks.items()}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; make it with `segrepro audit`.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError, AttributeError, TypeError, ValueError):
-        raise UserError(f"{path}: not the marks of an audit; make it again with `segrepro audit`.") from None
+    return read_model(path, _Marks, "make it with `segrepro audit`").root
 
 
 def leaking_share(marks: Marks, system: str, split: str) -> float:

@@ -18,19 +18,18 @@ The workflow writes a `Lineage` as JSON from the resolved config, and `segrepro 
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from segrepro.config.errors import explain
 from segrepro.config.types import Section
 from segrepro.data.datasets import DATASETS
 from segrepro.errors import UserError
 from segrepro.fusion.stacker_settings import DEFAULT_FOLDS
+from segrepro.json_files import read_model
 
 if TYPE_CHECKING:
     from segrepro.config import Config
@@ -170,16 +169,7 @@ def read_lineage(path: Path) -> Lineage:
     Raises:
         UserError: the file is missing, not JSON or of another form, a name leads nowhere, or there is a circle.
     """
-    path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return check_lineage(Lineage.model_validate(content))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such lineage; the workflow writes it from config.yaml.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}); make it again.") from None
-    except ValidationError as error:
-        raise UserError(f"{path}: {explain(error, Lineage)[0]}; make it again.") from None
+    return check_lineage(read_model(path, Lineage, "make it with the workflow, which writes it from config.yaml"))
 
 
 def lineage(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from segrepro.evaluation.class_counts import HITS, TRUE, class_ious, counts_of_confusions
 from segrepro.labels import LabelSpace
 
 
@@ -46,13 +47,11 @@ def metrics(confusion: np.ndarray) -> Metrics:
     """
     if confusion.ndim != 2 or confusion.shape[0] != confusion.shape[1]:
         raise ValueError(f"a confusion matrix is square, not of shape {confusion.shape}")
-    counts = confusion.astype(np.float64)
-    correct, true, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    counts = counts_of_confusions(confusion)
+    correct, true, iou = counts[HITS], counts[TRUE], class_ious(counts)
     present = true > 0
     if not present.any():
         raise ValueError("not one pixel has a label other than void")
-    iou = np.full(len(counts), np.nan)
-    iou[present] = (correct / np.where(present, true + predicted - correct, 1))[present]
     return Metrics(
         present=present,
         iou=iou,

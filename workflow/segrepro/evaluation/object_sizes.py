@@ -17,7 +17,7 @@ import itertools
 import cv2
 import numpy as np
 
-from segrepro.evaluation.boundary import HITS, PREDICTED, TRUE, class_counts
+from segrepro.evaluation.class_counts import HITS, PREDICTED, TRUE, counts_of_labels
 from segrepro.labels import BACKGROUND, VOID
 
 # An IoU is kept as a whole number of these: sums of whole numbers are exact in any order.
@@ -49,7 +49,7 @@ def size_counts(
     parts = _components(truth) if instances is None else [np.where(instances == VOID, 0, instances)]
     found = [_overlaps(part, truth, prediction) for part in parts]
     labels, areas, hits = (np.concatenate([entry[column] for entry in found]) for column in range(3))
-    totals = class_counts(truth, prediction, num_classes)
+    totals = counts_of_labels(truth, prediction, num_classes)
     false = (totals[PREDICTED] - totals[HITS])[labels] * areas / np.maximum(totals[TRUE], 1)[labels]
     ious = np.rint(UNITS * hits / (areas + false)).astype(np.int64)
     counts = np.zeros((2, len(sides) + 1, num_classes), np.int64)

@@ -10,19 +10,22 @@ from segrepro.evaluation.bootstrap_settings import Bootstrap
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """Metrics and the ends of their intervals: arrays of one shape, NaN where undefined."""
+class Estimates:
+    """Metrics and the ends of their intervals: arrays of one shape, NaN where undefined.
+
+    One number that is kept in a file is a `segrepro.evaluation.statistics.Estimate`.
+    """
 
     value: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
-    def at(self, place: int | slice) -> "Estimate":
-        """Return the estimate of one of the metrics, or of some."""
-        return Estimate(self.value[place], self.low[place], self.high[place])
+    def at(self, place: int | slice) -> "Estimates":
+        """Return those of one of the metrics, or of some."""
+        return Estimates(self.value[place], self.low[place], self.high[place])
 
 
-def estimate(metric: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, bootstrap: Bootstrap) -> Estimate:
+def estimate(metric: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, bootstrap: Bootstrap) -> Estimates:
     """Compute metrics of all pictures, and the BCa interval of each.
 
     Args:
@@ -47,4 +50,4 @@ def estimate(metric: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, boo
     ends = np.full((2, len(values)), np.nan)
     for place in np.flatnonzero(~np.isnan(values) & ~np.isnan(drawn).all(axis=0)):
         ends[:, place] = bca_interval(float(values[place]), drawn[:, place], left_out[:, place], bootstrap.confidence)
-    return Estimate(values, *ends)
+    return Estimates(values, *ends)

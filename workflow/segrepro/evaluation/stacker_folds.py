@@ -1,14 +1,14 @@
 """What a stacker's report says of its folds: which of the scored pictures it was fitted on when it predicted them."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from segrepro.config.errors import explain
 from segrepro.errors import UserError
+from segrepro.json_files import read_model
+
+REMEDY = "the folds cannot be audited, make scores and report again by `segrepro stack`"
 
 
 class _Stacker(BaseModel):
@@ -44,7 +44,7 @@ def fitted_and_predicted(path: Path, *, system: str, split: str, scored: Iterabl
         UserError: the file is missing, no such report or another system's or split's; or a picture is predicted by
             no fit, by two, or is not scored at all.
     """
-    report = _read(Path(path))
+    report = read_model(path, _Report, REMEDY)
     for what, found, wanted in (("system", report.system, system), ("split", report.split, split)):
         if found != wanted:
             raise _broken(path, f"is of {what} '{found}', not '{wanted}'")
@@ -61,17 +61,5 @@ def fitted_and_predicted(path: Path, *, system: str, split: str, scored: Iterabl
     return seen, len(report.stackers)
 
 
-def _read(path: Path) -> _Report:
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-        return _Report.model_validate(content)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such report of a stacker's folds; make it with `segrepro stack`.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise _broken(path, f"not JSON ({error})") from None
-    except ValidationError as error:
-        raise _broken(path, explain(error, _Report)[0]) from None
-
-
 def _broken(path: Path, fault: str) -> UserError:
-    return UserError(f"{path}: {fault}; the folds cannot be audited, make scores and report again by `segrepro stack`.")
+    return UserError(f"{path}: {fault}; {REMEDY}.")

@@ -11,19 +11,19 @@ A difference is the first system's mIoU minus the second's, kept once a pair, in
 """
 
 import itertools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from segrepro.config.errors import explain
 from segrepro.config.types import Positive, Section
 from segrepro.errors import UserError
-from segrepro.evaluation.bootstrap import bca_interval, class_counts, jackknife_mious, mious, resampled_mious
+from segrepro.evaluation.bootstrap import bca_interval, jackknife_mious, resampled_mious
+from segrepro.evaluation.class_counts import TRUE, counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import load_confusions
+from segrepro.json_files import read_model
 
 METHOD = "BCa"
 SAME = 1e-9  # metrics and confusions of one evaluation agree to rounding errors of a mean of ratios
@@ -99,7 +99,7 @@ class Scored:
         split: the split's name.
         path: where the confusions were read.
         ids: the pictures.
-        counts: `class_counts` of each picture, (pictures, 3, classes).
+        counts: `counts_of_confusions` of each picture, (pictures, 3, classes).
     """
 
     system: str
@@ -124,8 +124,8 @@ def read_scored(metrics: list[dict[str, Any]], confusions: list[Path]) -> list[S
     scored = []
     for entry, path in zip(metrics, confusions, strict=True):
         ids, counts = load_confusions(path)
-        counts = class_counts(counts)
-        miou = mious(counts.sum(axis=0))
+        counts = counts_of_confusions(counts)
+        miou = mean_iou(counts.sum(axis=0))
         if not abs(miou - entry["miou"]) <= SAME:
             raise UserError(
                 f"{path}: gives mIoU {miou:.6f}, the metrics of '{entry['system']}' on '{entry['split']}' say "
@@ -158,7 +158,7 @@ def statistics(scored: list[Scored], *, resamples: int, confidence: float, seed:
 
 def _split_statistics(entries: list[Scored], *, resamples: int, confidence: float, seed: int) -> SplitStatistics:
     _check_same_pictures(entries)
-    values = [float(mious(entry.counts.sum(axis=0))) for entry in entries]
+    values = [float(mean_iou(entry.counts.sum(axis=0))) for entry in entries]
     resampled = resampled_mious([entry.counts for entry in entries], resamples=resamples, seed=seed)
     jackknife = [jackknife_mious(entry.counts) for entry in entries]
 
@@ -183,7 +183,7 @@ def _check_same_pictures(entries: list[Scored]) -> None:
     for other in entries[1:]:
         if other.ids != first.ids:
             fault = "other pictures"
-        elif not np.array_equal(other.counts[:, 2], first.counts[:, 2]):
+        elif not np.array_equal(other.counts[:, TRUE], first.counts[:, TRUE]):
             fault = "other masks"
         else:
             continue
@@ -196,12 +196,4 @@ def read_statistics(path: Path) -> Statistics:
     Raises:
         UserError: the file is missing or of another form.
     """
-    try:
-        return Statistics.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; make it with `segrepro statistics`.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}); make it again with `segrepro statistics`.") from None
-    except ValidationError as error:
-        sentence = explain(error, Statistics)[0]
-        raise UserError(f"{path}: {sentence}; make it again with `segrepro statistics`.") from None
+    return read_model(path, Statistics, "make it with `segrepro statistics`")

@@ -2,7 +2,6 @@
 
 import csv
 import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from segrepro.fusion.densecrf import (
     refine,
 )
 from segrepro.inference.scores import ScoreReader
+from segrepro.json_files import read_json
 from segrepro.labels import label_space
 
 GRID, RANDOM = METHODS = ("grid", "random")
@@ -255,10 +255,4 @@ def read_best(path: Path) -> Parameters:
     Raises:
         UserError: the file is missing, or holds something else.
     """
-    try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such parameters; make them with `segrepro crf-search`.") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not JSON ({error}); make it again with `segrepro crf-search`.") from error
-    return parameters_of(value.get("parameters") if isinstance(value, dict) else None, path)
+    return parameters_of(read_json(path, "make it with `segrepro crf-search`").get("parameters"), path)

@@ -18,6 +18,7 @@ from typing import Any
 
 from segrepro.errors import UserError
 from segrepro.files import file_digest, write_json
+from segrepro.json_files import read_json
 from segrepro.provenance.code import UNKNOWN, Code, git_state, training_sha256
 from segrepro.provenance.machine import command_text, hardware, versions
 
@@ -112,14 +113,10 @@ def read_made(path: Path) -> Made:
     Raises:
         UserError: the file is missing or of another form.
     """
-    try:
-        made = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; make the model again, which writes it.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}); make the model again, which writes it.") from None
-    if not isinstance(made, dict) or not made.keys() >= set(KEYS) or not _are_codes(made["code"]):
-        raise UserError(f"{path}: not what a training writes of its model; make the model again, which writes it.")
+    remedy = "make the model again, which writes it"
+    made = read_json(path, remedy)
+    if not made.keys() >= set(KEYS) or not _are_codes(made["code"]):
+        raise UserError(f"{path}: not what a training writes of its model; {remedy}.")
     return made
 
 

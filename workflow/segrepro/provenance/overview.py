@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from segrepro.errors import UserError
+from segrepro.json_files import read_json
 from segrepro.provenance.code import UNKNOWN
 from segrepro.provenance.made import OLDER, read_made
-from segrepro.provenance.record import read_json
 
 COLUMNS = (
     *("system", "split", "model_code", "models", "scores_code", "scores", "seed", "config_sha256"),
@@ -23,7 +23,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing, or was written without provenance.
     """
-    content = read_json(path, "segrepro evaluate")
+    content = read_json(path, "make it with `segrepro evaluate`")
     if not isinstance(content.get("provenance"), dict) or not {"system", "split"} <= content.keys():
         raise UserError(f"{path}: carries no provenance; evaluate it again.")
     return {key: content[key] for key in ("system", "split", "provenance")}

@@ -1,12 +1,12 @@
 """The provenance of a result, as metrics files carry it: the same bytes for the same config, data, code and machine."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from segrepro.errors import UserError
 from segrepro.files import file_digest
+from segrepro.json_files import read_json
 from segrepro.provenance.code import code_identity
 from segrepro.provenance.machine import command_text, hardware, versions
 from segrepro.provenance.made import age, oldest, read_made
@@ -77,25 +77,8 @@ def provenance(args: argparse.Namespace, *, written: Written | None = None) -> d
 def _collected(paths: list[Path], name: str, value: str, maker: str) -> dict[str, str]:
     found = {}
     for path in paths:
-        content = read_json(path, maker)
+        content = read_json(path, f"make it with `{maker}`")
         if not {name, value} <= content.keys():
             raise UserError(f"{path}: not what `{maker}` writes; make it again.")
         found[content[name]] = content[value]
     return found
-
-
-def read_json(path: Path, maker: str) -> dict[str, Any]:
-    """Read a JSON object that a verb wrote.
-
-    Raises:
-        UserError: the file is missing or no JSON object.
-    """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; make it with `{maker}`.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}); make it again with `{maker}`.") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: not what `{maker}` writes; make it again.")
-    return content

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
-from segrepro.evaluation.bootstrap import class_counts, class_ious
 from segrepro.evaluation.bootstrap_settings import Bootstrap
+from segrepro.evaluation.class_counts import class_ious, counts_of_confusions
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.resampling import estimate
 from segrepro.labels import LabelSpace
@@ -54,7 +54,7 @@ def read_bars(path: Path, name: str, space: LabelSpace, bootstrap: Bootstrap) ->
         UserError: the file is missing or damaged.
     """
     _, confusions = load_confusions(path)
-    ious = estimate(class_ious, class_counts(confusions), bootstrap)
+    ious = estimate(class_ious, counts_of_confusions(confusions), bootstrap)
     labels = [label for label in space.used_labels if not np.isnan(ious.value[label])]
     names = {label: space.classes[label] or f"label {label}" for label in labels}
     return SystemBars(

@@ -6,7 +6,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from segrepro.evaluation.bootstrap_settings import Bootstrap
-from segrepro.evaluation.boundary import HITS, TRUE
+from segrepro.evaluation.class_counts import HITS, TRUE, counts_of_confusions
 from segrepro.evaluation.resampling import estimate
 from segrepro.labels import LabelSpace
 from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure
@@ -81,7 +81,7 @@ def _numbers(axes: Axes, shares: np.ndarray) -> None:
 
 def _recalls(axes: Axes, confusions: np.ndarray, size: float, cell: float, bootstrap: Bootstrap) -> None:
     """Write the recall of each class and its interval right of its row, and the class' share of all pixels."""
-    counts = np.stack([np.diagonal(confusions, axis1=1, axis2=2), confusions.sum(axis=2)], axis=1)
+    counts = counts_of_confusions(confusions)
     recall, totals = estimate(_recall, counts, bootstrap), counts.sum(axis=0, dtype=np.int64)
     edge = len(totals[0]) - 0.5
     places = (edge + 0.2, edge + RIGHT / cell)  # the left edge of one column, the right edge of the other

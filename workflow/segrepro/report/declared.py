@@ -3,17 +3,15 @@
 The workflow writes a `Declared` as JSON from the resolved config; `segrepro tables` reads it.
 """
 
-import json
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from segrepro.config import Config
 from segrepro.config.digest import system_digest
-from segrepro.config.errors import explain
 from segrepro.config.tables import Ablation, Server
 from segrepro.config.types import Section
-from segrepro.errors import UserError
+from segrepro.json_files import read_model
 
 
 class DeclaredSystem(Section):
@@ -75,11 +73,4 @@ def read_declared(path: Path) -> Declared:
     Raises:
         UserError: the file is missing or of another form.
     """
-    try:
-        return Declared.model_validate(json.loads(Path(path).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; the workflow writes it from config.yaml.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}); make it again.") from None
-    except ValidationError as error:
-        raise UserError(f"{path}: {explain(error, Declared)[0]}; make it again.") from None
+    return read_model(path, Declared, "make it with the workflow, which writes it from config.yaml")

@@ -7,10 +7,11 @@ import numpy as np
 
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap_settings import Bootstrap
-from segrepro.evaluation.detail import Detail, load_detail, mean_iou, size_iou
+from segrepro.evaluation.class_counts import mean_iou
+from segrepro.evaluation.detail import Detail, load_detail, size_iou
 from segrepro.evaluation.leakage import Marks, leaking_share, marked_systems, share_text
 from segrepro.evaluation.object_sizes import size_names
-from segrepro.evaluation.resampling import Estimate, estimate
+from segrepro.evaluation.resampling import Estimates, estimate
 from segrepro.report.numbers import interval_text, leak_mark
 from segrepro.report.printed import LEAK_NOTE, NOTHING, Part, Table
 
@@ -31,11 +32,11 @@ class Measured:
         objects: number of objects in each range, shape (ranges,).
     """
 
-    miou: Estimate
-    boundary: Estimate
-    trimap: Estimate
-    kept: Estimate
-    sizes: Estimate
+    miou: Estimates
+    boundary: Estimates
+    trimap: Estimates
+    kept: Estimates
+    sizes: Estimates
     objects: np.ndarray
 
 
@@ -174,7 +175,7 @@ def _heading(value: str) -> str:
     return {"miou": "mIoU", "boundary_iou": "boundary IoU"}[value]
 
 
-def _cells(name: str, measured: Estimate) -> dict[str, str]:
+def _cells(name: str, measured: Estimates) -> dict[str, str]:
     values = {name: measured.value, f"{name}_low": measured.low, f"{name}_high": measured.high}
     return {key: "" if np.isnan(value) else f"{100 * value:.2f}" for key, value in values.items()}
 

@@ -1,15 +1,17 @@
 """The class-histogram picture: how often each class occurs in a manifest, in pictures and in pixels."""
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, StrMethodFormatter
+from pydantic import BaseModel, Field
 
+from segrepro.config.types import Count, Share
 from segrepro.errors import UserError
+from segrepro.json_files import read_model
 from segrepro.labels import BACKGROUND, voc_palette
 from segrepro.report.style import INK, figure_style, new_figure
 
@@ -21,20 +23,40 @@ MANY_CLASSES = 30  # from here on, the numbers above the bars stand upright
 NAMED_ABSENT = 8  # absent classes that the title names; more are only counted
 
 
+class _Class(BaseModel):
+    label: Count
+    pictures: Count
+    pixels: Annotated[int, Field(ge=0)]
+
+
+class _Checks(BaseModel):
+    label_space: str | None
+
+
+class _ClassChecks(BaseModel):
+    """What the figure needs; the checks of a set without masks have nothing of it."""
+
+    manifest: str
+    pictures: Count
+    label_space: str
+    classes: dict[str, _Class]
+    absent_classes: list[str]
+    background_share: Share
+    void_share: Share
+
+
 def read_checks(path: Path) -> dict[str, Any]:
     """Read the JSON that ``segrepro check-labels`` wrote.
 
     Raises:
         UserError: the file cannot be read, or is of a set without masks, which has no histogram.
     """
-    try:
-        checks = json.loads(Path(path).read_text())
-        if checks["label_space"] is None:
-            raise UserError(f"{path}: a set without masks has no class histogram.")
-        if "background" not in checks["classes"]:
-            raise KeyError("background")
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the JSON of `segrepro check-labels` ({error!r}); make it again.") from None
+    remedy = "make it with `segrepro check-labels`"
+    if read_model(path, _Checks, remedy).label_space is None:
+        raise UserError(f"{path}: a set without masks has no class histogram; give the checks of one with masks.")
+    checks = read_model(path, _ClassChecks, remedy).model_dump()
+    if "background" not in checks["classes"]:
+        raise UserError(f"{path}: class 'background' is missing; {remedy}.")
     return checks
 
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from segrepro.evaluation.leakage import mark_note
-from segrepro.evaluation.resampling import Estimate
+from segrepro.evaluation.resampling import Estimates
 from segrepro.report.detail import Measured
 from segrepro.report.style import LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, RULE, figure_style, new_figure
 
@@ -53,7 +53,7 @@ def draw_sizes(names: list[str], measured: list[Measured], titles: list[str], *,
     return figure
 
 
-def _points(axes: Axes, lines: list[list[Estimate]], titles: list[str], *, first: int) -> None:
+def _points(axes: Axes, lines: list[list[Estimates]], titles: list[str], *, first: int) -> None:
     count = len(titles)
     spread = np.linspace(-0.24, 0.24, count) if count > 1 else np.zeros(1)
     for column in range(count):

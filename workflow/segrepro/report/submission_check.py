@@ -20,6 +20,7 @@ from segrepro.labels import VOC21, VOID, voc_palette
 from segrepro.report.submission import COMPETITIONS, FOLDER, member_name
 
 MEMBER = re.compile(rf"{FOLDER}/comp([{''.join(map(str, COMPETITIONS))}])_test_cls/([^/]+)\.png")
+TEST_PICTURES = 1456  # the segmentation test set of VOC 2012, as datasets.voc_test of config.yaml
 GZIP_MAGIC = b"\x1f\x8b"
 # VOC's pictures have at most 500 pixels a side; what is larger by far is not decoded.
 MAX_PIXELS = 4_000_000
@@ -47,12 +48,15 @@ class Problems:
         ]
 
 
-def check_submission(archive: Path, manifest: Path | None = None) -> tuple[int, int]:
+def check_submission(
+    archive: Path, manifest: Path | None = None, *, pictures: int | None = TEST_PICTURES
+) -> tuple[int, int]:
     """Check an archive for the VOC server.
 
     Args:
         archive: the tar.gz.
-        manifest: of the test pictures; without it neither ids nor sizes are checked.
+        manifest: of the test pictures; without it neither ids nor sizes are checked, but their number.
+        pictures: how many there must be where no manifest says it; None for any number.
 
     Returns:
         The competition (5 or 6) and the number of pictures.
@@ -76,6 +80,8 @@ def check_submission(archive: Path, manifest: Path | None = None) -> tuple[int, 
             if _is_known(place[2], name, sizes, found, problems):
                 _check_picture(name, content, sizes[place[2]] if sizes else None, problems)
         _check_ids(found, sizes, competitions, problems)
+        if sizes is None and pictures is not None:
+            _check_number(len(found), pictures, problems)
     except UserError as error:  # hostile or damaged; what it holds beyond is not looked at
         reason = str(error).rsplit(";", 1)[0].removeprefix(f"{archive}: ")
         problems.add("refused", f"{reason}; pack plain files anew, with `segrepro submission` say.")
@@ -125,6 +131,15 @@ def _check_ids(found: set[str], sizes: dict[str, Size] | None, competitions: set
     missing = sorted(sizes.keys() - found) if sizes else []
     for picture in missing:
         problems.add("missing", f"{picture}.png: the answer for this test picture is missing; predict all of them.")
+
+
+def _check_number(found: int, asked: int, problems: Problems) -> None:
+    if found not in (0, asked):  # an empty archive has been noted
+        problems.add(
+            "number",
+            f"holds {found:,} answers where the test set of VOC 2012 has {asked:,} pictures; predict all of them, or "
+            "give --manifest (or --other-pictures) where others are meant.",
+        )
 
 
 def _check_picture(name: str, content: bytes, size: Size | None, problems: Problems) -> None:

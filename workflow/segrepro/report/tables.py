@@ -1,7 +1,6 @@
 """The comparison tables: what this run measured beside what the reports and papers state."""
 
 import csv
-import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from segrepro.errors import UserError
 from segrepro.evaluation.leakage import Marks, leaking_share, share_text
 from segrepro.files import atomic_path
+from segrepro.json_files import read_json
 from segrepro.labels import label_space
 
 MIOU_COLUMNS = (
@@ -93,9 +93,9 @@ def read_metrics(paths: list[Path]) -> list[Metrics]:
     found: dict[tuple[str, str], Path] = {}
     metrics = []
     for path in paths:
-        entry = _read_json(path, "evaluate it again")
+        entry = read_json(path, "evaluate it again")
         needed = ("system", "split", "label_space", "pictures", "classes", "per_class_iou", *MEASURES)
-        missing = [key for key in needed if not isinstance(entry, dict) or key not in entry]
+        missing = [key for key in needed if key not in entry]
         if missing:
             raise UserError(f"{path}: key '{missing[0]}' is missing; a metrics file comes from `segrepro evaluate`.")
         key = (entry["system"], entry["split"])
@@ -117,8 +117,8 @@ def read_reported(path: Path) -> Reported:
     Raises:
         UserError: the file is missing, not JSON, or has an unknown key or a value outside 0..100.
     """
-    reported = _read_json(path, "check the file")
-    for system, splits in _mapping(reported, f"{path}").items():
+    reported = read_json(path, "check the file")
+    for system, splits in reported.items():
         for split, stated in _mapping(splits, f"{path}: {system}").items():
             for key, value in _mapping(stated, f"{path}: {system}.{split}").items():
                 _check_stated(key, value, f"{path}: {system}.{split}.{key}")
@@ -141,15 +141,6 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{where} is not a mapping; write system, then split, then miou, pixel_accuracy, source.")
     return value
-
-
-def _read_json(path: Path, remedy: str) -> Any:
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; {remedy}.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}); {remedy}.") from error
 
 
 def write_table(path: Path, columns: list[str] | tuple[str, ...], rows: list[dict[str, str]]) -> None:

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
 from segrepro.evaluation.leakage import mark_note
-from segrepro.evaluation.resampling import Estimate
+from segrepro.evaluation.resampling import Estimates
 from segrepro.report.detail import Measured
 from segrepro.report.style import (
     LINE_COLOURS,
@@ -67,7 +67,7 @@ def draw_trimaps(names: list[str], measured: list[Measured], widths: tuple[int, 
     return figure
 
 
-def _limits(estimates: list[Estimate]) -> tuple[float, float]:
+def _limits(estimates: list[Estimates]) -> tuple[float, float]:
     values = np.concatenate([part for entry in estimates for part in (entry.value, entry.low, entry.high)])
     finite = values[np.isfinite(values)]
     if not finite.size:  # pictures without boundaries
@@ -87,7 +87,7 @@ def _look(place: int) -> dict:
     }
 
 
-def _curve(axes: Axes, widths: tuple[int, ...], values: Estimate, place: int) -> None:
+def _curve(axes: Axes, widths: tuple[int, ...], values: Estimates, place: int) -> None:
     colour = LINE_COLOURS[place]
     axes.fill_between(widths, 100 * values.low, 100 * values.high, color=colour, alpha=0.08, linewidth=0)
     for bound in (values.low, values.high):

@@ -64,16 +64,12 @@ def run(args: argparse.Namespace) -> None:
 
 def _confusions(args: argparse.Namespace, number: int, store: Path, examples: list):
     """Return the confusions of a store's pictures, in the order of the examples."""
-    from segrepro.errors import UserError
-    from segrepro.evaluation.confusion import load_confusions
+    from segrepro.evaluation.confusion import confusions_of
     from segrepro.evaluation.pictures import PictureScorer, picture_confusions
     from segrepro.labels import label_space
 
-    if not args.confusions:
-        scorer = PictureScorer(store, args.label_space, len(label_space(args.label_space)))
-        return picture_confusions(scorer, examples, threads=args.threads, label=store.name)
-    ids, confusions = load_confusions(args.confusions[number])
-    if sorted(ids) != sorted(example.id for example in examples):
-        raise UserError(f"{args.confusions[number]}: not of the pictures of {args.manifest}; evaluate again.")
-    place = {id: index for index, id in enumerate(ids)}
-    return confusions[[place[example.id] for example in examples]]
+    space = label_space(args.label_space)
+    if args.confusions:
+        return confusions_of(args.confusions[number], [example.id for example in examples], space)
+    scorer = PictureScorer(store, space.name, len(space))
+    return picture_confusions(scorer, examples, threads=args.threads, label=store.name)

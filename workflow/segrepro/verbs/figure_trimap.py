@@ -8,30 +8,20 @@ boundaries. Shaded: bootstrap intervals over pictures. Seven systems to a row of
 """
 
 import argparse
-from pathlib import Path
 
-from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
+from segrepro.report.compared_options import add_compared_options, save_compared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument(
-        "--detail", type=Path, nargs="+", required=True, metavar="NPZ", help="from `segrepro evaluate`, a system each"
-    )
-    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
-    parser.add_argument(
-        "--out", type=Path, nargs="+", required=True, metavar="FILE", help="figures to write: .png, .pdf, .svg"
-    )
-    add_bootstrap_options(parser)
+    add_compared_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, draw and save."""
-    from segrepro.report.detail import compared
-    from segrepro.report.style import check_figure_paths, save_figure
     from segrepro.report.trimap import draw_trimaps
 
-    check_figure_paths(args.out)
-    details, names, measured = compared(args.detail, bootstrap_of(args), args.leakage)
-    first = details[0]
-    save_figure(draw_trimaps(names, measured, first.settings.trimap_widths, split=first.split), args.out)
+    save_compared(
+        args,
+        lambda names, measured, first: draw_trimaps(names, measured, first.settings.trimap_widths, split=first.split),
+    )

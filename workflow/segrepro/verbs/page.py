@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lineage", type=Path, metavar="JSON", help="what each system is made of, to draw")
     parser.add_argument("--rule-graph", type=Path, metavar="DOT", help="output of snakemake --rulegraph dot, to draw")
     parser.add_argument("--benchmarks", type=Path, metavar="DIR", help="Snakemake's benchmark files: run times")
+    parser.add_argument(
+        "--jobs",
+        nargs="+",
+        metavar="NAME",
+        help="which of them: files below --benchmarks without .tsv, * for any text (default: all)",
+    )
     add_measured_on_option(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the page's folder")
 
@@ -36,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the page."""
     from segrepro.evaluation.leakage import read_marks
-    from segrepro.report.page.assemble import read_mapping, write_page
+    from segrepro.json_files import read_json
+    from segrepro.report.page.assemble import write_page
 
     write_page(
         args.out,
@@ -44,11 +51,12 @@ def run(args: argparse.Namespace) -> None:
         tables=args.tables,
         figures=args.figures,
         splits=args.pictures,
-        config=read_mapping(args.config),
-        provenance=read_mapping(args.provenance) if args.provenance else {},
+        config=read_json(args.config, "run the workflow again"),
+        provenance=read_json(args.provenance, "run the workflow again") if args.provenance else {},
         marks=read_marks(args.leakage) if args.leakage else {},
         lineage=args.lineage,
         rule_graph=args.rule_graph,
         benchmarks=args.benchmarks,
+        jobs=args.jobs,
         measured_on=args.measured_on,
     )

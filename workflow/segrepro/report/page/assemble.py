@@ -1,6 +1,5 @@
 """Putting the page together: ``index.html`` and what it needs, in one folder that can be zipped and sent."""
 
-import json
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -23,23 +22,6 @@ from segrepro.report.page.scripts import write_script
 ASSETS = ("page.css", "page.js", "codec.js", "list.js", "stage.js", "explorer.js")
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
-    """Read a JSON mapping, such as the config or the provenance of a run.
-
-    Raises:
-        UserError: the file is missing, not JSON or no mapping.
-    """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the workflow again.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not JSON ({error}); run the workflow again.") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: not a mapping; run the workflow again.")
-    return value
-
-
 def write_page(
     folder: Path,
     *,
@@ -53,6 +35,7 @@ def write_page(
     lineage: Path | None,
     rule_graph: Path | None,
     benchmarks: Path | None,
+    jobs: list[str] | None = None,
     measured_on: PicturesKind = PUBLISHED,
 ) -> None:
     """Write the page into ``folder``, where the pictures of the explorer are already.
@@ -69,6 +52,7 @@ def write_page(
         lineage: JSON of the audit; drawn.
         rule_graph: as of ``snakemake --rulegraph dot``; drawn.
         benchmarks: folder of Snakemake's ``benchmark:`` files.
+        jobs: which of them; see `read_run_times`.
         measured_on: what the numbers are of.
 
     Raises:
@@ -81,7 +65,7 @@ def write_page(
         "lineage": lineage_svg(read_lineage(lineage)) if lineage else "",
         "rules": rules_svg(rule_graph) if rule_graph else "",
     }
-    times = read_run_times(benchmarks) if benchmarks else None
+    times = read_run_times(benchmarks, jobs) if benchmarks else None
     html = _template().render(
         version=__version__,
         scale=config.get("scale", ""),

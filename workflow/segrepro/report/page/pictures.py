@@ -23,7 +23,7 @@ from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
-from segrepro.evaluation.confusion import load_confusions
+from segrepro.evaluation.confusion import confusions_of
 from segrepro.evaluation.metrics import metrics
 from segrepro.evaluation.pictures import check_same_pictures
 from segrepro.files import atomic_directory
@@ -131,7 +131,8 @@ def write_split(
         UserError: a file is missing, damaged, or is of other pictures.
     """
     systems = _systems(stores, examples, manifest, space)
-    counts = [_confusions(path, examples, space) for path in confusions]
+    ids = [example.id for example in examples]
+    counts = [confusions_of(path, ids, space) for path in confusions]
     with atomic_directory(folder) as partial:
         pictures = map_in_processes(
             PicturePacker(tuple(stores), space.name, partial),
@@ -170,16 +171,6 @@ def _systems(stores: list[Path], examples: list[Example], manifest: Path, space:
             check_same_pictures(store, examples, manifest)
             systems.append(store.system)
     return systems
-
-
-def _confusions(path: Path, examples: list[Example], space: LabelSpace) -> np.ndarray:
-    """Read a system's confusions in the order of the examples: int64 of shape (pictures, classes, classes)."""
-    ids, confusions = load_confusions(path)
-    wanted = [example.id for example in examples]
-    if sorted(ids) != sorted(wanted) or confusions.shape[1:] != (len(space), len(space)):
-        raise UserError(f"{path}: not of these pictures and label space '{space.name}'; evaluate again.")
-    place = {id: number for number, id in enumerate(ids)}
-    return confusions[[place[id] for id in wanted]].astype(np.int64)
 
 
 def _classes(space: LabelSpace) -> list[dict[str, Any]]:

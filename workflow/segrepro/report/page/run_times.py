@@ -2,6 +2,8 @@
 
 import csv
 from collections import defaultdict
+from collections.abc import Collection
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,17 @@ from segrepro.errors import UserError
 SLOWEST = 12  # jobs listed by name
 
 
-def read_run_times(folder: Path) -> dict[str, Any]:
-    """Read every ``<rule>/<job>.tsv`` (or ``<rule>.tsv``) below a folder.
+def read_run_times(folder: Path, jobs: Collection[str] | None = None) -> dict[str, Any]:
+    """Read the ``<rule>/<job>.tsv`` (or ``<rule>.tsv``) below a folder.
 
     A file holds the last run of its job, a row a repetition; ``-`` and ``NA`` stand for what could not be measured.
+    It stays when the config no longer has its job, or has it in another number of shards: whoever knows the jobs
+    names them.
+
+    Args:
+        folder: of the files.
+        jobs: their names without ``.tsv``, with ``*`` for any text (``predict/fcn8s/voc_val/*-of-8``); None for every
+            file. A job that was never timed has none.
 
     Returns:
         ``rules``, by total time: rule, jobs, seconds (all jobs one after the other), cpu_seconds and memory_mb (the
@@ -23,12 +32,14 @@ def read_run_times(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: a file is not of Snakemake's form.
     """
-    jobs = []
+    timed = []
     for path in sorted(Path(folder).rglob("*.tsv")):
-        rule, *rest = path.relative_to(folder).with_suffix("").parts
-        jobs.append({"rule": rule, "job": "/".join(rest), **_measured(path)})
+        place = path.relative_to(folder).with_suffix("")
+        if jobs is None or any(fnmatchcase(place.as_posix(), job) for job in jobs):
+            rule, *rest = place.parts
+            timed.append({"rule": rule, "job": "/".join(rest), **_measured(path)})
     by_rule = defaultdict(list)
-    for job in jobs:
+    for job in timed:
         by_rule[job["rule"]].append(job)
     rules = [
         {
@@ -41,7 +52,7 @@ def read_run_times(folder: Path) -> dict[str, Any]:
         for rule, members in by_rule.items()
     ]
     rules.sort(key=lambda row: (-(row["seconds"] or 0), row["rule"]))
-    slowest = sorted(jobs, key=lambda job: (-(job["seconds"] or 0), job["rule"], job["job"]))[:SLOWEST]
+    slowest = sorted(timed, key=lambda job: (-(job["seconds"] or 0), job["rule"], job["job"]))[:SLOWEST]
     return {"rules": rules, "slowest": [{key: job[key] for key in ("rule", "job", "seconds")} for job in slowest]}
 
 

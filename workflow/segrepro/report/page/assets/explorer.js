@@ -226,11 +226,18 @@ segrepro.Explorer = class {
     const choice = (layer, name, now) => element("button", {
       type: "button", "data-layer": layer, "aria-pressed": String(layer === now), "aria-label": `${names[layer]} as ${name}`,
     }, name);
-    this.part("ranking").replaceChildren(...ranked.map(({ layer, value }) => element("li", {},
+    const list = this.part("ranking");
+    // a focused button that is replaced would take the focus, and with it the shortcuts, out of the explorer
+    const focused = list.contains(document.activeElement) ? document.activeElement : null;
+    list.replaceChildren(...ranked.map(({ layer, value }) => element("li", {},
       choice(layer, "A", this.a), choice(layer, "B", this.b),
       element("span", { class: "name", title: names[layer] }, names[layer]),
       element("span", { class: "meter" }, element("i", { "--fill": value ?? 0 })),
       element("span", { class: "number" }, value === null ? "–" : value.toFixed(1)))));
+    if (!focused) return;
+    const again = [...list.querySelectorAll(`[data-layer="${focused.dataset.layer}"]`)]
+      .find((button) => button.textContent === focused.textContent);
+    (again ?? this.part("list")).focus({ preventScroll: true });
   }
 
   /** What the colours say: labels, or kinds of difference with the share of the scored pixels that each has. */

@@ -56,12 +56,13 @@ rule fetch:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        # Not a parameter, which would trigger: another mirror must not fetch, convert and train everything anew.
-        source=lambda w: fetch_source(fetched()[w.archive]),
-    params:
-        expected=lambda w: fetch_expectation(fetched()[w.archive]),
+        # Not parameters, which would trigger: another mirror, or a checksum that was not known before, must not fetch,
+        # convert and train everything anew. A checksum that is changed is compared with the file here by rule checksum.
+        source=lambda w: (
+            f"{fetch_source(fetched()[w.archive])} {fetch_expectation(fetched()[w.archive])}"
+        ),
     shell:
-        "segrepro fetch --out {output} {resources.source} {params.expected} "
+        "segrepro fetch --out {output} {resources.source} "
         f"--attempts {CONFIG.runtime.fetch_attempts} --stall-seconds {CONFIG.runtime.fetch_stall_seconds} "
         "2>&1 | tee {log}"
 
@@ -197,6 +198,19 @@ rule check_labels:
     shell:
         "segrepro check-labels --manifest {input.manifest} {params.options} "
         "--json {output} --threads {threads} &> {log}"
+
+
+rule passed_checks:
+    input:
+        f"{RESULTS}/checks/{{dataset}}.json",
+    output:
+        # Updated, thus never missing for a moment.
+        update(f"{RESULTS}/checks/{{dataset}}.passed"),
+    log:
+        f"{RESULTS}/logs/checks/{{dataset}}_passed.log",
+    localrule: True
+    shell:
+        "touch {output} 2> {log}"
 
 
 rule figure_labels:

@@ -8,7 +8,8 @@ import pytest
 from mirror_server import CONTENT, MD5, OTHER, PAGE, QUICK, SHA256, files_beside, leave_partial
 from segrepro.data import downloads
 from segrepro.data.downloads import Patience
-from segrepro.data.fetch import Expected, fetch
+from segrepro.data.expected import Expected
+from segrepro.data.fetch import fetch
 from segrepro.data.partials import Partial, looks_like_web_page
 from segrepro.errors import UserError
 

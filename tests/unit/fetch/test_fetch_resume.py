@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from mirror_server import CONTENT, MD5, OTHER, QUICK, MirrorServer, files_beside, leave_partial
 from segrepro.data.downloads import Patience
-from segrepro.data.fetch import Expected, fetch
+from segrepro.data.expected import Expected
+from segrepro.data.fetch import fetch
 from segrepro.data.partials import Origin, Partial
 from segrepro.errors import UserError
 

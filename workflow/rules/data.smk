@@ -200,15 +200,18 @@ rule check_labels:
         "--json {output} --threads {threads} &> {log}"
 
 
+# Of the data and the bounds that passed last, whatever became of later checks: see passed_checks in inputs.smk.
 rule passed_checks:
     input:
+        f"{DATA}/manifests/{{dataset}}.csv",
         f"{RESULTS}/checks/{{dataset}}.json",
     output:
-        # Updated, thus never missing for a moment.
-        update(f"{RESULTS}/checks/{{dataset}}.passed"),
+        update(f"{RESULTS}/checks/{{dataset}}.passed"),  # never missing, not for a moment
     log:
         f"{RESULTS}/logs/checks/{{dataset}}_passed.log",
     localrule: True
+    params:
+        options=lambda w: check_options(w.dataset),
     shell:
         "touch {output} 2> {log}"
 

@@ -210,6 +210,8 @@ rule passed_checks:
     log:
         f"{RESULTS}/logs/checks/{{dataset}}_passed.log",
     localrule: True
+    conda:
+        "../../envs/cpu.yaml"
     params:
         options=lambda w: check_options(w.dataset),
     shell:

@@ -1,4 +1,4 @@
-"""Every kind of job killed at a random moment, and the machine's disk full in the middle of it."""
+"""Many kinds of jobs, and Snakemake itself, killed at random moments."""
 
 import math
 import random
@@ -23,9 +23,31 @@ SYSTEMS = {
         "splits": ["voc_val"],
     },
     "refined": {"crf": {"members": ["mean"], "preset": "deeplabv2_resnet101"}, "splits": ["voc_val"]},
+    "tuned": {
+        "crf": {
+            "members": ["deeplabv3_trainaug"],
+            "preset": "deeplabv2_resnet101",
+            "search": {"tune_on": "voc_train", "pictures": 4, "bilateral_sxy": [30, 50], "bilateral_srgb": [3]},
+        },
+        "splits": ["voc_val"],
+    },
 }
-CHAIN = TINY | {"systems": TINY["systems"] | SYSTEMS}
+# Of DeconvNet the lists of boxes, which need no training.
+EXAMPLES = {
+    "stage1": {"network": "deconvnet", "protocol": "deconvnet_stage1", "dataset": "voc_train"}
+    | {"examples": {"kind": "objects", "enlarge": 1.2}},
+    "stage2": {"network": "deconvnet", "protocol": "deconvnet_stage2", "dataset": "voc_train"}
+    | {"examples": {"kind": "proposals", "proposals": "selective_search", "enlarge": 1.2, "min_overlap": 0.5}},
+}
+CHAIN = TINY | {
+    "models": TINY["models"] | EXAMPLES,
+    "systems": TINY["systems"] | SYSTEMS,
+    "runtime": TINY["runtime"] | {"shards": 2},
+}
 TARGETS = (
+    "data/sample/coco2017/val2017",
+    "results/models/stage1/training_set.csv",
+    "results/models/stage2/training_set.csv",
     "results/tables/miou.csv",
     "results/figures/grid/voc_val.png",
     "results/tables/proposals/selective_search_voc_val.csv",
@@ -35,28 +57,43 @@ KINDS = (
     "fetch",
     "convert-voc",
     "convert-sbd",
+    "convert-coco",
     "manifest",
     "check-labels",
     "proposals",
     "proposal-recall",
+    "object-examples",
+    "proposal-examples",
     "train",
     "predict",
+    "merge-scores",
     "fuse",
     "stack",
     "crf",
+    "crf-search",
     "evaluate",
     "statistics",
     "tables",
     "figure-grid",
 )
+SNAKEMAKE = "snakemake"
 SEED = 0
+RUNS_KILLED = 3  # Snakemake itself, with its jobs where they are
 
 
 def results(folder: Path) -> dict[str, bytes]:
     """What a run has made: models, scores, metrics, tables, figures; not its logs and times."""
-    kinds = ("models/*/model.keras", "scores/*/*.h5", "metrics/*/*", "tables/**/*.csv", "figures/**/*.png")
+    kinds = (
+        "models/*/model.keras",
+        "models/*/training_set.csv",
+        "scores/*/*.h5",
+        "metrics/*/*",
+        "tables/**/*.csv",
+        "figures/**/*.png",
+    )
     paths = [path for kind in kinds for path in (folder / "results").glob(kind)]
     paths += (folder / "data/sample").glob("proposals/*/*.h5")
+    paths += (path for path in (folder / "data/sample/coco2017").rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
@@ -97,18 +134,29 @@ def lives_in_an_undisturbed_run(folder: Path) -> dict[str, float]:
     return lives
 
 
-def kill_some(folder: Path, left: list[str], lives: dict[str, float], moments: random.Random) -> tuple[bool, list[str]]:
+def kill_some(
+    folder: Path, left: list[str], lives: dict[str, float], moments: random.Random, end: float
+) -> tuple[bool, list[str]]:
     """Run the workflow and kill the first job of each kind in ``left``, at a random moment of its life.
+
+    ``end`` seconds after its start, if it runs for so long, Snakemake itself is killed: its jobs stop by themselves.
 
     A kind whose job had ended before its moment stays in ``left``: its next job has another one.
 
     Returns:
-        Whether the run ended well; and the kinds that were killed.
+        Whether the run ended well; and the kinds that were killed, or SNAKEMAKE.
     """
-    run = start(folder)
+    run, end = start(folder), time.monotonic() + end
     due: dict[psutil.Process, tuple[str, float]] = {}
     killed = []
     for jobs in jobs_of(run):
+        if time.monotonic() >= end:
+            run.kill()
+            run.wait()
+            _, orphans = psutil.wait_procs(jobs, timeout=60)
+            assert not orphans, f"{[jobs[process] for process in orphans]} outlived the run"
+            left += (verb for verb, _ in due.values())
+            return False, [*killed, SNAKEMAKE]
         for process, verb in jobs.items():
             if verb in left and process not in due:
                 left.remove(verb)
@@ -135,15 +183,19 @@ def verb_of(process: psutil.Process) -> str | None:
 
 def test_every_kind_of_job_may_be_killed_at_any_moment(tmp_path):
     undisturbed, folder = tmp_path / "undisturbed", tmp_path / "killed"
+    started = time.monotonic()
     lives = lives_in_an_undisturbed_run(undisturbed)
     assert set(lives) >= set(KINDS)
+    whole = time.monotonic() - started
 
     left, moments, killed, ended = list(KINDS), random.Random(SEED), [], False
     while not ended:
-        ended, more = kill_some(folder, left, lives, moments)
+        end = moments.uniform(0, whole) if killed.count(SNAKEMAKE) < RUNS_KILLED else math.inf
+        ended, more = kill_some(folder, left, lives, moments, end)
         assert ended or more, "the run failed by itself"
         killed += more
-    assert len(killed) >= len(KINDS) - 3, f"only {killed} were killed in time"
+    assert len(set(killed) - {SNAKEMAKE}) >= len(KINDS) - 3, f"only {killed} were killed in time"
+    assert SNAKEMAKE in killed
     again = snakemake(folder, *TARGETS, overlay=CHAIN)
     assert "Nothing to be done" in again.stdout, again.stdout[-3000:]
     expected, made = results(undisturbed), results(folder)

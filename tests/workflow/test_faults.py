@@ -76,9 +76,8 @@ KINDS = (
     "tables",
     "figure-grid",
 )
-SNAKEMAKE = "snakemake"
 SEED = 0
-RUNS_KILLED = 3  # Snakemake itself, with its jobs where they are
+RUNS_KILLED = 3
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -134,29 +133,18 @@ def lives_in_an_undisturbed_run(folder: Path) -> dict[str, float]:
     return lives
 
 
-def kill_some(
-    folder: Path, left: list[str], lives: dict[str, float], moments: random.Random, end: float
-) -> tuple[bool, list[str]]:
+def kill_some(folder: Path, left: list[str], lives: dict[str, float], moments: random.Random) -> tuple[bool, list[str]]:
     """Run the workflow and kill the first job of each kind in ``left``, at a random moment of its life.
-
-    ``end`` seconds after its start, if it runs for so long, Snakemake itself is killed: its jobs stop by themselves.
 
     A kind whose job had ended before its moment stays in ``left``: its next job has another one.
 
     Returns:
-        Whether the run ended well; and the kinds that were killed, or SNAKEMAKE.
+        Whether the run ended well; and the kinds that were killed.
     """
-    run, end = start(folder), time.monotonic() + end
+    run = start(folder)
     due: dict[psutil.Process, tuple[str, float]] = {}
     killed = []
     for jobs in jobs_of(run):
-        if time.monotonic() >= end:
-            run.kill()
-            run.wait()
-            _, orphans = psutil.wait_procs(jobs, timeout=60)
-            assert not orphans, f"{[jobs[process] for process in orphans]} outlived the run"
-            left += (verb for verb, _ in due.values())
-            return False, [*killed, SNAKEMAKE]
         for process, verb in jobs.items():
             if verb in left and process not in due:
                 left.remove(verb)
@@ -172,6 +160,23 @@ def kill_some(
     return run.wait() == 0, killed
 
 
+def kill_run(folder: Path, seconds: float) -> bool:
+    """Run the workflow and kill Snakemake itself after so many seconds; its jobs stop by themselves.
+
+    Returns:
+        Whether it had not ended before.
+    """
+    run, end = start(folder), time.monotonic() + seconds
+    for jobs in jobs_of(run):
+        if time.monotonic() >= end:
+            run.kill()
+            run.wait()
+            _, orphans = psutil.wait_procs(jobs, timeout=60)
+            assert not orphans, f"{[jobs[process] for process in orphans]} outlived the run"
+            return True
+    return False
+
+
 def verb_of(process: psutil.Process) -> str | None:
     """The verb of a ``python -m segrepro VERB`` process, None for any other."""
     try:
@@ -181,24 +186,39 @@ def verb_of(process: psutil.Process) -> str | None:
     return words[3] if words[1:3] == ["-m", "segrepro"] and len(words) > 3 else None
 
 
-def test_every_kind_of_job_may_be_killed_at_any_moment(tmp_path):
-    undisturbed, folder = tmp_path / "undisturbed", tmp_path / "killed"
-    started = time.monotonic()
-    lives = lives_in_an_undisturbed_run(undisturbed)
-    assert set(lives) >= set(KINDS)
-    whole = time.monotonic() - started
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> tuple[Path, dict[str, float], float]:
+    """A run to its end: its folder, the lives of its jobs, and how long it took, in seconds."""
+    folder, started = tmp_path_factory.mktemp("undisturbed"), time.monotonic()
+    lives = lives_in_an_undisturbed_run(folder)
+    return folder, lives, time.monotonic() - started
 
-    left, moments, killed, ended = list(KINDS), random.Random(SEED), [], False
-    while not ended:
-        end = moments.uniform(0, whole) if killed.count(SNAKEMAKE) < RUNS_KILLED else math.inf
-        ended, more = kill_some(folder, left, lives, moments, end)
-        assert ended or more, "the run failed by itself"
-        killed += more
-    assert len(set(killed) - {SNAKEMAKE}) >= len(KINDS) - 3, f"only {killed} were killed in time"
-    assert SNAKEMAKE in killed
+
+def assert_as_undisturbed(folder: Path, undisturbed: Path) -> None:
     again = snakemake(folder, *TARGETS, overlay=CHAIN)
     assert "Nothing to be done" in again.stdout, again.stdout[-3000:]
     expected, made = results(undisturbed), results(folder)
     assert sorted(made) == sorted(expected)
     assert [name for name in made if made[name] != expected[name]] == []
     assert not [path for path in folder.rglob(".*.partial*") if ".snakemake" not in path.parts]
+
+
+def test_every_kind_of_job_may_be_killed_at_any_moment(undisturbed, tmp_path):
+    whole, lives, _ = undisturbed
+    assert set(lives) >= set(KINDS)
+    left, moments, killed, ended = list(KINDS), random.Random(SEED), [], False
+    while not ended:
+        ended, more = kill_some(tmp_path, left, lives, moments)
+        assert ended or more, "the run failed by itself"
+        killed += more
+    assert len(killed) >= len(KINDS) - 3, f"only {killed} were killed in time"
+    assert_as_undisturbed(tmp_path, whole)
+
+
+def test_snakemake_may_be_killed_at_any_moment(undisturbed, tmp_path):
+    whole, _, seconds = undisturbed
+    moments = random.Random(SEED)
+    killed = [kill_run(tmp_path, moments.uniform(0, seconds / 2)) for _ in range(RUNS_KILLED)]
+    assert sum(killed) >= RUNS_KILLED - 1
+    assert start(tmp_path).wait() == 0
+    assert_as_undisturbed(tmp_path, whole)

@@ -75,9 +75,10 @@ def submit(script: Path) -> str:
     state.mkdir(parents=True, exist_ok=True)
     logs.mkdir(parents=True, exist_ok=True)
     wrapper, ended = state / f"{name}.sh", state / f"{name}.exit"
+    # A scheduler that ends a job signals all its processes: the wrapper outlives what it runs, to say how that ended.
     # Written under another name first: a number that is half there would be read as another one.
     wrapper.write_text(
-        f"#!/bin/sh\nsh {shlex.quote(str(script.resolve()))}\ncode=$?\n"
+        f"#!/bin/sh\ntrap : INT TERM\nsh {shlex.quote(str(script.resolve()))}\ncode=$?\n"
         f"echo $code > {shlex.quote(f'{ended}.new')} && mv {shlex.quote(f'{ended}.new')} {shlex.quote(str(ended))}\n"
         "exit $code\n"
     )
@@ -96,16 +97,20 @@ def submit(script: Path) -> str:
     return f"{number[1]}@{name}"
 
 
-def still_there(number: str, commands: dict[str, str]) -> bool:
-    """Return whether the scheduler says that a job waits or runs."""
+def is_gone(number: str, commands: dict[str, str]) -> bool:
+    """Return whether the scheduler says that a job is over, or that it knows none of this number.
+
+    Any other failure (no connection, a restart, a time-out) says nothing about the job.
+    """
     try:
         answer = subprocess.run(
             words(commands["ask"], id=number), capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     except subprocess.TimeoutExpired:
-        return True  # a busy scheduler is no failed job
-    over = "over" in commands and re.search(commands["over"], answer.stdout)
-    return answer.returncode == 0 and bool(answer.stdout.strip()) and not over
+        return False
+    if answer.returncode == 0 and "over" in commands and re.search(commands["over"], answer.stdout):
+        return True
+    return bool(re.search(commands["unknown"], f"{answer.returncode}\n{answer.stdout}{answer.stderr}"))
 
 
 def status(job: str) -> str:
@@ -115,17 +120,20 @@ def status(job: str) -> str:
     ended, gone = STATE / f"{name}.exit", STATE / f"{name}.gone"
     if ended.exists():
         return "success" if ended.read_text().strip() == "0" else "failed"
-    if still_there(number, commands):
+    if not is_gone(number, commands):
         gone.unlink(missing_ok=True)
         return "running"
     # Killed, or ended on a node whose file is not to be seen here yet.
     if not gone.exists():
         gone.touch()
-    return "failed" if time.time() - gone.stat().st_mtime > site["lost_after"] else "running"
+    if time.time() - gone.stat().st_mtime <= site["lost_after"]:
+        return "running"
+    cancel([job])  # it will be submitted again: should it live after all, two would write the same files
+    return "failed"
 
 
 def cancel(jobs: list[str]) -> None:
-    """Cancel jobs."""
+    """Cancel jobs; what the scheduler prints goes to stderr (Snakemake reads the answer of status.py from stdout)."""
     _, commands = settings()
     for job in jobs:
-        subprocess.run(words(commands["cancel"], id=job.split("@", 1)[0]), check=False)
+        subprocess.run(words(commands["cancel"], id=job.split("@", 1)[0]), stdout=sys.stderr, check=False)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A throw-away Slurm of one node on this machine, as root: two partitions (cpu, gpu) and GPUs that are none (/dev/null, /dev/zero).
+# A throw-away Slurm of one node on this machine, as root: two partitions (cpu, gpu), a third (urgent) whose
+# jobs preempt theirs, and GPUs that are none (/dev/null, /dev/zero).
 #
 #   slurm_node.sh start FOLDER    munged, slurmctld and slurmd, with all that they write below FOLDER
 #   slurm_node.sh stop FOLDER     ends them, and removes the links in /etc/slurm
@@ -10,7 +11,7 @@
 # slurm-wlm munge.
 set -euo pipefail
 
-usage() { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+usage() { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 
 [ $# -eq 2 ] || usage
 folder=$(realpath -m "$2")
@@ -61,8 +62,11 @@ GresTypes=gpu
 ReturnToService=2
 MinJobAge=3600
 NodeName=$host NodeAddr=127.0.0.1 CPUs=${SLURM_NODE_CPUS:-32} RealMemory=${SLURM_NODE_MEMORY_MB:-256000} Gres=gpu:${SLURM_NODE_GPUS:-1} State=UNKNOWN
-PartitionName=cpu Nodes=$host Default=YES MaxTime=3-00:00:00 State=UP
-PartitionName=gpu Nodes=$host Default=NO MaxTime=3-00:00:00 State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=cpu Nodes=$host Default=YES MaxTime=3-00:00:00 PriorityTier=1 State=UP
+PartitionName=gpu Nodes=$host Default=NO MaxTime=3-00:00:00 PriorityTier=1 State=UP
+PartitionName=urgent Nodes=$host Default=NO MaxTime=3-00:00:00 PriorityTier=2 PreemptMode=OFF State=UP
 CONF
   : > "$folder/etc/gres.conf"
   local file

@@ -77,6 +77,7 @@ COLUMNS = {
     "limit": "TimeLimit",
     "gpus": "tres-per-job",
     "rule": "Comment",
+    "restarts": "RestartCnt",
 }
 WIDTH = 100
 
@@ -120,10 +121,10 @@ def test_the_profile_for_other_schedulers_runs_on_slurm_too(checked_data):
 
 
 def test_a_cancelled_training_is_submitted_again_and_every_job_is_where_it_belongs(checked_data):
-    """The training is cancelled once in its middle, as by a preemption."""
+    """The training is cancelled once in its middle; the prediction is shared between two jobs."""
     folder = checked_data
     targets = ("results/scores/deeplabv3_trainaug/voc_val.h5", "results/checks/voc_val.json")
-    resources = ("--set-resources", "train:gpu=1", "predict:gpu=1")
+    resources = ("--set-resources", "train:gpu=1", "predict_shard:gpu=1", "--set-scatter", "shards=2")
     with (folder / "run.log").open("w") as log:
         call = command(folder, *targets, *SLURM, *resources, overlay=OVERLAY)
         run = subprocess.Popen(call, stdout=log, stderr=subprocess.STDOUT)
@@ -143,8 +144,13 @@ def test_a_cancelled_training_is_submitted_again_and_every_job_is_where_it_belon
     assert (first["state"], first["memory"]) == ("CANCELLED", "16000M")
     assert (second["state"], second["memory"]) == ("COMPLETED", "32000M")
     assert "going on from step" in (folder / "results/logs/train/deeplabv3_trainaug.log").read_text()
-    for job in (first, second, *of_rule("predict")):
+    shards = of_rule("predict_shard")
+    assert [job["state"] for job in shards] == ["COMPLETED"] * 2
+    for job in (first, second, *shards):
         assert (job["partition"], job["gpus"]) == ("gpu", "gres:gpu:1")
+    (gathered,) = of_rule("gather_scores")
+    assert (gathered["partition"], gathered["gpus"], gathered["state"]) == ("cpu", "N/A", "COMPLETED")
+    assert not list(folder.glob("results/shards/*/*/*.h5")), "shards are left beside their store"
     (checks,) = of_rule("check_labels")
     assert (checks["partition"], checks["gpus"], checks["state"]) == ("cpu", "N/A", "COMPLETED")
     assert not of_rule("spec"), "a local rule was submitted"
@@ -168,6 +174,30 @@ def test_a_job_that_asks_for_two_gpus_is_one_process_that_gets_both(tmp_path):
     done = subprocess.run(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     assert (tmp_path / "seen.txt").read_text() == "0,1\n"
+
+
+def test_a_preempted_job_is_queued_again_by_slurm_itself(tmp_path):
+    """The plugin takes the state PREEMPTED for one that passes: without `slurm-requeue` it would wait for ever."""
+    call = small_workflow(
+        tmp_path,
+        'rule preempted:\n    output: "done.txt"\n    resources: mem_mb=100, runtime=5\n'
+        '    shell: "if [ -e started ]; then touch {output}; else touch started; sleep 300; fi"\n',
+    )
+    with (tmp_path / "run.log").open("w") as log:
+        run = subprocess.Popen(call, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            give_up = time.monotonic() + PATIENCE
+            while not (tmp_path / "started").exists():
+                assert time.monotonic() < give_up
+                time.sleep(0.1)
+            urgent = ["sbatch", "--partition=urgent", "--exclusive", f"--output={tmp_path}/urgent.log", "--wrap=true"]
+            subprocess.run(urgent, stdout=subprocess.DEVNULL, check=True)
+            assert run.wait(timeout=PATIENCE) == 0, (tmp_path / "run.log").read_text()[-3000:]
+        finally:
+            run.kill()
+    (job,) = [job for job in jobs() if job["rule"] == "rule_preempted"]
+    assert job["state"] == "COMPLETED"
+    assert int(job["restarts"]) == 1
 
 
 def test_ctrl_c_cancels_what_was_submitted(tmp_path):

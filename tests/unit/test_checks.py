@@ -260,7 +260,8 @@ def picture_bytes(mode: str, kind: str, size: tuple[int, int] = (WIDTH, HEIGHT))
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("images/p04.jpg", picture_bytes("RGB", "PNG"), r"p04\.jpg: not a JPEG but PNG"),
+        ("images/p04.jpg", picture_bytes("RGB", "GIF"), r"p04\.jpg: no JPEG or PNG but GIF"),
+        ("images/p04.jpg", picture_bytes("I;16", "PNG"), r"p04\.jpg: does not decode to three channels"),
         ("images/p04.jpg", picture_bytes("CMYK", "JPEG"), r"p04\.jpg: does not decode to three channels"),
         ("images/p04.jpg", b"<html>not found</html>", r"p04\.jpg: not an image"),
         ("images/p04.jpg", b"", r"p04\.jpg: not an image"),
@@ -275,6 +276,14 @@ def picture_bytes(mode: str, kind: str, size: tuple[int, int] = (WIDTH, HEIGHT))
 def test_a_file_of_the_wrong_kind_is_named(manifest, file, content, message):
     (manifest.parent / file).write_bytes(content)
     refused(manifest, message)
+
+
+@pytest.mark.parametrize(("mode", "grey"), [("RGB", 0), ("RGBA", 0), ("P", 0), ("L", 1), ("LA", 1)])
+def test_a_png_among_the_pictures_passes(manifest, mode, grey):
+    """COCO's train2017 has one."""
+    (manifest.parent / "images/p04.jpg").write_bytes(picture_bytes(mode, "PNG"))
+    statistics, _ = check_manifest(manifest, VOC21, Limits(max_grey_share=1))
+    assert statistics.grey == grey
 
 
 @pytest.mark.parametrize("file", ["images/p04.jpg", "masks/p04.png"])

@@ -1,4 +1,5 @@
 import csv
+import io
 import json
 import os
 import zipfile
@@ -18,15 +19,14 @@ from builders import (
     coco_json,
     jpeg_bytes,
     picture,
-    png_bytes,
     rectangle,
     run_lengths,
-    scene,
     write_coco_zips,
 )
 from segrepro.cli import main
 from segrepro.data.coco import convert_coco, draw_masks
 from segrepro.data.coco_annotations import Picture, parse_annotations
+from segrepro.data.pictures import PICTURE_MODES
 from segrepro.errors import UserError
 from segrepro.labels import COCO91, COCO_IDS_IN_VOC_ORDER, VOC_CLASSES
 
@@ -190,13 +190,13 @@ def test_the_dataset_folder_holds_pictures_masks_lists_and_the_table(tmp_path):
     with (tmp_path / "out/pictures.csv").open() as stream:
         rows = list(csv.reader(stream))
     assert rows == [
-        ["id", "width", "height", "coco20_pixels", "coco90_pixels", "annotations"],
-        [ids[0], "40", "16", "0", "256", "1"],
-        [ids[1], "32", "24", "0", "0", "0"],
-        [ids[2], "32", "24", "100", "100", "2"],
-        [ids[3], "32", "24", "110", "110", "1"],
+        ["id", "width", "height", "coco20_pixels", "coco90_pixels", "annotations", "format"],
+        [ids[0], "40", "16", "0", "256", "1", "JPEG"],
+        [ids[1], "32", "24", "0", "0", "0", "JPEG"],
+        [ids[2], "32", "24", "100", "100", "2", "JPEG"],
+        [ids[3], "32", "24", "110", "110", "1", "JPEG"],
     ]
-    assert summary["annotations"] == 4
+    assert (summary["annotations"], summary["png_pictures"]) == (4, 0)
     assert Image.open(tmp_path / "out/masks_coco20" / f"{ids[3]}.png").mode == "L"
 
 
@@ -204,6 +204,23 @@ def test_the_number_of_processes_changes_no_byte(tmp_path):
     convert(tmp_path, "one", threads=1)
     convert(tmp_path, "two", threads=2)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def picture_bytes(mode: str, kind: str) -> bytes:
+    stream = io.BytesIO()
+    Image.new(mode, (WIDTH, HEIGHT)).save(stream, kind)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("mode", PICTURE_MODES["PNG"])
+def test_a_png_named_jpg_is_kept_as_published_and_counted(tmp_path, mode):
+    """The official train2017.zip has one: 000000320612.jpg."""
+    png = picture_bytes(mode, "PNG")
+    assert convert(tmp_path, replace={12: png})["png_pictures"] == 1
+    assert json.loads((tmp_path / "out/summary.json").read_text())["png_pictures"] == 1
+    assert (tmp_path / "out/images/000000000012.jpg").read_bytes() == png
+    with (tmp_path / "out/pictures.csv").open() as stream:
+        assert [row["format"] for row in csv.DictReader(stream)] == ["JPEG", "JPEG", "JPEG", "PNG"]
 
 
 def changed(section: str, number: int = 0, **values) -> dict:
@@ -273,7 +290,9 @@ def test_faulty_annotations_are_refused_by_file_and_id(tmp_path, annotations, me
     [
         ({"leave_out": (7,)}, "picture 7 has no member train2017/000000000007.jpg"),
         ({"replace": {7: jpeg_bytes(picture())[:-300]}}, "000000000007.jpg: the picture cannot be read"),
-        ({"replace": {7: png_bytes(scene(1)[0])}}, "000000000007.jpg: the picture is a PNG"),
+        ({"replace": {7: picture_bytes("RGB", "GIF")}}, "000000000007.jpg: the picture is a GIF, not a JPEG or PNG"),
+        ({"replace": {7: picture_bytes("I;16", "PNG")}}, "000000000007.jpg: the picture is of mode I;16"),
+        ({"replace": {7: picture_bytes("RGB", "PNG")[:-30]}}, "000000000007.jpg: the picture cannot be read"),
     ],
 )
 @pytest.mark.parametrize("threads", [1, 2])

@@ -1,11 +1,13 @@
 """A disk that fills up: one sentence with file and space, nothing half-written, and the next run goes on.
 
-The quick tests limit the size of a file (RLIMIT_FSIZE); those marked `faults` fill a small disk, which root mounts.
+The quick tests limit the size of a file (RLIMIT_FSIZE); those marked `faults` train, or fill a small disk, which root
+mounts.
 """
 
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 
@@ -137,9 +139,10 @@ def test_a_full_disk_is_one_sentence_and_with_space_the_run_goes_on(inputs, disk
     assert sorted(path.name for path in place.iterdir()) == sorted(["filling", made])
 
 
-@pytest.mark.faults
-def test_a_training_on_a_full_disk_goes_on_from_its_last_checkpoint(disk, tmp_path, merged_config):
-    from training_setup import write_examples  # TensorFlow, which no other test here needs
+@pytest.fixture
+def training(tmp_path, merged_config):
+    """A function that trains a tiny model for four steps, into a folder."""
+    from training_setup import write_examples  # TensorFlow, which few tests here need
 
     spec = model_spec(parse_config(merge(merged_config(), TINY)), "deeplabv3_trainaug")
     spec["protocol"] |= {"steps": 4, "micro_batch": 2}
@@ -148,23 +151,55 @@ def test_a_training_on_a_full_disk_goes_on_from_its_last_checkpoint(disk, tmp_pa
     rows = [f"{e.id},{e.image.name},{e.mask.name}\n" for e in examples]
     (tmp_path / "list.csv").write_text("id,image,mask\n" + "".join(rows))
 
-    def train(folder):
+    def train(folder, *, largest_file=None):
         call = ["train", "--spec", "spec.yaml", "--manifest", "list.csv", "--model", folder / "model.keras"]
         call += ["--history", folder / "history.csv", "--checkpoints", folder / "checkpoints"]
-        return segrepro(tmp_path, *call, "--checkpoint-every", "1")
+        return segrepro(tmp_path, *call, "--checkpoint-every", "1", largest_file=largest_file)
 
-    assert train(tmp_path / "whole").returncode == 0
+    return train
+
+
+def assert_same_training(folder, whole):
+    for name in ("model.keras", "history.csv"):
+        assert (folder / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.faults
+def test_a_checkpoint_or_a_model_that_may_not_grow_is_one_sentence_and_the_training_goes_on(training, tmp_path):
+    """As on a full disk, and without root."""
+    whole, limited = tmp_path / "whole", tmp_path / "limited"
+    assert training(whole).returncode == 0
+
+    def refused(file, size):
+        done = training(limited, largest_file=size - 1)
+        assert_one_sentence(done, rf"{file}: File too large")
+        assert not [path for path in limited.rglob("*") if ".partial" in path.name]
+        assert not (limited / "model.keras").exists()
+
+    refused(r"step_000000001\.npz", min(path.stat().st_size for path in whole.rglob("step_*.npz")))
+    assert not list(limited.rglob("*.npz"))
+    # The checkpoints are larger than the model: with all of them here, the model is the largest file yet to be written.
+    shutil.rmtree(limited)
+    shutil.copytree(whole / "checkpoints", limited / "checkpoints")
+    refused(r"model\.keras", (whole / "model.keras").stat().st_size)
+    again = training(limited)
+    assert again.returncode == 0, again.stderr
+    assert_same_training(limited, whole)
+
+
+@pytest.mark.faults
+def test_a_training_on_a_full_disk_goes_on_from_its_last_checkpoint(disk, training, tmp_path):
+    assert training(tmp_path / "whole").returncode == 0
     size = max(path.stat().st_size for path in (tmp_path / "whole").rglob("step_*.npz")) // 1024
     place = disk(int(2.5 * size))
-    assert_one_sentence(train(place), r"step_000000003\.npz: No space left on device .* are free")
+    assert_one_sentence(training(place), r"step_000000003\.npz: No space left on device .* are free")
     assert sorted(path.name for path in place.rglob("*.npz")) == ["step_000000001.npz", "step_000000002.npz"]
     assert not (place / "model.keras").exists()
     disk(10 * size)
-    again = train(place)
+    again = training(place)
     assert again.returncode == 0, again.stderr
     assert "going on from step 2 of 4" in again.stderr
-    for name in ("model.keras", "history.csv"):
-        assert (place / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert_same_training(place, tmp_path / "whole")
 
 
 def merge(base, overlay):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from segrepro.data.manifests import Example
+from segrepro.data.pictures import PICTURE_MODES, read_rgb
 from segrepro.errors import UserError
 from segrepro.training.augment import augment, decode_picture
 from segrepro.training.boxes import resized_box, single_object
@@ -26,6 +27,19 @@ def test_training_does_not_turn_a_picture_that_asks_for_it(tmp_path):
     exif[0x0112] = 6
     Image.new("RGB", (32, 24)).save(tmp_path / "a.jpg", exif=exif)
     assert decode_picture(tf.constant(str(tmp_path / "a.jpg"))).shape == (24, 32, 3)
+
+
+@pytest.mark.parametrize("mode", PICTURE_MODES["PNG"])
+@pytest.mark.parametrize("transparent", [None, 3], ids=["opaque", "with a transparent colour"])
+def test_a_png_named_jpg_is_read_as_rgb_like_everywhere_else(tmp_path, mode, transparent):
+    """COCO's train2017 has one."""
+    path = tmp_path / "a.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 4), np.uint8)
+    options = {} if transparent is None or mode in ("RGBA", "LA") else {"transparency": transparent}
+    if mode == "RGB" and options:
+        options = {"transparency": tuple(noise[0, 0, :3].tolist())}
+    Image.fromarray(noise).convert(mode).save(path, "PNG", **options)
+    np.testing.assert_array_equal(decode_picture(tf.constant(str(path))), read_rgb(path))
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 100])

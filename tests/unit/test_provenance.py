@@ -418,6 +418,18 @@ def test_metrics_without_provenance_are_refused_by_the_overview(run_folder):
     assert not Path("p.json").exists()
 
 
+def test_a_checksum_that_the_config_got_later_is_compared_and_the_file_stays(run_folder):
+    run_folder("a")
+    right = hashlib.md5(b"archive").hexdigest()
+    main(["checksum", "data.tar", "--md5", right, "--bytes", "7", "--out", "again.json"])
+    assert Path("again.json").read_bytes() == Path("data.json").read_bytes()
+    for wrong in (["--md5", "0" * 32], ["--sha256", "0" * 64], ["--bytes", "8"]):
+        with pytest.raises(SystemExit, match=r"data\.tar: has .*expected.*; mend what the config says"):
+            main(["checksum", "data.tar", *wrong, "--out", "wrong.json"])
+    assert Path("data.tar").read_bytes() == b"archive"
+    assert not Path("wrong.json").exists()
+
+
 def test_a_wrong_file_is_named(run_folder):
     run_folder("a")
     with pytest.raises(SystemExit, match=r"made\.json: not what `segrepro checksum` writes"):

@@ -4,6 +4,8 @@ import importlib.util
 import json
 import os
 import re
+import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -66,12 +68,21 @@ def test_a_job_runs_and_says_how_it_ended(site, tmp_path, command, state):
     assert [log.read_text() for log in tmp_path.glob("results/logs/cluster/train/*.log")] == ["hello\n"]
 
 
-def test_a_cancelled_job_has_failed_once_its_time_to_say_so_is_over(site, tmp_path):
+def test_a_cancelled_job_has_failed_at_once(site, tmp_path):
+    site("local")
+    job = schedulers.submit(job_script(tmp_path, "sleep 60"))
+    assert schedulers.status(job) == "running"
+    schedulers.cancel([job])
+    assert outcome(job) == "failed"
+    assert (tmp_path / f".snakemake/cluster/{job.split('@')[1]}.exit").read_text() == "143\n"
+
+
+def test_a_killed_job_has_failed_once_its_time_to_say_so_is_over(site, tmp_path):
     site("local")
     (tmp_path / "schedulers.toml").write_text((tmp_path / "schedulers.toml").read_text().replace("= 120", "= 0.3"))
     job = schedulers.submit(job_script(tmp_path, "sleep 60"))
     assert schedulers.status(job) == "running"
-    schedulers.cancel([job])
+    subprocess.run(["pkill", "-KILL", "--session", job.split("@")[0]], check=True)
     started = time.monotonic()
     assert outcome(job) == "failed"
     assert time.monotonic() - started > 0.3
@@ -108,13 +119,78 @@ def test_a_job_without_a_gpu_goes_to_the_other_queue(site, tmp_path):
 
 
 def test_a_scheduler_that_still_knows_ended_jobs_is_understood(site, tmp_path):
-    site("lsf", bsub="echo 'Job <9> is submitted'", bjobs=f"cat {tmp_path}/state")
+    site("lsf", bsub="echo 'Job <9> is submitted'", bjobs=f"cat {tmp_path}/state", bkill="true")
     job = schedulers.submit(job_script(tmp_path))
     (tmp_path / "schedulers.toml").write_text((tmp_path / "schedulers.toml").read_text().replace("= 120", "= 0"))
     (tmp_path / "state").write_text("PEND\n")
     assert schedulers.status(job) == "running"
     (tmp_path / "state").write_text("EXIT\n")
     assert outcome(job) == "failed"
+
+
+# What `ask` answers of a job that the scheduler does not know: exit code, stderr.
+UNKNOWN = {
+    "slurm": ["echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", "exit 0"],
+    "pbs": ["echo 'qstat: Unknown Job Id 5.head' >&2; exit 153", "echo 'qstat: 5 Job has finished' >&2; exit 35"],
+    "sge": ["echo 'Following jobs do not exist:' >&2; echo 5 >&2; exit 1"],
+    "lsf": ["echo 'Job <5> is not found' >&2; exit 255", "echo 'Job <5> is not found' >&2"],
+}
+ASKS = {"slurm": "squeue", "pbs": "qstat", "sge": "qstat", "lsf": "bjobs"}
+CANCELS = {"slurm": "scancel", "pbs": "qdel", "sge": "qdel", "lsf": "bkill"}
+AWAY = (
+    "echo 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)' >&2; exit 1",
+    "echo 'Connection refused' >&2; echo 'qstat: cannot connect to server head (errno=111)' >&2; exit 111",
+    "echo 'error: unable to contact qmaster using port 6444 on host \"head\"' >&2; exit 1",
+    "echo 'Failed in an LSF library call: LIM is down; try later' >&2; exit 255",
+    "exit 1",
+)
+
+
+@pytest.fixture
+def submitted(site, tmp_path):
+    """Submit a job to a scheduler that answers as it is told, with no patience for jobs that are gone."""
+
+    def submit(scheduler: str, answer: str) -> str:
+        site(
+            scheduler,
+            **{SUBMITS[scheduler]: f"echo '{ANSWERS[scheduler]}'", ASKS[scheduler]: answer},
+            **{CANCELS[scheduler]: f'echo "$@" >> {tmp_path}/cancelled; echo answer'},
+        )
+        job = schedulers.submit(job_script(tmp_path))
+        (tmp_path / "schedulers.toml").write_text((tmp_path / "schedulers.toml").read_text().replace("= 120", "= -1"))
+        return job
+
+    return submit
+
+
+@pytest.mark.parametrize("scheduler", ASKS)
+@pytest.mark.parametrize("answer", AWAY)
+def test_a_scheduler_that_is_away_has_lost_no_job(submitted, tmp_path, scheduler, answer):
+    job = submitted(scheduler, answer)
+    assert [schedulers.status(job) for _ in range(3)] == ["running"] * 3
+    assert not (tmp_path / "cancelled").exists()
+
+
+@pytest.mark.parametrize(("scheduler", "answer"), [(name, answer) for name in UNKNOWN for answer in UNKNOWN[name]])
+def test_a_job_that_its_scheduler_does_not_know_has_failed_and_is_cancelled_before(
+    submitted, tmp_path, capfd, scheduler, answer
+):
+    job = submitted(scheduler, answer)
+    assert schedulers.status(job) == "failed"
+    assert (tmp_path / "cancelled").read_text().split()[-1] == job.split("@")[0]
+    assert capfd.readouterr().out == ""  # Snakemake reads the status there
+
+
+def test_a_wrapper_that_is_told_to_stop_with_its_job_still_says_how_that_ended(site, tmp_path):
+    site("local")
+    job = schedulers.submit(job_script(tmp_path, "trap 'exit 143' TERM; touch started; sleep 60 & wait"))
+    give_up = time.monotonic() + 10
+    while not (tmp_path / "started").exists():
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+    os.killpg(int(job.split("@")[0]), signal.SIGTERM)
+    assert outcome(job) == "failed"
+    assert (tmp_path / f".snakemake/cluster/{job.split('@')[1]}.exit").read_text() == "143\n"
 
 
 def test_a_job_that_ended_well_is_not_lost_when_its_scheduler_forgot_it(site, tmp_path):

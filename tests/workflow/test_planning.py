@@ -2,11 +2,12 @@
 
 import re
 import shutil
+import subprocess
 
 import pytest
 import yaml
 
-from workflow_runs import ROOT, planned, snakemake, without_others
+from workflow_runs import ROOT, command, planned, snakemake, without_others
 
 
 def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
@@ -175,6 +176,17 @@ def memory_of(folder, rule: str, *arguments: str) -> str:
     done = snakemake(folder, "results/checks/voc_val.json", "--dry-run", *arguments)
     assert done.returncode == 0, done.stdout[-3000:]
     return done.stdout.split(f"rule {rule}:")[1].split("mem_mb=")[1].split(",")[0]
+
+
+def test_the_project_may_lie_in_a_folder_with_a_blank(tmp_path):
+    project = tmp_path / "it's a b" / "project"
+    project.parent.mkdir()
+    project.symlink_to(ROOT)
+    call = command(tmp_path / "run", "results/rules.dot", "--cores", "1")
+    call[call.index("--snakefile") + 1] = str(project / "Snakefile")
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "run/results/rules.dot").read_text().startswith("digraph")
 
 
 def test_a_job_that_is_submitted_again_asks_for_its_memory_once_more(tmp_path):

@@ -69,13 +69,20 @@ TENSORBOARD = (
 in_conda = "conda" in {
     str(method) for method in workflow.deployment_settings.deployment_method
 }
+
+
+def in_shell(path):
+    """A path as a word of a shell command that Snakemake formats."""
+    return shlex.quote(path).replace("{", "{{").replace("}", "}}")
+
+
 # When all are told to stop (preemption), a job's shell and the writer of its log stay until the verb has answered.
 # A verb stops by itself when the Snakemake that started it is gone.
 shell.prefix(
     "set -euo pipefail; trap : INT TERM; export SEGREPRO_STARTED_BY=$PPID; "
     "tee() {{ (trap '' INT TERM; exec tee \"$@\"); }}; "
-    f"segrepro() {{{{ trap : INT TERM; PYTHONPATH={workflow.basedir}/workflow "
-    f"{'python' if in_conda else sys.executable} -m segrepro \"$@\"; }}}}; "
+    f"segrepro() {{{{ trap : INT TERM; PYTHONPATH={in_shell(f'{workflow.basedir}/workflow')} "
+    f"{'python' if in_conda else in_shell(sys.executable)} -m segrepro \"$@\"; }}}}; "
 )
 
 

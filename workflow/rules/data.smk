@@ -56,12 +56,13 @@ rule fetch:
     conda:
         "../../envs/cpu.yaml"
     resources:
-        # Not a parameter, which would trigger: another mirror must not fetch, convert and train everything anew.
-        source=lambda w: fetch_source(fetched()[w.archive]),
-    params:
-        expected=lambda w: fetch_expectation(fetched()[w.archive]),
+        # Not parameters, which would trigger: another mirror, or a checksum that was not known before, must not fetch,
+        # convert and train everything anew. A checksum that is changed is compared with the file here by rule checksum.
+        source=lambda w: (
+            f"{fetch_source(fetched()[w.archive])} {fetch_expectation(fetched()[w.archive])}"
+        ),
     shell:
-        "segrepro fetch --out {output} {resources.source} {params.expected} "
+        "segrepro fetch --out {output} {resources.source} "
         f"--attempts {CONFIG.runtime.fetch_attempts} --stall-seconds {CONFIG.runtime.fetch_stall_seconds} "
         "2>&1 | tee {log}"
 
@@ -197,6 +198,24 @@ rule check_labels:
     shell:
         "segrepro check-labels --manifest {input.manifest} {params.options} "
         "--json {output} --threads {threads} &> {log}"
+
+
+# Of the data and the bounds that passed last, whatever became of later checks: see passed_checks in inputs.smk.
+rule passed_checks:
+    input:
+        f"{DATA}/manifests/{{dataset}}.csv",
+        f"{RESULTS}/checks/{{dataset}}.json",
+    output:
+        update(f"{RESULTS}/checks/{{dataset}}.passed"),  # never missing, not for a moment
+    log:
+        f"{RESULTS}/logs/checks/{{dataset}}_passed.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        options=lambda w: check_options(w.dataset),
+    shell:
+        "touch {output} 2> {log}"
 
 
 rule figure_labels:

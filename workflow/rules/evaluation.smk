@@ -6,7 +6,7 @@ rule evaluate:
         unpack(lambda w: origin_inputs((w.system, w.split))),
         scores=f"{RESULTS}/scores/{{system}}/{{split}}.h5",
         manifest=f"{DATA}/manifests/{{split}}.csv",
-        checks=f"{RESULTS}/checks/{{split}}.json",
+        checks=passed_checks(lambda w: w.split),
     output:
         json=f"{RESULTS}/metrics/{{system}}/{{split}}.json",
         confusions=f"{RESULTS}/metrics/{{system}}/{{split}}.npz",

@@ -4,7 +4,7 @@
 rule proposals:
     input:
         manifest=f"{DATA}/manifests/{{dataset}}.csv",
-        checks=f"{RESULTS}/checks/{{dataset}}.json",
+        checks=passed_checks(lambda w: w.dataset),
         detector=detector_file,
         edges=edge_maps,
     output:
@@ -56,7 +56,7 @@ rule proposal_recall:
 rule object_examples:
     input:
         manifest=lambda w: f"{DATA}/manifests/{CONFIG.models[w.model].dataset}.csv",
-        checks=lambda w: f"{RESULTS}/checks/{CONFIG.models[w.model].dataset}.json",
+        checks=passed_checks(lambda w: CONFIG.models[w.model].dataset),
     output:
         manifest=f"{RESULTS}/models/{{model}}/training_set.csv",
         counts=report(
@@ -88,7 +88,7 @@ rule object_examples:
 rule proposal_examples:
     input:
         manifest=lambda w: f"{DATA}/manifests/{CONFIG.models[w.model].dataset}.csv",
-        checks=lambda w: f"{RESULTS}/checks/{CONFIG.models[w.model].dataset}.json",
+        checks=passed_checks(lambda w: CONFIG.models[w.model].dataset),
         proposals=lambda w: (
             f"{DATA}/proposals/{CONFIG.models[w.model].examples.proposals}/"
             f"{CONFIG.models[w.model].dataset}.h5"

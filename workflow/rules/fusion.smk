@@ -42,7 +42,7 @@ rule stack:
             for member in CONFIG.systems[w.system].members
         ],
         manifest=f"{DATA}/manifests/{{split}}.csv",
-        checks=lambda w: f"{RESULTS}/checks/{CONFIG.dataset_of(w.split)}.json",
+        checks=passed_checks(lambda w: CONFIG.dataset_of(w.split)),
     output:
         scores=f"{RESULTS}/scores/{{system}}/{{split}}.h5",
         report=f"{RESULTS}/stackers/{{system}}/{{split}}.json",

@@ -13,8 +13,10 @@ rule checksum:
     resources:
         mem_mb=500,
         runtime=30,
+    params:
+        expected=lambda w: fetch_expectation(fetched()[w.archive]),
     shell:
-        "segrepro checksum {input} --out {output} &> {log}"
+        "segrepro checksum {input} {params.expected} --out {output} &> {log}"
 
 
 rule provenance:

@@ -20,7 +20,7 @@ rule train:
     input:
         spec=f"{RESULTS}/models/{{model}}/spec.yaml",
         manifest=training_set,
-        checks=lambda w: f"{RESULTS}/checks/{CONFIG.models[w.model].dataset}.json",
+        checks=passed_checks(lambda w: CONFIG.models[w.model].dataset),
         init=initial_weights,
     output:
         model=f"{RESULTS}/models/{{model}}/model.keras",

@@ -52,7 +52,7 @@ rule crf_search:
             f"{CONFIG.systems[w.system].held.split}.h5"
         ),
         manifest=lambda w: f"{DATA}/manifests/{CONFIG.systems[w.system].crf.search.tune_on}.csv",
-        checks=lambda w: f"{RESULTS}/checks/{CONFIG.systems[w.system].crf.search.tune_on}.json",
+        checks=passed_checks(lambda w: CONFIG.systems[w.system].crf.search.tune_on),
         scored=lambda w: [
             f"{DATA}/manifests/{split}.csv"
             for split in CONFIG.systems[w.system].splits

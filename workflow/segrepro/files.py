@@ -8,12 +8,21 @@ import os
 import re
 import shutil
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from segrepro.locks import WITHOUT_LOCKS, HeldError, hold
+
 HASH_BLOCK_BYTES = 1 << 20
+LOCK_SUFFIX = ".lock"
+# Of a temporary file: what it is to be, host and process; a name and a host may both have dots.
+LEFTOVER = re.compile(r"(\..+)\.(\d+)\.partial.*")
+# How long a temporary file of another host, of which no lock is to be seen, must have been left alone to be taken for
+# one of a killed process: file systems may keep locks to one host.
+QUIET_SECONDS = 3600
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, no quota, a limit on a file's size
 
 
@@ -23,7 +32,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix (libraries choose formats by it). When the block raises, or the process is
     told to stop (`segrepro.stopping`), the temporary file is removed and ``path`` is left as it was. What a killed
-    process left is removed by the next one.
+    process left is removed by the next one that writes to the folder.
 
     Raises:
         OSError: as the block raises it; one of a full disk names ``path`` and the space that was left.
@@ -40,15 +49,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside ``path``; it takes the place of ``path`` when the block succeeds.
 
-    Nothing else remains, as with `atomic_path`.
+    Nothing else remains, as with `atomic_path`. The files are on the disk before the folder gets its name, and a
+    former one makes place by a rename: a large folder takes minutes to remove, and a kill in them would leave half.
     """
     path = Path(path)
     with _temporary(path, "") as temporary:
         temporary.mkdir()
         yield temporary
+        os.sync()  # a call for each of COCO's files would take longer
+        former = temporary.with_name(f"{temporary.name}.former")
         if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
+            path.replace(former)
+        try:
+            temporary.replace(path)
+        except OSError:
+            if former.exists():
+                former.replace(path)
+            raise
+        _remove(former)
 
 
 @contextmanager
@@ -92,9 +110,10 @@ def _temporary(path: Path, suffix: str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path.parent)
     temporary = path.with_name(f"{_temporary_stem(path)}{suffix}")
+    lock = temporary.with_name(f"{temporary.name}{LOCK_SUFFIX}")
     _being_written.append(path)
     try:
-        with full_disk_named(path):
+        with full_disk_named(path), _held(lock):
             yield temporary
     finally:
         _being_written.remove(path)
@@ -105,16 +124,80 @@ def _temporary_stem(path: Path) -> str:
     return f".{path.stem}.{socket.gethostname()}.{os.getpid()}.partial"
 
 
+@contextmanager
+def _held(lock: Path) -> Iterator[None]:
+    """Hold the lock that says that a temporary file is being written; nothing where the file system has no locks.
+
+    It is a file of its own: libraries make the temporary one themselves, and HDF5 locks it.
+    """
+    try:
+        stream = hold(lock)
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        _remove(lock)
+        yield
+        return
+    with stream:
+        try:
+            yield
+        finally:
+            _remove(lock)
+
+
 def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of processes of this host that are gone: they were killed."""
+    """Remove the temporary files of processes that are gone: they were killed."""
     if folder in _swept:  # once a folder, which may have a file for each picture of COCO
         return
     _swept.add(folder)
-    pattern = re.compile(rf"\..+\.{re.escape(socket.gethostname())}\.(\d+)\.partial.*")
+    groups: dict[tuple[str, str], list[Path]] = {}
     for path in folder.glob(".*.partial*"):
-        match = pattern.fullmatch(path.name)
-        if match and not _is_alive(int(match[1])):
-            _remove(path)
+        if match := LEFTOVER.fullmatch(path.name):
+            groups.setdefault(match.groups(), []).append(path)
+    for (name, process), paths in groups.items():
+        here = name.endswith(f".{socket.gethostname()}")
+        if not (here and int(process) == os.getpid()) and _are_left(paths, int(process), here=here):
+            for path in sorted(paths, key=_is_lock):  # locks last: without one, nothing is known of the rest
+                _remove(path)
+
+
+def _is_lock(path: Path) -> bool:
+    return path.name.endswith(LOCK_SUFFIX)
+
+
+def _are_left(paths: list[Path], process: int, *, here: bool) -> bool:
+    """Say whether the process that was writing these files is gone.
+
+    Args:
+        paths: the files of one process, with their locks.
+        process: its id.
+        here: whether it was (or seemed to be, in a container) one of this host.
+    """
+    locks = list(filter(_is_lock, paths))
+    if not locks:
+        return here and not _is_alive(process)
+    # Of another host, a lock that is free may be one that the file system does not show here.
+    return _are_free(locks) and (here or _are_quiet(paths))
+
+
+def _are_free(locks: list[Path]) -> bool:
+    """Say whether nobody holds any of these locks."""
+    with ExitStack() as stack:
+        for lock in locks:
+            try:
+                stack.enter_context(hold(lock))
+            except (HeldError, OSError):  # of a file system that has no locks, of another user
+                return False
+    return True
+
+
+def _are_quiet(paths: list[Path]) -> bool:
+    """Say whether nothing was written to these files and folders for `QUIET_SECONDS`."""
+    files = [file for path in paths for file in ([path, *path.rglob("*")] if path.is_dir() else [path])]
+    try:
+        return time.time() - max(file.stat().st_mtime for file in files) > QUIET_SECONDS
+    except FileNotFoundError:  # somebody is just removing them
+        return False
 
 
 def _is_alive(process: int) -> bool:

@@ -92,7 +92,13 @@ def hold_run_lock(path: Path) -> None:
     atexit.register(stack.close)
 
 
-def _acquire(path: Path) -> TextIO:
+def hold(path: Path) -> TextIO:
+    """Open the lock file ``path`` and lock it, until what is returned is closed.
+
+    Raises:
+        HeldError: another process holds it.
+        OSError: with one of `WITHOUT_LOCKS` where the file system has no locks.
+    """
     while True:
         stream = path.open("a+")
         try:
@@ -101,12 +107,19 @@ def _acquire(path: Path) -> TextIO:
             with stream:
                 stream.seek(0)
                 raise HeldError(stream.read().strip() or "another process") from None
-        except OSError as error:
-            if error.errno not in WITHOUT_LOCKS:
-                stream.close()
-                raise
-            print(f"warning: {path}: the file system has no locks; start nothing twice", file=sys.stderr)
-            return stream
+        except OSError:
+            stream.close()
+            raise
         if path.exists() and path.stat().st_ino == os.fstat(stream.fileno()).st_ino:
             return stream
         stream.close()  # its holder removed it just now: take a new one
+
+
+def _acquire(path: Path) -> TextIO:
+    try:
+        return hold(path)
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        print(f"warning: {path}: the file system has no locks; start nothing twice", file=sys.stderr)
+        return path.open("a+")

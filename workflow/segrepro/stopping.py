@@ -35,7 +35,7 @@ def stops_cleanly() -> Iterator[None]:
 
 
 def stop_with(starter: str | None) -> None:
-    """Ask this process to stop (SIGTERM) when another one ends; nothing happens where it cannot be watched.
+    """Ask this process to stop (SIGTERM) when another one ends or has ended; not where it cannot be seen.
 
     Args:
         starter: process id, from the environment variable `STARTED_BY`.
@@ -44,7 +44,10 @@ def stop_with(starter: str | None) -> None:
         return
     try:
         descriptor = os.pidfd_open(int(starter))
-    except OSError:  # it is in another container, or has ended already
+    except ProcessLookupError:  # it has ended before it could be watched
+        os.kill(os.getpid(), signal.SIGTERM)
+        return
+    except OSError:  # an old kernel, a sandbox that forbids it, or 0: it is in another container
         return
     threading.Thread(target=_stop_after, args=(descriptor,), daemon=True).start()
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mirror_server import CONTENT, MD5, OTHER, QUICK, SHA256, files_beside
 from segrepro import cli
-from segrepro.data.fetch import Expected, fetch, find_fault, look_up_sha256
+from segrepro.data.expected import Expected, find_fault, look_up_sha256
+from segrepro.data.fetch import fetch
 from segrepro.errors import UserError
 
 

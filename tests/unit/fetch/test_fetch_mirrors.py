@@ -1,14 +1,17 @@
 """Retries, mirrors, stalls, and what servers send instead of the file."""
 
+import email.utils
 import hashlib
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from mirror_server import CONTENT, MD5, OTHER, PAGE, QUICK, SHA256, files_beside, leave_partial
 from segrepro.data import downloads
 from segrepro.data.downloads import Patience
-from segrepro.data.fetch import Expected, fetch
+from segrepro.data.expected import Expected
+from segrepro.data.fetch import fetch
 from segrepro.data.partials import Partial, looks_like_web_page
 from segrepro.errors import UserError
 
@@ -49,6 +52,28 @@ def test_pauses_double_and_keep_to_what_the_server_asks_for(server, out, monkeyp
     server.faults = [{"status": 503}, {"status": 503}, {"status": 429, "headers": {"Retry-After": "17"}}]
     fetch(out, [server.url()], expected=Expected(md5=MD5), patience=Patience(5, 5, 2))
     assert pauses == [2, 4, 17]
+
+
+@pytest.mark.parametrize(
+    ("said", "least", "most"),
+    [
+        (lambda: email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=31), usegmt=True), 29, 31),
+        (lambda: email.utils.format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True), 60, 60),
+        (lambda: (datetime.now(UTC) + timedelta(seconds=31)).ctime(), 29, 31),
+        (lambda: "Mon, 01 Jan 2024 00:00:00 GMT", 2, 2),
+        (lambda: "soon", 2, 2),
+        (lambda: "900", 60, 60),
+    ],
+    ids=["a date", "tomorrow", "an old form", "a date that is over", "nonsense", "a quarter of an hour"],
+)
+def test_the_server_may_ask_for_a_pause_until_a_date_and_gets_a_minute_at_most(
+    server, out, monkeypatch, said, least, most
+):
+    pauses = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", pauses.append)
+    server.faults = [{"status": 503, "headers": {"Retry-After": said()}}]
+    fetch(out, [server.url()], expected=Expected(md5=MD5), patience=Patience(5, 5, 2))
+    assert least <= pauses[0] <= most
 
 
 def test_a_silent_connection_is_given_up(servers, out):

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from mirror_server import CONTENT, MD5, OTHER, QUICK, MirrorServer, files_beside, leave_partial
 from segrepro.data.downloads import Patience
-from segrepro.data.fetch import Expected, fetch
+from segrepro.data.expected import Expected
+from segrepro.data.fetch import fetch
 from segrepro.data.partials import Origin, Partial
 from segrepro.errors import UserError
 
@@ -71,6 +72,26 @@ def test_a_server_without_ranges_starts_over(server, out):
     server.faults = [{"cut": 10_000}]
     fetch(out, [server.url()], expected=Expected(md5=MD5), patience=QUICK)
     assert out.read_bytes() == CONTENT
+
+
+CHUNKED = {"Content-Length": None, "Transfer-Encoding": "chunked", "Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("body", [b'{"login": "https://portal.example/"}', b""], ids=["JSON", "nothing"])
+@pytest.mark.parametrize("expected", [Expected(md5=MD5), Expected(md5=MD5, bytes=len(CONTENT)), Expected()])
+def test_a_captive_portal_that_answers_with_json_costs_nothing_that_has_arrived(servers, out, body, expected):
+    portal, server = servers(), servers()
+    leave_partial(out, CONTENT[:10_000], urls=[server.url()], etag='"one"', total=len(CONTENT))
+    chunk = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
+    portal.content, portal.ranges, portal.etag = chunk + b"0\r\n\r\n", False, None
+    portal.faults = [{"headers": CHUNKED} for _ in range(9)]
+    reason = "begins otherwise" if body else "the answer is empty"
+    with pytest.raises(UserError, match=reason):
+        fetch(out, [portal.url()], expected=expected, patience=QUICK)
+    assert Partial(out).path.read_bytes() == CONTENT[:10_000]
+    fetch(out, [server.url()], expected=expected, patience=QUICK)
+    assert out.read_bytes() == CONTENT
+    assert server.asked_ranges == ["bytes=10000-"]
 
 
 def test_a_file_that_changed_meanwhile_starts_over(server, out):

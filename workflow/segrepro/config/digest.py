@@ -10,8 +10,8 @@ DIGITS = 12  # hexadecimal: enough to tell apart any number of systems that anyo
 
 # Of a system: what tables set beside it, and which pictures it is scored on, are no part of what it computes.
 NO_PART_OF_A_SYSTEM = {"splits", "reported", "server"}
-# Of a file: where it is fetched from.
-PLACES = {"urls", "sha256_list"}
+# Of a file: where it is fetched from, and what proves that it is the right one.
+NO_PART_OF_A_FILE = {"urls", "md5", "sha256", "bytes", "sha256_list"}
 
 
 def system_digest(config: Config, name: str) -> str:
@@ -58,5 +58,5 @@ def _proposals(config: Config, name: str | None) -> dict[str, Any] | None:
         return None
     settings = config.proposals[name].model_dump(mode="json", exclude_defaults=True)
     if model := settings.get("model"):
-        settings["model"] = {key: value for key, value in model.items() if key not in PLACES}
+        settings["model"] = {key: value for key, value in model.items() if key not in NO_PART_OF_A_FILE}
     return settings

@@ -37,7 +37,11 @@ def _plain(section: Section | None) -> dict[str, Any] | None:
 
 
 def _weights_spec(config: Config, name: str | None) -> dict[str, Any]:
-    """Return what tells one file of weights from another, wherever it is fetched from."""
+    """Return what tells one file of weights from another, wherever it is fetched from.
+
+    Not its checksum: one that becomes known after the training makes the weights no others. The file is an input of
+    the training itself, and provenance records the sha256 that it has.
+    """
     if name is None:
         return {}
-    return config.weights[name].model_dump(mode="json", include={"file", "format", "averages", "md5", "sha256"})
+    return config.weights[name].model_dump(mode="json", include={"file", "format", "averages"})

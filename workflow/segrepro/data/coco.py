@@ -11,10 +11,12 @@ overlapping instances and crowds void" is read as instances and crowds of the 20
 
 Dataset folder:
 
-- ``images/<id>.jpg`` as published
+- ``images/<id>.jpg`` as published. One of train2017 (000000320612.jpg) is a PNG in truth: PNGs are accepted, counted,
+  and read as RGB wherever pictures are read
 - ``masks_coco90/<id>.png``, and ``masks_coco20/<id>.png`` for the pictures of ``lists/coco20.txt``
 - ``lists/coco90.txt`` all pictures; ``lists/coco20.txt`` those with more than ``min_pixels`` pixels of labels 1..20
-- ``pictures.csv`` (``id,width,height,coco20_pixels,coco90_pixels,annotations``) and ``summary.json``
+- ``pictures.csv`` (``id,width,height,coco20_pixels,coco90_pixels,annotations,format``) and
+  ``summary.json``
 """
 
 import csv
@@ -28,9 +30,10 @@ from pycocotools import mask as rle_tools
 
 from segrepro.data.archives import open_zip, read_member
 from segrepro.data.coco_annotations import Annotations, Picture, Region, read_annotations
-from segrepro.data.conversion import check_jpeg, list_summary, object_pixels, write_id_lists
+from segrepro.data.conversion import check_picture, list_summary, object_pixels, write_id_lists
 from segrepro.data.masks import write_mask
 from segrepro.data.parallel import map_in_processes
+from segrepro.data.pictures import PICTURE_MODES
 from segrepro.errors import UserError
 from segrepro.files import atomic_directory, write_json
 from segrepro.labels import BACKGROUND, COCO91, VOID
@@ -43,7 +46,7 @@ MIN_PIXELS = 1000
 
 @dataclass(frozen=True)
 class PictureRow:
-    """One row of ``pictures.csv``; pixels are those of objects, void left out."""
+    """One row of ``pictures.csv``; pixels are those of objects, void left out; the format is JPEG or PNG."""
 
     id: str
     width: int
@@ -51,6 +54,7 @@ class PictureRow:
     coco20_pixels: int
     coco90_pixels: int
     annotations: int
+    format: str
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ def convert_coco(
         summary = {
             "pictures": count,
             "annotations": regions,
+            "png_pictures": sum(row.format == "PNG" for row in rows),
             "degenerate_polygons_skipped": known.degenerate_polygons,
             "min_pixels": min_pixels,
             "lists": list_summary(lists),
@@ -143,7 +148,7 @@ def _tasks(opened: ZipFile, known: Annotations, split: str, folder: Path, min_pi
 
 def _convert_picture(task: _Task) -> PictureRow:
     picture = task.picture
-    size = check_jpeg(task.content, name=task.member)
+    size, kind = check_picture(task.content, name=task.member, modes=PICTURE_MODES)
     if size != (picture.width, picture.height):
         raise UserError(
             f"{task.member}: the picture is {size[0]} x {size[1]} pixels, but picture {picture.id} of "
@@ -156,7 +161,15 @@ def _convert_picture(task: _Task) -> PictureRow:
     write_mask(task.folder / "masks_coco90" / name.with_suffix(".png"), coco90)
     if pixels20 > task.min_pixels:
         write_mask(task.folder / "masks_coco20" / name.with_suffix(".png"), coco20)
-    return PictureRow(name.stem, picture.width, picture.height, pixels20, pixels90, len(task.regions))
+    return PictureRow(
+        name.stem,
+        picture.width,
+        picture.height,
+        pixels20,
+        pixels90,
+        len(task.regions),
+        "PNG" if kind == "PNG" else "JPEG",  # an MPO is a JPEG too
+    )
 
 
 def draw_masks(regions: list[Region], picture: Picture, *, source: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """What the readers of VOC and SBD share: unpacking, pictures, and comparing two annotations of one picture."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,10 @@ from PIL import Image
 from segrepro.data.archives import iter_files
 from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
 from segrepro.data.parallel import progress_bar
+from segrepro.data.pictures import JPEG_MODES
 from segrepro.errors import UserError
 from segrepro.files import ids_sha256
 from segrepro.labels import BACKGROUND, VOID
-
-# How Pillow calls the pictures that the data sets hold. COCO has some grey ones, which decoders repeat three times;
-# the inks of a CMYK picture are no colours, and decoders differ in what they make of them.
-PICTURE_MODES = ("RGB", "L")
 
 # Two annotations of one picture agree when at least this share of their object pixels is equal. Two drawings of
 # the same objects share nearly all; a shifted label set or the files of another picture share few or none.
@@ -59,20 +56,23 @@ def unpack(archive: Path, destination: Callable[[str], Path | None], *, label: s
             bar.update()
 
 
-def check_jpeg(content: bytes, *, name: str) -> tuple[int, int]:
-    """Decode a JPEG wholly and return its size as stored.
+def check_picture(
+    content: bytes, *, name: str, modes: Mapping[str, tuple[str, ...]] = JPEG_MODES
+) -> tuple[tuple[int, int], str]:
+    """Decode a picture wholly and return its size as stored.
 
     An EXIF orientation is not applied: VOC's and COCO's masks belong to the pixels as stored.
 
     Args:
         content: the file's bytes.
         name: how messages call the picture.
+        modes: the accepted formats and the modes of each, as Pillow calls them.
 
     Returns:
-        Width and height in pixels.
+        Width and height in pixels, and the format.
 
     Raises:
-        UserError: the bytes are no JPEG, a damaged or truncated one, or one for print (CMYK).
+        UserError: the bytes are a damaged or truncated picture, or one of another format or mode (one for print, say).
     """
     try:
         with Image.open(io.BytesIO(content)) as opened:
@@ -82,14 +82,15 @@ def check_jpeg(content: bytes, *, name: str) -> tuple[int, int]:
         raise UserError(
             f"{name}: the picture cannot be read ({picture_fault(error)}); get its archive again."
         ) from error
-    if kind not in ("JPEG", "MPO"):  # MPO: a JPEG with a second picture behind it, as some cameras write
-        raise UserError(f"{name}: the picture is a {kind}, not a JPEG; use the official archive.")
-    if mode not in PICTURE_MODES:
+    if kind not in modes:
+        wanted = "JPEG or PNG" if "PNG" in modes else "JPEG"
+        raise UserError(f"{name}: the picture is a {kind}, not a {wanted}; use the official archive.")
+    if mode not in modes[kind]:
         raise UserError(
             f"{name}: the picture is of mode {mode}, and only colour (RGB) and grey ones are published; "
             "use the official archive."
         )
-    return size
+    return size, kind
 
 
 def object_pixels(mask: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import requests
@@ -38,7 +40,8 @@ class Patience:
     Attributes:
         attempts: attempts in a row that bring nothing new before the next mirror is tried.
         stall_seconds: a connection silent, or slower than `LOWEST_BYTES_PER_SECOND`, for so long is dropped.
-        first_pause_seconds: pause after the first failure; it doubles up to `LONGEST_PAUSE_SECONDS`.
+        first_pause_seconds: pause after the first failure; it doubles, or is what ``Retry-After`` says, up to
+            `LONGEST_PAUSE_SECONDS`.
     """
 
     attempts: int = 5
@@ -127,7 +130,7 @@ def copy_file(source: Path, url: str, partial: Partial, *, expected_bytes: int |
         partial.check_space(total)
         chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
         try:
-            partial.receive(chunks, Origin((url,), total=total), resume=False)
+            partial.receive(chunks, Origin((url,), total=total), resume=False, trusted=True)
         except PassingError as error:  # it shrank while it was read
             raise MirrorError(str(error)) from error
 
@@ -177,12 +180,25 @@ def _request(session: requests.Session, wish: _Wish, partial: Partial, headers: 
 def _check_response(response: requests.Response) -> None:
     status = response.status_code
     if status in PASSING_STATUSES or status >= 500:
-        pause = response.headers.get("Retry-After", "")
-        raise PassingError(f"the server answers {status} {response.reason}", float(pause) if pause.isdecimal() else 0)
+        raise PassingError(f"the server answers {status} {response.reason}", _retry_after(response))
     if status not in (requests.codes.ok, requests.codes.partial_content):
         raise MirrorError(f"the server answers {status} {response.reason}")
     if response.headers.get("Content-Type", "").lower().startswith("text/html"):
         raise MirrorError(WEB_PAGE)
+
+
+def _retry_after(response: requests.Response) -> float:
+    """Return the seconds that ``Retry-After`` asks to wait, given as seconds or as a date; 0 where it says nothing."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return 0
+    if date.tzinfo is None:  # the old forms without a zone are of Greenwich too (RFC 9110, 5.6.7)
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
 def _origin(url: str, response: requests.Response) -> Origin:

@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from segrepro.data.manifests import Example
 from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
+from segrepro.data.pictures import GREY_MODES, PICTURE_MODES
 from segrepro.errors import UserError
 from segrepro.labels import BACKGROUND, VOID, label_space
 
-PICTURE_FORMATS = ("JPEG", "MPO")  # MPO: a JPEG of a stereo camera, with a second picture behind the first
 EXIF_ORIENTATION = 0x0112
 UPRIGHT = 1
 PICTURES_PER_TASK = 16  # about 0.1 s of work, so that handing over a task costs nothing
@@ -160,13 +160,13 @@ def measure_picture(rows: list[Example], used_labels: tuple[int, ...] | None) ->
 def _check_picture(path: Path, statistics: LabelStatistics) -> tuple[int, int]:
     """Decode a picture fully, note what is unusual, and return (width, height)."""
     with _decoded(path) as picture:
-        if picture.format not in PICTURE_FORMATS:
-            raise UserError(f"{path}: not a JPEG but {picture.format}; put the published picture there.")
-        if picture.mode not in ("RGB", "L"):
+        if picture.format not in PICTURE_MODES:
+            raise UserError(f"{path}: no JPEG or PNG but {picture.format}; put the published picture there.")
+        if picture.mode not in PICTURE_MODES[picture.format]:
             raise UserError(
                 f"{path}: does not decode to three channels (mode {picture.mode}); convert it to an RGB JPEG."
             )
-        statistics.grey += picture.mode == "L"
+        statistics.grey += picture.mode in GREY_MODES
         statistics.rotated += picture.getexif().get(EXIF_ORIENTATION, UPRIGHT) != UPRIGHT
         return picture.size
 

@@ -20,6 +20,10 @@ from segrepro.errors import UserError
 from segrepro.files import write_json
 
 LOG_INTERVAL_SECONDS = 10  # between two lines of progress where nobody watches
+OTHER_BYTES = (
+    "answers with something that begins otherwise than what has arrived from it and says neither version nor date "
+    "(a login page or proxy?)"
+)
 WEB_PAGE = "is a web page, not an archive (a login page or proxy answers, or the file has moved)"
 
 
@@ -104,18 +108,29 @@ class Partial:
                 f"{_readable(free)} are free; make room or choose a folder on another disk, and run again."
             )
 
-    def receive(self, chunks: Iterator[bytes], origin: Origin, *, resume: bool) -> None:
-        """Write what comes, after what is here (``resume``) or instead of it; a web page never replaces it.
+    def receive(self, chunks: Iterator[bytes], origin: Origin, *, resume: bool, trusted: bool = False) -> None:
+        """Write what comes, after what is here (``resume``) or instead of it.
+
+        What may be a captive portal's answer never replaces what is here: a web page, or bytes of an unknown version
+        that begin otherwise.
+
+        Args:
+            chunks: the bytes that come.
+            origin: where from.
+            resume: whether they are the rest of what is here.
+            trusted: whether nobody can be between (a file of this machine).
 
         Raises:
-            MirrorError: a web page comes, or more bytes than announced.
-            PassingError: the bytes end before ``origin.total``.
+            MirrorError: a web page or something else comes, or more bytes than announced.
+            PassingError: the bytes end before ``origin.total``; none come.
             UserError: the disk is full; what was written stays.
         """
         first = next(chunks, b"")
         if not resume:
             if looks_like_web_page(first):
                 raise MirrorError(WEB_PAGE)
+            if not trusted:
+                self._check_replacement(first, origin)
             self.discard()
         write_json(self._note, asdict(origin))
         with self._full_disk_named(), self.path.open("ab") as stream, self._progress(origin.total) as bar:
@@ -129,6 +144,17 @@ class Partial:
             raise PassingError(f"the connection ended after {self.size:,} of {origin.total:,} bytes")
         self.discard()
         raise MirrorError(f"sent more than the {origin.total:,} bytes it announced")
+
+    def _check_replacement(self, first: bytes, origin: Origin) -> None:
+        """Refuse to give up what is here for something that cannot be a newer version of it."""
+        if not self.size:
+            return
+        if not first:
+            raise PassingError("the answer is empty")
+        with self.path.open("rb") as stream:
+            here = stream.read(len(first))
+        if not first.startswith(here[: len(first)]) and not (origin.etag or origin.last_modified):
+            raise MirrorError(f"{OTHER_BYTES}; if the file itself has changed, delete {self.path}")
 
     def _progress(self, total: int | None) -> tqdm:
         live = sys.stderr.isatty()

@@ -8,6 +8,13 @@ from PIL import Image
 from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
 from segrepro.errors import UserError
 
+# The formats of published pictures, as Pillow calls them, with the modes that all decoders read as the same colours.
+# MPO is a JPEG with a second picture behind it, as some cameras write. The inks of a CMYK JPEG are no colours, and
+# decoders differ in what they make of them, as they do in what they make of 16 bit grey.
+JPEG_MODES = {"JPEG": ("RGB", "L"), "MPO": ("RGB", "L")}
+PICTURE_MODES = JPEG_MODES | {"PNG": ("RGB", "RGBA", "L", "LA", "P", "1")}
+GREY_MODES = ("L", "LA", "1")
+
 
 def read_rgb(path: Path) -> np.ndarray:
     """Read a picture as RGB: uint8 of shape (height, width, 3), not turned by EXIF (masks are not).

@@ -18,7 +18,7 @@ import numpy as np
 from segrepro.data.conversion import (
     MIN_AGREEMENT,
     agreement,
-    check_jpeg,
+    check_picture,
     list_summary,
     refuse_disagreement,
     unpack,
@@ -110,7 +110,7 @@ def _unpack_archive(archive: Path, unpacked: Path) -> dict[str, list[str]]:
 def _convert_picture(task: _Task) -> float:
     """Write one picture's files; return how far its objects' categories agree with its class mask."""
     picture = _unpacked_file(task, PICTURES)
-    width, height = check_jpeg(picture.read_bytes(), name=_member(task, PICTURES))
+    (width, height), _ = check_picture(picture.read_bytes(), name=_member(task, PICTURES))
     picture.replace(task.folder / "images" / picture.name)
     mask = read_class_mask(_unpacked_file(task, CLASSES).read_bytes(), name=_member(task, CLASSES))
     instances, categories = read_instances(_unpacked_file(task, INSTANCES).read_bytes(), name=_member(task, INSTANCES))

@@ -23,7 +23,7 @@ from segrepro.data.archives import iter_files
 from segrepro.data.conversion import (
     MIN_AGREEMENT,
     agreement,
-    check_jpeg,
+    check_picture,
     list_summary,
     object_pixels,
     refuse_disagreement,
@@ -132,7 +132,7 @@ def _unpack_pictures(archive: Path, ids: set[str], unpacked: Path, kinds: list[s
 
 def _convert_picture(task: _Task) -> _Finding:
     picture = _unpacked_file(task, PICTURES)
-    width, height = check_jpeg(picture.read_bytes(), name=_member(task, PICTURES))
+    (width, height), _ = check_picture(picture.read_bytes(), name=_member(task, PICTURES))
     picture.replace(task.folder / "images" / picture.name)
     if not task.has_masks:
         return _Finding(task.id)

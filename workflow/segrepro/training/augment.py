@@ -17,7 +17,10 @@ SHARPNESS_STREAM = 1 << 40
 
 
 def decode_picture(path: tf.Tensor) -> tf.Tensor:
-    """Read a JPEG as uint8 (H, W, 3) RGB, with the accurate inverse DCT so that decoding is reproducible."""
+    """Read a picture as uint8 (H, W, 3) RGB, a JPEG with the accurate inverse DCT so that decoding is reproducible.
+
+    The kernel of ``decode_jpeg`` goes by the bytes and reads PNGs too (COCO has one), without their transparency.
+    """
     picture = tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_ACCURATE")
     return tf.ensure_shape(picture, (None, None, 3))
 

@@ -1,23 +1,36 @@
 """Write size and sha256 of a fetched file: what provenance calls the data by.
 
+A size or checksum that the file must have is compared once more: one that the config got after the file was fetched
+is so found to be right or wrong, and the file stays as it is.
+
 Example: segrepro checksum data/downloads/benchmark.tgz --out results/checksums/benchmark.tgz.json
 """
 
 import argparse
 from pathlib import Path
 
+from segrepro.data.expected import add_arguments as add_expected_arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("file", type=Path, help="archive or weights file")
     parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="file to write")
+    add_expected_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Hash the file and write the JSON."""
+    from segrepro.data.expected import expected_of, find_fault
+    from segrepro.errors import UserError
     from segrepro.files import write_json
     from segrepro.provenance.record import checksum
 
+    expected = expected_of(args, args.file.name)
     found = checksum(args.file)
+    if fault := find_fault(args.file, expected):
+        raise UserError(
+            f"{args.file}: {fault}; mend what the config says of it, or delete this file to have it fetched again."
+        )
     write_json(args.out, found)
     print(f"{args.file}: {found['bytes']:,} bytes, sha256 {found['sha256']}")

@@ -44,5 +44,6 @@ def run(args: argparse.Namespace) -> None:
     lists = ", ".join(f"{name} {entry['pictures']:,}" for name, entry in summary["lists"].items())
     print(
         f"{args.out}: {summary['pictures']:,} pictures ({lists}), {summary['annotations']:,} annotations; "
-        f"{summary['degenerate_polygons_skipped']:,} polygons with less than three corners skipped"
+        f"{summary['degenerate_polygons_skipped']:,} polygons with less than three corners skipped, "
+        f"{summary['png_pictures']:,} pictures are PNGs"
     )

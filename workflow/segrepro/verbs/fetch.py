@@ -12,6 +12,8 @@ OUT.partial). OUT appears only when size and checksum are right. A folder that h
 import argparse
 from pathlib import Path
 
+from segrepro.data.expected import add_arguments as add_expected_arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
@@ -25,10 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mirrors in the order of trial: http(s)://..., file:///absolute/path, file:relative/path",
     )
     parser.add_argument("--local-dir", type=Path, metavar="DIR", help="a folder that may have the file already")
-    parser.add_argument("--md5", metavar="HEX", help="md5 that the file must have")
-    parser.add_argument("--sha256", metavar="HEX", help="sha256 that the file must have")
-    parser.add_argument("--sha256-list", type=Path, metavar="FILE", help="SHA256SUMS file that names the file")
-    parser.add_argument("--bytes", type=int, metavar="N", help="size that the file must have")
+    add_expected_arguments(parser)
     parser.add_argument(
         "--attempts",
         type=int,
@@ -48,23 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Fetch the file."""
     from segrepro.data.downloads import Patience
-    from segrepro.data.fetch import Expected, fetch, look_up_sha256
+    from segrepro.data.expected import expected_of
+    from segrepro.data.fetch import fetch
     from segrepro.errors import UserError
 
-    for option in ("bytes", "attempts", "stall_seconds"):
+    for option in ("attempts", "stall_seconds"):
         value = getattr(args, option)
-        if value is not None and not value > 0:
+        if not value > 0:
             raise UserError(f"--{option.replace('_', '-')} {value} is not above 0: give a positive number.")
-    sha256 = args.sha256
-    if args.sha256_list:
-        listed = look_up_sha256(args.sha256_list, args.out.name)
-        if sha256 and sha256.lower() != listed.lower():
-            raise UserError(f"--sha256 and {args.sha256_list} differ about {args.out.name}: give one of them.")
-        sha256 = listed
     fetch(
         args.out,
         args.url,
-        expected=Expected(bytes=args.bytes, md5=args.md5, sha256=sha256),
+        expected=expected_of(args, args.out.name),
         local_dir=args.local_dir,
         patience=Patience(attempts=args.attempts, stall_seconds=args.stall_seconds),
     )

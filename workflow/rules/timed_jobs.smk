@@ -11,11 +11,7 @@ def stores_of(system, split):
     """(system, split) pairs of the score stores that one is made of, itself first."""
     yield system, split
     entry = CONFIG.systems[system]
-    splits = [split]
-    if entry.stacking and entry.stacking.fit_on:
-        splits.append(entry.stacking.fit_on)
-    if entry.crf and entry.crf.search:
-        splits.append(entry.crf.search.split)
+    splits = [split, *([entry.held.split] if entry.held else [])]
     for member in entry.members:
         for each in splits:
             yield from stores_of(member, each)

@@ -188,4 +188,4 @@ use rule figure_classes as figure_weak_classes with:
         names=lambda w: " ".join(in_class_bars("weak_classes", w.split)),
         weakest=lambda w: f"--weakest {CONFIG.figures.weak_classes.classes}",
         space=lambda w: DATASETS[w.split].label_space,
-        bootstrap=f"{as_options(CONFIG.statistics)} --seed {CONFIG.seed}",
+        bootstrap=BOOTSTRAP,

@@ -150,7 +150,8 @@ OF_SCORES = {
     *("statistics", "table_boundary", "tables"),
 }
 # `figures.class_bars` and `figures.weak_classes` show fcn16s and pair.
-OF_TRAINING = OF_SCORES | {"audit", "figure_classes", "figure_crf", "figure_curves"}
+CLASS_BARS = {"figure_classes", "figure_weak_classes"}
+OF_TRAINING = OF_SCORES | {"audit", *CLASS_BARS, "figure_crf", "figure_curves"}
 REFINED = {"fuse pair", "crf refined", "evaluate pair", "evaluate refined"}
 STACKED = {"stack stacked", "evaluate stacked"}
 OF_FCN16S = {"train fcn16s", "predict fcn16s", "evaluate fcn16s", *REFINED, *STACKED}
@@ -173,7 +174,7 @@ CHANGES = {
                 }
             },
             set(),
-            {"figure_grid", "figure_sizes", "figure_trimap", "figure_classes"},
+            {"figure_grid", "figure_sizes", "figure_trimap", "figure_weak_classes"},
         ),
         ({"figures": {"class_bars": {"systems": ["fcn32s"]}}}, set(), {"figure_classes"}),
     ],
@@ -182,7 +183,7 @@ CHANGES = {
             {"statistics": {"resamples": 100}},
             set(),
             {"statistics", "tables", "table_boundary"}
-            | {f"figure_{name}" for name in ("classes", "confusion", "sizes", "trimap")},
+            | {f"figure_{name}" for name in ("classes", "weak_classes", "confusion", "sizes", "trimap")},
         )
     ],
     "ablations.*": [({"ablations": {"skips": {"systems": ["pair"]}}}, set(), {"declared", "tables"})],
@@ -217,11 +218,15 @@ CHANGES = {
         (
             {"systems": {"pair": {"fusion": {"weights": [1.0, 2.0]}}}},
             REFINED,
-            OF_SCORES | {"figure_classes", "figure_crf"},
+            OF_SCORES | CLASS_BARS | {"figure_crf"},
         )
     ],
     "stacking": [
-        ({"systems": {"stacked": {"stacking": {"steps": 77}}}}, STACKED, OF_SCORES | {"audit", "figure_classes"}),
+        (
+            {"systems": {"stacked": {"stacking": {"steps": 77}}}},
+            STACKED,
+            OF_SCORES | CLASS_BARS | {"audit", "figure_crf"},
+        ),
     ],
     "crf": [
         (

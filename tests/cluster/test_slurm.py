@@ -83,7 +83,18 @@ WIDTH = 100
 
 
 def jobs() -> list[dict[str, str]]:
-    """All jobs that Slurm knows, ended ones too, in the order of their submission."""
+    """All jobs that Slurm knows, ended ones too, in the order of their submission; those that are ending have ended."""
+    give_up = time.monotonic() + PATIENCE
+    listed = listed_jobs()
+    while any(job["state"] == "COMPLETING" for job in listed):
+        assert time.monotonic() < give_up, listed
+        time.sleep(0.2)
+        listed = listed_jobs()
+    return listed
+
+
+def listed_jobs() -> list[dict[str, str]]:
+    """All jobs that Slurm knows, as they are at this moment."""
     columns = ",".join(f"{column}:{WIDTH}" for column in COLUMNS.values())
     listed = subprocess.run(
         ["squeue", "--states=all", "--noheader", "--sort=i", f"--Format={columns}"],

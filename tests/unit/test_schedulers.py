@@ -52,8 +52,18 @@ def job_script(folder: Path, command: str = "true", job: dict | None = None) -> 
     return script
 
 
+def submit_endless(folder: Path) -> str:
+    """Submit a job that ends by a signal alone; return when it is at work, and so its wrapper heeds signals."""
+    job = schedulers.submit(job_script(folder, f"touch {folder}/at_work; sleep 60"))
+    give_up = time.monotonic() + 30
+    while not (folder / "at_work").exists():
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+    return job
+
+
 def outcome(job: str) -> str:
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + 30
     while (state := schedulers.status(job)) == "running":
         assert time.monotonic() < give_up
         time.sleep(0.02)
@@ -70,7 +80,7 @@ def test_a_job_runs_and_says_how_it_ended(site, tmp_path, command, state):
 
 def test_a_cancelled_job_has_failed_at_once(site, tmp_path):
     site("local")
-    job = schedulers.submit(job_script(tmp_path, "sleep 60"))
+    job = submit_endless(tmp_path)
     assert schedulers.status(job) == "running"
     schedulers.cancel([job])
     assert outcome(job) == "failed"
@@ -80,7 +90,7 @@ def test_a_cancelled_job_has_failed_at_once(site, tmp_path):
 def test_a_killed_job_has_failed_once_its_time_to_say_so_is_over(site, tmp_path):
     site("local")
     (tmp_path / "schedulers.toml").write_text((tmp_path / "schedulers.toml").read_text().replace("= 120", "= 0.3"))
-    job = schedulers.submit(job_script(tmp_path, "sleep 60"))
+    job = submit_endless(tmp_path)
     assert schedulers.status(job) == "running"
     subprocess.run(["pkill", "-KILL", "--session", job.split("@")[0]], check=True)
     started = time.monotonic()

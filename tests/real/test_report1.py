@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from real_runs import assert_called_real
 from segrepro.data.manifests import read_manifest
-from segrepro.report.measured_on import NOTES, REMARKS
 from workflow_runs import ROOT, snakemake
 
 SUBSET = os.environ.get("SEGREPRO_REAL_SUBSET", "")
@@ -107,10 +107,4 @@ def test_proposals_find_most_objects(run):
 
 
 def test_nothing_calls_the_real_pictures_generated(run):
-    """This config is laid over the sample scale, whose own pictures are."""
-    page = (run / "results/report/index.html").read_text()
-    assert REMARKS["real_sample"] in page
-    assert not (run / "results/figures/sample.png").exists()
-    for text in (page, *(path.read_text() for path in (run / "results/tables").rglob("*.md"))):
-        assert "generated" not in text.lower()
-    assert NOTES["real_sample"] in (run / "results/tables/miou.md").read_text()
+    assert_called_real(run)

@@ -36,6 +36,13 @@ def test_the_gpu_lock_adds_cuda_and_changes_no_version(lock):
     assert {name: versions for name, versions in gpu.items() if cpu.get(name, versions) != versions} == {}
 
 
+@pytest.mark.parametrize("name", ["requirements-gpu.lock", "envs/gpu.yaml"])
+def test_cudnn_runs_on_volta_and_with_this_tensorflow(lock, name):
+    """NVIDIA's support matrices: 9.10.2 has compute capability 7.0, 9.11.0 has not; TensorFlow 2.21 asks for 9.3."""
+    (cudnn,) = pins(lock(name))["nvidia-cudnn-cu12"]
+    assert (9, 3) <= tuple(map(int, cudnn.split(".")))[:2] < (9, 11)
+
+
 @pytest.mark.parametrize("name", ["requirements.lock", "requirements-gpu.lock"])
 def test_every_pin_has_hashes_and_no_lock_names_a_host(lock, name):
     text = lock(name)

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from segrepro.environment import fix_environment
+
 ROOT = Path(__file__).parents[1]
+fix_environment()  # as the command line does, before a test imports Keras
 
 
 def _merge(base: dict, overlay: dict) -> dict:

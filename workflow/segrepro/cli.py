@@ -12,6 +12,7 @@ import os
 import sys
 
 from segrepro import __version__
+from segrepro.environment import fix_environment
 from segrepro.errors import UserError
 from segrepro.stopping import STARTED_BY, stop_with, stops_cleanly
 
@@ -99,6 +100,7 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> None:
     """Run one verb; exit 0 on success, 1 on a `UserError` (one sentence, no traceback), 2 on bad usage."""
+    fix_environment()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter would bury our messages
     argv = sys.argv[1:] if argv is None else argv
     args = _parser(argv[0] if argv else None).parse_args(argv)

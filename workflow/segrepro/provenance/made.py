@@ -4,7 +4,7 @@
 
     {"model": "fcn8s", "spec_sha256": "..", "training_set_sha256": "..", "initial_weights_sha256": "..", "seed": 0,
      "code": [{"training_sha256": "..", "commit": "..", "dirty": false}],
-     "versions": {..}, "hardware": {..}, "command": "segrepro train .."}
+     "versions": {..}, "hardware": {..}, "settings": {..}, "command": "segrepro train .."}
 
 ``code`` has one entry for a model that one code made. A training that went on from the checkpoint of other code has an
 entry for each, oldest first: the checkpoint's folder keeps the list.
@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from segrepro.environment import chosen_settings
 from segrepro.errors import UserError
 from segrepro.files import file_digest, write_json
 from segrepro.json_files import read_json
@@ -97,6 +98,7 @@ def write_made(
             "code": codes,
             "versions": versions(),
             "hardware": hardware(),
+            "settings": chosen_settings(),
             "command": command_text(argv),
         },
     )

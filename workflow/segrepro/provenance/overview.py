@@ -14,7 +14,7 @@ COLUMNS = (
 )
 SHORT_HASH = 12
 # What a system's entry repeats of the run's, where both ran by the same code on the same machine.
-RUN_KEYS = ("versions", "hardware")
+RUN_KEYS = ("versions", "hardware", "settings")
 
 
 def read_provenance(path: Path) -> dict[str, Any]:

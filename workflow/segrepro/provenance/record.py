@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from segrepro.environment import chosen_settings
 from segrepro.errors import UserError
 from segrepro.files import file_digest
 from segrepro.json_files import read_json
@@ -46,7 +47,8 @@ def provenance(args: argparse.Namespace, *, written: Written | None = None) -> d
         ``config_sha256``, ``seed``, ``files`` (name -> sha256), ``datasets`` (name -> sha256 of the ids), ``models``
         (name -> training hashes of the codes that made it, and ``code``: same, older or unknown beside the code that
         runs), ``model_code`` (the worst of these; None where no model is known), with ``written`` the same of the code
-        that filled the store (``scores`` and ``scores_code``), ``code``, ``versions``, ``hardware`` and ``command``.
+        that filled the store (``scores`` and ``scores_code``), ``code``, ``versions``, ``hardware``, ``settings``
+        (`segrepro.environment.chosen_settings`) and ``command``.
 
     Raises:
         UserError: a file is missing or of another form.
@@ -70,6 +72,7 @@ def provenance(args: argparse.Namespace, *, written: Written | None = None) -> d
         "code": code,
         "versions": versions(),
         "hardware": hardware(),
+        "settings": chosen_settings(),
         "command": command_text(args.argv),
     }
 

@@ -46,7 +46,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	touch $@
 
 # New pins for the lock files and the conda environments, from pyproject.toml.
-PINS := $(BIN)/uv pip compile pyproject.toml --quiet --universal --no-header --no-annotate --python-version 3.11
+PINS := $(BIN)/uv pip compile pyproject.toml --extra tensorboard --quiet --universal --no-header --no-annotate --python-version 3.11
 lock: $(VENV)/installed
 	$(PINS) --extra dev --extra cluster --generate-hashes --output-file requirements.lock
 	$(PINS) --extra gpu --constraints requirements.lock --generate-hashes --output-file requirements-gpu.lock

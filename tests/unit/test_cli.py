@@ -31,6 +31,16 @@ def test_every_verb_explains_itself_without_loading_a_network_library(verb):
     assert not loaded & {*HEAVY, "pandas", "matplotlib", "cv2"}
 
 
+def test_event_files_without_tensorboard_are_refused_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    files = [word for name in ("spec", "manifest", "model", "history", "checkpoints") for word in (f"--{name}", "none")]
+    with pytest.raises(SystemExit) as stop:
+        main(["train", *files, "--tensorboard", str(tmp_path / "events")])
+    assert "need the package tensorboard: install it by `" in stop.value.code
+    assert "-m pip install 'tensorboard" in stop.value.code
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("room", ["data", "evaluation", "fusion", "provenance", "report"])
 def test_rooms_that_need_no_network_load_no_tensorflow(room):
     package = __import__(f"segrepro.{room}", fromlist=["__path__"])

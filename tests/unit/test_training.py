@@ -187,6 +187,20 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(examples, tmp_path, c
     assert trainer_of(tmp_path).step == 4
 
 
+def test_tensorboard_reads_the_rows_of_the_history(examples, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    trainer = trainer_of(tmp_path / "c", tensorboard=tmp_path / "events")
+    trainer.run(batches_of(examples, trainer))
+    events = EventAccumulator(str(tmp_path / "events"))
+    events.Reload()
+    assert events.Tags()["tensors"] == ["learning_rate", "loss", "pixel_accuracy"]
+    assert len(trainer.history) == 3
+    for column, tag in enumerate(("learning_rate", "loss", "pixel_accuracy"), start=1):
+        read = [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in events.Tensors(tag)]
+        assert read == [(row[0], np.float32(row[column])) for row in trainer.history]
+
+
 def test_only_two_checkpoints_are_kept(examples, tmp_path):
     trainer = trainer_of(tmp_path / "c", checkpoint_every=1)
     trainer.run(batches_of(examples, trainer))

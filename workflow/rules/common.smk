@@ -24,6 +24,7 @@ from segrepro.errors import UserError
 from segrepro.evaluation.lineage import SYSTEM, WEIGHTS, lineage
 from segrepro.locks import hold_run_lock
 from segrepro.report.declared import declared
+from segrepro.training.environment import require_tensorboard
 
 with open(f"{workflow.basedir}/config.yaml") as stream:
     PUBLISHED = yaml.safe_load(stream)
@@ -69,6 +70,12 @@ TENSORBOARD = (
 in_conda = "conda" in {
     str(method) for method in workflow.deployment_settings.deployment_method
 }
+
+if CONFIG.runtime.tensorboard and not in_conda:
+    try:
+        require_tensorboard()  # hours before the first training would ask for it
+    except UserError as error:
+        raise WorkflowError(str(error))
 
 
 def in_shell(path):

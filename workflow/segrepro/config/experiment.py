@@ -35,7 +35,7 @@ class Runtime(Section):
     """What changes how a run goes, but no result: changing it reruns nothing."""
 
     checkpoint_every: Positive = Field(description="steps between two checkpoints")
-    tensorboard: bool = Field(False, description="also log to results/models/<model>/tensorboard (package needed)")
+    tensorboard: bool = Field(False, description="also write results/models/<model>/tensorboard (needs its package)")
     shards: Positive = Field(1, description="jobs that share a split's prediction, or its CRF, between them")
     fetch_attempts: Positive = Field(5, description="attempts a mirror, in a row without progress")
     fetch_stall_seconds: Positive = Field(60, description="seconds (almost) without a byte before an attempt ends")

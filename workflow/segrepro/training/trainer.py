@@ -165,6 +165,8 @@ class Trainer:
                     if self._stop_asked and not last:
                         raise TrainingStopped
         finally:
+            if self.writer:
+                self.writer.flush()
             for number, handler in previous.items():
                 signal.signal(number, handler)
 

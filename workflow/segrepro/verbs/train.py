@@ -28,6 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train; a signal that asks to stop exits with 128 + SIGTERM after a checkpoint."""
+    from segrepro.training.environment import require_tensorboard
+
+    if args.tensorboard:
+        require_tensorboard()
     from segrepro.training.experiment import train
     from segrepro.training.trainer import TrainingStopped
 

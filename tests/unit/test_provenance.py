@@ -32,7 +32,7 @@ from segrepro.provenance.code import (
     training_sha256,
 )
 from segrepro.provenance.machine import PACKAGES, command_text, gpu_names, hardware, versions
-from segrepro.provenance.made import UNKNOWN_CODE, age, note_training_code, oldest, read_made, write_made
+from segrepro.provenance.made import UNKNOWN_CODE, age, note_devices, note_training_code, oldest, read_made, write_made
 from segrepro.provenance.origin import origin
 from segrepro.provenance.written import written_by
 
@@ -210,6 +210,24 @@ def test_checkpoints_of_nobody_knows_which_code_are_unknown(tmp_path, content):
     if content is not None:
         (tmp_path / "code.json").write_text(content)
     assert note_training_code(tmp_path, resumed=True, current=code("b")) == [UNKNOWN_CODE, code("b")]
+
+
+ONE, TWO = ({"shared_by": n, "gpus": [{"name": "A100", "id": str(i)} for i in range(n)], "alone": None} for n in (1, 2))
+
+
+def test_a_training_that_went_on_with_other_gpus_names_all_of_them(tmp_path):
+    note_devices(tmp_path, ONE, resumed=False)
+    assert note_devices(tmp_path, ONE, resumed=True) == [ONE]
+    assert note_devices(tmp_path, TWO, resumed=True) == [ONE, TWO]
+    assert note_devices(tmp_path, TWO, resumed=False) == [TWO]
+
+
+@pytest.mark.parametrize("content", [None, "", "{}"])
+def test_devices_that_nobody_noted_are_unknown(tmp_path, content):
+    if content is not None:
+        (tmp_path / "devices.json").write_text(content)
+    unknown, now = note_devices(tmp_path, ONE, resumed=True)
+    assert (unknown["shared_by"], unknown["gpus"], now) == ("unknown", "unknown", ONE)
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,20 @@ def test_every_job_with_a_network_asks_for_the_gpu():
     """Without, it would start beside a training on the one GPU."""
     for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
         for block in re.split(r"^ *rule ", file.read_text(), flags=re.MULTILINE)[1:]:
-            assert ("NETWORK_ENVIRONMENT" in block) == ("gpu=NETWORK_GPUS" in block), block.split(":")[0]
+            asks = re.search(r"gpu=(NETWORK_GPUS|training_gpus),", block) is not None
+            assert ("NETWORK_ENVIRONMENT" in block) == asks, block.split(":")[0]
+
+
+def test_a_training_asks_for_as_many_gpus_as_can_share_its_micro_batches(tmp_path):
+    """Else FCN, which takes one picture at a time, would hold three that it leaves idle."""
+    overlay = {"scale": "full", "runtime": {"gpus": 4}}
+    targets = [f"results/full/models/{name}/model.keras" for name in ("fcn32s", "deeplabv3_trainaug")]
+    options = ("--dry-run", "--printshellcmds", "--resources", "gpu=8")
+    printed = snakemake(tmp_path, *targets, *options, overlay=overlay).stdout
+    asked = dict(re.findall(r"--spec results/full/models/(\w+)/spec\.yaml .*? --gpus (\d+) ", printed))
+    assert (asked["fcn32s"], asked["deeplabv3_trainaug"]) == ("1", "4")
+    printed = snakemake(tmp_path, targets[1], *options[:2], "--resources", "gpu=2", overlay=overlay).stdout
+    assert " --gpus 2 " in printed  # what Snakemake gives a job, and no more
 
 
 def test_jobs_are_given_what_the_config_says(tmp_path):

@@ -25,6 +25,7 @@ from segrepro.evaluation.lineage import SYSTEM, WEIGHTS, lineage
 from segrepro.locks import hold_run_lock
 from segrepro.report.declared import declared
 from segrepro.training.environment import require_tensorboard
+from segrepro.training.sharing import gpus_that_share
 
 with open(f"{workflow.basedir}/config.yaml") as stream:
     PUBLISHED = yaml.safe_load(stream)

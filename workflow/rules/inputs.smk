@@ -131,6 +131,14 @@ def training_set(wildcards):
     return f"{DATA}/manifests/{model.dataset}.csv"
 
 
+def training_gpus(wildcards):
+    """How many GPUs a training asks for: of those that the config allows, as many as can share its micro-batches."""
+    protocol = CONFIG.protocols[CONFIG.models[wildcards.model].protocol]
+    return gpus_that_share(
+        protocol.micro_batch, CONFIG.runtime.gpus if NETWORK_GPUS else 0
+    )
+
+
 def as_options(section, leave_out=()):
     """The command-line options that say what a section of the config sets otherwise than by default."""
     options = []

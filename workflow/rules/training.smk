@@ -37,7 +37,8 @@ rule train:
         NETWORK_ENVIRONMENT
     threads: NETWORK_THREADS
     resources:
-        gpu=NETWORK_GPUS,
+        gpu=training_gpus,
+        tasks_per_gpu=0,  # one process has them all; Slurm's plugin would start one for each
         mem_mb=16000,  # beside a GPU; a full-size batch on CPUs needs more (docs/cost.md)
         runtime=2880,
     params:
@@ -49,7 +50,7 @@ rule train:
         "--model {output.model} --history {output.history} --made {output.made} --checkpoints {params.checkpoints} "
         f"--checkpoint-every {CONFIG.runtime.checkpoint_every} {TENSORBOARD} "
         # A cluster that takes the node back signals every process: tee must outlive the training's last words.
-        "--threads {threads} 2>&1 | (trap '' INT TERM; tee {log})"
+        "--gpus {resources.gpu} --threads {threads} 2>&1 | (trap '' INT TERM; tee {log})"
 
 
 rule repeat_classes:

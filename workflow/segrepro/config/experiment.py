@@ -36,6 +36,10 @@ class Runtime(Section):
 
     checkpoint_every: Positive = Field(description="steps between two checkpoints")
     tensorboard: bool = Field(False, description="also write results/models/<model>/tensorboard (needs its package)")
+    gpus: Positive = Field(
+        1,
+        description="GPUs that share each micro-batch of a training: the same training as on one",
+    )
     shards: Positive = Field(1, description="jobs that share a split's prediction, or its CRF, between them")
     fetch_attempts: Positive = Field(5, description="attempts a mirror, in a row without progress")
     fetch_stall_seconds: Positive = Field(60, description="seconds (almost) without a byte before an attempt ends")

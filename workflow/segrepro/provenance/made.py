@@ -4,10 +4,12 @@
 
     {"model": "fcn8s", "spec_sha256": "..", "training_set_sha256": "..", "initial_weights_sha256": "..", "seed": 0,
      "code": [{"training_sha256": "..", "commit": "..", "dirty": false}],
+     "devices": [{"shared_by": 2, "gpus": [{"name": "..", "compute_capability": "8.0", "id": "0"}, ..], "alone": null}],
      "versions": {..}, "hardware": {..}, "settings": {..}, "command": "segrepro train .."}
 
 ``code`` has one entry for a model that one code made. A training that went on from the checkpoint of other code has an
-entry for each, oldest first: the checkpoint's folder keeps the list.
+entry for each, oldest first: the checkpoint's folder keeps the list. So it does for ``devices``: what shared each step
+of the training, and another entry where it went on with others (`segrepro.training.devices.devices_record`).
 """
 
 import hashlib
@@ -23,7 +25,7 @@ from segrepro.json_files import read_json
 from segrepro.provenance.code import UNKNOWN, Code, git_state, training_sha256
 from segrepro.provenance.machine import command_text, hardware, versions
 
-CODES_FILE = "code.json"
+CODES_FILE, DEVICES_FILE = "code.json", "devices.json"
 SAME, OLDER = "same", "older"
 KEYS = ("model", "spec_sha256", "training_set_sha256", "initial_weights_sha256", "seed", "code")
 CODE_KEYS = ("training_sha256", "commit", "dirty")
@@ -53,6 +55,29 @@ def note_training_code(folder: Path, *, resumed: bool, current: Code | None = No
     return codes
 
 
+def note_devices(folder: Path, current: dict[str, Any], *, resumed: bool) -> list[dict[str, Any]]:
+    """Add the devices that train now to the list that a training's checkpoints keep, and return it, oldest first.
+
+    Args:
+        folder: the checkpoints' folder of this experiment.
+        current: of `segrepro.training.devices.devices_record`.
+        resumed: whether the training goes on from a checkpoint; else the list starts again.
+    """
+    path = folder / DEVICES_FILE
+    noted = []
+    if resumed:
+        try:
+            noted = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
+            noted = None
+        if not isinstance(noted, list):
+            noted = [{"shared_by": UNKNOWN, "gpus": UNKNOWN, "alone": None}]
+    if noted[-1:] != [current]:
+        noted.append(current)
+        write_json(path, noted)
+    return noted
+
+
 def _read_codes(path: Path) -> list[Code]:
     """Read the list of codes; whatever wrote checkpoints without a readable one is unknown."""
     try:
@@ -74,6 +99,7 @@ def write_made(
     *,
     argv: list[str],
     codes: list[Code],
+    devices: list[dict[str, Any]] | None = None,
     training_set: Path | None = None,
     initial_weights: Path | None = None,
 ) -> None:
@@ -84,6 +110,7 @@ def write_made(
         spec: the model's spec.
         argv: the command, without ``segrepro``.
         codes: the codes that made it, oldest first.
+        devices: of `note_devices`; None for an imported model.
         training_set: the manifest that it was trained on; None for an imported model.
         initial_weights: the file that it started from, or was imported from.
     """
@@ -96,6 +123,7 @@ def write_made(
             "initial_weights_sha256": _digest(initial_weights),
             "seed": spec["seed"],
             "code": codes,
+            "devices": devices,
             "versions": versions(),
             "hardware": hardware(),
             "settings": chosen_settings(),

@@ -19,13 +19,14 @@ from segrepro.models.blocks import freeze_batch_norm
 from segrepro.models.build import build_network
 from segrepro.models.importing import load_weights
 from segrepro.models.layers import neutral_pixel
-from segrepro.provenance.made import note_training_code, write_made
+from segrepro.provenance.made import note_devices, note_training_code, write_made
 from segrepro.training.augment import BLACK
 from segrepro.training.batch_norm import reestimate_batch_norm
+from segrepro.training.devices import devices_record, devices_sentence, devices_strategy, use_gpus
 from segrepro.training.input import ExampleStream, statistics_batches, training_batches
 from segrepro.training.model_files import load_model, save_model, transfer_weights
 from segrepro.training.plateau import hold_out
-from segrepro.training.trainer import Trainer, devices_strategy
+from segrepro.training.trainer import Trainer
 
 
 def crop_fill(model: keras.Model, protocol: dict[str, Any]) -> tuple[float, float, float]:
@@ -33,13 +34,12 @@ def crop_fill(model: keras.Model, protocol: dict[str, Any]) -> tuple[float, floa
     return neutral_pixel(model) if protocol["pad_picture"] == "mean" else BLACK
 
 
-def prepare_tensorflow(threads: int, precision: str) -> None:
-    """Make TensorFlow deterministic, keep it to ``threads`` cores, and set the precision of the layers."""
+def prepare_tensorflow(threads: int, precision: str, gpus: int = 1) -> None:
+    """Make TensorFlow deterministic, keep it to ``threads`` cores and ``gpus`` GPUs, and set the layers' precision."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    use_gpus(gpus)
     keras.mixed_precision.set_global_policy(precision)
 
 
@@ -127,6 +127,7 @@ def train(
     checkpoint_folder: Path,
     checkpoint_every: int,
     threads: int,
+    gpus: int = 1,
     init: Path | None = None,
     tensorboard: Path | None = None,
     made_path: Path | None = None,
@@ -145,24 +146,22 @@ def train(
         checkpoint_folder: parent of the checkpoints; each experiment (spec, data, init) has a folder in it.
         checkpoint_every: steps between two checkpoints.
         threads: CPU cores to use.
+        gpus: GPUs that share each micro-batch, at most; 0 for CPUs alone.
         init: file of the initial weights, where the spec asks for one.
         tensorboard: folder for TensorBoard event files.
         made_path: where to write what made the model, if anywhere.
         argv: the command, to be written there.
 
     Raises:
-        UserError: an input cannot be used, or the training diverged.
+        UserError: an input cannot be used, there are fewer GPUs than asked for, or the training diverged.
         TrainingStopped: a signal asked to stop; a checkpoint is saved.
     """
     spec = read_spec(spec_path)
     protocol = spec["protocol"]
-    prepare_tensorflow(threads, protocol["precision"])
-    strategy = devices_strategy()
-    if protocol["micro_batch"] % strategy.num_replicas_in_sync:
-        raise UserError(
-            f"micro_batch {protocol['micro_batch']} cannot be divided among {strategy.num_replicas_in_sync} GPUs: "
-            "change the protocol's micro_batch or CUDA_VISIBLE_DEVICES."
-        )
+    prepare_tensorflow(threads, protocol["precision"], gpus)
+    strategy = devices_strategy(protocol["micro_batch"])
+    devices = devices_record(strategy.num_replicas_in_sync, protocol)
+    print(devices_sentence(devices, protocol["micro_batch"], gpus), file=sys.stderr)
     examples, held_out = read_manifest(manifest), []
     if protocol["schedule"] == "plateau":
         examples, held_out = hold_out(examples, protocol["validation_pictures"], spec["seed"])
@@ -182,11 +181,12 @@ def train(
             validation=ExampleStream(held_out, protocol, **stream_options).in_order() if held_out else None,
             tensorboard=tensorboard,
         )
-        codes = note_training_code(folder, resumed=trainer.step > 0)
+        noted = {"codes": note_training_code(folder, resumed=trainer.step > 0)}
+        noted["devices"] = note_devices(folder, devices, resumed=trainer.step > 0)
         trainer.run(training_batches(stream, start_step=trainer.step))
         if protocol["batch_norm_passes"]:
             reestimate_batch_norm(model, statistics_batches(stream))
         trainer.write_history(history_path)
         if made_path is not None:
-            write_made(made_path, spec, argv=argv or [], codes=codes, training_set=manifest, initial_weights=init)
+            write_made(made_path, spec, argv=argv or [], **noted, training_set=manifest, initial_weights=init)
         save_model(model, model_path)

@@ -43,13 +43,6 @@ class Steps:
     apply: Callable
 
 
-def devices_strategy() -> tf.distribute.Strategy:
-    """Return MirroredStrategy when more than one GPU is visible, else the default strategy."""
-    if len(tf.config.list_logical_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.get_strategy()
-
-
 def compile_steps(
     model: keras.Model,
     optimiser: keras.optimizers.Optimizer,
@@ -106,7 +99,7 @@ class Trainer:
         model: built under ``strategy.scope()``.
         protocol: `segrepro.config.Protocol` as a mapping.
         resize: how logits are brought to picture size.
-        strategy: from `devices_strategy`.
+        strategy: from `segrepro.training.devices.devices_strategy`.
         checkpoint_folder: where checkpoints of this very experiment (spec and data) are.
         checkpoint_every: steps between two checkpoints.
         validation: held-out batches of (pictures, masks), for ``schedule: plateau``.

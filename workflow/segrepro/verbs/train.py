@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--checkpoint-every", type=int, default=500, help="steps (default 500)")
     parser.add_argument("--tensorboard", type=Path, help="also write TensorBoard event files to this folder")
+    parser.add_argument(
+        "--gpus", type=int, default=1, metavar="N", help="GPUs that share each step; 0: CPUs alone (default 1)"
+    )
     parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default 1)")
 
 
@@ -44,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
             checkpoint_folder=args.checkpoints,
             checkpoint_every=args.checkpoint_every,
             threads=args.threads,
+            gpus=args.gpus,
             init=args.init,
             tensorboard=args.tensorboard,
             made_path=args.made,

@@ -1,0 +1,95 @@
+"""Which GPUs a training takes, how many share its micro-batches, and what it says of them; on pretended GPUs."""
+
+from types import SimpleNamespace
+
+import pytest
+import tensorflow as tf
+
+from segrepro.errors import UserError
+from segrepro.training.devices import devices_record, devices_sentence, devices_strategy, use_gpus
+from segrepro.training.sharing import gpus_that_share
+
+WHOLE = {"micro_batch": 1, "crop": None}
+CROPS = {"micro_batch": 16, "crop": 513}
+
+
+@pytest.fixture
+def four_gpus(monkeypatch):
+    """Four GPUs as TensorFlow lists them, and those of them that it was told to use."""
+    gpus = [SimpleNamespace(name=f"/physical_device:GPU:{i}") for i in range(4)]
+    state = SimpleNamespace(used=list(gpus), growing=[])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-aa, GPU-bb,7,3")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: setattr(state, "used", devices))
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: state.used)
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", lambda gpu, on: state.growing.append(gpu))
+    monkeypatch.setattr(
+        tf.config.experimental,
+        "get_device_details",
+        lambda gpu: {"device_name": f"NVIDIA {gpu.name[-1]}", "compute_capability": (8, 0)},
+    )
+    return state
+
+
+def used(state) -> list[int]:
+    return [int(gpu.name[-1]) for gpu in state.used]
+
+
+@pytest.mark.parametrize(("micro_batch", "gpus", "expected"), [(16, 4, 4), (16, 3, 2), (1, 4, 1), (6, 4, 3), (8, 0, 0)])
+def test_shares_are_equal(micro_batch, gpus, expected):
+    assert gpus_that_share(micro_batch, gpus) == expected
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, [0]), (2, [0, 1]), (0, [])])
+def test_no_gpu_is_taken_that_was_not_asked_for(four_gpus, count, expected):
+    use_gpus(count)
+    assert used(four_gpus) == expected
+    assert four_gpus.growing == four_gpus.used
+
+
+def test_more_gpus_than_there_are_is_an_error(four_gpus):
+    with pytest.raises(UserError, match=r"5 GPUs are asked for, and this process sees 4 \(CUDA_VISIBLE_DEVICES=GPU-aa"):
+        use_gpus(5)
+    with pytest.raises(UserError, match="--gpus -1 is negative"):
+        use_gpus(-1)
+
+
+def test_one_gpu_is_used_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(tf.config, "set_visible_devices", lambda devices, kind: None)
+    use_gpus(1)
+    assert devices_sentence(devices_record(1, CROPS), 16, 1) == "devices: CPU"
+
+
+@pytest.mark.parametrize(("micro_batch", "devices"), [(16, [0, 1, 2, 3]), (6, [0, 1, 2]), (1, None)])
+def test_a_micro_batch_is_shared_by_those_that_divide_it(monkeypatch, micro_batch, devices):
+    logical = [SimpleNamespace(name=f"/device:GPU:{i}") for i in range(4)]
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: logical)
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda names: names)
+    strategy = devices_strategy(micro_batch)
+    if devices is None:
+        assert strategy is tf.distribute.get_strategy()
+    else:
+        assert strategy == [f"/device:GPU:{i}" for i in devices]
+
+
+def test_the_record_names_the_gpus_that_shared_a_step(four_gpus):
+    use_gpus(3)
+    record = devices_record(2, CROPS)
+    assert record["shared_by"] == 2
+    assert record["gpus"] == [
+        {"name": "NVIDIA 0", "compute_capability": "8.0", "id": "GPU-aa"},
+        {"name": "NVIDIA 1", "compute_capability": "8.0", "id": "GPU-bb"},
+    ]
+    sentence = devices_sentence(record, 16, 3)
+    assert sentence.startswith("devices: NVIDIA 0 (GPU-aa), NVIDIA 1 (GPU-bb); 2 share each micro-batch of 16")
+    assert sentence.endswith("; 3 would not divide a micro-batch of 16 evenly")
+
+
+def test_whole_pictures_go_to_one_gpu_which_is_said(four_gpus):
+    use_gpus(4)
+    record = devices_record(1, WHOLE)
+    assert [gpu["id"] for gpu in record["gpus"]] == ["GPU-aa"]
+    assert record["alone"] == "whole pictures come one by one"
+    assert "whole pictures come one by one, which several GPUs cannot share" in devices_sentence(record, 1, 4)
+    assert devices_record(1, CROPS)["alone"] is None

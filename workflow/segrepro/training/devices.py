@@ -1,0 +1,94 @@
+"""The devices of a training: as many of the GPUs that its process sees as it asks for."""
+
+import os
+from typing import Any
+
+import tensorflow as tf
+
+from segrepro.errors import UserError
+from segrepro.provenance.code import UNKNOWN
+from segrepro.training.sharing import gpus_that_share
+
+
+def use_gpus(count: int) -> None:
+    """Show TensorFlow the first ``count`` GPUs that this process sees (``CUDA_VISIBLE_DEVICES``), and no other.
+
+    To be called before TensorFlow has used any device. One is used where there is one; 0 is for CPUs.
+
+    Raises:
+        UserError: several are asked for, and there are fewer; or the number is negative.
+    """
+    if count < 0:
+        raise UserError(f"--gpus {count} is negative: give the number of GPUs that share a step, 0 for CPUs alone.")
+    seen = tf.config.list_physical_devices("GPU")
+    if 1 < count > len(seen):
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        raise UserError(
+            f"{count} GPUs are asked for, and this process sees {len(seen)}"
+            f"{'' if visible is None else f' (CUDA_VISIBLE_DEVICES={visible})'}: set runtime.gpus (by hand: --gpus), "
+            "or give it more."
+        )
+    tf.config.set_visible_devices(seen[:count], "GPU")
+    for gpu in seen[:count]:
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def devices_strategy(micro_batch: int) -> tf.distribute.Strategy:
+    """Return MirroredStrategy where several of the GPUs of `use_gpus` share a micro-batch, else the default strategy.
+
+    Args:
+        micro_batch: of the protocol; as many GPUs take part as divide it evenly.
+    """
+    gpus = tf.config.list_logical_devices("GPU")
+    sharing = gpus_that_share(micro_batch, len(gpus))
+    if sharing > 1:
+        return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus[:sharing]])
+    return tf.distribute.get_strategy()
+
+
+def devices_record(replicas: int, protocol: dict[str, Any]) -> dict[str, Any]:
+    """Return what ``made.json`` says of the devices of a training.
+
+    Args:
+        replicas: how many devices share a micro-batch.
+        protocol: `segrepro.config.Protocol` as a mapping.
+
+    Returns:
+        ``shared_by`` (replicas), ``gpus``: for each GPU its ``name``, ``compute_capability`` and ``id`` (number or UUID
+        as in ``CUDA_VISIBLE_DEVICES``), none on CPUs; and ``alone``, why no more than one could share, else None.
+    """
+    given = [word.strip() for word in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if word.strip()]
+    gpus = []
+    for number, gpu in enumerate(tf.config.get_visible_devices("GPU")[:replicas]):
+        details = tf.config.experimental.get_device_details(gpu)
+        capability = details.get("compute_capability")
+        gpus.append(
+            {
+                "name": details.get("device_name", UNKNOWN),
+                "compute_capability": ".".join(map(str, capability)) if capability else UNKNOWN,
+                "id": given[number] if number < len(given) else str(number),
+            }
+        )
+    alone = None
+    if protocol["micro_batch"] == 1:
+        alone = "whole pictures come one by one" if protocol["crop"] is None else "a micro-batch is one crop"
+    return {"shared_by": replicas, "gpus": gpus, "alone": alone}
+
+
+def devices_sentence(record: dict[str, Any], micro_batch: int, asked: int) -> str:
+    """Say for the log which devices a training has, and why it has no more.
+
+    Args:
+        record: of `devices_record`.
+        micro_batch: of the protocol.
+        asked: the GPUs that were asked for.
+    """
+    sentence = "devices: " + (", ".join(f"{gpu['name']} ({gpu['id']})" for gpu in record["gpus"]) or "CPU")
+    replicas = record["shared_by"]
+    if replicas > 1:
+        sentence += f"; {replicas} share each micro-batch of {micro_batch}"
+    if record["alone"]:
+        return f"{sentence}; {record['alone']}, which several GPUs cannot share"
+    if asked > max(replicas, 1):
+        sentence += f"; {asked} would not divide a micro-batch of {micro_batch} evenly"
+    return sentence

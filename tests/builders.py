@@ -6,8 +6,10 @@ archives: names of members that are not written, and members whose bytes are oth
 
 import io
 import json
+import struct
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +53,21 @@ def png_bytes(mask: np.ndarray, *, mode: str = "P") -> bytes:
     if mode == "P":
         grey.putpalette(voc_palette().tobytes())
     return _encoded(grey, "PNG")
+
+
+ADAM7 = ((0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1))
+
+
+def grey_png(values: np.ndarray, *, bits: int = 8, interlaced: bool = False) -> bytes:
+    """A grey PNG as Pillow writes none: of 1, 2 or 4 bits a pixel, or in the seven passes of Adam7."""
+    passes = [values[y::dy, x::dx] for y, dy, x, dx in ADAM7] if interlaced else [values]
+    rows = [np.unpackbits(row[:, np.newaxis], axis=1)[:, 8 - bits :] for part in passes if part.size for row in part]
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], bits, 0, 0, 0, interlaced)
+    data = zlib.compress(b"".join(b"\0" + np.packbits(row).tobytes() for row in rows))
+    png = b"\x89PNG\r\n\x1a\n"
+    for name, content in ((b"IHDR", header), (b"IDAT", data), (b"IEND", b"")):
+        png += struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return png
 
 
 def voc_xml(mask: np.ndarray) -> bytes:

@@ -7,15 +7,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from builders import jpeg_bytes, picture, png_bytes, scene
+from builders import grey_png, jpeg_bytes, picture, png_bytes, scene
+from segrepro.data.label_statistics import read_single_channel
 from segrepro.data.masks import (
     SBD_MASK_VALUES,
+    VOC_COLOURS,
     VOC_MASK_VALUES,
     check_size,
     check_values,
     read_mask,
     write_mask,
     write_palette_mask,
+    wrong_colour,
 )
 from segrepro.errors import UserError
 from segrepro.labels import voc_palette
@@ -81,6 +84,48 @@ def test_sixteen_bit_and_one_bit_masks_are_refused(tmp_path):
         Image.fromarray(odd).save(tmp_path / f"{name}.png")
         with pytest.raises(UserError, match="is no mask"):
             read_mask(tmp_path / f"{name}.png")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_masks_of_few_bits_are_refused_since_decoders_stretch_them(tmp_path, bits):
+    path = tmp_path / "narrow.png"
+    path.write_bytes(grey_png(np.array([[0, 1, 1, 0]], np.uint8), bits=bits))
+    assert np.array(Image.open(path).convert("L")).max() == 255 // (2**bits - 1)  # not 1
+    for read in (read_mask, lambda path: read_single_channel(path, (4, 1))):
+        with pytest.raises(UserError, match=rf"narrow\.png: a grey PNG of {bits} bits a pixel is no mask"):
+            read(path)
+
+
+@pytest.mark.parametrize("renumbered", [{1: 2, 2: 1}, {5: 6}])
+def test_a_renumbered_palette_is_refused_by_its_colours(tmp_path, renumbered):
+    """As `pngquant`, or Pillow's ADAPTIVE, leaves a mask: it looks the same and its indices are others."""
+    mask, _ = scene(1, 2, 5)
+    colours = voc_palette()
+    for index, other in renumbered.items():
+        colours[index] = voc_palette()[other]
+    picture = Image.fromarray(mask)
+    picture.putpalette(colours.tobytes())
+    picture.save(tmp_path / "m.png")
+    with pytest.raises(UserError, match=r"m\.png: palette index [15] has the colour .* neither VOC's .* renumbered"):
+        read_mask(tmp_path / "m.png")
+
+
+def test_palettes_of_grey_levels_and_colours_of_unused_indices_are_no_fault(tmp_path):
+    mask, _ = scene(1, 20)
+    picture = Image.fromarray(mask)
+    picture.putpalette(np.repeat(np.arange(256, dtype=np.uint8), 3).tobytes())
+    picture.save(tmp_path / "grey.png")
+    colours = voc_palette()
+    colours[7] = 255
+    picture.putpalette(colours.tobytes())
+    picture.save(tmp_path / "unused.png")
+    for name in ("grey", "unused"):
+        np.testing.assert_array_equal(read_mask(tmp_path / f"{name}.png"), mask)
+
+
+def test_an_index_beyond_its_palette_has_no_colour():
+    assert wrong_colour(np.array([0, 1, 3]), voc_palette()[:2], VOC_COLOURS) == (3, None)
+    assert wrong_colour(np.array([0, 1]), voc_palette()[:2], VOC_COLOURS) is None
 
 
 def test_a_missing_mask_is_named(tmp_path):

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from segrepro.data.manifests import Example
-from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
+from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault, refuse_few_bits
 from segrepro.data.pictures import GREY_MODES, PICTURE_MODES
 from segrepro.errors import UserError
 from segrepro.labels import BACKGROUND, VOID, label_space
@@ -147,14 +147,34 @@ def measure_picture(rows: list[Example], used_labels: tuple[int, ...] | None) ->
             f"picture '{first.id}' has no mask in the manifest; only a set without ground truth may lack masks "
             "(--label-space none)."
         )
-    counts = np.bincount(read_single_channel(first.mask, size).ravel(), minlength=256)
-    _check_values(first.mask, counts, used_labels)
+    counts = mask_counts(rows, size, used_labels)
     statistics.pixels += counts
     statistics.pictures_with += counts > 0
     if counts.sum() == counts[BACKGROUND] + counts[VOID]:
         statistics.empty.append(first.id)
-    _check_instances(rows, size)
     return statistics
+
+
+def mask_counts(rows: list[Example], size: tuple[int, int], used_labels: tuple[int, ...]) -> np.ndarray:
+    """Read the mask and the instance mask of one picture, check them, and count the mask's labels.
+
+    Args:
+        rows: the examples of one picture.
+        size: its (width, height) in pixels.
+        used_labels: the labels that name a class in the masks' label space.
+
+    Returns:
+        int64 (256,): pixels of each mask value.
+
+    Raises:
+        UserError: a file is missing, damaged, no single-channel PNG of 8 bits or of another size, or holds a value
+            outside the label space; or a row names an object that its instance mask does not hold.
+    """
+    mask = rows[0].mask
+    counts = np.bincount(read_single_channel(mask, size).ravel(), minlength=256)
+    _check_values(mask, counts, used_labels)
+    _check_instances(rows, size)
+    return counts
 
 
 def _check_picture(path: Path, statistics: LabelStatistics) -> tuple[int, int]:
@@ -175,7 +195,7 @@ def read_single_channel(path: Path, size: tuple[int, int]) -> np.ndarray:
     """Read a mask as a dataset folder must hold it: an 8-bit, single-channel PNG, pixel value = label.
 
     Stricter than `segrepro.data.masks.read_mask`, which also reads the palette PNGs of the archives: the
-    training input would decode a palette to colours.
+    training input would decode a palette to colours. What passes here, the training input reads to the same labels.
 
     Args:
         path: the file.
@@ -187,7 +207,7 @@ def read_single_channel(path: Path, size: tuple[int, int]) -> np.ndarray:
     Raises:
         UserError: the file is missing, damaged, no single-channel PNG, or of another size.
     """
-    with _decoded(path) as mask:
+    with _decoded(path, few_bits_refused=True) as mask:
         if mask.format != "PNG" or mask.mode != "L":
             raise UserError(
                 f"{path}: not a single-channel 8-bit PNG ({mask.format}, mode {mask.mode}); a palette or RGB mask "
@@ -201,10 +221,12 @@ def read_single_channel(path: Path, size: tuple[int, int]) -> np.ndarray:
         return np.asarray(mask)
 
 
-def _decoded(path: Path) -> Image.Image:
-    """Open and fully decode an image file."""
+def _decoded(path: Path, *, few_bits_refused: bool = False) -> Image.Image:
+    """Open and fully decode an image file; see `segrepro.data.masks.refuse_few_bits`."""
     try:
         image = Image.open(path)
+        if few_bits_refused:
+            refuse_few_bits(image, str(path))
         image.load()
     except FileNotFoundError:
         raise UserError(f"{path}: the manifest names this file but it is missing; convert the source again.") from None

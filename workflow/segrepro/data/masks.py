@@ -21,6 +21,10 @@ from segrepro.labels import VOC21, VOID, voc_palette
 VOC_MASK_VALUES = frozenset((*VOC21.used_labels, VOID))
 SBD_MASK_VALUES = frozenset(VOC21.used_labels)
 
+# The palettes by whose colours an index is known to be a label, uint8 (256, 3): VOC's, and grey levels i, i, i.
+VOC_COLOURS = voc_palette()
+GREY_LEVELS = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], 3, axis=1)
+
 # What Pillow raises on files that are not what they claim to be, or end early.
 UNREADABLE_PICTURE = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
@@ -46,13 +50,15 @@ def read_mask(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
         uint8 of shape (height, width): labels as they are in the file, not yet checked.
 
     Raises:
-        UserError: the file is missing or damaged, is no PNG (JPEG changes labels), or has colours instead of
-            one channel of 8 bits or less.
+        UserError: the file is missing or damaged, is no PNG (JPEG changes labels), has colours instead of one
+            channel, grey levels of fewer than 8 bits, or a palette by which its indices are no labels.
     """
     name = name or ("mask" if isinstance(source, bytes) else str(source))
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
             kind, mode = opened.format, opened.mode
+            refuse_few_bits(opened, name)
+            palette = stored_palette(opened)
             mask = np.array(opened) if (kind, mode) in (("PNG", "L"), ("PNG", "P")) else None
     except FileNotFoundError:
         raise UserError(f"{name}: no such mask; convert the data set again.") from None
@@ -63,7 +69,70 @@ def read_mask(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
             f"{name}: a {kind} of mode {mode} is no mask; use a single-channel or palette PNG (mode L or P), "
             "where the pixel value is the label."
         )
+    if mode == "P":
+        _check_palette(mask, palette, name)
     return mask
+
+
+def refuse_few_bits(opened: Image.Image, name: str) -> None:
+    """Refuse a grey PNG of fewer than 8 bits a pixel, by its header (the file is opened and not yet decoded).
+
+    The PNG standard has its values stretched to 0..255, and decoders do: a 1 of 4 bits is read as 17.
+
+    Raises:
+        UserError: it is one.
+    """
+    if opened.format != "PNG" or not opened.tile:
+        return
+    layout, _, bits = str(opened.tile[0].args).partition(";")
+    if layout in ("L", "1") and (bits or layout == "1"):
+        raise UserError(
+            f"{name}: a grey PNG of {bits or 1} bits a pixel is no mask, since decoders stretch its values to 0..255; "
+            "save it with 8 bits a pixel, where the pixel value is the label."
+        )
+
+
+def stored_palette(opened: Image.Image) -> np.ndarray:
+    """Return the palette of a file that is opened and not yet decoded (Pillow then fills it up): uint8 (n, 3), RGB."""
+    content = opened.palette.palette if opened.format == "PNG" and opened.palette else b""
+    return np.frombuffer(bytes(content), np.uint8)[: len(content) // 3 * 3].reshape(-1, 3)
+
+
+def _check_palette(mask: np.ndarray, palette: np.ndarray, name: str) -> None:
+    used = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+    stranger = wrong_colour(used, palette, VOC_COLOURS, GREY_LEVELS)
+    if stranger is not None:
+        index, own = stranger
+        raise UserError(
+            f"{name}: palette index {index} has the colour {own}, which is neither VOC's {colour(VOC_COLOURS, index)} "
+            "nor the grey level of that number; a program that renumbered the palette has changed the labels: write "
+            "them as indices with VOC's palette, or as a single-channel PNG."
+        )
+
+
+def wrong_colour(
+    used: np.ndarray, palette: np.ndarray, *accepted: np.ndarray
+) -> tuple[int, tuple[int, int, int] | None] | None:
+    """Return the first index whose colour is in none of the accepted palettes at its place; None where all fit.
+
+    Args:
+        used: the indices to look at.
+        palette: uint8 (n, 3), RGB, of the picture.
+        accepted: palettes, uint8 (256, 3).
+
+    Returns:
+        The index and its colour, None where the palette ends before it.
+    """
+    for index in used:
+        own = colour(palette, index)
+        if own not in [colour(official, index) for official in accepted]:
+            return int(index), own
+    return None
+
+
+def colour(palette: np.ndarray, index: int) -> tuple[int, int, int] | None:
+    """Return a palette's colour of an index: RGB; None where the palette ends before it."""
+    return tuple(map(int, palette[index])) if index < len(palette) else None
 
 
 def check_values(mask: np.ndarray, allowed: Collection[int], *, name: str) -> np.ndarray:

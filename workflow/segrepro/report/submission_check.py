@@ -13,10 +13,10 @@ from PIL import Image
 
 from segrepro.data.archives import iter_files
 from segrepro.data.manifests import read_manifest
-from segrepro.data.masks import UNREADABLE_PICTURE
+from segrepro.data.masks import UNREADABLE_PICTURE, VOC_COLOURS, colour, stored_palette, wrong_colour
 from segrepro.data.pictures import picture_size
 from segrepro.errors import UserError
-from segrepro.labels import VOC21, VOID, voc_palette
+from segrepro.labels import VOC21, VOID
 from segrepro.report.submission import COMPETITIONS, FOLDER, member_name
 
 MEMBER = re.compile(rf"{FOLDER}/comp([{''.join(map(str, COMPETITIONS))}])_test_cls/([^/]+)\.png")
@@ -159,7 +159,8 @@ def _check_picture(name: str, content: bytes, size: Size | None, problems: Probl
             if picture.mode != "P":
                 _wrong_mode(name, picture.mode, problems)
                 return
-            labels, palette = np.array(picture), np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+            palette = stored_palette(picture)
+            labels = np.array(picture)
     except UNREADABLE_PICTURE as error:
         problems.add("damaged", f"{name}: cannot be read ({error}); make it again.")
         return
@@ -180,13 +181,10 @@ def _check_labels(name: str, labels: np.ndarray, palette: np.ndarray, problems: 
     strangers = [int(label) for label in used if highest < label < VOID]
     if strangers:
         problems.add("label", f"{name}: answers {strangers[0]}; labels are 0 to {highest}, background is 0.")
-    official = voc_palette()
-    for label in used[used <= highest]:
-        own = tuple(map(int, palette[label])) if label < len(palette) else None
-        if own != tuple(map(int, official[label])):
-            problems.add(
-                "palette",
-                f"{name}: index {label} has the colour {own} and not VOC's {tuple(map(int, official[label]))}; an "
-                "adaptive palette renumbers the labels: write the labels as indices, with VOC's palette.",
-            )
-            return
+    if stranger := wrong_colour(used[used <= highest], palette, VOC_COLOURS):
+        index, own = stranger
+        problems.add(
+            "palette",
+            f"{name}: index {index} has the colour {own} and not VOC's {colour(VOC_COLOURS, index)}; an adaptive "
+            "palette renumbers the labels: write the labels as indices, with VOC's palette.",
+        )

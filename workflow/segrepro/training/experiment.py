@@ -24,6 +24,7 @@ from segrepro.training.augment import BLACK
 from segrepro.training.batch_norm import reestimate_batch_norm
 from segrepro.training.devices import devices_record, devices_sentence, devices_strategy, use_gpus
 from segrepro.training.input import ExampleStream, statistics_batches, training_batches
+from segrepro.training.mask_check import check_masks
 from segrepro.training.model_files import load_model, save_model, transfer_weights
 from segrepro.training.plateau import hold_out
 from segrepro.training.trainer import Trainer
@@ -50,10 +51,10 @@ def read_spec(path: Path) -> dict[str, Any]:
         UserError: the file is missing or no spec.
     """
     try:
-        spec = yaml.safe_load(Path(path).read_text())
-    except (OSError, yaml.YAMLError) as error:
+        spec = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot read the model spec ({error}); make it with `segrepro spec`.") from None
-    if not isinstance(spec, dict) or not {"network", "protocol", "classes", "seed"} <= spec.keys():
+    if not isinstance(spec, dict) or not {"network", "protocol", "classes", "seed", "label_space"} <= spec.keys():
         raise UserError(f"{path}: not a model spec; make it with `segrepro spec`.")
     return spec
 
@@ -165,6 +166,8 @@ def train(
     examples, held_out = read_manifest(manifest), []
     if protocol["schedule"] == "plateau":
         examples, held_out = hold_out(examples, protocol["validation_pictures"], spec["seed"])
+    for part in filter(None, (examples, held_out)):
+        check_masks(part, spec["label_space"], threads=threads)
     with strategy.scope():
         model = initial_model(spec, init)
     stream_options = {"seed": spec["seed"], "threads": threads, "fill": crop_fill(model, protocol)}

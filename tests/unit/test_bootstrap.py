@@ -13,7 +13,7 @@ from scipy import stats
 from segrepro.cli import main
 from segrepro.errors import UserError
 from segrepro.evaluation import bootstrap
-from segrepro.evaluation.bootstrap import bca_interval, jackknife_mious, resampled_mious
+from segrepro.evaluation.bootstrap import bca_interval, bca_p_value, jackknife_mious, resampled_mious
 from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.class_counts import class_ious, counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import save_confusions
@@ -137,7 +137,7 @@ def test_what_one_picture_alone_defines_has_no_interval(tmp_path):
     options = scored(tmp_path, a=pictures(1, 5, 0.9), b=pictures(1, 5, 0.5))
     statistics = computed(tmp_path, *options)
     one, gain = statistics.miou("a", "voc_val"), statistics.difference("b", "a", "voc_val")
-    assert (one.low, one.high, gain.low, gain.high, gain.sign) == (None, None, None, None, 0)
+    assert (one.low, one.high, gain.low, gain.high, gain.p) == (None, None, None, None, None)
     assert with_interval(one) == f"{100 * one.value:.2f} [–]"
     assert gain_with_interval(gain) == f"{100 * gain.value:.2f} [–]"
     assert interval_columns("miou", one) == {"miou_low": "", "miou_high": ""}
@@ -146,6 +146,41 @@ def test_what_one_picture_alone_defines_has_no_interval(tmp_path):
 def test_systems_that_agree_everywhere_differ_by_nothing():
     none = np.zeros(100)
     assert bca_interval(0.0, none, np.zeros(5), 0.95) == (0, 0)
+    assert bca_p_value(0.0, none, np.zeros(5)) == 1
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.05, 0.15])
+def test_the_p_value_is_where_scipys_interval_meets_zero(shift):
+    values = np.random.default_rng(3).exponential(1, 60) - 1 + shift
+    scipy = partial(stats.bootstrap, (values,), np.mean, method="BCa")
+    drawn = scipy(n_resamples=4000, rng=0)
+    left_out = (values.sum() - values) / 59
+    p = bca_p_value(values.mean(), drawn.bootstrap_distribution, left_out)
+    assert 0.005 < p < 0.9
+    ends = [
+        scipy(n_resamples=0, bootstrap_result=drawn, confidence_level=1 - factor * p).confidence_interval
+        for factor in (0.97, 1.03)
+    ]
+    wide, narrow = (min(ends, key=abs) for ends in ends)
+    assert wide * narrow < 0, "zero is inside the one and outside the other"
+
+
+def test_p_values_far_below_one_in_the_draws_follow_the_normal_tail():
+    drawn = np.random.default_rng(0).normal(5, 1, 2000)
+    p = bca_p_value(5.0, drawn, np.random.default_rng(1).normal(0, 1, 500))
+    assert 0 < p < 1e-5
+    assert p == pytest.approx(2 * stats.norm.cdf(-5), rel=1)  # within a factor of two
+
+
+def test_of_equal_systems_one_in_twenty_is_called_different():
+    """P-values of samples without a difference are uniform: the bounds are three standard errors of 400."""
+    generator = np.random.default_rng(0)
+    below = 0
+    for _ in range(400):
+        values = generator.normal(0, 1, 50)
+        weights = generator.multinomial(50, np.full(50, 1 / 50), 400) / 50
+        below += bca_p_value(values.mean(), weights @ values, (values.sum() - values) / 49) < 0.05
+    assert 0.02 <= below / 400 <= 0.1
 
 
 def scored(folder, **systems):
@@ -185,9 +220,9 @@ def test_every_system_and_pair_has_its_interval_and_the_same_bytes_each_time(tmp
     a, b, gain = found.miou("a", "voc_val"), found.miou("b", "voc_val"), found.difference("a", "b", "voc_val")
     assert gain.value == pytest.approx(a.value - b.value)
     assert a.low < a.value < a.high
-    assert gain.sign == 1
+    assert gain.p < 0.05
     loss = found.difference("b", "a", "voc_val")
-    assert (loss.value, loss.low, loss.high, loss.sign) == (-gain.value, -gain.high, -gain.low, -1)
+    assert (loss.value, loss.low, loss.high, loss.p) == (-gain.value, -gain.high, -gain.low, gain.p)
     for call in (lambda: found.miou("c", "voc_val"), lambda: found.difference("a", "c", "voc_val")):
         with pytest.raises(UserError, match="segrepro statistics"):
             call()

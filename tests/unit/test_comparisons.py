@@ -19,11 +19,15 @@ from segrepro.report.numbers import gain, short_gain
 from segrepro.report.printed import Part, Table, latex, markdown
 from segrepro.report.published import published
 
-NAMES = ("miou", "per_class_iou", "report2", "voc2012_test", "crf", "ablation", "paired")
+NAMES = ("miou", "per_class_iou", "report2", "voc2012_test", "crf", "ablation", "paired", "reproduction")
 
 
 def estimate(value: float, half_width: float = 0.01) -> dict[str, float]:
     return {"value": value, "low": value - half_width, "high": value + half_width}
+
+
+def difference(value: float, p: float) -> dict[str, float]:
+    return estimate(value) | {"p": p}
 
 
 def metrics_entry(system: str, miou: float, split: str = "voc_val") -> dict:
@@ -42,8 +46,9 @@ def tables(tmp_path):
         for name, miou in mious.items():
             files.append(tmp_path / f"{name}.json")
             files[-1].write_text(json.dumps(metrics_entry(name, miou)))
-        differences = {"deeplabv3_trainaug": {"crf": estimate(0.02), "stacking_vote": estimate(-0.005)}}
-        differences["crf"] = {"stacking_vote": estimate(-0.025)}
+        # Holm's factors are 3, 2 and 1 over all pairs: 0.02 alone is significant, among three (x 2) it is not.
+        differences = {"deeplabv3_trainaug": {"crf": difference(0.02, 0.03), "stacking_vote": difference(-0.005, 0.5)}}
+        differences["crf"] = {"stacking_vote": difference(-0.025, 0.001)}
         inputs = {
             "statistics": {
                 **{"method": "BCa", "resamples": 2000, "confidence": 0.95, "seed": 0},
@@ -111,7 +116,7 @@ def test_a_crf_that_makes_it_worse_is_said_to(tables):
     assert row == {
         **{"system": "crf", "refines": "deeplabv3_trainaug", "split": "voc_val", "leaks": "", "refines_leaks": ""},
         **{"before": "60.00", "after": "58.00", "gain": "-2.00", "gain_low": "-3.00", "gain_high": "-1.00"},
-        "verdict": "worse",
+        **{"p": "0.0300", "p_holm": "0.0300", "verdict": "worse"},
     }
 
 
@@ -122,7 +127,7 @@ def test_an_ablation_is_told_from_its_baseline(tables):
     assert [(row["system"], row["difference"], row["verdict"]) for row in found] == [
         ("deeplabv3_trainaug", "", ""),
         ("stacking_vote", "0.50", "unclear"),
-        ("crf", "-2.00", "worse"),
+        ("crf", "-2.00", "unclear"),
     ]
     assert [row["note"] for row in found] == ["longer trained too", "", ""]
     text = (folder / "ablation.md").read_text()
@@ -141,6 +146,16 @@ def test_every_two_systems_are_paired_once(tables):
     }
     last = (folder / "paired.md").read_text().split(f"stacking_vote {MARK}")[1].splitlines()[0]
     assert [cell.strip() for cell in last.split("|")[1:-1]] == ["60.50", "+0.5", "+2.5*"]
+
+
+def test_verdicts_are_corrected_for_the_number_of_comparisons_in_the_table(tables):
+    folder = tables()
+    found = {(row["first"], row["second"]): row for row in rows(folder, "paired")}
+    one = found["deeplabv3_trainaug", "crf"]
+    assert (one["p"], one["p_holm"], one["verdict"]) == ("0.0300", "0.0600", "unclear")  # its interval excludes zero
+    assert [row["verdict"] for row in found.values()] == ["unclear", "unclear", "worse"]
+    assert "Holm's correction for the 3 differences of this table" in (folder / "paired.md").read_text()
+    assert "Holm's correction for the 1 differences" in (folder / "crf.md").read_text()
 
 
 def test_report_2_stands_beside_what_was_measured(tables):

@@ -35,7 +35,7 @@ def write_tables(results: Path, *options: str) -> None:
         files[-1].write_text(json.dumps(entry | {"per_class_iou": dict.fromkeys(VOC_CLASSES, 0.5)}))
     estimate = {"value": 0.1, "low": 0.05, "high": 0.2}
     split = {"pictures": 60, "systems": dict.fromkeys(names, estimate)}
-    split["differences"] = {a: dict.fromkeys(names[n + 1 :], estimate) for n, a in enumerate(names)}
+    split["differences"] = {a: dict.fromkeys(names[n + 1 :], estimate | {"p": 0.001}) for n, a in enumerate(names)}
     inputs = {
         "statistics": {"method": "BCa", "resamples": 9, "confidence": 0.95, "seed": 0, "splits": {"voc_val": split}},
         "declared": {

@@ -130,7 +130,7 @@ def test_metrics_that_cannot_be_used_are_named(tmp_path):
         ({"net": {"voc_val": {"miou": "76"}}}, "net.voc_val.miou is '76'; give a number of percent"),
         ({"net": {"voc_val": {"miou": 101}}}, "0 to 100"),
         ({"net": {"voc_val": {"miou": True}}}, "is True"),
-        ({"net": {"voc_val": {"source": 3}}}, "name the source"),
+        ({"net": {"voc_val": {"source": 3}}}, "is 3; write text"),
         ({"net": {"voc_val": 76.42}}, "net.voc_val is not a mapping"),
         ([], "reported.json: not a mapping"),
     ],

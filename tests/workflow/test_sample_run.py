@@ -59,7 +59,17 @@ def test_the_table_has_its_columns_and_the_system_learnt(run):
 
 
 def test_every_comparison_is_there_in_three_forms(run):
-    names = ("miou", "per_class_iou", "report2", "voc2012_test", "crf", "ablation", "paired", "boundary")
+    names = (
+        "miou",
+        "per_class_iou",
+        "report2",
+        "voc2012_test",
+        "crf",
+        "ablation",
+        "paired",
+        "reproduction",
+        "boundary",
+    )
     for name in names:
         assert rows(run / f"results/tables/{name}.csv")
         assert (run / f"results/tables/{name}.md").read_text().startswith("# ")
@@ -235,7 +245,7 @@ def test_every_table_and_figure_of_the_page_has_a_caption(run):
 
 
 def test_tables_and_page_say_that_the_pictures_are_generated(run):
-    for name in ("miou", "per_class_iou", "report2", "crf", "ablation", "paired", "boundary"):
+    for name in ("miou", "per_class_iou", "report2", "crf", "ablation", "paired", "reproduction", "boundary"):
         for form in ("md", "tex"):
             assert NOTES["generated"] in (run / f"results/tables/{name}.{form}").read_text()
     assert REMARKS["generated"] in (run / "results/report/index.html").read_text()

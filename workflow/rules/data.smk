@@ -34,14 +34,13 @@ if CONFIG.scale == "sample":
             mem_mb=2000,
             runtime=10,
         params:
-            counts=" ".join(
-                f"--{name.replace('_', '-')} {count}"
-                for name, count in CONFIG.sample.model_dump().items()
+            settings=" ".join(
+                f"--{name.replace('_', '-')} {value}"
+                for name, value in CONFIG.sample.model_dump().items()
             ),
-            seed=CONFIG.seed,
             folder=lambda w, output: os.path.dirname(output[0]),
         shell:
-            "segrepro sample --out {params.folder} --seed {params.seed} {params.counts} "
+            "segrepro sample --out {params.folder} {params.settings} "
             "--preview {output.preview} --threads {threads} &> {log}"
 
 

@@ -157,7 +157,7 @@ def as_options(section, leave_out=()):
 
 
 # How bootstrap intervals are made, in tables and figures alike.
-BOOTSTRAP = f"{as_options(CONFIG.statistics)} --seed {CONFIG.seed}"
+BOOTSTRAP = f"{as_options(CONFIG.statistics, leave_out=['seed_deviation'])} --seed {CONFIG.seed}"
 
 
 def growing_counts(wildcards):

@@ -98,10 +98,11 @@ rule tables:
     params:
         folder=lambda w, output: os.path.dirname(output[0]),
         measured_on=CONFIG.pictures,
+        seed_deviation=CONFIG.statistics.seed_deviation,
     shell:
         "segrepro tables --metrics {input.metrics} --reported {input.reported} --declared {input.declared} "
         "--statistics {input.statistics} --leakage {input.leakage} --measured-on {params.measured_on} "
-        "--out {params.folder} &> {log}"
+        "--seed-deviation {params.seed_deviation} --out {params.folder} &> {log}"
 
 
 rule figure_grid:

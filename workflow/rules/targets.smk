@@ -51,6 +51,7 @@ COMPARISONS = {
     "crf": "CRF: before and after",
     "ablation": "ablations",
     "paired": "paired differences",
+    "reproduction": "agreement with other seeds and reported values",
 }
 
 

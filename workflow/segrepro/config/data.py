@@ -51,8 +51,11 @@ class Archives(Section):
 
 
 class SampleData(Section):
-    """How many pictures the generated archives hold (scale: sample)."""
+    """The generated archives (scale: sample): how many pictures they hold, and which."""
 
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        0, description="of the drawing; apart from the experiment's, so that another seed trains on the same pictures"
+    )
     voc_train: Positive
     voc_val: Positive
     voc_test: Positive

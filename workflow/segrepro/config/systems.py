@@ -16,6 +16,9 @@ class Reported(Section):
     miou: Annotated[float, Field(ge=0, le=100)]
     pixel_accuracy: Annotated[float, Field(ge=0, le=100)] | None = None
     source: str
+    differs: str | None = Field(
+        None, description="what the reported experiment does otherwise; it is then not said to be reproduced or not"
+    )
 
 
 class Prediction(Section):

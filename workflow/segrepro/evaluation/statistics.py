@@ -5,7 +5,7 @@ The form (`Statistics`), mIoU and differences as fractions::
     {"method": "BCa", "resamples": 2000, "confidence": 0.95, "seed": 0,
      "splits": {"voc_val": {"pictures": 1449,
                             "systems": {"a": {"value": 0.764, "low": 0.751, "high": 0.776}, ...},
-                            "differences": {"a": {"b": {"value": 0.073, "low": 0.06, "high": 0.087}}}}}}
+                            "differences": {"a": {"b": {"value": 0.073, "low": 0.06, "high": 0.087, "p": 1e-9}}}}}}
 
 A difference is the first system's mIoU minus the second's, kept once a pair, in the order of the systems.
 """
@@ -20,7 +20,7 @@ from pydantic import Field
 
 from segrepro.config.types import Positive, Section
 from segrepro.errors import UserError
-from segrepro.evaluation.bootstrap import bca_interval, jackknife_mious, resampled_mious
+from segrepro.evaluation.bootstrap import bca_interval, bca_p_value, jackknife_mious, resampled_mious
 from segrepro.evaluation.class_counts import TRUE, counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.json_files import read_model
@@ -36,16 +36,15 @@ class Estimate(Section):
     low: float | None = Field(description="end of the interval; null where a single picture defines the value")
     high: float | None = Field(description="the other end, or null too")
 
-    @property
-    def sign(self) -> int:
-        """1 or -1 where the whole interval is on one side of zero, else 0; 0 without an interval."""
-        if self.low is None or self.high is None:
-            return 0
-        return int(self.low > 0) - int(self.high < 0)
 
-    def __neg__(self) -> "Estimate":
+class Difference(Estimate):
+    """The difference of two systems, with the p-value of "there is none"."""
+
+    p: float | None = Field(description="two-sided, of this pair alone; null where there is no interval")
+
+    def __neg__(self) -> "Difference":
         low, high = (None if end is None else -end for end in (self.high, self.low))
-        return Estimate(value=-self.value, low=low, high=high)
+        return Difference(value=-self.value, low=low, high=high, p=self.p)
 
 
 class SplitStatistics(Section):
@@ -53,7 +52,7 @@ class SplitStatistics(Section):
 
     pictures: Positive
     systems: dict[str, Estimate]
-    differences: dict[str, dict[str, Estimate]]
+    differences: dict[str, dict[str, Difference]]
 
 
 class Statistics(Section):
@@ -76,7 +75,7 @@ class Statistics(Section):
             raise UserError(f"system '{system}' has no interval on '{split}'; run `segrepro statistics` again.")
         return found
 
-    def difference(self, first: str, second: str, split: str) -> Estimate:
+    def difference(self, first: str, second: str, split: str) -> Difference:
         """Return the first system's mIoU minus the second's, on the same pictures.
 
         Raises:
@@ -162,20 +161,26 @@ def _split_statistics(entries: list[Scored], *, resamples: int, confidence: floa
     resampled = resampled_mious([entry.counts for entry in entries], resamples=resamples, seed=seed)
     jackknife = [jackknife_mious(entry.counts) for entry in entries]
 
-    def estimate(value: float, drawn: np.ndarray, left_out: np.ndarray) -> Estimate:
-        low, high = (None if np.isnan(end) else end for end in bca_interval(value, drawn, left_out, confidence))
-        return Estimate(value=value, low=low, high=high)
+    def ends(value: float, drawn: np.ndarray, left_out: np.ndarray) -> dict[str, float | None]:
+        low, high = map(_or_none, bca_interval(value, drawn, left_out, confidence))
+        return {"value": value, "low": low, "high": high}
 
-    differences: dict[str, dict[str, Estimate]] = {}
+    differences: dict[str, dict[str, Difference]] = {}
     for one, two in itertools.combinations(range(len(entries)), 2):
-        differences.setdefault(entries[one].system, {})[entries[two].system] = estimate(
-            values[one] - values[two], resampled[one] - resampled[two], jackknife[one] - jackknife[two]
-        )
+        paired = (values[one] - values[two], resampled[one] - resampled[two], jackknife[one] - jackknife[two])
+        difference = Difference(**ends(*paired), p=_or_none(bca_p_value(*paired)))
+        differences.setdefault(entries[one].system, {})[entries[two].system] = difference
     return SplitStatistics(
         pictures=len(entries[0].ids),
-        systems={entry.system: estimate(values[n], resampled[n], jackknife[n]) for n, entry in enumerate(entries)},
+        systems={
+            entry.system: Estimate(**ends(values[n], resampled[n], jackknife[n])) for n, entry in enumerate(entries)
+        },
         differences=differences,
     )
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def _check_same_pictures(entries: list[Scored]) -> None:

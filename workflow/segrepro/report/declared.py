@@ -19,6 +19,8 @@ class DeclaredSystem(Section):
 
     name: str
     spec: str = Field(description="hash of its lineage's settings")
+    settings: str = Field("", description="the same without the seed")
+    trained: bool = Field(True, description="whether anything in its making was trained or fitted here")
     refines: str | None = Field(None, description="of a CRF: the system that it refines")
     server: Server | None = Field(None, description="what the VOC server answered")
 
@@ -41,6 +43,16 @@ class Declared(Section):
         return {system.name: system.spec for system in self.systems}
 
     @property
+    def settings(self) -> dict[str, str]:
+        """The hash of each system's settings without the seed."""
+        return {system.name: system.settings for system in self.systems}
+
+    @property
+    def untrained(self) -> set[str]:
+        """The systems that are the same with every seed: published weights, and what is made of these alone."""
+        return {system.name for system in self.systems if not system.trained}
+
+    @property
     def crfs(self) -> dict[str, str]:
         """The system that each CRF refines."""
         return {system.name: system.refines for system in self.systems if system.refines}
@@ -53,11 +65,14 @@ class Declared(Section):
 
 def declared(config: Config) -> Declared:
     """Collect what the tables need from a resolved config."""
+    without_seed = config.model_copy(update={"seed": 0})
     return Declared(
         systems=[
             DeclaredSystem(
                 name=name,
                 spec=system_digest(config, name),
+                settings=system_digest(without_seed, name),
+                trained=_trained(config, name),
                 refines=system.members[0] if system.crf else None,
                 server=system.server,
             )
@@ -65,6 +80,13 @@ def declared(config: Config) -> Declared:
         ],
         ablations=[Question(name=name, **ablation.model_dump()) for name, ablation in config.ablations.items()],
     )
+
+
+def _trained(config: Config, name: str) -> bool:
+    system = config.systems[name]
+    if system.model:
+        return config.models[system.model].train
+    return bool(system.stacking) or any(_trained(config, member) for member in system.members)
 
 
 def read_declared(path: Path) -> Declared:

@@ -16,7 +16,7 @@ MIOU_COLUMNS = (
     *("reported_miou", "reported_pixel_accuracy", "reported_source", "difference", "pictures", "classes"),
 )
 MEASURES = ("miou", "pixel_accuracy", "mean_accuracy", "fw_iou")
-REPORTED_KEYS = ("miou", "pixel_accuracy", "source")
+REPORTED_KEYS = ("miou", "pixel_accuracy", "source", "differs")
 
 Metrics = dict[str, Any]
 Reported = dict[str, dict[str, dict[str, Any]]]
@@ -130,9 +130,9 @@ def _check_stated(key: str, value: Any, where: str) -> None:
         raise UserError(f"{where} is unknown; use {', '.join(REPORTED_KEYS)}.")
     if value is None:
         return
-    if key == "source":
+    if key in ("source", "differs"):
         if not isinstance(value, str):
-            raise UserError(f"{where} is {value!r}; name the source as text.")
+            raise UserError(f"{where} is {value!r}; write text.")
     elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
         raise UserError(f"{where} is {value!r}; give a number of percent, 0 to 100.")
 

@@ -10,18 +10,21 @@ was measured where that is not the experiment as published (--measured-on).
   crf            before and after each CRF, the gain and its paired interval
   ablation       differences to the baselines that were declared
   paired         differences between every two systems of a split
+  reproduction   whether this run agrees with other seeds and with the reported values
 
   segrepro tables --metrics results/metrics/*/voc_val.json --reported reported.json \
       --statistics results/statistics.json --declared results/metrics/declared.json --out results/tables
 
 The reported values are a JSON in percent:
   {"deeplabv3_trainaug": {"voc_val": {"miou": 76.42, "pixel_accuracy": 94.45, "source": "report 2"}}}
-Without --statistics there are no intervals, and no tables of differences (crf, ablation, paired).
+Without --statistics there are no intervals, and no tables that are made of them (crf, ablation,
+paired, reproduction).
 """
 
 import argparse
 from pathlib import Path
 
+from segrepro.config.tables import StatisticsSettings
 from segrepro.report.measured_on import add_measured_on_option
 
 
@@ -35,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--statistics", type=Path, metavar="JSON", help="intervals (segrepro statistics)")
     parser.add_argument("--declared", type=Path, metavar="JSON", help="CRFs, ablations, server answers, spec hashes")
     add_measured_on_option(parser)
+    parser.add_argument(
+        "--seed-deviation",
+        type=float,
+        default=StatisticsSettings().seed_deviation,
+        metavar="POINTS",
+        help="standard deviation of mIoU over seeds where none was measured (default: %(default)s)",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder of the tables")
 
 
@@ -48,6 +58,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.report.measured_on import with_note
     from segrepro.report.printed import write_forms
     from segrepro.report.published import report2_table, voc_test_table
+    from segrepro.report.reproduction import read_spreads, reproduction_table
     from segrepro.report.tables import read_metrics, read_reported
 
     metrics = read_metrics(args.metrics)
@@ -68,6 +79,9 @@ def run(args: argparse.Namespace) -> None:
             paired_table(pairs, statistics),
         ]
     tables = [with_note(table, args.measured_on) for table in tables]
+    if statistics:
+        options = {"seed_deviation": args.seed_deviation, "marks": marks, "measured_on": args.measured_on}
+        tables.append(reproduction_table(metrics, reported, declared, read_spreads(), statistics, **options))
     tables.append(voc_test_table(declared))  # answers of the VOC server: nothing measured here
     for table in tables:
         write_forms(args.out, table)

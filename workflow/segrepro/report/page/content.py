@@ -15,11 +15,23 @@ NUMBER = re.compile(r"^[-+]?\d+(\.\d+)?$")
 
 # Tables and figures come in this order, what is not named here behind them by name.
 ORDER = (
-    *("miou", "report2", "grid", "per_class_iou", "class_bars", "weak_classes", "crf", "ablation", "paired"),
+    *(
+        "miou",
+        "reproduction",
+        "report2",
+        "grid",
+        "per_class_iou",
+        "class_bars",
+        "weak_classes",
+        "crf",
+        "ablation",
+        "paired",
+    ),
     *("voc2012_test", "leakage"),
 )
 TITLES = {
     "miou": "Measured and reported",
+    "reproduction": "Agreement with other seeds and with what is reported",
     "report2": "As report 2 lays it out",
     "paired": "Differences between systems",
     "per_class_iou": "IoU of each class",

@@ -4,7 +4,6 @@ import copy
 import re
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -167,8 +166,3 @@ def test_every_class_name_reaches_the_label_check_whole(merged_config):
     config = merged_config("full")
     config["datasets"]["coco90"]["absent_classes"] = ["hair drier", "toaster"]
     assert parse_config(config).datasets["coco90"].absent_classes == ["hair drier", "toaster"]
-
-
-def test_a_key_given_twice_in_yaml_is_the_last_one():
-    """What YAML does, said in docs/faults.md; the loader is Snakemake's."""
-    assert yaml.safe_load("seed: 1\nseed: 2\n") == {"seed": 2}

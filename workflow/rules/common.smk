@@ -22,6 +22,7 @@ from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.data.manifests import check_listed
 from segrepro.errors import UserError
 from segrepro.evaluation.lineage import SYSTEM, WEIGHTS, lineage
+from segrepro.keys import refuse_twins
 from segrepro.locks import hold_run_lock
 from segrepro.report.declared import declared
 from segrepro.training.environment import require_tensorboard
@@ -30,6 +31,8 @@ from segrepro.training.sharing import gpus_that_share
 with open(f"{workflow.basedir}/config.yaml") as stream:
     PUBLISHED = yaml.safe_load(stream)
 try:
+    for file in workflow.configfiles:
+        refuse_twins(file)
     CONFIG = parse_config(in_order_of(PUBLISHED, config))
 except UserError as error:
     raise WorkflowError(str(error))

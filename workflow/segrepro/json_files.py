@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from segrepro.config.errors import explain
 from segrepro.errors import UserError
+from segrepro.keys import KeyTwiceError, unique_keys
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -23,12 +24,14 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         remedy: what to do where it cannot be read, e.g. "make it with `segrepro audit`".
 
     Raises:
-        UserError: there is no such file, or it holds no JSON or no mapping.
+        UserError: there is no such file, or it holds no JSON or no mapping, or a key twice.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path}: no such file; {remedy}.") from None
+    except KeyTwiceError as error:
+        raise UserError(f"{path}: {error}; {remedy}.") from None
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or numbers and depths that Python refuses
         raise UserError(f"{path}: not JSON ({error}); {remedy}.") from None
     if not isinstance(content, dict):

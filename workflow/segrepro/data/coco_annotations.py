@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from segrepro.data.archives import open_zip, read_member
 from segrepro.data.id_lists import ID_PATTERN
 from segrepro.errors import UserError
+from segrepro.keys import KeyTwiceError, unique_keys
 from segrepro.labels import COCO_CATEGORIES
 
 # A triangle. COCO has a few "polygons" with less, which pycocotools would take for a bounding box.
@@ -99,8 +100,10 @@ def parse_annotations(content: bytes, *, source: str) -> Annotations:
     try:
         text = content.decode("utf-8")
         del content
-        whole = json.loads(text, object_hook=parser.reduce)
+        whole = json.loads(text, object_pairs_hook=parser.reduce)
         del text
+    except KeyTwiceError as error:
+        raise UserError(f"{source}: {error}; get the annotations archive again.") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{source}: not JSON ({error}); get the annotations archive again.") from error
     if not isinstance(whole, dict):
@@ -116,13 +119,14 @@ def parse_annotations(content: bytes, *, source: str) -> Annotations:
 
 
 class _Parser:
-    """The JSON's object hook: reduces pictures and annotations as soon as each is parsed."""
+    """The JSON's hook for objects: reduces pictures and annotations as soon as each is parsed."""
 
     def __init__(self, source: str):
         self.source = source
         self.degenerate_polygons = 0
 
-    def reduce(self, entry: dict[str, Any]) -> Any:
+    def reduce(self, pairs: list[tuple[str, Any]]) -> Any:
+        entry = unique_keys(pairs)
         if "segmentation" in entry or "image_id" in entry:
             return self._annotation(entry)
         if "file_name" in entry:

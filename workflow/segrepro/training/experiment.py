@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import yaml
 
 from segrepro.data.manifests import read_manifest
 from segrepro.errors import UserError
@@ -27,6 +26,7 @@ from segrepro.training.input import ExampleStream, statistics_batches, training_
 from segrepro.training.mask_check import check_masks
 from segrepro.training.model_files import load_model, save_model, transfer_weights
 from segrepro.training.plateau import hold_out
+from segrepro.training.specs import read_spec
 from segrepro.training.trainer import Trainer
 
 
@@ -42,21 +42,6 @@ def prepare_tensorflow(threads: int, precision: str, gpus: int = 1) -> None:
     tf.config.experimental.enable_op_determinism()
     use_gpus(gpus)
     keras.mixed_precision.set_global_policy(precision)
-
-
-def read_spec(path: Path) -> dict[str, Any]:
-    """Read a model spec (YAML, written by ``segrepro spec``).
-
-    Raises:
-        UserError: the file is missing or no spec.
-    """
-    try:
-        spec = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot read the model spec ({error}); make it with `segrepro spec`.") from None
-    if not isinstance(spec, dict) or not {"network", "protocol", "classes", "seed", "label_space"} <= spec.keys():
-        raise UserError(f"{path}: not a model spec; make it with `segrepro spec`.")
-    return spec
 
 
 def fingerprint(spec: dict[str, Any], manifest: Path, init: Path | None) -> str:

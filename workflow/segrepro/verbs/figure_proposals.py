@@ -47,8 +47,9 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.labels import VOC21, label_space
     from segrepro.report.growing import draw_growing
     from segrepro.report.style import save_figure
-    from segrepro.training.experiment import prepare_tensorflow, read_spec
+    from segrepro.training.experiment import prepare_tensorflow
     from segrepro.training.model_files import load_model
+    from segrepro.training.specs import read_spec
 
     _check(args)
     title = _title(args)

@@ -32,8 +32,9 @@ def run(args: argparse.Namespace) -> None:
     """Import, and say what was written."""
     from segrepro.models.importing import check_network, import_weights
     from segrepro.provenance.made import training_code, write_made
-    from segrepro.training.experiment import prepare_tensorflow, read_spec
+    from segrepro.training.experiment import prepare_tensorflow
     from segrepro.training.model_files import save_model
+    from segrepro.training.specs import read_spec
 
     spec = read_spec(args.spec)
     check_network(spec["network"], args.format)

@@ -59,8 +59,9 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.data.manifests import read_manifest
     from segrepro.inference.augmented import Augmentation
     from segrepro.inference.predict import predict
-    from segrepro.training.experiment import prepare_tensorflow, read_spec
+    from segrepro.training.experiment import prepare_tensorflow
     from segrepro.training.model_files import load_model
+    from segrepro.training.specs import read_spec
 
     augmentation = Augmentation(
         scales=tuple(args.scales),

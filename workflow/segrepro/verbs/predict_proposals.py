@@ -68,8 +68,9 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.data.shards import block
     from segrepro.inference.aggregation import Aggregation
     from segrepro.inference.proposalwise import input_size_of, predict_proposals
-    from segrepro.training.experiment import prepare_tensorflow, read_spec
+    from segrepro.training.experiment import prepare_tensorflow
     from segrepro.training.model_files import load_model
+    from segrepro.training.specs import read_spec
 
     aggregation = Aggregation(args.count, args.min_side, args.enlarge, args.aggregate, args.of)
     spec = read_spec(args.spec)

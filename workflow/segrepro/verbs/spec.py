@@ -22,10 +22,11 @@ def run(args: argparse.Namespace) -> None:
 
     from segrepro.errors import UserError
     from segrepro.files import write_json, write_text
+    from segrepro.keys import unique_keys
 
     try:
-        spec = json.loads(args.json)
-    except json.JSONDecodeError as error:
+        spec = json.loads(args.json, object_pairs_hook=unique_keys)
+    except ValueError as error:
         raise UserError(f"--json: not JSON ({error}); pass the mapping that the workflow resolved.") from None
     if args.out.suffix == ".json":
         write_json(args.out, spec)

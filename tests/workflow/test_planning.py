@@ -195,12 +195,13 @@ def test_a_job_that_is_submitted_again_asks_for_its_memory_once_more(tmp_path):
     assert memory_of(tmp_path, "check_labels", "--attempt", "3", *own) == "15000"
 
 
-def test_every_job_with_a_network_asks_for_the_gpu():
+def test_every_job_with_a_network_asks_for_its_gpus_and_leases_them():
     """Without, it would start beside a training on the one GPU."""
     for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
         for block in re.split(r"^ *rule ", file.read_text(), flags=re.MULTILINE)[1:]:
-            asks = re.search(r"gpu=(NETWORK_GPUS|training_gpus),", block) is not None
-            assert ("NETWORK_ENVIRONMENT" in block) == asks, block.split(":")[0]
+            has_network = "NETWORK_ENVIRONMENT" in block
+            assert has_network == ("        gpu=" in block), block.split(":")[0]
+            assert has_network == ("--gpus {resources.gpu}" in block), block.split(":")[0]
 
 
 def test_a_training_asks_for_as_many_gpus_as_can_share_its_micro_batches(tmp_path):

@@ -75,7 +75,7 @@ rule stack:
     shell:
         "segrepro stack --members {input.members} --names {params.names} --manifest {input.manifest} {params.fit} "
         "{params.options} --label-space {params.space} --seed {params.seed} --system {wildcards.system} "
-        "--out {output.scores} --json {output.report} --threads {threads} &> {log}"
+        "--out {output.scores} --json {output.report} --gpus {resources.gpu} --threads {threads} &> {log}"
 
 
 rule crf:

@@ -27,7 +27,8 @@ rule predict:
         shard=lambda w, output: shard_option(w),
     shell:
         "segrepro predict --model {input.model} --spec {input.spec} --manifest {input.manifest} "
-        "{params.augmentation} --system {wildcards.system} {params.shard} --out {output} --threads {threads} &> {log}"
+        "{params.augmentation} --system {wildcards.system} {params.shard} --out {output} "
+        "--gpus {resources.gpu} --threads {threads} &> {log}"
 
 
 rule predict_proposals:
@@ -63,7 +64,7 @@ rule predict_proposals:
     shell:
         "segrepro predict-proposals --model {input.model} --spec {input.spec} --manifest {input.manifest} "
         "{params.boxes} {params.options} --system {wildcards.system} {params.shard} --out {output} "
-        "--threads {threads} &> {log}"
+        "--gpus {resources.gpu} --threads {threads} &> {log}"
 
 
 rule figure_proposals:
@@ -105,4 +106,4 @@ rule figure_proposals:
     shell:
         "segrepro figure-proposals --model {input.model} --spec {input.spec} --manifest {input.manifest} "
         "--proposals {input.proposals} --system {wildcards.system} --split {params.split} --leakage {input.leakage} "
-        "--counts {params.counts} {params.options} --out {output} --threads {threads} &> {log}"
+        "--counts {params.counts} {params.options} --out {output} --gpus {resources.gpu} --threads {threads} &> {log}"

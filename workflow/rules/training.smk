@@ -103,7 +103,8 @@ rule import_weights:
         averages=lambda w: CONFIG.weights[CONFIG.models[w.model].weights].averages,
     shell:
         "segrepro import-weights --spec {input.spec} --weights {input.weights} --format {params.format} "
-        "--averages {params.averages} --out {output.model} --made {output.made} --threads {threads} &> {log}"
+        "--averages {params.averages} --out {output.model} --made {output.made} --gpus {resources.gpu} "
+        "--threads {threads} &> {log}"
 
 
 rule figure_curves:

@@ -10,10 +10,12 @@ import errno
 import importlib
 import os
 import sys
+from contextlib import nullcontext
 
 from segrepro import __version__
 from segrepro.environment import fix_environment
 from segrepro.errors import UserError
+from segrepro.gpu_check import usable_gpus
 from segrepro.stopping import STARTED_BY, stop_with, stops_cleanly
 
 # verb -> one line of help; the module is segrepro.verbs.<verb with _ for ->
@@ -108,7 +110,9 @@ def main(argv: list[str] | None = None) -> None:
     try:
         with stops_cleanly():
             stop_with(os.environ.get(STARTED_BY))
-            args.run(args)
+            with usable_gpus(args.gpus) if "gpus" in args else nullcontext() as gpus:
+                args.gpus = gpus
+                args.run(args)
     except UserError as error:
         sys.exit(f"segrepro {argv[0]}: {error}")
     except OSError as error:

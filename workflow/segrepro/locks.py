@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -92,15 +92,20 @@ def hold_run_lock(path: Path) -> None:
     atexit.register(stack.close)
 
 
-def hold(path: Path) -> TextIO:
+def hold(path: Path, *, among_users: bool = False) -> TextIO:
     """Open the lock file ``path`` and lock it, until what is returned is closed.
+
+    Args:
+        path: the lock file, made if it is not there.
+        among_users: it may be another user's, in a folder that all may write to, such as /tmp: it is opened to be read
+            and no more, which is enough for a lock, and not through a link.
 
     Raises:
         HeldError: another process holds it.
         OSError: with one of `WITHOUT_LOCKS` where the file system has no locks.
     """
     while True:
-        stream = path.open("a+")
+        stream = _open_among_users(path) if among_users else path.open("a+")
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -110,9 +115,24 @@ def hold(path: Path) -> TextIO:
         except OSError:
             stream.close()
             raise
-        if path.exists() and path.stat().st_ino == os.fstat(stream.fileno()).st_ino:
-            return stream
+        with suppress(FileNotFoundError):
+            if path.stat(follow_symlinks=not among_users).st_ino == os.fstat(stream.fileno()).st_ino:
+                return stream
         stream.close()  # its holder removed it just now: take a new one
+
+
+def _open_among_users(path: Path) -> TextIO:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe of that name must not block
+    mask = os.umask(0)  # others must be able to read it from the first moment on
+    try:
+        while True:
+            with suppress(FileExistsError):
+                return os.fdopen(os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o444))
+            # Without O_CREAT, with which Linux refuses other users' files in such folders (fs.protected_regular).
+            with suppress(FileNotFoundError):
+                return os.fdopen(os.open(path, flags))
+    finally:
+        os.umask(mask)
 
 
 def _acquire(path: Path) -> TextIO:

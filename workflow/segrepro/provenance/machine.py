@@ -3,11 +3,11 @@
 import os
 import platform
 import shlex
-import shutil
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from segrepro.gpus import NVIDIA_FOLDER, nvidia_smi
 
 # The direct dependencies of pyproject.toml.
 PACKAGES = (
@@ -18,8 +18,6 @@ PACKAGES = (
 # Options that change how a command runs, but none of its results.
 UNRECORDED = ("--threads", "--gpus", "--checkpoint-every", "--tensorboard")
 GIB = 1 << 30
-NVIDIA_FOLDER = Path("/proc/driver/nvidia/gpus")
-NVIDIA_SECONDS = 30
 
 
 def versions() -> dict[str, str | None]:
@@ -60,14 +58,8 @@ def gpu_names(folder: Path = NVIDIA_FOLDER) -> list[str]:
     if files:
         lines = [line for file in files for line in file.read_text(errors="replace").splitlines()]
         return [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=NVIDIA_SECONDS, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+    names = nvidia_smi("--query-gpu=name", "--format=csv,noheader").splitlines()
+    return [name.strip() for name in names if name.strip()]
 
 
 def command_text(argv: list[str]) -> str:

@@ -15,6 +15,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from segrepro.gpus import add_gpus_argument
 from segrepro.verbs.predict_proposals import add_aggregation_arguments
 
 
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_aggregation_arguments(parser)
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="crops a call of the network (default 8)")
+    add_gpus_argument(parser)
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU cores to use (default 1)")
 
 

@@ -12,6 +12,8 @@ Example:
 import argparse
 from pathlib import Path
 
+from segrepro.gpus import add_gpus_argument
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
@@ -25,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="model file to write (.keras)")
     parser.add_argument("--made", type=Path, help="also write what made the model: code, file, packages (JSON)")
+    add_gpus_argument(parser)
     parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default 1)")
 
 

@@ -16,6 +16,8 @@ Example:
 import argparse
 from pathlib import Path
 
+from segrepro.gpus import add_gpus_argument
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
@@ -24,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="the pictures to predict")
     parser.add_argument("--system", required=True, help="name of the system, recorded in the store")
     parser.add_argument("--out", type=Path, required=True, help="score store to write (.h5)")
+    add_gpus_argument(parser)
     parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default 1)")
     parser.add_argument("--shard", metavar="K/N", help="only the K-th of every N batches of pictures")
     views = parser.add_argument_group("test-time augmentation")

@@ -20,6 +20,8 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+from segrepro.gpus import add_gpus_argument
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
@@ -42,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="crops a call of the network (default 8)")
     parser.add_argument("--shard", metavar="K/N", help="only the K-th of N parts of the pictures")
+    add_gpus_argument(parser)
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU cores to use (default 1)")
 
 

@@ -24,6 +24,8 @@ Example:
 import argparse
 from pathlib import Path
 
+from segrepro.gpus import add_gpus_argument
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
@@ -39,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of masks and result (default: voc21)"
     )
+    add_gpus_argument(parser)
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU cores to use (default: 1)")
     pictures = parser.add_argument_group("what it is fitted on")
     pictures.add_argument("--folds", type=int, metavar="K", help="of the scored pictures (default: 5)")

@@ -11,6 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from segrepro.gpus import add_gpus_argument
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
@@ -23,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--checkpoint-every", type=int, default=500, help="steps (default 500)")
     parser.add_argument("--tensorboard", type=Path, help="also write TensorBoard event files to this folder")
-    parser.add_argument(
-        "--gpus", type=int, default=1, metavar="N", help="GPUs that share each step; 0: CPUs alone (default 1)"
-    )
+    add_gpus_argument(parser, "that share each step")
     parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default 1)")
 
 

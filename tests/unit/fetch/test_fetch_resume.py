@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections import namedtuple
 
 import pytest
@@ -15,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirror_server import CONTENT, MD5, OTHER, QUICK, MirrorServer, files_beside, leave_partial
+from progress import wait_until
 from segrepro.data.downloads import Patience
 from segrepro.data.expected import Expected
 from segrepro.data.fetch import fetch
@@ -244,9 +244,7 @@ def test_a_killed_download_leaves_no_lock_and_is_resumed(server, out):
     server.faults = [{"cut": 10_000, "silence": True}]
     command = [sys.executable, "-m", "segrepro", "fetch", "--out", out, "--url", server.url(), "--md5", MD5]
     process = subprocess.Popen([str(part) for part in command], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
-    while Partial(out).size < 10_000 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: Partial(out).size == 10_000, "what was sent has arrived", process=process)
     process.kill()
     process.wait()
     server.released.set()

@@ -28,7 +28,7 @@ from segrepro.data.coco import convert_coco, draw_masks
 from segrepro.data.coco_annotations import Picture, parse_annotations
 from segrepro.data.pictures import PICTURE_MODES
 from segrepro.errors import UserError
-from segrepro.labels import COCO91, COCO_IDS_IN_VOC_ORDER, VOC_CLASSES
+from segrepro.labels import COCO91, COCO_CATEGORIES, COCO_IDS_IN_VOC_ORDER, VOC_CLASSES
 
 PERSON, CAR, DOG, PIZZA, CLOCK = 1, 3, 18, 59, 85
 VOC_PERSON, VOC_CAR, VOC_DOG = 15, 7, 12
@@ -110,6 +110,13 @@ def test_labels_are_category_ids_and_voc_classes():
 def test_every_wanted_category_gets_its_voc_label():
     for voc_label, category in enumerate(COCO_IDS_IN_VOC_ORDER[1:], start=1):
         assert draw(box(1, category, 0, 0, 8, 8))[1][4, 4] == voc_label
+
+
+def test_the_ids_in_vocs_order_bear_vocs_names():
+    """The published list of ids against the official names of the categories."""
+    synonyms = {"motorcycle": "motorbike", "airplane": "aeroplane", "couch": "sofa", "tv": "tvmonitor"}
+    names = [COCO_CATEGORIES[category] for category in COCO_IDS_IN_VOC_ORDER[1:]]
+    assert [synonyms.get(name, name.replace(" ", "")) for name in names] == [*VOC_CLASSES[1:]]
 
 
 def test_overlap_is_void_between_labels_and_no_matter_within_one():

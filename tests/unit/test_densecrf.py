@@ -1,7 +1,9 @@
 """DenseCRF: equal to pydensecrf called directly, objects keep their classes, stores and shards, faults are named."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -21,6 +23,7 @@ from segrepro.fusion.densecrf import PRESETS, Evidence, Parameters, parameters_f
 from segrepro.fusion.storage import PROBABILITY_FLOOR
 from segrepro.inference.merging import merge_stores
 from segrepro.inference.scores import ScoreReader, ScoreWriter
+from segrepro.verbs import crf as crf_verb
 
 SIZES = {"p1": (17, 22), "p2": (24, 9), "p3": (17, 22)}
 CAT, DOG = 8, 12
@@ -87,11 +90,12 @@ def direct(unary, picture, iterations, gaussian, bilateral, normalisation=densec
 
 # --- parity -----------------------------------------------------------------------------------------------------
 
-# written out from protocols.md, section 5: iterations, gaussian, bilateral, normalisation
+# iterations, gaussian (sxy, compat), bilateral (sxy, srgb, compat), normalisation; typed from the sources that
+# `segrepro.fusion.densecrf.PRESETS` names, not from it
 PUBLISHED = {
     "deconvnet": (10, (3, 3), (20, 3, 5), densecrf.NO_NORMALIZATION),
     "deeplab_vgg": (10, (3, 3), (49, 5, 4), densecrf.NORMALIZE_SYMMETRIC),
-    "deeplabv2_resnet101": (10, (3, 1), (67, 3, 4), densecrf.NORMALIZE_SYMMETRIC),
+    "deeplabv2_resnet101": (10, (1, 3), (67, 3, 4), densecrf.NORMALIZE_SYMMETRIC),
     "pydensecrf_example": (5, (3, 3), (80, 13, 10), densecrf.NORMALIZE_SYMMETRIC),
     "report2": (1, (3, 3), (80, 13, 10), densecrf.NORMALIZE_SYMMETRIC),
 }
@@ -112,6 +116,19 @@ def test_every_preset_equals_pydensecrf_called_directly(preset):
     assert result.shape == (19, 31, 21)
     np.testing.assert_array_equal(result[..., [0, 3, 20]] if preset == "report2" else result, expected)
     np.testing.assert_allclose(result.sum(-1), 1, atol=1e-4)
+
+
+def test_documents_and_help_show_the_presets_as_they_are():
+    """All three had the same two numbers exchanged once."""
+    rows = {}
+    for where, pattern in (
+        (Path("docs/protocols.md").read_text(), r"^\| `(\w+)`[^|]*\| ([\d/ ]+) \| ([\d/ ]+) \| (\d+) \|$"),
+        (crf_verb.__doc__, r"^  (\w+) +(\d+/\d+) +(\d+/\d+/\d+) +(\d+)"),
+    ):
+        for name, gaussian, bilateral, iterations in re.findall(pattern, where, re.MULTILINE):
+            numbers = tuple(tuple(map(int, pair.split("/"))) for pair in (gaussian, bilateral))
+            rows.setdefault(name, []).append((int(iterations), *numbers))
+    assert rows == {name: [preset[:3]] * 2 for name, preset in PUBLISHED.items()}
 
 
 def test_a_store_holds_pydensecrfs_marginals(data):

@@ -10,7 +10,7 @@ from PIL import Image
 from segrepro.data.manifests import Example
 from segrepro.data.pictures import PICTURE_MODES, read_rgb
 from segrepro.errors import UserError
-from segrepro.training.augment import augment, decode_picture
+from segrepro.training.augment import augment, decode_picture, rescale
 from segrepro.training.boxes import resized_box, single_object
 from segrepro.training.input import example_index, statistics_batches, training_batches
 from training_setup import PROTOCOL, stream_of, write_examples
@@ -100,6 +100,43 @@ def test_scales_stay_in_range_and_on_their_grid():
         _, labels = augment(picture, mask, tf.constant([seed, 0], tf.int64), protocol)
         sides.add(int(np.sqrt((labels.numpy() == 0).sum())))
     assert sides == {20, 30, 40, 50, 60, 70, 80}
+
+
+POSITIONS = {  # of target pixel i, by the source's and the target's extents
+    "half_pixel": lambda i, n, m: (i + 0.5) * n / m - 0.5,
+    "legacy": lambda i, n, m: i * n / m,
+    "align_corners": lambda i, n, m: i * (n - 1) / (m - 1),
+}
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.75, 1.0, 1.25, 2.0])
+@pytest.mark.parametrize("mode", POSITIONS)
+def test_picture_and_labels_are_rescaled_as_the_protocol_says(mode, scale):
+    """A ramp shows where a pixel comes from; labels are numbered by their column, and rounded as each mode rounds."""
+    height, width = 12, 20
+    ramp = np.broadcast_to(np.arange(width), (height, width)).astype(np.uint8)
+    picture, mask = rescale(tf.constant(np.stack([ramp] * 3, -1)), tf.constant(ramp), tf.constant(scale), mode)
+    size = int(height * scale), int(width * scale)
+    assert (picture.shape, mask.shape) == ((*size, 3), size)
+    position = POSITIONS[mode](np.arange(size[1]), width, size[1])
+    np.testing.assert_allclose(picture[3, :, 0], np.clip(position, 0, width - 1), atol=1e-4)
+    nearest = {"half_pixel": np.floor(position + 0.5), "legacy": np.floor(position)}
+    nearest["align_corners"] = np.floor(position + 0.5)
+    np.testing.assert_array_equal(mask[3], np.clip(nearest[mode], 0, width - 1))
+
+
+def test_a_crop_is_rescaled_in_the_protocols_mode():
+    picture = np.random.default_rng(0).integers(0, 256, (24, 30, 3), np.uint8)
+    protocol = PROTOCOL | {"scale_range": [1.5, 1.5], "crop": 45, "flip": False}
+    for mode in POSITIONS:
+        out, _ = augment(
+            tf.constant(picture),
+            tf.zeros((24, 30), tf.uint8),
+            tf.constant([0, 0], tf.int64),
+            protocol | {"rescale": mode},
+        )
+        expected, _ = rescale(tf.constant(picture), tf.zeros((24, 30), tf.uint8), tf.constant(1.5), mode)
+        np.testing.assert_array_equal(out[:36], expected, err_msg=mode)
 
 
 def test_blurring_is_a_gaussian_and_sharpening_its_opposite():

@@ -286,6 +286,7 @@ def test_pictures_that_cannot_be_read_and_rows_with_boxes_are_named(model, tmp_p
         ({"enlarge": 0.5}, "enlarge is 0.5"),
         ({"aggregate": "median"}, "aggregate is 'median': use one of max, mean"),
         ({"of": "logits"}, "of is 'logits': use one of probabilities, scores"),
+        ({"shrink": "nearest"}, "shrink is 'nearest': use one of bilinear, antialias"),
     ],
 )
 def test_impossible_options_are_refused(options, message):

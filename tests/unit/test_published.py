@@ -68,7 +68,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
             for key, value in {
                 **{"micro_batch": 8, "accumulation": 8, "box_size": 250, "crop": 224, "flip": True},
                 **{"schedule": "step", "step_factor": 0.1, "learning_rate": 0.01, "momentum": 0.9},
-                **{"momentum_form": "caffe", "weight_decay": 5e-4, "weight_decay_on": "kernels"},
+                **{"momentum_form": "caffe", "weight_decay": 5e-4, "weight_decay_on": "all_but_biases"},
                 **{"bias_rate_factor": 2.0, "batch_norm_passes": 501, "batch_norm_batch": 28},
                 **{"loss_normalisation": "valid", "pad_picture": "zero"},
             }.items()
@@ -89,6 +89,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "systems.deconvnet_stage2.proposal_wise.enlarge": 1.2,
         "systems.deconvnet_stage2.proposal_wise.aggregate": "max",
         "systems.deconvnet_stage2.proposal_wise.of": "scores",
+        "systems.deconvnet_stage2.proposal_wise.shrink": "antialias",
     },
     DECONVNET_PAPER: {
         "models.deconvnet_stage1.examples.kind": "objects",
@@ -113,7 +114,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
             for name in ("deeplabv3_report", "deeplabv3_coco20", "deeplabv3_coco90")
             for key, value in {
                 **{"steps": 30_000, "micro_batch": 16, "accumulation": 1, "crop": 513, "flip": True},
-                **{"scale_range": [0.5, 2.0], "scale_step": None, "pad_picture": "zero"},
+                **{"scale_range": [0.5, 2.0], "scale_step": None, "rescale": "legacy", "pad_picture": "zero"},
                 **{"schedule": "poly", "learning_rate": 7e-3, "end_learning_rate": 1e-6, "power": 0.9},
                 **{"momentum": 0.9, "momentum_form": "tf1", "weight_decay": 1e-4, "weight_decay_on": "all"},
                 **{"bias_rate_factor": 1.0, "loss_at": "label", "loss_normalisation": "valid"},
@@ -159,7 +160,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
             for name in ("deeplabv3plus_trainaug", "deeplabv3plus_trainval")
             for key, value in {
                 **{"steps": 30_000, "micro_batch": 16, "crop": 513, "flip": True, "pad_picture": "mean"},
-                **{"scale_range": [0.5, 2.0], "scale_step": 0.25, "schedule": "poly", "power": 0.9},
+                **{"scale_range": [0.5, 2.0], "scale_step": 0.25, "rescale": "align_corners"},
+                **{"schedule": "poly", "power": 0.9, "bias_rate_factor": 2.0},
                 **{"end_learning_rate": 0.0, "momentum": 0.9, "momentum_form": "tf1"},
                 **{"weight_decay": 4e-5, "weight_decay_on": "full_kernels", "loss_at": "label"},
             }.items()

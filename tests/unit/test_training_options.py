@@ -96,6 +96,7 @@ def test_weight_decay_reaches_what_the_protocol_says():
     small = {"full/bias", "each/bias", "both/bias", "norm/gamma", "norm/beta"}
     assert decayed_by(model, "full_kernels") == full
     assert decayed_by(model, "kernels") == kernels
+    assert decayed_by(model, "all_but_biases") == kernels | {"norm/gamma", "norm/beta"}
     assert decayed_by(model, "all") == kernels | small
 
 
@@ -109,6 +110,26 @@ def test_deeplabv3plus_decays_its_full_kernels_only():
     assert len(kernels - full) == 3 * modules + 3 + 2
     # root, pointwise and shortcuts of the modules; image pooling, 1x1 and three rates, projection; decoder; classifier
     assert len(full) == 2 + (3 * modules + 3 + 1) + (1 + 1 + 3 + 1) + (1 + 2) + 1
+
+
+def test_doubled_gradients_of_biases_are_a_doubled_rate_and_reach_deeplabv3plus_classifier_alone():
+    """The release multiplies the gradients of variables called biases, before its momentum (train_utils.py)."""
+    network = {"architecture": "deeplabv3plus", "backbone": "xception_tiny", "decoder_channels": 8, "aspp_channels": 8}
+    model = build_network(network, 3)
+    assert [v.path for v in model.trainable_variables if "bias" in v.path] == ["logits_conv/bias"]
+    factor = {"bias": 2.0, "kernel": 1.0}
+    variables = [keras.Variable(np.ones(2), name=name) for name in factor]
+    protocol = PROTOCOL | {"momentum_form": "tf1", "weight_decay": 0.0, "bias_rate_factor": 2.0}
+    ours, released = build_optimiser(protocol, 0.1, model), [np.ones(2), np.ones(2)]
+    velocities = [np.zeros(2), np.zeros(2)]
+    for step in range(4):
+        gradient = np.array([1.0, step - 1.5])
+        ours.apply([tf.constant(gradient, tf.float32)] * 2, variables)
+        for k, name in enumerate(factor):
+            velocities[k] = 0.9 * velocities[k] + factor[name] * gradient
+            released[k] = released[k] - 0.1 * velocities[k]
+    for variable, expected in zip(variables, released, strict=True):
+        np.testing.assert_allclose(variable, expected, rtol=1e-5)
 
 
 def test_crops_are_filled_as_the_protocol_says():

@@ -38,7 +38,8 @@ COCO_CATEGORIES = {
     **{89: "hair drier", 90: "toothbrush"},
 }
 
-# The COCO category id of each VOC class, in VOC order 0..20 (0 = background).
+# The COCO category id of each VOC class, in VOC order 0..20 (0 = background). Two sources: the names above, which a
+# test compares with VOC's, and CAT_LIST of torchvision's references/segmentation/coco_utils.py.
 COCO_IDS_IN_VOC_ORDER = (0, 5, 2, 16, 9, 44, 6, 3, 17, 62, 21, 67, 18, 19, 4, 1, 64, 20, 63, 7, 72)
 
 

@@ -25,6 +25,11 @@ class Protocol(Section):
     scale_step: Annotated[float, Field(gt=0)] | None = Field(
         None, description="draw scales from a grid of this step; null: uniformly"
     )
+    rescale: Literal["half_pixel", "legacy", "align_corners"] = Field(
+        "half_pixel",
+        description="how picture and labels are scaled: TensorFlow 2's pixel centres, TensorFlow 1's default "
+        "(report 2's code), or corners on corners (DeepLab release, randomly_scale_image_and_label)",
+    )
     flip: bool = Field(description="mirror horizontally with probability 0.5")
     sharpen_share: Share = Field(0.0, description="share of the crops that are sharpened (unsharp mask)")
     blur_share: Share = Field(0.0, description="share of the crops that are blurred (Gaussian, 0.5 to 1.5 pixels)")
@@ -52,11 +57,15 @@ class Protocol(Section):
     weight_decay: Annotated[float, Field(ge=0)] = Field(
         description="coupled L2: weight_decay x weight is added to the gradient"
     )
-    weight_decay_on: Literal["all", "kernels", "full_kernels"] = Field(
-        description="all trainables (report 2's code); kernels: no bias, no batch norm; full_kernels: nor depthwise"
+    weight_decay_on: Literal["all", "all_but_biases", "kernels", "full_kernels"] = Field(
+        description="all trainables (report 2's code); all_but_biases: batch norm's scale and shift, no convolution's "
+        "bias (DeconvNet release); kernels: no bias, no batch norm (FCN release); full_kernels: nor depthwise kernels "
+        "(DeepLab release)"
     )
     bias_rate_factor: Annotated[float, Field(gt=0)] = Field(
-        1.0, description="learning-rate factor of biases (Caffe's lr_mult; 2 for DeconvNet and FCN)"
+        1.0,
+        description="learning-rate factor of biases, not of batch norm's shift: 2 in the FCN and DeconvNet releases "
+        "(Caffe's lr_mult) and in DeepLab's (get_model_gradient_multipliers, of gradients, which is the same)",
     )
     freeze_batch_norm: bool = Field(
         False, description="keep the initial model's batch norms (DeepLabv3's second phase)"

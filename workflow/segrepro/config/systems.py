@@ -68,6 +68,11 @@ class ProposalWise(Section):
     of: Literal["probabilities", "scores"] = Field(
         "probabilities", description="what is aggregated; released code: raw scores, from 0"
     )
+    shrink: Literal["bilinear", "antialias"] = Field(
+        "bilinear",
+        description="a box larger than the network's input, and scores larger than their box: two taps an axis, as in "
+        "the training; or antialiased, as MATLAB's imresize in the released code",
+    )
     storage_stride: Positive = Field(4, description="pixels, of the stored map")
 
 

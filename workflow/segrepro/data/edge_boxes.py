@@ -47,6 +47,8 @@ FOREST_KEYS = ("childs", "featureIds", "thresholds", "edgeBoundaries", "edgeBins
 class EdgeBoxes(ProposalMethod):
     """EdgeBoxes (Zitnick and Dollar, ECCV 2014), with the defaults of its release.
 
+    Defaults: pdollar/edges edgeBoxes.m, and createEdgeBoxes of OpenCV's ximgproc, which has eta besides.
+
     Edges come from a structured forest (``model``, as published), from ready maps, or from the picture's gradient
     (``edges``: ``sobel``), which the release offers behind a switch and which needs no file. Maps are thinned
     (non-maximum suppression over 2 pixels) as in the release.

@@ -22,6 +22,9 @@ FAST, QUALITY = "fast", "quality"
 class SelectiveSearch(ProposalMethod):
     """Selective search (Uijlings et al., IJCV 2013) as OpenCV has it; needs no model file.
 
+    base_k, inc_k and sigma are the defaults of OpenCV's switchToSelectiveSearchFast and -Quality. (The authors' Matlab
+    demo, another implementation, has sigma 0.8 too and k = 50, 100, 150 and 300, the first two in its fast mode.)
+
     The order of the paper, "place in the hierarchy, from the whole picture down, times a random number", with the
     place by area, since OpenCV does not say where in the hierarchies a box was. Then a box that overlaps a better one
     by more than ``near_duplicate_iou`` goes behind all that do not: hierarchies of several colour spaces find the same

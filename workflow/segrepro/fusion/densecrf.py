@@ -91,13 +91,19 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-# Which kernel has which numbers differs from source to source. deconvnet: the released inference code of DeconvNet;
-# deeplab_*: the released CRF settings of DeepLab (VGG) and DeepLabv2 (ResNet-101); pydensecrf_example: pydensecrf's
-# README; report2: report 2's code, on hard labels.
+# Which kernel has which numbers differs from source to source, so that each preset was read in two (weight: compat,
+# standard deviation: sxy, srgb):
+# deconvnet: HyeonwooNoh/DeconvNet inference/generate_EDeconvNet_CRF_results.m; not normalised, as its CRF,
+#   johannesu/meanfield-matlab Densecrf.m, does by default. No second source of the numbers.
+# deeplab_vgg: DeepLab's exper/run_densecrf.sh, in talent518/deeplab-public-ver2 and zhenglab/ChaetocerosImgSeg.
+# deeplabv2_resnet101: kazuto1011/deeplab-pytorch configs/voc12.yaml (POS_W 3, POS_XY_STD 1, BI_W 4, BI_XY_STD 67,
+#   BI_RGB_STD 3) and libs/utils/crf.py, which says what is which.
+# pydensecrf_example: lucasb-eyer/pydensecrf examples/inference.py and README.md.
+# report2: xiaochunWu/Semantic-Segmentation-CRF densecrf_inference.py, the report's own code: that example, run once.
 PRESETS = {
     "deconvnet": Parameters(10, 3, 3, 20, 3, 5, normalisation="none"),
     "deeplab_vgg": Parameters(10, 3, 3, 49, 5, 4),
-    "deeplabv2_resnet101": Parameters(10, 3, 1, 67, 3, 4),
+    "deeplabv2_resnet101": Parameters(10, 1, 3, 67, 3, 4),
     "pydensecrf_example": Parameters(5, 3, 3, 80, 13, 10),
     "report2": Parameters(1, 3, 3, 80, 13, 10, gt_prob=GT_PROB),
 }

@@ -20,8 +20,8 @@ from segrepro.data.boxes import enlarge
 from segrepro.errors import UserError
 from segrepro.fusion.storage import fit, log_probabilities
 from segrepro.inference.resize import HALF_PIXEL, resize_scores
+from segrepro.inference.shrink import BILINEAR, SHRINKS, resized
 from segrepro.labels import BACKGROUND
-from segrepro.models.layers import resize_bilinear
 
 MAX, MEAN = "max", "mean"
 AGGREGATES = (MAX, MEAN)
@@ -45,6 +45,8 @@ class Aggregation:
         enlarge: factor of width and height, 1 or more; DeconvNet is trained on boxes enlarged by 1.2.
         aggregate: ``max`` or ``mean`` over the boxes that cover a pixel.
         of: ``probabilities`` or raw ``scores``.
+        shrink: how a box becomes the network's input where it is larger, and its scores the box where this is smaller:
+            ``bilinear``, two taps an axis, or ``antialias`` (released code: MATLAB's ``imresize``).
 
     Raises:
         UserError: a value is impossible.
@@ -55,6 +57,7 @@ class Aggregation:
     enlarge: float = DEFAULT_ENLARGE
     aggregate: str = MAX
     of: str = PROBABILITIES
+    shrink: str = BILINEAR
 
     def __post_init__(self) -> None:
         for name, least in (("count", 1), ("min_side", 0)):
@@ -62,7 +65,7 @@ class Aggregation:
                 raise UserError(f"{name} is {getattr(self, name)}: give {least} or more.")
         if not 1 <= self.enlarge < np.inf:
             raise UserError(f"enlarge is {self.enlarge}: give a factor of 1 or more, e.g. 1.2.")
-        for name, choices in (("aggregate", AGGREGATES), ("of", AGGREGATED)):
+        for name, choices in (("aggregate", AGGREGATES), ("of", AGGREGATED), ("shrink", SHRINKS)):
             if getattr(self, name) not in choices:
                 raise UserError(f"{name} is '{getattr(self, name)}': use one of {', '.join(choices)}.")
 
@@ -106,7 +109,7 @@ class AggregateMap:
         self.aggregation = aggregation
         self.coverage = np.zeros(size, np.int32)  # boxes over each pixel
         self._total = tf.zeros((*size, classes))
-        self._pasted = _paste_function(aggregation.of, aggregation.aggregate)
+        self._pasted = _paste_function(aggregation.of, aggregation.aggregate, aggregation.shrink)
 
     def paste(self, logits: tf.Tensor, box: np.ndarray) -> None:
         """Add a box's logits.
@@ -163,19 +166,20 @@ def _zeroed_beside(covered: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return np.where(inside == 1, scores, np.float32(0))
 
 
-@lru_cache(maxsize=len(AGGREGATED) * len(AGGREGATES))
-def _paste_function(of: str, aggregate: str) -> tf.types.experimental.PolymorphicFunction:
+@lru_cache(maxsize=len(AGGREGATED) * len(AGGREGATES) * len(SHRINKS))
+def _paste_function(of: str, aggregate: str, shrink: str) -> tf.types.experimental.PolymorphicFunction:
     maps = tf.TensorSpec([None, None, None], tf.float32)
     return tf.function(
-        partial(_pasted, of=of, aggregate=aggregate), input_signature=[maps, maps, tf.TensorSpec([4], tf.int32)]
+        partial(_pasted, of=of, aggregate=aggregate, shrink=shrink),
+        input_signature=[maps, maps, tf.TensorSpec([4], tf.int32)],
     )
 
 
-def _pasted(total: tf.Tensor, logits: tf.Tensor, box: tf.Tensor, *, of: str, aggregate: str) -> tf.Tensor:
+def _pasted(total: tf.Tensor, logits: tf.Tensor, box: tf.Tensor, *, of: str, aggregate: str, shrink: str) -> tf.Tensor:
     """Aggregate a box's logits into a picture's map (height, width, classes), which starts from 0."""
     height, width = tf.unstack(tf.shape(total)[:2])
     x1, y1, x2, y2 = tf.unstack(box)
-    part = resize_bilinear(logits[tf.newaxis], tf.stack([y2 - y1, x2 - x1]), HALF_PIXEL)[0]
+    part = resized(logits, tf.stack([y2 - y1, x2 - x1]), shrink)
     top, left, bottom, right = tf.maximum(y1, 0), tf.maximum(x1, 0), tf.minimum(y2, height), tf.minimum(x2, width)
     part = part[top - y1 : bottom - y1, left - x1 : right - x1]
     if of == PROBABILITIES:

@@ -26,6 +26,7 @@ from segrepro.inference.aggregation import AggregateMap, Aggregation
 from segrepro.inference.augmented import DEFAULT_STORAGE_STRIDE
 from segrepro.inference.resize import HALF_PIXEL
 from segrepro.inference.scores import ScoreWriter
+from segrepro.inference.shrink import BILINEAR, resized
 from segrepro.provenance.written import written_by
 from segrepro.training.augment import decode_picture
 
@@ -84,13 +85,14 @@ class CropNetwork:
     Args:
         model: takes (n, side, side, 3), values 0..255, gives logits (n, h, w, classes).
         side: of its input, in pixels.
+        shrink: one of `segrepro.inference.shrink.SHRINKS`, for boxes larger than that.
     """
 
-    def __init__(self, model: keras.Model, side: int) -> None:
+    def __init__(self, model: keras.Model, side: int, shrink: str = BILINEAR) -> None:
         self.side = side
         self.classes = int(model.output_shape[-1])
         self._resized = tf.function(
-            lambda picture: tf.image.resize(picture, (side, side), method="bilinear"),  # as the training's crops
+            lambda picture: resized(picture, (side, side), shrink),
             input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)],
         )
         self._forward = tf.function(
@@ -249,7 +251,7 @@ def predict_proposals(
     if proposals is not None:
         for example in examples:
             proposals.boxes(example.id)  # an hour of prediction should not end at a picture without an entry
-    network, predicted_whole = CropNetwork(model, input_size), []
+    network, predicted_whole = CropNetwork(model, input_size, aggregation.shrink), []
     stretch = _Stretch(examples, 0, None, frozenset(example.id for example in examples))
     if shard:
         stretch = _stretch(examples, proposals, aggregation, batch, shard)

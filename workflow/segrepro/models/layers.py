@@ -23,13 +23,15 @@ class Normalisation(NamedTuple):
 NORMALISATIONS = {
     # keras.applications.imagenet_utils, mode "caffe" (VGG16, ResNet v1): means of ImageNet in BGR.
     "caffe": Normalisation(bgr=True, mean=(103.939, 116.779, 123.68), scale=1.0),
-    # Mean of ILSVRC 2012 in BGR as Caffe's models have it: the FCN and DeconvNet releases.
+    # Mean of ILSVRC 2012 in BGR as Caffe's models have it: shelhamer/fcn.berkeleyvision.org infer.py, and
+    # HyeonwooNoh/DeconvNet inference/util/preprocess_image_bb.m (its training prototxts: 104.008, 116.669, 122.675).
     "caffe_ilsvrc": Normalisation(bgr=True, mean=(104.00699, 116.66877, 122.67892), scale=1.0),
     # Report 1's own code: BGR / 255, which ImageNet's VGG weights were not trained on.
     "bgr_unit": Normalisation(bgr=True, mean=(0.0, 0.0, 0.0), scale=1 / 255),
     # keras.applications.imagenet_utils, mode "tf" (ResNet v2, Xception) and the DeepLab release: to [-1, 1].
     "keras_tf": Normalisation(bgr=False, mean=(127.5, 127.5, 127.5), scale=1 / 127.5),
-    # TF-slim's vgg_preprocessing, and the DeepLabv3 code that the report ran: mean-subtracted RGB.
+    # Mean-subtracted RGB. TF-slim's vgg_preprocessing and the DeepLabv3 code that the report ran round the green and
+    # blue means to 116.78 and 103.94: 0.001 of a grey level beside these.
     "mean_rgb": Normalisation(bgr=False, mean=(123.68, 116.779, 103.939), scale=1.0),
 }
 

@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from segrepro.labels import VOID
+from segrepro.models.layers import RESIZE_MODES, resize_bilinear
 
 BLACK = (0.0, 0.0, 0.0)
 
@@ -48,7 +49,7 @@ def augment(
         picture: uint8 (H, W, 3) RGB; or a resized box, float32 (box_size, box_size, 3), see `segrepro.training.boxes`.
         mask: uint8 (H, W).
         seed: int64 (2,); all random draws of this example come from it.
-        protocol: `segrepro.config.Protocol` as a mapping: scale_range, scale_step, box_size, crop, flip,
+        protocol: `segrepro.config.Protocol` as a mapping: scale_range, scale_step, rescale, box_size, crop, flip,
             sharpen_share, blur_share.
         fill: RGB, 0..255, of a crop beside the picture.
 
@@ -58,7 +59,7 @@ def augment(
     """
     draws = tf.unstack(tf.random.stateless_uniform([4], seed))
     if protocol["scale_range"] != [1.0, 1.0]:
-        picture, mask = _rescale(picture, mask, _scale(draws[0], protocol))
+        picture, mask = rescale(picture, mask, _scale(draws[0], protocol), protocol["rescale"])
     picture = tf.cast(picture, tf.float32)
     if protocol["crop"] is not None:
         picture, mask = _pad_and_crop(picture, mask, draws[1], draws[2], crop=protocol["crop"], fill=fill)
@@ -79,11 +80,25 @@ def _scale(draw: tf.Tensor, protocol: dict[str, Any]) -> tf.Tensor:
     return low + step * tf.floor(draw * choices)
 
 
-def _rescale(picture: tf.Tensor, mask: tf.Tensor, scale: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def rescale(picture: tf.Tensor, mask: tf.Tensor, scale: tf.Tensor, mode: str) -> tuple[tf.Tensor, tf.Tensor]:
+    """Scale a picture bilinearly and its labels to the nearest, both in the same mode.
+
+    Args:
+        picture: real (H, W, 3).
+        mask: uint8 (H, W).
+        scale: float32 scalar, factor of both sides; the new sides are rounded down to whole pixels.
+        mode: a key of `segrepro.models.layers.RESIZE_MODES`. ``align_corners`` is
+            ``preprocess_utils.randomly_scale_image_and_label`` of the DeepLab release, ``legacy`` the
+            ``random_rescale_image_and_label`` of report 2's code.
+
+    Returns:
+        float32 (H', W', 3) and uint8 (H', W').
+    """
     size = tf.cast(tf.shape(picture)[:2], tf.float32) * scale
     size = tf.maximum(tf.cast(size, tf.int32), 1)
-    picture = tf.image.resize(picture, size, method="bilinear")
-    mask = tf.image.resize(mask[..., tf.newaxis], size, method="nearest")[..., 0]
+    picture = resize_bilinear(picture[tf.newaxis], size, mode)[0]
+    labels = mask[tf.newaxis, ..., tf.newaxis]
+    mask = tf.raw_ops.ResizeNearestNeighbor(images=labels, size=size, **RESIZE_MODES[mode])[0, ..., 0]
     return picture, mask
 
 

@@ -36,9 +36,11 @@ class CoupledSGD(keras.optimizers.SGD):
         momentum_form: ``"tf1"``: v <- m v + g, w <- w - lr v (``tf.train.MomentumOptimizer``);
             ``"caffe"``: v <- m v + lr g, w <- w - v (Caffe's ``SGDSolver``). They differ while lr changes.
         coupled_decay: wd, the factor of the weights in the gradient.
-        decay_on: ``"all"`` trainables; ``"kernels"``: no bias, no batch-norm scale and shift; ``"full_kernels"``: no
-            depthwise kernels either (DeepLab release, ``regularize_depthwise=False``).
-        bias_rate_factor: factor of the learning rate of biases (Caffe ``lr_mult``).
+        decay_on: ``"all"`` trainables; ``"all_but_biases"``: no bias of a convolution, but batch norm's scale and shift
+            (Caffe layers without multipliers: the DeconvNet release); ``"kernels"``: no bias, no batch-norm scale and
+            shift; ``"full_kernels"``: no depthwise kernels either (DeepLab release, ``regularize_depthwise=False``).
+        bias_rate_factor: factor of the learning rate of biases (Caffe ``lr_mult``); batch norm's shift is none. A
+            factor of their gradients is the same, since each step is proportional to both (DeepLab release).
         depthwise: paths of the depthwise kernels, see `depthwise_kernels`; read for ``"full_kernels"`` only.
     """
 
@@ -73,6 +75,8 @@ class CoupledSGD(keras.optimizers.SGD):
     def _decayed(self, variable: keras.Variable) -> bool:
         if self.decay_on == "all":
             return True
+        if self.decay_on == "all_but_biases":
+            return _kind(variable) != "bias"
         if _kind(variable) in ("bias", *BATCH_NORM_VARIABLES):
             return False
         return self.decay_on == "kernels" or variable.path not in self.depthwise

@@ -8,7 +8,7 @@ Presets (options change single parameters; --parameters reads what `segrepro crf
   preset               gaussian sxy/compat  bilateral sxy/srgb/compat  iterations
   deconvnet            3/3                  20/3/5                     10, no normalisation
   deeplab_vgg          3/3                  49/5/4                     10
-  deeplabv2_resnet101  3/1                  67/3/4                     10
+  deeplabv2_resnet101  1/3                  67/3/4                     10
   pydensecrf_example   3/3                  80/13/10                   5
   report2              3/3                  80/13/10                   1, hard labels, gt_prob 0.7
 

@@ -56,14 +56,14 @@ def run(args: argparse.Namespace) -> None:
     _check(args)
     title = _title(args)
     counts = sorted(set(args.counts))
-    aggregation = Aggregation(counts[-1], args.min_side, args.enlarge, args.aggregate, args.of)
+    aggregation = Aggregation(counts[-1], args.min_side, args.enlarge, args.aggregate, args.of, args.shrink)
     spec = read_spec(args.spec)
     input_size = input_size_of(spec["network"], name=str(args.spec))
     examples = _chosen(args, read_manifest(args.manifest))
     to_voc21, rows = label_space(spec["label_space"]).to_voc21, []
     with ProposalReader(args.proposals) as reader:
         prepare_tensorflow(args.threads, (spec["protocol"] or {}).get("precision", "float32"))
-        network = CropNetwork(load_model(args.model), input_size)
+        network = CropNetwork(load_model(args.model), input_size, args.shrink)
         for example in examples:
             row = _row(network, example, reader, counts, aggregation, args.batch)
             rows.append(replace(row, maps=[to_voc21[labels] for labels in row.maps]))

@@ -62,6 +62,9 @@ def add_aggregation_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--aggregate", default="max", metavar="HOW", help="max (default) or mean over the boxes")
     parser.add_argument("--of", default="probabilities", metavar="WHAT", help="probabilities (default) or scores")
+    parser.add_argument(
+        "--shrink", default="bilinear", metavar="HOW", help="bilinear (default) or antialias, as the released code"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -75,7 +78,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.training.model_files import load_model
     from segrepro.training.specs import read_spec
 
-    aggregation = Aggregation(args.count, args.min_side, args.enlarge, args.aggregate, args.of)
+    aggregation = Aggregation(args.count, args.min_side, args.enlarge, args.aggregate, args.of, args.shrink)
     spec = read_spec(args.spec)
     input_size = input_size_of(spec["network"], name=str(args.spec))
     examples = read_manifest(args.manifest)

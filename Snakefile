@@ -40,6 +40,7 @@ include: "workflow/rules/page.smk"
 # default profile switches off, would have to be removed by hand after a kill.
 onstart:
     start_alone()
+    print_progress(workflow, logger, estimates=CONFIG.scale == "sample")
 
 
 # A GPU is a thing of one machine: a limit given for a laptop must not serialise a cluster.

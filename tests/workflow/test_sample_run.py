@@ -31,7 +31,18 @@ def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     done = snakemake(folder, "--cores", "2", "--resources", "gpu=1")
     assert done.returncode == 0, done.stdout[-5000:]
+    (folder / "console.txt").write_text(done.stdout)
     return folder
+
+
+def test_the_console_has_a_line_per_job_and_the_details_are_in_the_logs(run):
+    lines = (run / "console.txt").read_text().splitlines()
+    ended = [line for line in lines if re.match(r"\[.*, \d+ of (\d+) jobs.*\] \S.* \(\d+(\.\d+)? (s|min|h)\)$", line)]
+    total = int(re.search(r" of (\d+) jobs", ended[0])[1])
+    assert len(ended) == total
+    assert any("about" in line and "left]" in line for line in ended)
+    assert not [line for line in lines if re.search("cuda|step/s|Shell command", line)]
+    assert "step/s" in (run / "results/logs/train/deeplabv3_trainaug.log").read_text()
 
 
 def rows(path: Path) -> list[dict]:

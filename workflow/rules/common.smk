@@ -18,6 +18,7 @@ from snakemake.exceptions import WorkflowError
 from segrepro.config import in_order_of, model_spec, parse_config
 from segrepro.config.data import GENERATED, DatasetChecks
 from segrepro.config.crf import PARAMETERS
+from segrepro.console import print_progress
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.data.manifests import check_listed
 from segrepro.errors import UserError
@@ -87,11 +88,10 @@ def in_shell(path):
     return shlex.quote(path).replace("{", "{{").replace("}", "}}")
 
 
-# When all are told to stop (preemption), a job's shell and the writer of its log stay until the verb has answered.
+# When all are told to stop (preemption), a job's shell stays until the verb has answered.
 # A verb stops by itself when the Snakemake that started it is gone.
 shell.prefix(
     "set -euo pipefail; trap : INT TERM; export SEGREPRO_STARTED_BY=$PPID; "
-    "tee() {{ (trap '' INT TERM; exec tee \"$@\"); }}; "
     f"segrepro() {{{{ trap : INT TERM; PYTHONPATH={in_shell(f'{workflow.basedir}/workflow')} "
     f"{'python' if in_conda else in_shell(sys.executable)} -m segrepro \"$@\"; }}}}; "
 )

@@ -63,7 +63,7 @@ rule fetch:
     shell:
         "segrepro fetch --out {output} {resources.source} "
         f"--attempts {CONFIG.runtime.fetch_attempts} --stall-seconds {CONFIG.runtime.fetch_stall_seconds} "
-        "2>&1 | tee {log}"
+        "&> {log}"
 
 
 rule convert_voc2012:

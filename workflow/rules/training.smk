@@ -49,8 +49,7 @@ rule train:
         "segrepro train --spec {input.spec} --manifest {input.manifest} {params.init} "
         "--model {output.model} --history {output.history} --made {output.made} --checkpoints {params.checkpoints} "
         f"--checkpoint-every {CONFIG.runtime.checkpoint_every} {TENSORBOARD} "
-        # A cluster that takes the node back signals every process: tee must outlive the training's last words.
-        "--gpus {resources.gpu} --threads {threads} 2>&1 | (trap '' INT TERM; tee {log})"
+        "--gpus {resources.gpu} --threads {threads} &> {log}"
 
 
 rule repeat_classes:

@@ -64,15 +64,20 @@ class Listed:
     instances: tuple[str, ...] = ()
 
 
-def add_gpus_argument(parser: argparse.ArgumentParser, use: str = "to work on") -> None:
+def add_gpus_argument(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """Declare ``--gpus``; the command line takes the leases before it runs a verb that has it.
 
     Args:
         parser: the verb's.
-        use: what they are for.
+        several: whether the verb can work on more than one.
     """
+    meaning = "GPUs that share each step" if several else "1 to work on a GPU"
     parser.add_argument(
-        "--gpus", type=int, metavar="N", help=f"GPUs {use}, leased; 0 for the CPU (default: 1 if there is one)"
+        "--gpus",
+        type=int,
+        choices=None if several else (0, 1),
+        metavar="N",
+        help=f"{meaning}, leased; 0 for the CPU (default: 1 if there is one)",
     )
 
 

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--checkpoint-every", type=int, default=500, help="steps (default 500)")
     parser.add_argument("--tensorboard", type=Path, help="also write TensorBoard event files to this folder")
-    add_gpus_argument(parser, "that share each step")
+    add_gpus_argument(parser, several=True)
     parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default 1)")
 
 

@@ -336,6 +336,28 @@ def test_the_writer_refuses_what_is_no_proposal_and_leaves_no_file(tmp_path, id,
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        (np.zeros((2, 5), np.int32), r"boxes of shape \(2, 5\)"),
+        (np.array([[0.0, 0, 3, np.nan]]), "type float64"),
+        (np.array([[3, 0, 3, 9]]), "empty or leaves the picture"),
+        (np.array([[-1, 0, 3, 9]]), "empty or leaves the picture"),
+        (None, "boxes of shape"),
+    ],
+)
+def test_boxes_that_others_wrote_are_checked_like_those_that_are_written(tmp_path, boxes, message):
+    with h5py.File(tmp_path / "p.h5", "w") as file:
+        file.attrs.update({"format_version": 1, "method": "theirs", "settings": "{}"})
+        pictures = file.create_group("pictures")
+        pictures.create_group("a") if boxes is None else pictures.create_dataset("a", data=boxes)
+    with (
+        ProposalReader(tmp_path / "p.h5") as reader,
+        pytest.raises(UserError, match=rf"p\.h5: picture 'a' .*{message}"),
+    ):
+        reader.boxes("a")
+
+
 def test_an_empty_missing_foreign_or_damaged_file_is_named(tmp_path):
     path = tmp_path / "p.h5"
     with pytest.raises(UserError, match="no picture was added"), ProposalWriter(path, method="m", settings={}):

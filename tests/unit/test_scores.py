@@ -278,3 +278,60 @@ def test_an_unknown_picture_and_an_impossible_mapping_are_named(tmp_path):
             store.labels("a", "coco91")
         with pytest.raises(UserError, match="'ade20k' is unknown"):
             store.probabilities("a", "ade20k")
+
+
+def put(path, array, *, height=40, width=60, header=HEADER, **storage):
+    """A store as somebody else writes it by the documented layout, whatever the array is."""
+    with h5py.File(path, "w") as file:
+        file.attrs.update(header | {"format_version": 1})
+        dataset = file.create_group("pictures").create_dataset("a", data=array, **storage)
+        dataset.attrs["height"], dataset.attrs["width"] = height, width
+    return path
+
+
+VOTE = HEADER | {"kind": "labels"}
+FOREIGN = {
+    "two axes": (np.zeros((3, 4), np.float16), {}, r"has scores of shape \(3, 4\)"),
+    "20 classes": (np.zeros((3, 4, 20), np.float16), {}, r".*where float16 of shape \(h, w, 21\) belong"),
+    "float32": (np.zeros((3, 4, 21), np.float32), {}, ".*type float32"),
+    "labels in scores": (np.zeros((40, 60), np.uint8), {}, ".*type uint8"),
+    "no pixel": (np.zeros((0, 4, 21), np.float16), {}, "has scores of shape"),
+    "small labels": (np.zeros((5, 5), np.uint8), {"header": VOTE}, r".*where uint8 of shape \(40, 60\) belong"),
+    "wide labels": (np.zeros((40, 60), np.int64), {"header": VOTE}, ".*type int64"),
+    "void": (np.full((40, 60), VOID, np.uint8), {"header": VOTE}, "has label 255, where 0..20 are possible"),
+    "no height": (np.zeros((3, 4, 21), np.float16), {"height": 0}, "has no height and width"),
+    "half a pixel": (np.zeros((3, 4, 21), np.float16), {"width": 2.5}, "has no height and width"),
+}
+
+
+@pytest.mark.parametrize("fault", FOREIGN)
+def test_a_map_of_another_form_is_refused_by_picture(tmp_path, fault):
+    array, options, words = FOREIGN[fault]
+    path = put(tmp_path / "s.h5", array, **options)
+    with ScoreReader(path) as store:
+        for read in (store.labels, store.stored):
+            with pytest.raises(UserError, match=rf"s\.h5: picture 'a' of system 'net' {words}"):
+                read("a")
+
+
+def test_a_group_in_the_place_of_a_map_and_a_system_that_is_no_text_are_refused(tmp_path):
+    path = put(tmp_path / "s.h5", np.zeros((3, 4, 21), np.float16))
+    with h5py.File(path, "a") as file:
+        file["pictures"].create_group("b")
+    with ScoreReader(path) as store, pytest.raises(UserError, match="picture 'b' of system 'net' is no array"):
+        store.size("b")
+    with h5py.File(path, "a") as file:
+        file.attrs["system"] = 3
+    with pytest.raises(UserError, match="'system' is no text"):
+        ScoreReader(path)
+
+
+@pytest.mark.parametrize("storage", [{}, {"chunks": (2, 2, 21)}, {"chunks": (3, 4, 21), "compression": "lzf"}])
+def test_parts_that_others_packed_in_their_own_way_are_merged_to_the_same_bytes(tmp_path, storage):
+    put(tmp_path / "theirs.h5", logits().astype(np.float16), **storage)
+    merge_stores([tmp_path / "theirs.h5"], tmp_path / "merged.h5")
+    code = NOBODY_KNOWS
+    assert (tmp_path / "merged.h5").read_bytes() == write(tmp_path / "o.h5", {"a": logits()}, code=code).read_bytes()
+    put(tmp_path / "wrong.h5", np.zeros((3, 4), np.float16), **({} if "chunks" in storage else storage))
+    with pytest.raises(UserError, match=r"wrong\.h5: picture 'a' .*scores of shape"):
+        merge_stores([tmp_path / "wrong.h5"], tmp_path / "merged.h5")

@@ -77,10 +77,7 @@ class ProposalWriter:
         if id in self._pictures:
             raise UserError(f"{where} was added twice; list each picture once.")
         boxes = np.asarray(boxes)
-        if boxes.dtype.kind not in "iu" or boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise UserError(f"{where} has boxes of shape {boxes.shape} and type {boxes.dtype}; give integers (n, 4).")
-        if (boxes < 0).any() or (boxes[:, :2] >= boxes[:, 2:]).any():
-            raise UserError(f"{where} has a box that is empty or leaves the picture; clip and filter them first.")
+        _check_boxes(boxes, where)
         # HDF5 has no chunk without a row, so no boxes are stored plainly.
         storage = {"chunks": boxes.shape, **STORAGE} if len(boxes) else {}
         self._pictures.create_dataset(id, data=boxes.astype(np.int32), track_times=False, **storage)
@@ -103,6 +100,13 @@ class ProposalWriter:
             raise UserError(
                 f"{self.path}: cannot be written ({self._disk.failure.strerror}); check the disk's free space."
             ) from self._disk.failure
+
+
+def _check_boxes(boxes: np.ndarray, where: str) -> None:
+    if boxes.dtype.kind not in "iu" or boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise UserError(f"{where} has boxes of shape {boxes.shape} and type {boxes.dtype}; give integers (n, 4).")
+    if (boxes < 0).any() or (boxes[:, :2] >= boxes[:, 2:]).any():
+        raise UserError(f"{where} has a box that is empty or leaves the picture; clip and filter them first.")
 
 
 class Proposals(Protocol):
@@ -154,7 +158,13 @@ class ProposalReader:
                 f"{FORMAT_VERSION}; make it again with `segrepro proposals`."
             )
         self.method: str = attributes["method"]
-        self.settings: dict[str, Any] = json.loads(attributes["settings"])
+        try:
+            self.settings: dict[str, Any] = json.loads(attributes["settings"])
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{self.path}: not a proposals file (attribute 'settings' is damaged); make it with "
+                "`segrepro proposals`."
+            ) from None
         self._pictures: h5py.Group = self._file["pictures"]
         self.ids: list[str] = sorted(self._pictures)
         self._known = frozenset(self.ids)
@@ -173,7 +183,7 @@ class ProposalReader:
         """Return a picture's boxes: int32 (n, 4), x1, y1, x2, y2, half-open, best first; n may be 0.
 
         Raises:
-            UserError: the picture is not in the file, or the file is damaged.
+            UserError: the picture is not in the file, its boxes are none, or the file is damaged.
         """
         if id not in self._known:
             raise UserError(
@@ -181,9 +191,11 @@ class ProposalReader:
                 "manifest with `segrepro proposals`."
             )
         try:
-            return self._pictures[id][()]
+            boxes = self._pictures[id][()] if isinstance(self._pictures[id], h5py.Dataset) else np.array("a group")
         except OSError as error:
             raise self._damaged(error) from error
+        _check_boxes(boxes, f"{self.path}: picture '{id}'")
+        return boxes.astype(np.int32)
 
     def _damaged(self, error: OSError) -> UserError:
         return UserError(f"{self.path}: damaged, truncated or not a proposals file ({error}); make it again.")

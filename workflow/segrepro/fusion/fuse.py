@@ -12,7 +12,8 @@ from segrepro.errors import UserError
 from segrepro.fusion import combine
 from segrepro.fusion.members import LABEL_MAPS, PROBABILITIES, RAW_SCORES, Ensemble
 from segrepro.fusion.storage import STORAGE_RESIZE, fit, log_probabilities
-from segrepro.inference.scores import FLOAT16, LABELS, SCORES, ScoreWriter
+from segrepro.inference.scores import LABELS, SCORES, ScoreWriter
+from segrepro.inference.stored_maps import FLOAT16
 from segrepro.labels import label_space
 from segrepro.provenance.written import written_by
 

@@ -6,6 +6,7 @@ import h5py
 
 from segrepro.errors import UserError
 from segrepro.inference.scores import STORAGE, ScoreReader, ScoreWriter
+from segrepro.inference.stored_maps import is_stored_as, size_of
 from segrepro.provenance.written import joined
 
 
@@ -15,9 +16,16 @@ class MergingWriter(ScoreWriter):
     def copy(self, id: str, source: h5py.Dataset) -> None:
         """Add a picture of another store, which reads as if `add` had been given the same map.
 
+        Args:
+            id: the picture's id.
+            source: of `segrepro.inference.scores.ScoreReader.dataset`.
+
         Raises:
-            UserError: the disk refused the data.
+            UserError: the disk refused the data, or the values of a map that must be packed again are none.
         """
+        if not is_stored_as(source, STORAGE):  # written elsewhere
+            self.add(id, source[()], size=size_of(source))
+            return
         # a picture is one chunk (see `segrepro.inference.scores`); its checksum comes along
         mask, chunk = source.id.read_direct_chunk((0,) * source.ndim)
         options = {"shape": source.shape, "dtype": source.dtype, "chunks": source.shape, "track_times": False}
@@ -62,20 +70,19 @@ def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = No
         what = "missing from the parts" if min(other) in expected else "not in the manifest"
         raise UserError(f"picture '{min(other)}' is {what} ({len(other)} differ in all); give all parts of this split.")
     with MergingWriter(out, **headers[parts[0]], code=joined(*codes)) as store:
-        source, opened = None, None
+        reader = None
         try:
             for id in sorted(places, key=order.__getitem__):
-                part = places[id]
-                if part != opened:
-                    if source is not None:
-                        source.close()
-                    source, opened = h5py.File(part, "r", locking=False), part
-                store.copy(id, source["pictures"][id])
+                if reader is None or places[id] != reader.path:
+                    if reader is not None:
+                        reader.close()
+                    reader = ScoreReader(places[id])
+                store.copy(id, reader.dataset(id))
         except OSError as error:
-            raise UserError(f"{opened}: damaged or cannot be read ({error}); make this part again.") from error
+            raise UserError(f"{places[id]}: damaged or cannot be read ({error}); make this part again.") from error
         finally:
-            if source is not None:
-                source.close()
+            if reader is not None:
+                reader.close()
 
 
 def _check_headers(headers: dict[Path, dict[str, str]]) -> None:

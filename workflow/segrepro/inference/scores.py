@@ -32,6 +32,7 @@ from segrepro.errors import UserError
 from segrepro.files import atomic_path
 from segrepro.inference.hdf5_file import FailureKeepingFile
 from segrepro.inference.resize import RESIZE_MODES, resize_scores, resized_blocks
+from segrepro.inference.stored_maps import REMEDY, form_fault, packed_labels, packed_scores, size_of
 from segrepro.labels import VOC21, LabelSpace, label_space
 from segrepro.provenance.written import Written, from_text, to_text
 
@@ -42,7 +43,6 @@ KINDS = (SCORES, LABELS)
 ATTRIBUTES = ("format_version", "system", "label_space", "kind", "resize")
 CODE = "code"
 STORAGE = {"shuffle": True, "compression": "gzip", "compression_opts": 1, "fletcher32": True}
-FLOAT16 = np.finfo(np.float16)
 
 
 class ScoreWriter:
@@ -110,36 +110,15 @@ class ScoreWriter:
         if id in self._pictures:
             raise UserError(f"{where} was added twice; list each picture once.")
         array = np.asarray(array)
-        stored = self._float16(array, where) if self.kind == SCORES else self._uint8(array, size, where)
+        if self.kind == SCORES:
+            stored = packed_scores(array, self.space, where=where)
+        else:
+            stored = packed_labels(array, size, self.space, where=where)
         dataset = self._pictures.create_dataset(id, data=stored, chunks=stored.shape, track_times=False, **STORAGE)
         dataset.flush()  # the chunk before the attributes, as in a merged store: then the files are equal
         dataset.attrs["height"], dataset.attrs["width"] = size
         self._check_disk()
         self._count += 1
-
-    def _float16(self, scores: np.ndarray, where: str) -> np.ndarray:
-        if scores.ndim != 3 or 0 in scores.shape or scores.shape[2] != len(self.space):
-            raise UserError(
-                f"{where} has scores of shape {scores.shape}, expected (h, w, {len(self.space)}) for label "
-                f"space '{self.space.name}'; give the store the label space that the model was trained in."
-            )
-        if np.isnan(scores).any():
-            raise UserError(f"{where} has NaN among its scores; check the model, its training may have diverged.")
-        return np.clip(scores, FLOAT16.min, FLOAT16.max).astype(np.float16)
-
-    def _uint8(self, labels: np.ndarray, size: tuple[int, int], where: str) -> np.ndarray:
-        if labels.shape != tuple(size) or 0 in labels.shape or labels.dtype.kind not in "ui":
-            raise UserError(
-                f"{where} has labels of shape {labels.shape} and type {labels.dtype}, expected integers of "
-                f"shape {tuple(size)}; a store of labels is at full size."
-            )
-        wrong = labels[(labels < 0) | (labels >= len(self.space))]
-        if wrong.size:
-            raise UserError(
-                f"{where} has label {wrong[0]}, but "
-                f"label space '{self.space.name}' has 0..{len(self.space) - 1}; a prediction is never void."
-            )
-        return labels.astype(np.uint8)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -201,7 +180,9 @@ class ScoreReader:
         if missing or not isinstance(self._file.get("pictures"), h5py.Group):
             what = f"attribute '{missing[0]}'" if missing else "group 'pictures'"
             raise UserError(f"{self.path}: not a score store ({what} is missing); make it with `segrepro predict`.")
-        if attributes["format_version"] != FORMAT_VERSION:
+        if not isinstance(attributes["system"], str):
+            raise UserError(f"{self.path}: not a score store (attribute 'system' is no text); {REMEDY}.")
+        if str(attributes["format_version"]) != str(FORMAT_VERSION):
             raise UserError(
                 f"{self.path}: score store of format {attributes['format_version']}, this version reads "
                 f"{FORMAT_VERSION}; predict again."
@@ -233,18 +214,37 @@ class ScoreReader:
         """Close the file."""
         self._file.close()
 
+    def dataset(self, id: str) -> h5py.Dataset:
+        """Return the dataset of a picture, whose form is that of the store: axes, classes, type and size.
+
+        Raises:
+            UserError: the picture is not in the store, or its map has another form.
+        """
+        if id not in self._known:
+            raise UserError(
+                f"{self.path}: picture '{id}' is not among its {len(self.ids)} pictures; predict the manifest again."
+            )
+        dataset = self._pictures[id]
+        if fault := form_fault(dataset, self.space, labels=self.kind == LABELS):
+            raise self._foreign(id, fault)
+        return dataset
+
     def size(self, id: str) -> tuple[int, int]:
-        """Return the (height, width) of a picture, in pixels."""
-        attributes = self._dataset(id).attrs
-        return int(attributes["height"]), int(attributes["width"])
+        """Return the (height, width) of a picture, in pixels.
+
+        Raises:
+            UserError: as `dataset`.
+        """
+        return size_of(self.dataset(id))
 
     def stored(self, id: str) -> np.ndarray:
         """Return a picture's map as it is stored: float16 (h, w, classes), finite, or uint8 (height, width).
 
         Raises:
-            UserError: the picture is not in the store, the store is damaged, or its scores are no numbers.
+            UserError: as `dataset`; or the store is damaged, or its scores are no numbers or its labels none of the
+                label space.
         """
-        dataset = self._dataset(id)
+        dataset = self.dataset(id)
         try:
             values = dataset[()]
         except OSError as error:
@@ -253,6 +253,10 @@ class ScoreReader:
             raise UserError(
                 f"'{self.system}' ({self.path}) has NaN or infinity among its scores of picture '{id}'; check its "
                 "model, its training may have diverged, and predict again."
+            )
+        if self.kind == LABELS and (highest := int(values.max())) >= len(self.space):
+            raise self._foreign(
+                id, f"has label {highest}, where 0..{len(self.space) - 1} are possible (a prediction is never void)"
             )
         return values
 
@@ -326,12 +330,8 @@ class ScoreReader:
             )
         return self.space.to_voc21
 
-    def _dataset(self, id: str) -> h5py.Dataset:
-        if id not in self._known:
-            raise UserError(
-                f"{self.path}: picture '{id}' is not among its {len(self.ids)} pictures; predict the manifest again."
-            )
-        return self._pictures[id]
+    def _foreign(self, id: str, fault: str) -> UserError:
+        return UserError(f"{self.path}: picture '{id}' of system '{self.system}' {fault}; {REMEDY}.")
 
     def _damaged(self, error: OSError) -> UserError:
         return UserError(f"{self.path}: damaged, truncated or not a score store ({error}); predict it again.")

@@ -177,4 +177,4 @@ def train(
         trainer.write_history(history_path)
         if made_path is not None:
             write_made(made_path, spec, argv=argv or [], **noted, training_set=manifest, initial_weights=init)
-        save_model(model, model_path)
+        save_model(model, model_path, spec)

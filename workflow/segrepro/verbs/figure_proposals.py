@@ -51,13 +51,13 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.report.style import save_figure
     from segrepro.training.experiment import prepare_tensorflow
     from segrepro.training.model_files import load_model
-    from segrepro.training.specs import read_spec
+    from segrepro.training.specs import read_spec_of
 
     _check(args)
     title = _title(args)
     counts = sorted(set(args.counts))
     aggregation = Aggregation(counts[-1], args.min_side, args.enlarge, args.aggregate, args.of, args.shrink)
-    spec = read_spec(args.spec)
+    spec = read_spec_of(args.model, args.spec)
     input_size = input_size_of(spec["network"], name=str(args.spec))
     examples = _chosen(args, read_manifest(args.manifest))
     to_voc21, rows = label_space(spec["label_space"]).to_voc21, []

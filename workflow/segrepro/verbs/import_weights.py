@@ -46,5 +46,5 @@ def run(args: argparse.Namespace) -> None:
     model = import_weights(spec, args.weights, file_format=args.format, averages=args.averages)
     if args.made:
         write_made(args.made, spec, argv=args.argv, codes=[training_code()], initial_weights=args.weights)
-    save_model(model, args.out)
+    save_model(model, args.out, spec)
     print(f"{args.out}: {model.name}, {len(model.weights)} variables, weights of {args.weights}")

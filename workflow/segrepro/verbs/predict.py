@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.inference.predict import predict
     from segrepro.training.experiment import prepare_tensorflow
     from segrepro.training.model_files import load_model
-    from segrepro.training.specs import read_spec
+    from segrepro.training.specs import read_spec_of
 
     augmentation = Augmentation(
         scales=tuple(args.scales),
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
         storage_stride=args.storage_stride,
         pad_to=args.pad_to,
     )
-    spec = read_spec(args.spec)
+    spec = read_spec_of(args.model, args.spec)
     protocol = spec["protocol"] or {}  # published weights come without one
     prepare_tensorflow(args.threads, protocol.get("precision", "float32"))
     predict(

@@ -76,10 +76,10 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.inference.proposalwise import input_size_of, predict_proposals
     from segrepro.training.experiment import prepare_tensorflow
     from segrepro.training.model_files import load_model
-    from segrepro.training.specs import read_spec
+    from segrepro.training.specs import read_spec_of
 
     aggregation = Aggregation(args.count, args.min_side, args.enlarge, args.aggregate, args.of, args.shrink)
-    spec = read_spec(args.spec)
+    spec = read_spec_of(args.model, args.spec)
     input_size = input_size_of(spec["network"], name=str(args.spec))
     examples = read_manifest(args.manifest)
     protocol = spec["protocol"] or {}  # published weights come without one

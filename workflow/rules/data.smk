@@ -158,6 +158,7 @@ rule convert_coco2017:
 rule manifest:
     input:
         dataset_folders,
+        standing_as_declared,
     output:
         f"{DATA}/manifests/{{dataset}}.csv",
     log:

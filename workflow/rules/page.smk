@@ -1,8 +1,7 @@
 # The report page: one folder that opens from disk, with an explorer of every prediction.
 
 
-# The page shows what was asked for, but not where archives lie on this machine or how a run goes: neither changes a
-# result, so neither may make the page anew.
+# Neither where archives lie nor how a run goes changes a result, so neither may make the page anew.
 rule run_config:
     output:
         f"{RESULTS}/config.json",
@@ -13,14 +12,7 @@ rule run_config:
         "../../envs/cpu.yaml"
     params:
         # by a function, for the places in it may name environment variables in braces
-        config=lambda w: json.dumps(
-            {
-                key: value
-                for key, value in config.items()
-                if key not in ("runtime", "archives_dir")
-            },
-            sort_keys=True,
-        ),
+        config=lambda w: json.dumps(declared_config(), sort_keys=True),
     shell:
         "segrepro spec --json {params.config:q} --out {output} &> {log}"
 

@@ -44,6 +44,8 @@ def test_what_was_written_is_read(tmp_path):
         ("\ufeff{}".encode(), "not JSON (Unexpected UTF-8 BOM"),
         (b'{"share": ' + b"[" * 100_000, "not JSON (maximum recursion"),
         (b'{"share": ' + b"9" * 5000 + b"}", "not JSON (Exceeds the limit"),
+        (b'{"share": NaN}', "not JSON (NaN is no number)"),
+        (b'{"share": [-Infinity]}', "not JSON (-Infinity is no number)"),
         (b"[1]", "not a mapping"),
         (b"null", "not a mapping"),
     ],

@@ -9,7 +9,7 @@ from segrepro.cli import main
 from segrepro.differences import NOTHING, first_difference
 from segrepro.errors import UserError
 from segrepro.training.model_files import load_model, save_model
-from segrepro.training.specs import SPEC_MEMBER, read_spec_of
+from segrepro.training.specs import SPEC_MEMBER, check_init, read_spec_of
 from training_setup import small_model
 
 SPEC = {
@@ -75,6 +75,14 @@ def test_every_verb_that_predicts_refuses_the_spec_of_another_model(model, tmp_p
     with pytest.raises(SystemExit, match=rf"segrepro {verb}: other\.yaml: .* label_space is 'coco91' here"):
         main([verb, *files, *options])
     assert not list(tmp_path.glob("o.*"))
+
+
+def test_a_model_to_start_from_must_be_the_one_that_the_spec_names(model, tmp_path):
+    check_init(model, "small")
+    with pytest.raises(UserError, match=r"m\.keras: is model 'small', and the spec starts from 'fcn32s'"):
+        check_init(model, "fcn32s")
+    save_model(small_model(), tmp_path / "without.keras")
+    check_init(tmp_path / "without.keras", "fcn32s")
 
 
 def test_the_first_difference_is_found_by_the_path_of_its_key():

@@ -27,16 +27,21 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         UserError: there is no such file, or it holds no JSON or no mapping, or a key twice.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
+        text = Path(path).read_text(encoding="utf-8")
+        content = json.loads(text, object_pairs_hook=unique_keys, parse_constant=_refuse_constant)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path}: no such file; {remedy}.") from None
     except KeyTwiceError as error:
         raise UserError(f"{path}: {error}; {remedy}.") from None
-    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, or numbers and depths that Python refuses
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, NaN, too long a number, too deep
         raise UserError(f"{path}: not JSON ({error}); {remedy}.") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a mapping; {remedy}.")
     return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")  # Python reads what JSON has no word for, and every limit lets it pass
 
 
 def read_model(path: Path, model: type[Model], remedy: str) -> Model:

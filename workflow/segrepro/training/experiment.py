@@ -26,7 +26,7 @@ from segrepro.training.input import ExampleStream, statistics_batches, training_
 from segrepro.training.mask_check import check_masks
 from segrepro.training.model_files import load_model, save_model, transfer_weights
 from segrepro.training.plateau import hold_out
-from segrepro.training.specs import read_spec
+from segrepro.training.specs import check_init, read_spec
 from segrepro.training.trainer import Trainer
 
 
@@ -61,6 +61,7 @@ def initial_model(spec: dict[str, Any], init: Path | None) -> keras.Model:
         raise UserError(f"model '{spec['name']}' starts from other weights (init): give their file by --init.")
     if source is not None:
         if source["model"] is not None:
+            check_init(init, source["model"])
             left = transfer_weights(load_model(init), model, head=source["head"])
         else:
             options = {"file_format": source["format"], "averages": source["averages"]}

@@ -60,6 +60,20 @@ def read_spec_of(model: Path, path: Path) -> dict[str, Any]:
     return spec
 
 
+def check_init(model: Path, name: str) -> None:
+    """Refuse a model file to start from that says that it is another model than the spec names.
+
+    Raises:
+        UserError: it is another one.
+    """
+    made_by = _carried_spec(model)
+    if made_by is not None and made_by.get("name") != name:
+        raise UserError(
+            f"{model}: is model '{made_by.get('name')}', and the spec starts from '{name}' (init.model); give the file "
+            "of that one by --init."
+        )
+
+
 def _carried_spec(model: Path) -> dict[str, Any] | None:
     try:
         with zipfile.ZipFile(model) as archive:

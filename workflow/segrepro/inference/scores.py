@@ -195,6 +195,7 @@ class ScoreReader:
         self._pictures: h5py.Group = self._file["pictures"]
         self.ids: list[str] = sorted(self._pictures)
         self._known = frozenset(self.ids)
+        self._sizes: dict[str, tuple[int, int]] = {}
 
     def _code_of(self, text: object) -> Written:
         try:
@@ -225,8 +226,11 @@ class ScoreReader:
                 f"{self.path}: picture '{id}' is not among its {len(self.ids)} pictures; predict the manifest again."
             )
         dataset = self._pictures[id]
-        if fault := form_fault(dataset, self.space, labels=self.kind == LABELS):
-            raise self._foreign(id, fault)
+        if id not in self._sizes:  # once a picture: attributes take as long as a small map
+            size = size_of(dataset)
+            if fault := form_fault(dataset, size, self.space, labels=self.kind == LABELS):
+                raise self._foreign(id, fault)
+            self._sizes[id] = size
         return dataset
 
     def size(self, id: str) -> tuple[int, int]:
@@ -235,7 +239,9 @@ class ScoreReader:
         Raises:
             UserError: as `dataset`.
         """
-        return size_of(self.dataset(id))
+        if id not in self._sizes:
+            self.dataset(id)
+        return self._sizes[id]
 
     def stored(self, id: str) -> np.ndarray:
         """Return a picture's map as it is stored: float16 (h, w, classes), finite, or uint8 (height, width).

@@ -14,24 +14,26 @@ FLOAT16 = np.finfo(np.float16)
 REMEDY = "write the store again with segrepro.inference.scores.ScoreWriter, which checks it"
 
 
-def size_of(dataset: h5py.Dataset) -> tuple[int, int] | None:
+def size_of(dataset: h5py.Dataset | h5py.Group) -> tuple[int, int] | None:
     """Return the (height, width) of a map's picture, in pixels; None where the attributes are no such numbers."""
     sides = [dataset.attrs.get(name) for name in ("height", "width")]
     whole = all(isinstance(side, int | np.integer) and side > 0 for side in sides)
     return (int(sides[0]), int(sides[1])) if whole else None
 
 
-def form_fault(dataset: object, space: LabelSpace, *, labels: bool) -> str | None:
+def form_fault(
+    dataset: h5py.Dataset | h5py.Group, size: tuple[int, int] | None, space: LabelSpace, *, labels: bool
+) -> str | None:
     """Say what is wrong with a map before it is read; None where nothing is.
 
     Args:
         dataset: of the store.
-        space: its label space.
+        size: of `size_of`.
+        space: the store's label space.
         labels: whether the store holds labels, rather than scores.
     """
     if not isinstance(dataset, h5py.Dataset):
         return "is no array"
-    size = size_of(dataset)
     if size is None:
         return "has no height and width that are whole numbers above 0"
     if labels:

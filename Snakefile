@@ -11,7 +11,12 @@ min_version("9.27")
 
 
 configfile: f"{workflow.basedir}/config.yaml"
-configfile: f"{workflow.basedir}/workflow/scales/{config['scale']}.yaml"
+
+
+include: "workflow/rules/scale.smk"
+
+
+configfile: SCALE_OVERLAY
 
 
 include: "workflow/rules/common.smk"

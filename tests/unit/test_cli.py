@@ -33,7 +33,8 @@ def test_every_verb_explains_itself_without_loading_a_network_library(verb):
 
 def test_event_files_without_tensorboard_are_refused_before_anything_is_read(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    files = [word for name in ("spec", "manifest", "model", "history", "checkpoints") for word in (f"--{name}", "none")]
+    names = ("spec", "manifest", "model", "history", "checkpoints")
+    files = [word for name in names for word in (f"--{name}", f"{name}.keras")]
     with pytest.raises(SystemExit) as stop:
         main(["train", *files, "--tensorboard", str(tmp_path / "events")])
     assert "need the package tensorboard: install it by `" in stop.value.code
@@ -71,9 +72,21 @@ def test_bad_usage_ends_with_code_2(argv, capsys):
 @pytest.mark.parametrize(
     "argv",
     [
-        ["train", "--spec", "no.yaml", "--manifest", "no.csv", "--model", "m", "--history", "h", "--checkpoints", "c"],
+        [
+            "train",
+            "--spec",
+            "no.yaml",
+            "--manifest",
+            "no.csv",
+            "--model",
+            "m.keras",
+            "--history",
+            "h",
+            "--checkpoints",
+            "c",
+        ],
         ["spec", "--json", "{", "--out", "x.yaml"],
-        ["evaluate", "--scores", "no.h5", "--manifest", "no.csv", "--json", "a", "--confusions", "b"],
+        ["evaluate", "--scores", "no.h5", "--manifest", "no.csv", "--json", "a", "--confusions", "b.npz"],
         ["manifest", "voc_val", "--out", "x.csv"],
     ],
 )

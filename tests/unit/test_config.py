@@ -179,6 +179,9 @@ def test_a_missing_key_is_named(merged_config):
         ),
         ("statistics", {"confidence": 95.0}, ["statistics.confidence", "less than 1"]),
         ("statistics", {"resamples": 0}, ["statistics.resamples", "greater than 0"]),
+        ("datasets.trainaug.disjoint_from", ["trainaug"], ["datasets.trainaug.disjoint_from", "disjoint from itself"]),
+        ("figures.weak_classes.systems", ["deeplabv3_trainaug"], ["weak_classes.systems", "is the baseline already"]),
+        ("label_checks.min_background_share", 0.99, ["label_checks.min_background_share", "no picture could pass"]),
         ("datasets.trainaug.disjoint_from", ["voc_vall"], ["datasets.trainaug.disjoint_from", "voc_vall"]),
         ("datasets.trainaug.absent_classes", ["aeroplan"], ["datasets.trainaug.absent_classes", "aeroplan"]),
     ],
@@ -284,3 +287,21 @@ def test_a_stacker_may_be_fitted_on_pictures_that_its_members_are_not_scored_on(
     assert config.systems["stacking_shared"].held.split == "voc_train_50"
     assert sorted(config.held) == ["voc_train_100", "voc_train_50"]  # a CRF is tuned on the one
     assert config.dataset_of("voc_train_50") == "voc_train"
+
+
+def test_no_list_may_name_something_twice(merged_config):
+    """Every list of names that the config has, with its first name once more."""
+    doubled = []
+
+    def visit(value, path):
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                visit(inner, [*path, key])
+        elif isinstance(value, list) and value and all(isinstance(name, str) for name in value):
+            doubled.append((path, [*value, value[0]]))
+
+    visit(merged_config("full"), [])
+    assert {path[-1] for path, _ in doubled} >= {"splits", "members", "systems", "urls", "classes"}
+    for path, names in doubled:
+        told = refusal(put(merged_config("full"), ".".join(path), names))
+        assert f"{'.'.join(path)}: {names[0]!r} is named twice" in told or "at most" in told, told

@@ -40,7 +40,8 @@ def test_the_tuning_pictures_have_a_name(merged_config):
     ("changes", "parts"),
     [
         ({"iterations": 0}, ["crf.iterations", "greater than 0"]),
-        ({"bilateral_srgb": 0}, ["crf.bilateral_srgb", "greater than 0"]),
+        ({"bilateral_srgb": 0.009}, ["crf.bilateral_srgb", "greater than or equal to 0.01"]),
+        ({"bilateral_sxy": 1e4, "search": None}, ["crf.bilateral_sxy", "less than or equal to 1000"]),
         ({"gaussian_compat": -1}, ["crf.gaussian_compat", "greater than or equal to 0"]),
         ({"normalisation": "l2"}, ["crf.normalisation", "'symmetric'"]),
         ({"gt_prob": 1.0}, ["crf.gt_prob", "less than 1"]),

@@ -145,5 +145,5 @@ def test_files_that_do_not_fit_are_refused(examples, tmp_path):
 @pytest.mark.parametrize("option", ["--rows", "--columns", "--size"])
 def test_a_sheet_of_nothing_is_refused(examples, tmp_path, option):
     write_manifest(tmp_path / "m.csv", examples)
-    with pytest.raises(SystemExit, match=f"figure-examples: {option} 0: give 1 or more"):
+    with pytest.raises(SystemExit, match=f"figure-examples: {option} is 0; give"):
         main(["figure-examples", "--manifest", str(tmp_path / "m.csv"), "--out", str(tmp_path / "x.png"), option, "0"])

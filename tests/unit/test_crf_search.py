@@ -202,12 +202,12 @@ def test_pictures_that_are_scored_later_are_refused_by_name(data):
         (("--bilateral-sxy", 1, 20, "--method", "bayes"), "--method 'bayes' is unknown"),
         (("--bilateral-sxy", 1, 20, "--trials", 5), "--trials has no meaning for --method grid"),
         (("--bilateral-sxy", 1, 20, "--method", "random"), "--method random needs --trials"),
-        (("--bilateral-sxy", 1, 20, "--method", "random", "--trials", 0), "--trials 0"),
+        (("--bilateral-sxy", 1, 20, "--method", "random", "--trials", 0), "--trials is 0"),
         (("--bilateral-compat", 0, 20, "--method", "random", "--trials", 1), "--bilateral-compat 0.0: --method random"),
-        (("--bilateral-sxy", 1, -20), "--bilateral-sxy -20.0"),
-        (("--bilateral-sxy", 1, 20, "--pictures", 0), "--pictures 0"),
-        (("--bilateral-sxy", 1, 20, "--drop-below", 1), "--drop-below 1.0: give a probability"),
-        (("--bilateral-sxy", 1, "--gt-prob", 0.4, 0.7), "--gt-prob 0.4: give a number above 0.5"),
+        (("--bilateral-sxy", 1, -20), "--bilateral-sxy is -20.0"),
+        (("--bilateral-sxy", 1, 20, "--pictures", 0), "--pictures is 0"),
+        (("--bilateral-sxy", 1, 20, "--drop-below", 1), "--drop-below is 1.0; give a number from 0 and below 1"),
+        (("--bilateral-sxy", 1, "--gt-prob", 0.4, 0.7), "--gt-prob is 0.4; give a number above 0.5"),
         (("--bilateral-sxy", 1, 20, "--preset", "best"), "--preset 'best' is unknown"),
     ],
 )
@@ -246,7 +246,7 @@ def test_parameters_in_a_file_are_checked(tmp_path):
     values = dict.fromkeys(("gaussian_sxy", "gaussian_compat", "bilateral_srgb", "bilateral_compat"), 3)
     path = tmp_path / "best.json"
     path.write_text(json.dumps({"parameters": values | {"iterations": 5, "bilateral_sxy": "wide"}}))
-    with pytest.raises(UserError, match=r"best\.json: --bilateral-sxy wide"):
+    with pytest.raises(UserError, match=r"best\.json: --bilateral-sxy is wide"):
         read_best(path)
 
 

@@ -156,9 +156,9 @@ def test_the_options_are_kept_with_the_counts(made):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--boundary-ratio", "1.5"], "--boundary-ratio is 1.5; give a share of the diagonal between 0 and 1."),
+        (["--boundary-ratio", "1.5"], "--boundary-ratio is 1.5; give a number above 0 and below 1."),
         (["--trimap-widths", "3", "3"], "--trimap-widths is [3, 3]; give increasing numbers of pixels"),
-        (["--object-sides", "0", "9"], "--object-sides is [0, 9]; give increasing numbers of pixels, 1 or more."),
+        (["--object-sides", "0", "9"], "--object-sides is 0; give a whole number from 1 to 2147483647."),
     ],
 )
 def test_settings_out_of_range_are_refused_before_anything_is_scored(folder, options, sentence):

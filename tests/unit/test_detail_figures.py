@@ -130,7 +130,7 @@ def test_the_size_figure_marks_leaking_systems(files):
 def test_a_format_that_is_none_of_them_is_refused_before_anything_is_written(files):
     with pytest.raises(SystemExit) as stopped:
         main(["figure-trimap", *detail_of(files), "--out", str(files / "x.png"), str(files / "x.jpg")])
-    assert "x.jpg: a figure is saved as .png, .pdf, .svg" in stopped.value.code
+    assert "x.jpg: the name must end in .png or .pdf or .svg" in stopped.value.code
     assert not (files / "x.png").exists()
     with pytest.raises(UserError, match="saved as"):
         save_figure(None, [files / "y"])

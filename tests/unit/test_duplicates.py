@@ -156,7 +156,7 @@ def test_missing_and_damaged_pictures_are_named(tmp_path):
 @pytest.mark.parametrize("options", [["--max-distance", "320"], ["--max-distance", "-1"], ["--pairs", "0"]])
 def test_senseless_options_are_refused(tmp_path, options, capsys):
     manifest = manifest_of(tmp_path / "set", {"a": photograph(0, 24, 32)})
-    places = [f"--{name}={tmp_path / name}" for name in ("out", "counts", "sheet")]
+    places = [f"--{name}={tmp_path / file}" for name, file in (("out", "out"), ("counts", "n"), ("sheet", "s.png"))]
     with pytest.raises(SystemExit) as stop:
         main(["near-duplicates", "--first", str(manifest), "--second", str(manifest), *places, *options])
     assert options[0] in str(stop.value)

@@ -139,7 +139,7 @@ def test_the_verb_draws_the_chosen_pictures_with_the_same_bytes_each_time(split)
         (["--ids", "p9"], "no picture 'p9'"),
         (["--rows", "0"], "--rows is 0"),
         (["--batch", "0"], "--batch is 0"),
-        (["--counts", "0", "5"], "--counts has 0"),
+        (["--counts", "0", "5"], "--counts is 0"),
         (["--aggregate", "sum"], "aggregate is 'sum'"),
     ],
 )

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segrepro.data.manifests import Example, read_manifest, write_manifest
+from segrepro.data.manifests import Example, instances_beside, read_manifest, write_manifest
 from segrepro.errors import UserError
+from segrepro.evaluation.leakage import manifest_ids
 
 # ids and folders as they occur, and the characters that CSV has to quote
 NAMES = st.text("abcXYZ0123456789_-, \"'äß", min_size=1, max_size=12).map(str.strip).filter(bool)
@@ -187,3 +188,39 @@ def test_a_row_that_lost_a_field_is_refused_with_its_line(tmp_path, text, messag
 def test_a_folder_is_no_manifest(tmp_path):
     with pytest.raises(UserError, match="no such manifest"):
         read_manifest(tmp_path)
+
+
+ROWS = "id,image,mask\na0,a0.jpg,a0.png\na1,a1.jpg,a1.png\n"
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_manifest_that_a_spreadsheet_saved_is_read(tmp_path, mark, end):
+    path = tmp_path / "m.csv"
+    path.write_bytes((mark + ROWS.replace("\n", end)).encode())
+    assert [(e.id, e.mask) for e in read_manifest(path)] == [("a0", tmp_path / "a0.png"), ("a1", tmp_path / "a1.png")]
+    assert manifest_ids(path, "what it was trained on") == {"a0", "a1"}
+
+
+@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_other_separators_are_named(tmp_path, separator, name):
+    path = tmp_path / "m.csv"
+    path.write_text(ROWS.replace(",", separator))
+    with pytest.raises(UserError, match=rf"m\.csv: its fields are parted by {name}; save it with commas"):
+        read_manifest(path)
+
+
+def test_a_manifest_in_another_encoding_is_told_which_to_save(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text(ROWS, encoding="utf-16")
+    with pytest.raises(UserError, match="save it as CSV in UTF-8"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize("mask", ["a.png", "masks/a.png", "../masks/a.png", "x/../a.png"])
+def test_instance_masks_are_beside_the_folder_of_the_mask_however_it_is_named(tmp_path, monkeypatch, mask):
+    here = tmp_path / "set" / "masks"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    folder = here / "masks" if mask == "masks/a.png" else here
+    assert instances_beside(Path(mask)) == folder.parent / "instances" / "a.png"

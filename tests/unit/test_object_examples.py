@@ -179,10 +179,10 @@ def test_only_whole_pictures_with_masks_are_taken(dataset, change, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--enlarge", "0"], "--enlarge 0.0"),
-        (["--enlarge", "nan"], "--enlarge nan"),
-        (["--min-area", "0"], "--min-area 0"),
-        (["--max-repeats", "0"], "--max-repeats 0"),
+        (["--enlarge", "0"], "--enlarge is 0.0"),
+        (["--enlarge", "nan"], "--enlarge is nan"),
+        (["--min-area", "0"], "--min-area is 0"),
+        (["--max-repeats", "0"], "--max-repeats is 0"),
         (["--min-area", "999"], "none of the 4 pictures has an object of 999 pixels or more"),
     ],
 )
@@ -271,9 +271,9 @@ def test_boxes_that_become_one_are_one_example(stage2):
     [
         ([], {"a": []}, "p.h5: no proposals of picture 'b'"),
         ([], {id: [] for id in "abcd"}, "none of the 4 pictures has a proposal that overlaps an object by 0.5"),
-        (["--min-overlap", "0"], PROPOSALS, "--min-overlap 0.0"),
-        (["--min-overlap", "1.1"], PROPOSALS, "--min-overlap 1.1"),
-        (["--max-a-picture", "0"], PROPOSALS, "--max-a-picture 0"),
+        (["--min-overlap", "0"], PROPOSALS, "--min-overlap is 0.0"),
+        (["--min-overlap", "1.1"], PROPOSALS, "--min-overlap is 1.1"),
+        (["--max-a-picture", "0"], PROPOSALS, "--max-a-picture is 0"),
     ],
 )
 def test_stage_2_is_refused_in_one_sentence(stage2, dataset, options, boxes, message):

@@ -34,6 +34,10 @@ def kill_itself(_: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def fault_in_a_library(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 def mark_done(task: tuple[str, int]) -> None:
     Path(task[0], str(task[1])).touch()
 
@@ -78,6 +82,11 @@ def test_tasks_are_taken_only_so_far_ahead_of_the_work(tmp_path):
 def test_a_killed_worker_is_an_error_and_no_hang():
     with pytest.raises(UserError, match="a worker process was killed"):
         map_in_processes(kill_itself, [1, 2, 3], threads=2, label="t")
+
+
+def test_a_worker_that_a_library_ended_is_not_blamed_on_memory():
+    with pytest.raises(UserError, match="a worker process was ended by SIGSEGV, inside a library"):
+        map_in_processes(fault_in_a_library, [1, 2, 3], threads=2, label="t")
 
 
 def test_no_threads_are_refused():

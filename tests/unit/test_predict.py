@@ -87,6 +87,12 @@ def test_stored_logits_are_the_networks(examples, tmp_path):
             np.testing.assert_allclose(store.stored(example.id), logits, rtol=2e-3, atol=1e-3)
 
 
+def test_a_network_of_boxes_is_refused_with_the_verb_that_takes_it(examples, tmp_path):
+    with pytest.raises(UserError, match=r"'small': its network is a deconvnet.*predict-proposals"):
+        predicted(None, examples, tmp_path / "x.h5", network={"architecture": "deconvnet", "input_size": 224})
+    assert not (tmp_path / "x.h5").exists()
+
+
 @pytest.mark.parametrize("options", [{}, {"flip": True, "scales": (0.5, 1.0)}])
 def test_the_order_of_the_manifest_changes_nothing(examples, tmp_path, options):
     model = small_network(stride=4, kernel=5)

@@ -454,6 +454,14 @@ def test_an_output_folder_that_is_a_file_is_refused(tmp_path):
     assert (tmp_path / "a").read_text() == "mine"
 
 
+def test_archives_that_may_be_the_official_ones_are_never_replaced(tmp_path):
+    official = tmp_path / "VOCtrainval_11-May-2012.tar"
+    official.write_text("two gigabytes")
+    with pytest.raises(SystemExit, match=r"VOCtrainval_11-May-2012\.tar: is there already and would be replaced"):
+        main(["sample", "--out", str(tmp_path)])
+    assert official.read_text() == "two gigabytes"
+
+
 def test_bad_seed_and_threads_are_refused():
     with pytest.raises(UserError, match="--seed is -1"):
         draw_sample(COUNTS, seed=-1, threads=1)

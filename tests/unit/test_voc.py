@@ -148,7 +148,7 @@ def test_the_verb_converts_and_reports_errors_without_traceback(tmp_path, capsys
     assert "3 pictures (train 2, val 1, trainval 3)" in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"segrepro convert-voc: .*gone\.tar: no such archive"):
         main(["convert-voc", "--archive", str(tmp_path / "gone.tar"), "--out", str(tmp_path / "voc")])
-    with pytest.raises(SystemExit, match="--threads 0: use 1 or more"):
+    with pytest.raises(SystemExit, match="--threads is 0; give a whole number from 1"):
         main(["convert-voc", "--archive", str(voc_tar(tmp_path)), "--out", str(tmp_path / "voc"), "--threads", "0"])
 
 

@@ -1,19 +1,10 @@
 # What the rules share: the validated config, the places of files, and what is of which kind.
 import hashlib
 import json
-import os
 import re
 import shlex
-import sys
-from pathlib import Path
 
 import yaml
-
-sys.path.insert(
-    0, f"{workflow.basedir}/workflow"
-)  # the package of this checkout, before any installed one
-
-from snakemake.exceptions import WorkflowError
 
 from segrepro.config import in_order_of, model_spec, parse_config
 from segrepro.config.data import GENERATED, DatasetChecks
@@ -21,7 +12,6 @@ from segrepro.config.crf import PARAMETERS
 from segrepro.console import print_progress
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.data.manifests import check_listed
-from segrepro.errors import UserError
 from segrepro.evaluation.lineage import SYSTEM, WEIGHTS, lineage
 from segrepro.keys import refuse_twins
 from segrepro.locks import hold_run_lock

@@ -59,7 +59,7 @@ def manifest_options(wildcards):
         for key in DATASETS[wildcards.dataset].needs
     ]
     if wildcards.dataset == "seg11valid" and CONFIG.voc2011_val:
-        options.append(f"--voc2011-val {shlex.quote(CONFIG.voc2011_val)}")
+        options.append(f"--voc2011-val {shlex.quote(expanded(CONFIG.voc2011_val))}")
     return " ".join(options)
 
 

@@ -1,4 +1,5 @@
 # Where fetched files come from, and what they must be.
+from segrepro.config.places import check_place, expanded
 
 
 def fetched():
@@ -20,16 +21,6 @@ def generated_source(wildcards):
     """The generated archive (and its checksum list) that a fetch at sample scale takes, as rule inputs."""
     local = getattr(fetched()[wildcards.archive], "generated", [])
     return [*local, f"{GENERATED}/SHA256SUMS"] if local else []
-
-
-def expanded(place):
-    """A path or URL of the config with its environment variables filled in."""
-    filled = os.path.expandvars(place)
-    if unset := re.search(r"\$\{?(\w+)", filled):
-        raise WorkflowError(
-            f"config: '{place}' needs the environment variable {unset[1]}, which is not set."
-        )
-    return filled
 
 
 def fetch_source(entry):
@@ -54,9 +45,24 @@ def fetch_expectation(entry):
     )
 
 
-# A place that cannot be filled in is said before anything runs.
-for entry in fetched().values():
-    fetch_source(entry), fetch_expectation(entry)
+def check_places():
+    """Refuse places that cannot be filled in or are not there; those of files that are here already do not matter."""
+    for entry in fetched().values():
+        fetch_source(entry), fetch_expectation(entry)
+    here = [Path(download(entry)).exists() for entry in fetched().values()]
+    if CONFIG.archives_dir and not all(here):
+        check_place("archives_dir", CONFIG.archives_dir, folder=True)
+    if CONFIG.voc2011_val and not Path(f"{DATA}/manifests/seg11valid.csv").exists():
+        check_place("voc2011_val", CONFIG.voc2011_val, folder=False)
+    for name, finder in CONFIG.proposals.items():
+        if edges := getattr(finder, "edges", None):
+            check_place(f"proposals.{name}.edges", edges, folder=True)
+
+
+try:
+    check_places()
+except UserError as error:
+    raise WorkflowError(str(error))
 
 
 wildcard_constraints:

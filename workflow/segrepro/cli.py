@@ -6,17 +6,23 @@ help. Only the module of the verb that was asked for is imported, and it imports
 """
 
 import argparse
+import difflib
 import errno
 import importlib
 import os
+import signal
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
 
 from segrepro import __version__
 from segrepro.environment import fix_environment
 from segrepro.errors import UserError
 from segrepro.gpu_check import usable_gpus
+from segrepro.options import check_numbers
+from segrepro.outputs import check_paths
 from segrepro.stopping import STARTED_BY, stop_with, stops_cleanly
+from segrepro.surroundings import open_standard_streams, refuse_removed_folder
 
 # verb -> one line of help; the module is segrepro.verbs.<verb with _ for ->
 VERBS = {
@@ -70,17 +76,27 @@ VERBS = {
 }
 
 
-# Faults of the machine rather than of the program: a sentence says more than a traceback.
+# Faults of the machine or of a path rather than of the program: a sentence says more than a traceback.
 REMEDIES = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some space within your quota and run the same command again",
     errno.EFBIG: "raise the file size limit (ulimit -f) and run the same command again",
     errno.EACCES: "make it accessible to this user",
+    errno.EPERM: "make it accessible to this user",
     errno.EROFS: "choose a place that can be written",
+    errno.ENOENT: "give the name of one that is there",
+    errno.EISDIR: "give the name of a file",
+    errno.ENOTDIR: "a part of its path is a file: give the name of a folder there",
+    errno.EEXIST: "a part of its path is a file: give the name of a folder there",
+    errno.ENAMETOOLONG: "give a shorter one",
+    errno.ELOOP: "a link in its path leads back to itself: mend the link",
+    errno.EMFILE: "raise the limit of open files (ulimit -n) and run the same command again",
+    errno.ENOMEM: "free some memory, or give fewer --threads, and run the same command again",
 }
+OTHER_REMEDY = "look at the disk or the network share, and run the same command again"
 
 
-def _parser(verb: str | None) -> argparse.ArgumentParser:
+def _program() -> argparse.ArgumentParser:
     listing = "\n".join(f"  {name:20}{text}" for name, text in VERBS.items())
     parser = argparse.ArgumentParser(
         prog="segrepro",
@@ -89,36 +105,69 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"segrepro {__version__}")
-    if verb not in VERBS:
-        parser.add_argument("verb", metavar="VERB", choices=list(VERBS))
-        return parser
-    verbs = parser.add_subparsers(metavar="VERB", required=True)
-    module = importlib.import_module(f"segrepro.verbs.{verb.replace('-', '_')}")
-    sub = verbs.add_parser(verb, description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    module.add_arguments(sub)
-    sub.set_defaults(run=module.run)
+    parser.add_argument("verb", metavar="VERB")
     return parser
+
+
+def verb_parser(verb: str) -> argparse.ArgumentParser:
+    """Return the parser of a verb's options."""
+    module = importlib.import_module(f"segrepro.verbs.{verb.replace('-', '_')}")
+    parser = argparse.ArgumentParser(
+        prog=f"segrepro {verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    module.add_arguments(parser)
+    parser.set_defaults(run=module.run)
+    return parser
+
+
+def _parsed(argv: list[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Return a verb's parser and what it makes of the command; ends the process with code 2 on bad usage."""
+    if not argv or argv[0] not in VERBS:
+        program = _program()
+        verb = program.parse_known_args(argv)[0].verb
+        if argv[0].startswith("-"):
+            program.error("the verb comes first, and then its options")
+        program.error(f"there is no verb '{verb}'{_nearest(verb, VERBS)}; `segrepro --help` lists all")
+    parser = verb_parser(argv[0])
+    args, unknown = parser.parse_known_args(argv[1:])
+    if unknown:
+        options = [option for action in parser._actions for option in action.option_strings]
+        parser.error(f"there is no option or place for '{unknown[0]}'{_nearest(unknown[0], options)}")
+    return parser, args
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word.lower(), known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run one verb; exit 0 on success, 1 on a `UserError` (one sentence, no traceback), 2 on bad usage."""
+    open_standard_streams()
     fix_environment()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter would bury our messages
     argv = sys.argv[1:] if argv is None else argv
-    args = _parser(argv[0] if argv else None).parse_args(argv)
+    parser, args = _parsed(argv)
     args.argv = argv  # results record the command that made them
     try:
+        refuse_removed_folder()
+        check_numbers(parser, args)
+        check_paths(parser, args)
         with stops_cleanly():
             stop_with(os.environ.get(STARTED_BY))
             with usable_gpus(args.gpus) if "gpus" in args else nullcontext() as gpus:
                 args.gpus = gpus
                 args.run(args)
+            sys.stdout.flush()  # here, where a reader that is gone is no fault
     except UserError as error:
         sys.exit(f"segrepro {argv[0]}: {error}")
+    except BrokenPipeError:  # who read our output has seen enough (`| head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try once more to write to it
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
-        if error.errno not in REMEDIES:
+        if error.errno is None:  # a library's own
             raise
         place = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"segrepro {argv[0]}: {place}{error.strerror}; {REMEDIES[error.errno]}.")
+        sys.exit(f"segrepro {argv[0]}: {place}{error.strerror}; {REMEDIES.get(error.errno, OTHER_REMEDY)}.")
     except KeyboardInterrupt:
         sys.exit(130)

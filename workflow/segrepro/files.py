@@ -23,6 +23,8 @@ LEFTOVER = re.compile(r"(\..+)\.(\d+)\.partial.*")
 # How long a temporary file of another host, of which no lock is to be seen, must have been left alone to be taken for
 # one of a killed process: file systems may keep locks to one host.
 QUIET_SECONDS = 3600
+# What a temporary name adds to a file's own: names must leave room for it.
+LONGEST_ADDITION = len(f"..{socket.gethostname()}.{2**22}.partial.former{LOCK_SUFFIX}")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, no quota, a limit on a file's size
 
 
@@ -32,12 +34,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix (libraries choose formats by it). When the block raises, or the process is
     told to stop (`segrepro.stopping`), the temporary file is removed and ``path`` is left as it was. What a killed
-    process left is removed by the next one that writes to the folder.
+    process left is removed by the next one that writes to the folder. Where ``path`` is a link, all this is done
+    where it leads to: the user chose that disk.
 
     Raises:
         OSError: as the block raises it; one of a full disk names ``path`` and the space that was left.
     """
-    path = Path(path)
+    path = _real(path)
     with _temporary(path, path.suffix) as temporary:
         yield temporary
         with temporary.open("rb") as written:
@@ -52,7 +55,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     Nothing else remains, as with `atomic_path`. The files are on the disk before the folder gets its name, and a
     former one makes place by a rename: a large folder takes minutes to remove, and a kill in them would leave half.
     """
-    path = Path(path)
+    path = _real(path)
     with _temporary(path, "") as temporary:
         temporary.mkdir()
         yield temporary
@@ -72,7 +75,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 @contextmanager
 def scratch_folder(beside: Path) -> Iterator[Path]:
     """Give an empty folder beside a file to be, on the same disk; it goes with the block, or as `atomic_path` says."""
-    with _temporary(Path(beside), ".scratch") as folder:
+    with _temporary(_real(beside), ".scratch") as folder:
         folder.mkdir()
         yield folder
 
@@ -208,8 +211,12 @@ def _is_alive(process: int) -> bool:
     return True
 
 
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a link in a circle
+
+
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from typing import TextIO
 
 from segrepro.errors import UserError
 from segrepro.locks import POLL_SECONDS, HeldError, hold
+from segrepro.options import COUNT, Number
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 ORDER = "CUDA_DEVICE_ORDER"
@@ -74,8 +75,7 @@ def add_gpus_argument(parser: argparse.ArgumentParser, *, several: bool = False)
     meaning = "GPUs that share each step" if several else "1 to work on a GPU"
     parser.add_argument(
         "--gpus",
-        type=int,
-        choices=None if several else (0, 1),
+        type=COUNT if several else Number(int, 0, 1),
         metavar="N",
         help=f"{meaning}, leased; 0 for the CPU (default: 1 if there is one)",
     )

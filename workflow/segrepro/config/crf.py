@@ -6,9 +6,10 @@ from pydantic import Field, model_validator
 
 from segrepro.config.data import Part
 from segrepro.config.types import Confidence, Positive, Section, Share
+from segrepro.options import KERNEL_WEIGHT, KERNEL_WIDTH
 
-Above0 = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
+Width = Annotated[float, Field(ge=KERNEL_WIDTH.least, le=KERNEL_WIDTH.most)]
+Weight = Annotated[float, Field(ge=KERNEL_WEIGHT.least, le=KERNEL_WEIGHT.most)]
 Normalisation = Literal["symmetric", "before", "after", "none"]
 
 # Single parameters, in the order of `segrepro.fusion.densecrf.Parameters`.
@@ -26,10 +27,10 @@ class CrfSearch(Section):
     method: Literal["grid", "random"] = Field("grid", description="every combination, or draws between the extremes")
     trials: Positive | None = Field(None, description="random: how many")
     iterations: Annotated[list[Positive], Field(min_length=1)] | None = None
-    gaussian_sxy: Annotated[list[Above0], Field(min_length=1)] | None = None
+    gaussian_sxy: Annotated[list[Width], Field(min_length=1)] | None = None
     gaussian_compat: Annotated[list[Weight], Field(min_length=1)] | None = None
-    bilateral_sxy: Annotated[list[Above0], Field(min_length=1)] | None = None
-    bilateral_srgb: Annotated[list[Above0], Field(min_length=1)] | None = None
+    bilateral_sxy: Annotated[list[Width], Field(min_length=1)] | None = None
+    bilateral_srgb: Annotated[list[Width], Field(min_length=1)] | None = None
     bilateral_compat: Annotated[list[Weight], Field(min_length=1)] | None = None
     normalisation: Annotated[list[Normalisation], Field(min_length=1)] | None = None
     gt_prob: Annotated[list[Confidence], Field(min_length=1)] | None = None
@@ -48,6 +49,9 @@ class CrfSearch(Section):
     def _combinations(self) -> "CrfSearch":
         if all(len(set(values)) == 1 for values in self.searched.values()):
             raise ValueError("bilateral_sxy: no parameter has two values to search; give one, as [30, 80]")
+        for name, values in self.searched.items():
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}: {values} names a value twice; give each once")
         if (self.trials is None) == (self.method == "random"):
             raise ValueError("trials: 'method: random' needs it, and no other takes it")
         if self.method == "random":
@@ -65,10 +69,10 @@ class Crf(Section):
         description="whose parameters; docs/protocols.md has the numbers"
     )
     iterations: Positive | None = Field(None, description="of mean field")
-    gaussian_sxy: Above0 | None = Field(None, description="width of the smoothness kernel, pixels")
+    gaussian_sxy: Width | None = Field(None, description="width of the smoothness kernel, pixels")
     gaussian_compat: Weight | None = Field(None, description="weight of the smoothness kernel; 0: none")
-    bilateral_sxy: Above0 | None = Field(None, description="width of the appearance kernel in position, pixels")
-    bilateral_srgb: Above0 | None = Field(None, description="width of the appearance kernel in colour, of 255")
+    bilateral_sxy: Width | None = Field(None, description="width of the appearance kernel in position, pixels")
+    bilateral_srgb: Width | None = Field(None, description="width of the appearance kernel in colour, of 255")
     bilateral_compat: Weight | None = Field(None, description="weight of the appearance kernel; 0: none")
     normalisation: Normalisation | None = Field(None, description="of both kernels")
     gt_prob: Confidence | None = Field(

@@ -110,6 +110,12 @@ class LabelChecks(Section):
     min_background_share: Share = Field(description="of the pixels that are not void; VOC train: about 0.73")
     max_background_share: Share = Field(description="of the pixels that are not void")
 
+    @model_validator(mode="after")
+    def _in_order(self) -> "LabelChecks":
+        if self.min_background_share > self.max_background_share:
+            raise ValueError("min_background_share: is above max_background_share; no picture could pass")
+        return self
+
 
 class SelectiveSearch(Section):
     """Object proposals by selective search (Uijlings et al. 2013), OpenCV's."""

@@ -31,6 +31,8 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
             case "union_tag_invalid":
                 key, tags = item["ctx"]["discriminator"].strip("'"), item["ctx"]["expected_tags"]
                 sentences.append(f"{path}.{key}: input should be one of {tags}, not {_shown(item['ctx']['tag'])}")
+            case "named_twice":
+                sentences.append(prefix + item["msg"])
             case "value_error":
                 # The config's own validators write one problem a line, each starting with the rest of its path.
                 own = str(item["ctx"]["error"]).split("\n")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from segrepro.config.types import Count, PlainName, Positive, Section
 
@@ -30,6 +30,12 @@ class WeakClasses(Section):
     classes: Positive = Field(6, description="how many")
     baseline: str = Field(description="whose weakest classes")
     systems: Annotated[list[str], Field(min_length=1, max_length=6)] = Field(description="the others, in order")
+
+    @model_validator(mode="after")
+    def _others(self) -> "WeakClasses":
+        if self.baseline in self.systems:
+            raise ValueError(f"systems: '{self.baseline}' is the baseline already; name only the others")
+        return self
 
 
 class Compared(Section):

@@ -41,7 +41,7 @@ class ObjectExamples(Section):
     """DeconvNet's stage 1: one example an object, all else is background."""
 
     kind: Literal["objects"]
-    enlarge: Annotated[float, Field(ge=1)] = Field(1.2, description="factor of the tight box (paper: 1.2)")
+    enlarge: Annotated[float, Field(ge=1, le=100)] = Field(1.2, description="factor of the tight box (paper: 1.2)")
     min_area: Positive = Field(1, description="pixels, of the smallest object that becomes an example")
     balance: bool = Field(True, description="repeat the examples of rare classes until all classes are equal")
     max_repeats: Positive | None = Field(None, description="most repeats of an example; null: no bound")
@@ -52,7 +52,7 @@ class ProposalExamples(Section):
 
     kind: Literal["proposals"]
     proposals: str = Field(description="an entry of the section `proposals`")
-    enlarge: Annotated[float, Field(ge=1)] = Field(1.2, description="factor of the proposal (paper: 1.2)")
+    enlarge: Annotated[float, Field(ge=1, le=100)] = Field(1.2, description="factor of the proposal (paper: 1.2)")
     min_overlap: Share = Field(0.5, description="smallest IoU of a proposal with an object's box")
     max_a_picture: Positive | None = Field(None, description="proposals a picture, best first; null: all that fit")
     add_ground_truth: bool = Field(False, description="the objects' own boxes too")
@@ -68,7 +68,7 @@ class Repeat(Section):
     """Classes whose pictures come several times in an epoch."""
 
     classes: Annotated[list[str], Field(min_length=1)] = Field(description="of the dataset's label space")
-    times: Annotated[int, Field(ge=2)] = Field(description="how often such a picture comes in an epoch")
+    times: Annotated[int, Field(ge=2, le=1000)] = Field(description="how often such a picture comes in an epoch")
 
 
 class Model(Section):

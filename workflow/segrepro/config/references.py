@@ -93,6 +93,8 @@ def _dataset_problems(config: Config) -> list[str]:
             for other in checks.disjoint_from
             if other not in DATASETS
         ]
+        if name in checks.disjoint_from:
+            problems.append(f"{path}.disjoint_from: '{name}' cannot be disjoint from itself; remove it")
         space = DATASETS[name].label_space
         classes = [c for c in LABEL_SPACES[space].classes if c] if space else list(VOC_CLASSES)
         problems += [

@@ -63,7 +63,9 @@ class ProposalWise(Section):
     min_side: Annotated[int, Field(ge=0)] = Field(
         94, description="of a box before it is enlarged, pixels (94 x 1.2 is half of 224, as in the release)"
     )
-    enlarge: Annotated[float, Field(ge=1)] = Field(1.2, description="factor of the box (release: 1.2, as in training)")
+    enlarge: Annotated[float, Field(ge=1, le=100)] = Field(
+        1.2, description="factor of the box (release: 1.2, as in training)"
+    )
     aggregate: Literal["max", "mean"] = Field("max", description="over the boxes of a pixel (paper: either)")
     of: Literal["probabilities", "scores"] = Field(
         "probabilities", description="what is aggregated; released code: raw scores, from 0"
@@ -100,8 +102,6 @@ class Fusion(Section):
         exact = self.kind == "release_product"
         if len(self.members) < least or (exact and len(self.members) != 2):
             raise ValueError(f"members: '{self.kind}' needs {least}{'' if exact else ' or more'}")
-        if len(set(self.members)) < len(self.members):
-            raise ValueError("members: names a system twice; use 'weights' to count one more")
         if self.weights is not None and len(self.weights) != len(self.members):
             raise ValueError("weights: give one for each member")
         if self.ties is not None and self.kind != "vote":
@@ -135,8 +135,6 @@ class Stacking(Section):
 
     @model_validator(mode="after")
     def _combinations(self) -> "Stacking":
-        if len(set(self.members)) < len(self.members):
-            raise ValueError("members: names a system twice")
         if self.fit_on is not None and self.folds is not None:
             raise ValueError("folds: has no meaning beside 'fit_on'; remove it")
         if self.fit_pictures is not None and self.fit_on is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from segrepro.errors import UserError
 from segrepro.files import file_digest
+from segrepro.options import INPUT, POSITIVE
 
 DIGEST_CHARACTERS = {"md5": 32, "sha256": 64}
 
@@ -42,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that say what a file must be."""
     parser.add_argument("--md5", metavar="HEX", help="md5 that the file must have")
     parser.add_argument("--sha256", metavar="HEX", help="sha256 that the file must have")
-    parser.add_argument("--sha256-list", type=Path, metavar="FILE", help="SHA256SUMS file that names the file")
-    parser.add_argument("--bytes", type=int, metavar="N", help="size that the file must have")
+    parser.add_argument("--sha256-list", type=INPUT, metavar="FILE", help="SHA256SUMS file that names the file")
+    parser.add_argument("--bytes", type=POSITIVE, metavar="N", help="size that the file must have")
 
 
 def expected_of(args: argparse.Namespace, name: str) -> Expected:
@@ -95,8 +96,8 @@ def look_up_sha256(checksums: Path, name: str) -> str:
         UserError: the list is missing or does not name the file.
     """
     try:
-        lines = checksums.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
+        lines = checksums.read_text(encoding="utf-8-sig").splitlines()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{checksums}: no such list of checksums; make it first.") from None
     except UnicodeDecodeError:
         raise UserError(f"{checksums}: is not a text file of checksums; make it again.") from None

@@ -16,6 +16,7 @@ from segrepro.data.partials import WEB_PAGE, MirrorError, Partial
 from segrepro.errors import UserError
 from segrepro.files import file_digest
 from segrepro.locks import HeldError, locked
+from segrepro.options import with_home
 
 
 def fetch(
@@ -157,7 +158,7 @@ def _local_file(url: str) -> Path | None:
         return None
     if scheme == "file" and rest:
         if not rest.startswith("//"):
-            return Path(urllib.parse.unquote(rest))
+            return with_home(urllib.parse.unquote(rest))
         host, slash, path = rest[2:].partition("/")
         if host in ("", "localhost") and path:
             return Path(urllib.parse.unquote(slash + path))

@@ -4,6 +4,7 @@ A manifest is a CSV with one row an example: ``id,image,mask`` and optionally a 
 leave the picture; half-open, so that the width is x2 - x1), an instance (``instance_mask,instance``) and ``repeats``,
 how often the example comes in an epoch (1 where the column is absent). Paths are relative to the manifest's own
 folder; rows are sorted, so the file's hash is stable. ``mask`` is empty where there is no ground truth (VOC test).
+A byte order mark and Windows' line ends, which spreadsheets write, change nothing.
 """
 
 import csv
@@ -44,6 +45,12 @@ class Example:
     repeats: int = 1
 
 
+def instances_beside(mask: Path) -> Path:
+    """Return where a mask's instance mask lies in VOC's and SBD's dataset folders."""
+    folder = Path(os.path.abspath(mask)).parent  # noqa: PTH100 - "a.png" has a folder too, and links stay as they are
+    return folder.parent / "instances" / mask.name
+
+
 def write_manifest(path: Path, examples: list[Example]) -> None:
     """Write a manifest atomically: rows sorted, paths relative to the manifest's folder.
 
@@ -81,20 +88,30 @@ def read_manifest(path: Path) -> list[Example]:
     """
     path = Path(path)
     try:
-        with path.open(newline="") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))
-    except (FileNotFoundError, IsADirectoryError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path}: no such manifest; make it with `segrepro manifest`.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a CSV manifest ({error}); make it again, or save it as CSV in UTF-8.") from error
+    except csv.Error as error:
         raise UserError(f"{path}: not a CSV manifest ({error}); make it again.") from error
     if not rows:
         raise UserError(f"{path}: the manifest has no rows; make it again from non-empty lists.")
     missing = [column for column in BASE_COLUMNS if column not in rows[0]]
     if missing:
+        if separator := other_separator(rows[0]):
+            raise UserError(f"{path}: its fields are parted by {separator}; save it with commas between them.")
         raise UserError(f"{path}: column '{missing[0]}' is missing; a manifest starts with id,image,mask.")
     examples = [_example(path, number, row) for number, row in enumerate(rows, start=2)]
     _refuse_duplicates(path, examples)
     return examples
+
+
+def other_separator(header: Iterable[str | None]) -> str:
+    """Return what parts the columns of a file that was read as CSV, where it is no comma, in words; else nothing."""
+    text = " ".join(filter(None, header))
+    return next((name for mark, name in {";": "semicolons", "\t": "tabs"}.items() if mark in text), "")
 
 
 def _example(path: Path, line: int, row: dict[str, str | None]) -> Example:

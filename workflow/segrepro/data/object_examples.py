@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from segrepro.data.boxes import Box, check_touches, enlarge, tight_boxes
-from segrepro.data.manifests import Example, write_manifest
+from segrepro.data.manifests import Example, instances_beside, write_manifest
 from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
@@ -81,7 +81,7 @@ def instance_mask_path(example: Example) -> Path:
         return example.instance_mask
     if example.mask is None:
         raise UserError(f"picture '{example.id}' has no mask; take a dataset with ground truth.")
-    path = example.mask.parent.with_name("instances") / example.mask.name
+    path = instances_beside(example.mask)
     if not path.exists():
         raise UserError(
             f"{path}: picture '{example.id}' has no instance mask; take a manifest of VOC or SBD, as converted."

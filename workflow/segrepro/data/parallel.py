@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,10 @@ Result = TypeVar("Result")
 # Tasks that wait for each process: enough to keep it busy while the parent reads, little enough for memory
 # (a COCO picture with its annotations is about 0.2 MB).
 LOOK_AHEAD = 8
+
+# The path of a socket may have 108 bytes with the 0 at its end; multiprocessing adds /pymp-xxxxxxxx/listener-xxxxxxxx.
+SOCKET_PATH_BYTES = 107
+SOCKET_NAME_BYTES = 32
 
 # A bar redrawn ten times a second makes a log file unreadable.
 SECONDS_BETWEEN_LOG_LINES = 10.0
@@ -79,26 +84,62 @@ def _bounded_map(function: Callable[[Task], Result], tasks: Iterable[Task], proc
     pool = ProcessPoolExecutor(processes, mp_context=_fork_server(function.__module__), initializer=_start_worker)
     try:
         waiting = deque(pool.submit(function, task) for task in itertools.islice(remaining, processes * LOOK_AHEAD))
+        workers = list((pool._processes or {}).values())  # the pool forgets them when one has ended
         while waiting:
             result = waiting.popleft().result()
             for task in itertools.islice(remaining, 1):
                 waiting.append(pool.submit(function, task))
             yield result
     except BrokenProcessPool as error:
-        raise UserError(
-            "a worker process was killed, most likely because memory ran out; "
-            "run again with fewer --threads or more memory."
-        ) from error
+        raise UserError(_end_of_worker(workers)) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_of_worker(workers: list[multiprocessing.process.BaseProcess]) -> str:
+    """Say how a worker ended; the pool has sent SIGTERM to the others."""
+    for worker in workers:
+        worker.join()
+    by_itself = [-w.exitcode for w in workers if w.exitcode and w.exitcode not in (-signal.SIGTERM, -signal.SIGKILL)]
+    if by_itself and by_itself[0] > 0:
+        return (
+            f"a worker process was ended by {signal.Signals(by_itself[0]).name}, inside a library; look whether the "
+            "numbers that it was given are extreme, and report it with this command if they are not."
+        )
+    return (
+        "a worker process was killed, most likely because memory ran out; "
+        "run again with fewer --threads or more memory."
+    )
 
 
 def _fork_server(module: str) -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([module])
-    with _single_threaded_blas():
+    with _single_threaded_blas(), _short_temporary_folder():
         forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def _short_temporary_folder() -> Iterator[None]:
+    """Where TMPDIR is too long for the path of a socket (job folders of clusters), name another folder for this one.
+
+    Raises:
+        UserError: there is no other one to write to.
+    """
+    before = tempfile.gettempdir()
+    if len(os.fsencode(before)) + SOCKET_NAME_BYTES > SOCKET_PATH_BYTES:
+        writable = [folder for folder in ("/tmp", "/var/tmp", "/dev/shm") if os.access(folder, os.W_OK | os.X_OK)]
+        if not writable:
+            raise UserError(
+                f"TMPDIR {before}: the name is too long for a socket, which several processes need; give a folder with "
+                f"at most {SOCKET_PATH_BYTES - SOCKET_NAME_BYTES} bytes in its name, or --threads 1."
+            )
+        tempfile.tempdir = writable[0]
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import dataclass
 
-from segrepro.errors import UserError
+from segrepro.options import INNER_SHARE, POSITIVE, SEED
 
 
 @dataclass(frozen=True)
@@ -26,31 +26,23 @@ def add_bootstrap_options(parser: argparse.ArgumentParser) -> None:
     default = Bootstrap()
     parser.add_argument(
         "--resamples",
-        type=int,
+        type=POSITIVE,
         default=default.resamples,
         metavar="N",
         help=f"of the bootstrap (default: {default.resamples})",
     )
     parser.add_argument(
         "--confidence",
-        type=float,
+        type=INNER_SHARE,
         default=default.confidence,
         metavar="C",
         help=f"of the intervals, in (0, 1) (default: {default.confidence})",
     )
     parser.add_argument(
-        "--seed", type=int, default=default.seed, metavar="N", help=f"of the bootstrap (default: {default.seed})"
+        "--seed", type=SEED, default=default.seed, metavar="N", help=f"of the bootstrap (default: {default.seed})"
     )
 
 
 def bootstrap_of(args: argparse.Namespace) -> Bootstrap:
-    """Return what the options say.
-
-    Raises:
-        UserError: a number is out of range.
-    """
-    if args.resamples < 1:
-        raise UserError(f"--resamples is {args.resamples}; draw 1 or more (2000 is usual).")
-    if not 0 < args.confidence < 1:
-        raise UserError(f"--confidence is {args.confidence}; give a fraction between 0 and 1, e.g. 0.95.")
+    """Return what the options say."""
     return Bootstrap(args.resamples, args.confidence, args.seed)

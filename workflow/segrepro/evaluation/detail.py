@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from segrepro.data.manifests import Example
+from segrepro.data.manifests import Example, instances_beside
 from segrepro.data.masks import check_size, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
@@ -73,7 +73,7 @@ class DetailScorer:
 
 def _instance_mask(example: Example, shape: tuple[int, int]) -> np.ndarray | None:
     """Read the instance mask that lies beside a mask in VOC's and SBD's dataset folders; None where there is none."""
-    path = example.mask.parent.with_name("instances") / example.mask.name
+    path = instances_beside(example.mask)
     if not path.exists():
         return None
     instances = read_mask(path)

@@ -163,7 +163,7 @@ def manifest_ids(path: Path, needed_by: str) -> frozenset[str]:
         UserError: the file is missing, has no column ``id``, or no rows.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = csv.reader(stream)
             column = next(rows, []).index("id")
             found = frozenset(row[column] for row in rows if row)

@@ -21,6 +21,7 @@ from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
 from segrepro.inference.scores import LABELS, ScoreReader
 from segrepro.labels import label_space
+from segrepro.options import HARD_PROBABILITY, KERNEL_WEIGHT, KERNEL_WIDTH
 
 NORMALISATIONS = {
     "symmetric": densecrf.NORMALIZE_SYMMETRIC,  # pydensecrf's default
@@ -38,11 +39,11 @@ class Parameters:
 
     Attributes:
         iterations: of mean field, 1 or more.
-        gaussian_sxy: standard deviation of the smoothness kernel, pixels.
-        gaussian_compat: Potts weight of the smoothness kernel, 0 or more (0: no such kernel).
-        bilateral_sxy: standard deviation of the appearance kernel in position, pixels.
-        bilateral_srgb: the same in colour, of 0..255.
-        bilateral_compat: Potts weight of the appearance kernel, 0 or more (0: no such kernel).
+        gaussian_sxy: standard deviation of the smoothness kernel, pixels, in `KERNEL_WIDTH`.
+        gaussian_compat: Potts weight of the smoothness kernel, in `KERNEL_WEIGHT` (0: no such kernel).
+        bilateral_sxy: standard deviation of the appearance kernel in position, pixels, in `KERNEL_WIDTH`.
+        bilateral_srgb: the same in colour, of 0..255, in `KERNEL_WIDTH`.
+        bilateral_compat: Potts weight of the appearance kernel, in `KERNEL_WEIGHT` (0: no such kernel).
         normalisation: of both kernels, one of `NORMALISATIONS`.
         gt_prob: None: the unary is the negative logarithm of the probabilities. A number above 0.5 and below 1: it
             is made of hard labels, which are taken to be right with this probability; all other labels of the
@@ -63,19 +64,18 @@ class Parameters:
 
     def __post_init__(self) -> None:
         if not isinstance(self.iterations, int) or isinstance(self.iterations, bool) or self.iterations < 1:
-            raise UserError(f"--iterations {self.iterations}: give a whole number, 1 or more.")
-        for name in ("gaussian_sxy", "bilateral_sxy", "bilateral_srgb"):
-            if not _is_number(getattr(self, name)) or getattr(self, name) <= 0:
-                raise UserError(f"{option(name)} {getattr(self, name)}: give a number above 0.")
-        for name in ("gaussian_compat", "bilateral_compat"):
-            if not _is_number(getattr(self, name)) or getattr(self, name) < 0:
-                raise UserError(f"{option(name)} {getattr(self, name)}: give a number, 0 or more.")
+            raise UserError(f"--iterations is {self.iterations}; give a whole number, 1 or more.")
+        widths = dict.fromkeys(("gaussian_sxy", "bilateral_sxy", "bilateral_srgb"), KERNEL_WIDTH)
+        weights = dict.fromkeys(("gaussian_compat", "bilateral_compat"), KERNEL_WEIGHT)
+        for name, kind in (widths | weights).items():
+            if not _is_number(value := getattr(self, name)) or value not in kind:
+                raise UserError(f"{option(name)} is {value}; give {kind.wanted}.")
         if self.normalisation not in NORMALISATIONS:
             raise UserError(
                 f"--normalisation '{self.normalisation}' is unknown: use one of {', '.join(NORMALISATIONS)}."
             )
-        if self.gt_prob is not None and not (_is_number(self.gt_prob) and 0.5 < self.gt_prob < 1):
-            raise UserError(f"--gt-prob {self.gt_prob}: give a number above 0.5 and below 1.")
+        if self.gt_prob is not None and not (_is_number(self.gt_prob) and self.gt_prob in HARD_PROBABILITY):
+            raise UserError(f"--gt-prob is {self.gt_prob}; give {HARD_PROBABILITY.wanted}.")
 
     def for_store(self, kind: str) -> "Parameters":
         """Return what is applied to a store of a kind: labels need a ``gt_prob``, `GT_PROB` where there is none."""

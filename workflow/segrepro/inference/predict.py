@@ -117,8 +117,13 @@ def predict(
 
     Raises:
         UserError: a shard is none, a picture cannot be read, the scores hold NaN, or the network has no such output
-            stride.
+            stride, or takes boxes instead of whole pictures.
     """
+    if "input_size" in network:
+        raise UserError(
+            f"system '{system}': its network is a {network['architecture']}, which predicts boxes and no whole "
+            "pictures; use `segrepro predict-proposals`."
+        )
     model = at_output_stride(model, network, augmentation.output_stride)
     resize = network["resize"]
     output_stride = augmentation.output_stride or network.get("output_stride", PIXELS_AT_STRIDE)

@@ -8,6 +8,7 @@ from segrepro.environment import chosen_settings
 from segrepro.errors import UserError
 from segrepro.files import file_digest
 from segrepro.json_files import read_json
+from segrepro.options import INPUT, SEED
 from segrepro.provenance.code import code_identity
 from segrepro.provenance.machine import command_text, hardware, versions
 from segrepro.provenance.made import age, oldest, read_made
@@ -18,10 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options that tell a verb where its input comes from; without them that much is not recorded."""
     group = parser.add_argument_group("provenance", "what the result comes from, to be recorded with it")
     group.add_argument("--config-sha256", metavar="HASH", help="of the part of the config that it depends on")
-    group.add_argument("--seed", type=int, help="of the experiment")
-    group.add_argument("--checksums", type=Path, nargs="+", default=[], metavar="JSON", help="of `segrepro checksum`")
-    group.add_argument("--datasets", type=Path, nargs="+", default=[], metavar="JSON", help="of check-labels")
-    group.add_argument("--made", type=Path, nargs="+", default=[], metavar="JSON", help="made.json of its models")
+    group.add_argument("--seed", type=SEED, help="of the experiment")
+    group.add_argument("--checksums", type=INPUT, nargs="+", default=[], metavar="JSON", help="of `segrepro checksum`")
+    group.add_argument("--datasets", type=INPUT, nargs="+", default=[], metavar="JSON", help="of check-labels")
+    group.add_argument("--made", type=INPUT, nargs="+", default=[], metavar="JSON", help="made.json of its models")
 
 
 def checksum(path: Path) -> dict[str, Any]:

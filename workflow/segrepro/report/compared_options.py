@@ -2,10 +2,10 @@
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
+from segrepro.options import FIGURE, INPUT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def add_compared_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options: the systems, the audit's marks, the figure's files, and how intervals are made."""
     parser.add_argument(
-        "--detail", type=Path, nargs="+", required=True, metavar="NPZ", help="from `segrepro evaluate`, a system each"
+        "--detail", type=INPUT, nargs="+", required=True, metavar="NPZ", help="from `segrepro evaluate`, a system each"
     )
-    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+    parser.add_argument("--leakage", type=INPUT, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
     parser.add_argument(
-        "--out", type=Path, nargs="+", required=True, metavar="FILE", help="figures to write: .png, .pdf, .svg"
+        "--out", type=FIGURE, nargs="+", required=True, metavar="FILE", help="figures to write: .png, .pdf, .svg"
     )
     add_bootstrap_options(parser)
 
@@ -38,8 +38,7 @@ def save_compared(args: argparse.Namespace, draw: "Callable[[list[str], list[Mea
         UserError: an option or a file cannot be used, or the systems cannot be compared.
     """
     from segrepro.report.detail import compared
-    from segrepro.report.style import check_figure_paths, save_figure
+    from segrepro.report.style import save_figure
 
-    check_figure_paths(args.out)
     details, names, measured = compared(args.detail, bootstrap_of(args), args.leakage)
     save_figure(draw(names, measured, details[0]), args.out)

@@ -10,15 +10,16 @@ all known. The marks are the shares (0 to 1) that tables and figures mark leakin
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import INPUT, OUTPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     add = parser.add_argument
-    add("--lineage", type=Path, required=True, metavar="JSON", help="what each system is made of and has seen")
-    add("--out", type=Path, required=True, metavar="CSV", help="table to write")
-    add("--marks", type=Path, required=True, metavar="JSON", help="shares to write, by system and split")
+    add("--lineage", type=INPUT, required=True, metavar="JSON", help="what each system is made of and has seen")
+    add("--out", type=OUTPUT, required=True, metavar="CSV", help="table to write")
+    add("--marks", type=OUTPUT, required=True, metavar="JSON", help="shares to write, by system and split")
 
 
 def run(args: argparse.Namespace) -> None:

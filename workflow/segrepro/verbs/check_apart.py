@@ -9,16 +9,17 @@ Example:
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import INPUT, OUTPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="the pictures to tune or fit on")
+    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the pictures to tune or fit on")
     parser.add_argument(
-        "--forbid", type=Path, nargs="+", required=True, metavar="CSV", help="manifests that are scored later"
+        "--forbid", type=INPUT, nargs="+", required=True, metavar="CSV", help="manifests that are scored later"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="what was checked, to write")
+    parser.add_argument("--out", type=OUTPUT, required=True, metavar="JSON", help="what was checked, to write")
 
 
 def run(args: argparse.Namespace) -> None:

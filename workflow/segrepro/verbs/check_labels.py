@@ -11,26 +11,27 @@ written only when all checks pass.
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import INPUT, OUTPUT, POSITIVE, SHARE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     add = parser.add_argument
-    add("--manifest", type=Path, required=True, metavar="X.csv", help="the manifest to check")
+    add("--manifest", type=INPUT, required=True, metavar="X.csv", help="the manifest to check")
     add(
         "--label-space",
         required=True,
         choices=["voc21", "coco91", "none"],
         help="label space of the masks; none: a set without ground truth (VOC test), pictures only",
     )
-    add("--json", type=Path, required=True, metavar="OUT.json", help="what was counted and checked")
-    add("--threads", type=int, default=1, metavar="N", help="processes (default: 1)")
-    add("--pictures", type=int, metavar="N", help="exact number of pictures")
+    add("--json", type=OUTPUT, required=True, metavar="OUT.json", help="what was counted and checked")
+    add("--threads", type=POSITIVE, default=1, metavar="N", help="processes (default: 1)")
+    add("--pictures", type=POSITIVE, metavar="N", help="exact number of pictures")
     add("--ids-sha256", metavar="HEX", help="sha256 of the sorted ids, one a line, newline-ended")
     add(
         "--disjoint-from",
-        type=Path,
+        type=INPUT,
         nargs="+",
         action="extend",
         default=[],
@@ -45,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="classes that need not occur (default: every class must)",
     )
-    add("--min-classes", type=int, metavar="N", help="instead of every class, any N object classes must occur")
-    share = {"type": float, "metavar": "SHARE"}
+    add("--min-classes", type=POSITIVE, metavar="N", help="instead of every class, any N object classes must occur")
+    share = {"type": SHARE, "metavar": "SHARE"}
     add("--max-void-share", **share, default=0.25, help="of all pixels (default: 0.25)")
     add("--min-void-share", **share, default=0.0, help="of all pixels (default: 0; VOC's masks: 0.005)")
     add("--min-background-share", **share, default=0.3, help="of labelled pixels (default: 0.3)")

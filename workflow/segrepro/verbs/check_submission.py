@@ -9,14 +9,15 @@ Example: segrepro check-submission results.tar.gz --manifest data/manifests/voc_
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import INPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("archive", type=Path, help="the tar.gz")
+    parser.add_argument("archive", type=INPUT, help="the tar.gz")
     asked = parser.add_mutually_exclusive_group()
-    asked.add_argument("--manifest", type=Path, metavar="CSV", help="the test pictures")
+    asked.add_argument("--manifest", type=INPUT, metavar="CSV", help="the test pictures")
     asked.add_argument(
         "--other-pictures", action="store_true", help="not VOC 2012's test set: any ids, and any number of them"
     )

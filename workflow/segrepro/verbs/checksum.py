@@ -7,15 +7,15 @@ Example: segrepro checksum data/downloads/benchmark.tgz --out results/checksums/
 """
 
 import argparse
-from pathlib import Path
 
 from segrepro.data.expected import add_arguments as add_expected_arguments
+from segrepro.options import INPUT, OUTPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("file", type=Path, help="archive or weights file")
-    parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="file to write")
+    parser.add_argument("file", type=INPUT, help="archive or weights file")
+    parser.add_argument("--out", type=OUTPUT, required=True, metavar="JSON", help="file to write")
     add_expected_arguments(parser)
 
 

@@ -10,19 +10,20 @@ Example:
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import COUNT, DATASET_FOLDER, INPUT, POSITIVE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("--pictures", type=Path, required=True, metavar="ZIP", help="train2017.zip or val2017.zip")
-    parser.add_argument("--annotations", type=Path, required=True, metavar="ZIP", help="annotations_trainval2017.zip")
+    parser.add_argument("--pictures", type=INPUT, required=True, metavar="ZIP", help="train2017.zip or val2017.zip")
+    parser.add_argument("--annotations", type=INPUT, required=True, metavar="ZIP", help="annotations_trainval2017.zip")
     parser.add_argument("--split", required=True, choices=("train2017", "val2017"))
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the dataset folder to write")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--out", type=DATASET_FOLDER, required=True, metavar="DIR", help="the dataset folder to write")
+    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument(
         "--min-pixels",
-        type=int,
+        type=COUNT,
         default=1000,
         metavar="N",
         help="pixels of VOC's classes that a picture of the COCO-20 list has more than (default: 1000)",

@@ -8,14 +8,15 @@ Example:
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import DATASET_FOLDER, INPUT, POSITIVE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("--archive", type=Path, required=True, metavar="TGZ", help="SBD's benchmark.tgz")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the dataset folder to write")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--archive", type=INPUT, required=True, metavar="TGZ", help="SBD's benchmark.tgz")
+    parser.add_argument("--out", type=DATASET_FOLDER, required=True, metavar="DIR", help="the dataset folder to write")
+    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes (default: 1)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -20,18 +20,19 @@ A CRF can make a strong system worse: evaluate both. --shard 2/8 does the 2nd of
 """
 
 import argparse
-from pathlib import Path
 
-# parameter -> type, help; the names of `segrepro.fusion.densecrf.Parameters`
+from segrepro.options import HARD_PROBABILITY, INPUT, KERNEL_WEIGHT, KERNEL_WIDTH, OUTPUT, POSITIVE, Number
+
+# parameter -> kind, help; the names of `segrepro.fusion.densecrf.Parameters`
 PARAMETERS = {
-    "iterations": (int, "of mean field"),
-    "gaussian_sxy": (float, "width of the smoothness kernel, pixels"),
-    "gaussian_compat": (float, "weight of the smoothness kernel (0: none)"),
-    "bilateral_sxy": (float, "width of the appearance kernel in position, pixels"),
-    "bilateral_srgb": (float, "width of the appearance kernel in colour, of 255"),
-    "bilateral_compat": (float, "weight of the appearance kernel (0: none)"),
+    "iterations": (POSITIVE, "of mean field"),
+    "gaussian_sxy": (KERNEL_WIDTH, "width of the smoothness kernel, pixels"),
+    "gaussian_compat": (KERNEL_WEIGHT, "weight of the smoothness kernel (0: none)"),
+    "bilateral_sxy": (KERNEL_WIDTH, "width of the appearance kernel in position, pixels"),
+    "bilateral_srgb": (KERNEL_WIDTH, "width of the appearance kernel in colour, of 255"),
+    "bilateral_compat": (KERNEL_WEIGHT, "weight of the appearance kernel (0: none)"),
     "normalisation": (str, "of the kernels: symmetric, before, after or none"),
-    "gt_prob": (float, "take hard labels, right with this probability, above 0.5"),
+    "gt_prob": (HARD_PROBABILITY, "take hard labels, right with this probability, above 0.5"),
 }
 
 
@@ -39,7 +40,7 @@ def add_parameter_arguments(parser: argparse.ArgumentParser, *, nargs: str | Non
     """Declare an option for each parameter of the CRF; ``nargs="+"`` lets each take several values."""
     group = parser.add_argument_group("parameters", "instead of the preset's")
     for name, (kind, text) in PARAMETERS.items():
-        metavar = {int: "N", float: "X", str: "NAME"}[kind]
+        metavar = "NAME" if kind is str else {int: "N", float: "X"}[kind.kind]
         group.add_argument("--" + name.replace("_", "-"), type=kind, nargs=nargs, metavar=metavar, help=text)
 
 
@@ -47,7 +48,7 @@ def add_drop_below(parser: argparse.ArgumentParser) -> None:
     """Declare the option for labels that are left out; not a parameter of the CRF, but of its computation."""
     parser.add_argument(
         "--drop-below",
-        type=float,
+        type=Number(float, 0, 1, below=True),
         default=0.0,
         metavar="P",
         help="leave out labels less probable than this all over a picture: faster, not exact (default: keep all)",
@@ -61,23 +62,23 @@ def given_parameters(args: argparse.Namespace) -> dict:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--scores", type=Path, required=True, metavar="H5", help="score store to refine")
-    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="the store's pictures")
+    parser.add_argument("--scores", type=INPUT, required=True, metavar="H5", help="score store to refine")
+    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the store's pictures")
     parser.add_argument("--system", required=True, help="name of the refined system, recorded in the store")
-    parser.add_argument("--out", type=Path, required=True, metavar="H5", help="score store to write")
+    parser.add_argument("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--preset", metavar="NAME", help="see above")
-    source.add_argument("--parameters", type=Path, metavar="JSON", help="what `segrepro crf-search` found")
+    source.add_argument("--parameters", type=INPUT, metavar="JSON", help="what `segrepro crf-search` found")
     add_parameter_arguments(parser)
     add_drop_below(parser)
     parser.add_argument(
-        "--storage-stride", type=int, default=1, metavar="PIXELS", help="of the stored map (default: 1, exact)"
+        "--storage-stride", type=POSITIVE, default=1, metavar="PIXELS", help="of the stored map (default: 1, exact)"
     )
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the result (default: voc21)"
     )
     parser.add_argument("--shard", metavar="K/N", help="only the K-th of every N pictures")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
+    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -19,32 +19,33 @@ Writes all trials (CSV; the first row is the system without a CRF, mIoU and gain
 import argparse
 from pathlib import Path
 
+from segrepro.options import INPUT, OUTPUT, POSITIVE, SEED
 from segrepro.verbs.crf import add_drop_below, add_parameter_arguments, given_parameters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--scores", type=Path, required=True, metavar="H5", help="score store of the system")
-    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="tuning pictures and masks")
+    parser.add_argument("--scores", type=INPUT, required=True, metavar="H5", help="score store of the system")
+    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="tuning pictures and masks")
     parser.add_argument(
-        "--forbid", type=Path, nargs="+", required=True, metavar="CSV", help="manifests that are scored later"
+        "--forbid", type=INPUT, nargs="+", required=True, metavar="CSV", help="manifests that are scored later"
     )
     parser.add_argument(
-        "--seen", type=Path, nargs="+", default=[], metavar="CSV", help="manifests that the system was trained on"
+        "--seen", type=INPUT, nargs="+", default=[], metavar="CSV", help="manifests that the system was trained on"
     )
-    parser.add_argument("--pictures", type=int, metavar="N", help="take so many of the manifest (default: all)")
+    parser.add_argument("--pictures", type=POSITIVE, metavar="N", help="take so many of the manifest (default: all)")
     parser.add_argument("--preset", required=True, metavar="NAME", help="see `segrepro crf --help`")
     parser.add_argument("--method", default="grid", metavar="NAME", help="grid (default) or random")
-    parser.add_argument("--trials", type=int, metavar="N", help="random: how many")
-    parser.add_argument("--seed", type=int, metavar="N", help="random: of the draws (default: 0)")
+    parser.add_argument("--trials", type=POSITIVE, metavar="N", help="random: how many")
+    parser.add_argument("--seed", type=SEED, metavar="N", help="random: of the draws (default: 0)")
     add_parameter_arguments(parser, nargs="+")
     add_drop_below(parser)
-    parser.add_argument("--csv", type=Path, required=True, metavar="CSV", help="table of all trials to write")
-    parser.add_argument("--json", type=Path, required=True, metavar="JSON", help="best parameters to write")
+    parser.add_argument("--csv", type=OUTPUT, required=True, metavar="CSV", help="table of all trials to write")
+    parser.add_argument("--json", type=OUTPUT, required=True, metavar="JSON", help="best parameters to write")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
     )
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
+    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -19,26 +19,30 @@ that predicted), packages, hardware and this command (without --threads, which c
 """
 
 import argparse
-from pathlib import Path
 
+from segrepro.options import ARRAYS, INNER_SHARE, INPUT, OUTPUT, POSITIVE
 from segrepro.provenance.record import add_arguments as add_provenance_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--scores", type=Path, required=True, metavar="H5", help="score store of the system")
-    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="the split: pictures and masks")
-    parser.add_argument("--json", type=Path, required=True, metavar="JSON", help="metrics to write")
-    parser.add_argument("--confusions", type=Path, required=True, metavar="NPZ", help="confusions to write")
-    parser.add_argument("--detail", type=Path, metavar="NPZ", help="counts near boundaries and by size to write")
+    parser.add_argument("--scores", type=INPUT, required=True, metavar="H5", help="score store of the system")
+    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the split: pictures and masks")
+    parser.add_argument("--json", type=OUTPUT, required=True, metavar="JSON", help="metrics to write")
+    parser.add_argument("--confusions", type=ARRAYS, required=True, metavar="NPZ", help="confusions to write")
+    parser.add_argument("--detail", type=ARRAYS, metavar="NPZ", help="counts near boundaries and by size to write")
     parser.add_argument(
-        "--boundary-ratio", type=float, metavar="R", help="distance of boundary IoU, share of the diagonal (0.02)"
+        "--boundary-ratio", type=INNER_SHARE, metavar="R", help="distance of boundary IoU, share of the diagonal (0.02)"
     )
-    parser.add_argument("--trimap-widths", type=int, nargs="+", metavar="W", help="bands, in pixels (1 to 40)")
+    parser.add_argument("--trimap-widths", type=POSITIVE, nargs="+", metavar="W", help="bands, in pixels (1 to 40)")
     parser.add_argument(
-        "--object-sides", type=int, nargs="+", metavar="S", help="where sizes of objects part: squares' sides (32 96)"
+        "--object-sides",
+        type=POSITIVE,
+        nargs="+",
+        metavar="S",
+        help="where sizes of objects part: squares' sides (32 96)",
     )
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
+    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
     )

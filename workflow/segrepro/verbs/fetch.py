@@ -10,14 +10,14 @@ OUT.partial). OUT appears only when size and checksum are right. A folder that h
 """
 
 import argparse
-from pathlib import Path
 
 from segrepro.data.expected import add_arguments as add_expected_arguments
+from segrepro.options import FACTOR, INPUT, OUTPUT, POSITIVE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the file goes")
+    parser.add_argument("--out", type=OUTPUT, required=True, metavar="FILE", help="where the file goes")
     parser.add_argument(
         "--url",
         action="extend",
@@ -26,18 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="mirrors in the order of trial: http(s)://..., file:///absolute/path, file:relative/path",
     )
-    parser.add_argument("--local-dir", type=Path, metavar="DIR", help="a folder that may have the file already")
+    parser.add_argument("--local-dir", type=INPUT, metavar="DIR", help="a folder that may have the file already")
     add_expected_arguments(parser)
     parser.add_argument(
         "--attempts",
-        type=int,
+        type=POSITIVE,
         default=5,
         metavar="N",
         help="attempts in a row without progress before the next mirror (default: 5)",
     )
     parser.add_argument(
         "--stall-seconds",
-        type=float,
+        type=FACTOR,
         default=60,
         metavar="S",
         help="seconds (almost) without a byte before a connection is given up (default: 60)",

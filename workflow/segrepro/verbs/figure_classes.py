@@ -8,22 +8,27 @@ other systems do about weak classes help? A class without ground truth has no ba
 """
 
 import argparse
-from pathlib import Path
 
 from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
+from segrepro.options import FIGURE, INPUT, POSITIVE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument(
-        "--confusions", type=Path, nargs="+", required=True, metavar="NPZ", help="of `segrepro evaluate`, a system each"
+        "--confusions",
+        type=INPUT,
+        nargs="+",
+        required=True,
+        metavar="NPZ",
+        help="of `segrepro evaluate`, a system each",
     )
     parser.add_argument("--names", nargs="+", required=True, metavar="NAME", help="of the systems, in the same order")
     parser.add_argument("--split", required=True, metavar="NAME", help="that they were scored on, for the title")
-    parser.add_argument("--weakest", type=int, metavar="N", help="draw the first system's N weakest classes only")
-    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+    parser.add_argument("--weakest", type=POSITIVE, metavar="N", help="draw the first system's N weakest classes only")
+    parser.add_argument("--leakage", type=INPUT, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
     add_bootstrap_options(parser)
-    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
+    parser.add_argument("--out", type=FIGURE, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the confusions (default: voc21)"
     )
@@ -35,15 +40,12 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.evaluation.leakage import mark_note, marked_systems
     from segrepro.labels import label_space
     from segrepro.report.class_bars import MOST_SYSTEMS, draw_class_bars, read_bars, weakest_classes
-    from segrepro.report.style import check_figure_paths, save_figure
+    from segrepro.report.style import save_figure
 
-    check_figure_paths(args.out)
     if len(args.names) != len(args.confusions):
         raise UserError(f"--names: {len(args.names)} for {len(args.confusions)} confusions; give one for each.")
     if len(args.names) > MOST_SYSTEMS:
         raise UserError(f"--names: {len(args.names)} systems; at most {MOST_SYSTEMS} can be told apart by colour.")
-    if args.weakest is not None and args.weakest < 1:
-        raise UserError(f"--weakest is {args.weakest}; draw 1 class or more.")
     names = marked_systems(args.names, args.split, args.leakage)
     space = label_space(args.label_space)
     bootstrap = bootstrap_of(args)

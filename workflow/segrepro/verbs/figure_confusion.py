@@ -8,19 +8,19 @@ system that leaks (see --leakage) has a dagger behind its name.
 """
 
 import argparse
-from pathlib import Path
 
 from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
+from segrepro.options import FIGURE, INPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--confusions", type=Path, required=True, metavar="NPZ", help="from `segrepro evaluate`")
+    parser.add_argument("--confusions", type=INPUT, required=True, metavar="NPZ", help="from `segrepro evaluate`")
     parser.add_argument("--system", required=True, metavar="NAME", help="whose confusions they are, for the title")
     parser.add_argument("--split", required=True, metavar="NAME", help="that it was scored on, for the title")
-    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+    parser.add_argument("--leakage", type=INPUT, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
     parser.add_argument(
-        "--out", type=Path, nargs="+", required=True, metavar="FILE", help="figures to write: .png, .pdf, .svg"
+        "--out", type=FIGURE, nargs="+", required=True, metavar="FILE", help="figures to write: .png, .pdf, .svg"
     )
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
@@ -35,9 +35,8 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.evaluation.leakage import mark_note, marked_systems
     from segrepro.labels import label_space
     from segrepro.report.confusion_figure import draw_confusion
-    from segrepro.report.style import check_figure_paths, save_figure
+    from segrepro.report.style import save_figure
 
-    check_figure_paths(args.out)
     space = label_space(args.label_space)
     _, confusions = load_confusions(args.confusions)
     if confusions.shape[1:] != (len(space), len(space)):

@@ -13,21 +13,23 @@ for both systems save scoring them again.
 import argparse
 from pathlib import Path
 
+from segrepro.options import FIGURE, INPUT, POSITIVE
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="pictures and masks")
-    parser.add_argument("--before", type=Path, required=True, metavar="H5", help="score store without the CRF")
-    parser.add_argument("--after", type=Path, required=True, metavar="H5", help="score store with it")
-    parser.add_argument("--confusions", type=Path, nargs=2, metavar="NPZ", help="confusions before and after")
-    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="pictures and masks")
+    parser.add_argument("--before", type=INPUT, required=True, metavar="H5", help="score store without the CRF")
+    parser.add_argument("--after", type=INPUT, required=True, metavar="H5", help="score store with it")
+    parser.add_argument("--confusions", type=INPUT, nargs=2, metavar="NPZ", help="confusions before and after")
+    parser.add_argument("--leakage", type=INPUT, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
     parser.add_argument("--split", metavar="NAME", help="of the manifest (default: its file's name)")
-    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
-    parser.add_argument("--rows", type=int, default=5, metavar="N", help="pictures to choose (default: 5)")
+    parser.add_argument("--out", type=FIGURE, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
+    parser.add_argument("--rows", type=POSITIVE, default=5, metavar="N", help="pictures to choose (default: 5)")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
     )
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
+    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
 
 
 def run(args: argparse.Namespace) -> None:

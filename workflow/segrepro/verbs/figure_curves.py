@@ -8,16 +8,17 @@ on a pale trace of the values themselves.
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import FIGURE, INPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument(
-        "--history", type=Path, nargs="+", required=True, metavar="CSV", help="history.csv of each training"
+        "--history", type=INPUT, nargs="+", required=True, metavar="CSV", help="history.csv of each training"
     )
     parser.add_argument("--names", nargs="+", metavar="NAME", help="a name for each (default: the name of its folder)")
-    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
+    parser.add_argument("--out", type=FIGURE, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
 
 
 def run(args: argparse.Namespace) -> None:

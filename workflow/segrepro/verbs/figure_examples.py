@@ -8,33 +8,30 @@ as many of one class as of another where there are enough, and stand in the orde
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import FIGURE, INPUT, POSITIVE, SEED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     add = parser.add_argument
-    add("--manifest", type=Path, required=True, metavar="CSV", help="examples with boxes")
-    add("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
+    add("--manifest", type=INPUT, required=True, metavar="CSV", help="examples with boxes")
+    add("--out", type=FIGURE, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
     add("--title", metavar="TEXT", help="what stands above the tiles (default: the manifest's name)")
-    add("--rows", type=int, default=6, metavar="N", help="rows of tiles (default 6)")
-    add("--columns", type=int, default=8, metavar="N", help="tiles in a row (default 8)")
-    add("--size", type=int, default=250, metavar="PIXELS", help="side that boxes are drawn to (default 250)")
-    add("--seed", type=int, default=0, metavar="N", help="another seed chooses others (default 0)")
+    add("--rows", type=POSITIVE, default=6, metavar="N", help="rows of tiles (default 6)")
+    add("--columns", type=POSITIVE, default=8, metavar="N", help="tiles in a row (default 8)")
+    add("--size", type=POSITIVE, default=250, metavar="PIXELS", help="side that boxes are drawn to (default 250)")
+    add("--seed", type=SEED, default=0, metavar="N", help="another seed chooses others (default 0)")
     add("--label-space", default="voc21", metavar="NAME", help="label space of the masks (default voc21)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Choose, draw and save."""
     from segrepro.data.manifests import read_manifest
-    from segrepro.errors import UserError
     from segrepro.labels import label_space
     from segrepro.report.contact_sheet import choose_examples, draw_contact_sheet, load_tile
     from segrepro.report.style import save_figure
 
-    for option in ("rows", "columns", "size"):
-        if getattr(args, option) < 1:
-            raise UserError(f"--{option} {getattr(args, option)}: give 1 or more.")
     space, examples = label_space(args.label_space), read_manifest(args.manifest)
     chosen = choose_examples(examples, space, args.rows * args.columns, seed=args.seed)
     tiles = [load_tile(example, space, args.size) for example in chosen]

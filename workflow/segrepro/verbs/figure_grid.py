@@ -14,22 +14,23 @@ truth.
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import COUNT, FIGURE, INPUT, POSITIVE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="pictures and masks")
+    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="pictures and masks")
     parser.add_argument(
-        "--scores", type=Path, nargs="+", required=True, metavar="H5", help="score store of each system"
+        "--scores", type=INPUT, nargs="+", required=True, metavar="H5", help="score store of each system"
     )
-    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
+    parser.add_argument("--out", type=FIGURE, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
     parser.add_argument("--ids", nargs="+", metavar="ID", help="pictures to draw, in this order")
     for rule, count in {"best": 1, "median": 2, "worst": 1, "disputed": 2}.items():
         text = f"{rule} pictures to choose (default: {count})"
-        parser.add_argument(f"--{rule}", type=int, default=count, metavar="N", help=text)
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
-    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+        parser.add_argument(f"--{rule}", type=COUNT, default=count, metavar="N", help=text)
+    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
+    parser.add_argument("--leakage", type=INPUT, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
     parser.add_argument("--split", metavar="NAME", help="of which --leakage tells the shares (default: the manifest's)")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"

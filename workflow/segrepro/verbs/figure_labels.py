@@ -4,13 +4,14 @@ Example: segrepro figure-labels --checks results/checks/voc_val.json --out resul
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import FIGURE, INPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--checks", type=Path, required=True, help="JSON that check-labels wrote")
-    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
+    parser.add_argument("--checks", type=INPUT, required=True, help="JSON that check-labels wrote")
+    parser.add_argument("--out", type=FIGURE, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
 
 
 def run(args: argparse.Namespace) -> None:

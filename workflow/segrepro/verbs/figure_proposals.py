@@ -13,31 +13,33 @@ dagger in the title.
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 from segrepro.gpus import add_gpus_argument
+from segrepro.options import FIGURE, INPUT, POSITIVE
 from segrepro.verbs.predict_proposals import add_aggregation_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--model", type=Path, required=True, help="model file (.keras)")
-    parser.add_argument("--spec", type=Path, required=True, help="the model's spec (YAML)")
-    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="pictures and masks")
-    parser.add_argument("--proposals", type=Path, required=True, metavar="H5", help="by `segrepro proposals`")
-    parser.add_argument("--out", type=Path, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
+    parser.add_argument("--model", type=INPUT, required=True, help="model file (.keras)")
+    parser.add_argument("--spec", type=INPUT, required=True, help="the model's spec (YAML)")
+    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="pictures and masks")
+    parser.add_argument("--proposals", type=INPUT, required=True, metavar="H5", help="by `segrepro proposals`")
+    parser.add_argument("--out", type=FIGURE, nargs="+", required=True, metavar="FILE", help="PNG, PDF or SVG to write")
     parser.add_argument("--system", metavar="NAME", help="that predicts so, for the title (default: no title)")
     parser.add_argument("--split", metavar="NAME", help="of the manifest (default: its file's name)")
-    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+    parser.add_argument("--leakage", type=INPUT, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
     parser.add_argument("--ids", nargs="+", metavar="ID", help="pictures to draw, in this order")
-    parser.add_argument("--rows", type=int, default=4, metavar="N", help="pictures to choose (default 4)")
+    parser.add_argument("--rows", type=POSITIVE, default=4, metavar="N", help="pictures to choose (default 4)")
     parser.add_argument(
-        "--counts", type=int, nargs="+", default=[1, 5, 10, 50], metavar="N", help="proposals (default 1 5 10 50)"
+        "--counts", type=POSITIVE, nargs="+", default=[1, 5, 10, 50], metavar="N", help="proposals (default 1 5 10 50)"
     )
     add_aggregation_arguments(parser)
-    parser.add_argument("--batch", type=int, default=8, metavar="N", help="crops a call of the network (default 8)")
+    parser.add_argument(
+        "--batch", type=POSITIVE, default=8, metavar="N", help="crops a call of the network (default 8)"
+    )
     add_gpus_argument(parser)
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU cores to use (default 1)")
+    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="CPU cores to use (default 1)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -53,7 +55,6 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.training.model_files import load_model
     from segrepro.training.specs import read_spec_of
 
-    _check(args)
     title = _title(args)
     counts = sorted(set(args.counts))
     aggregation = Aggregation(counts[-1], args.min_side, args.enlarge, args.aggregate, args.of, args.shrink)
@@ -81,16 +82,6 @@ def _title(args: argparse.Namespace) -> str:
     split = args.split or args.manifest.stem
     (name,) = marked_systems([args.system], split, args.leakage)
     return f"{name} on {split}: labels after so many proposals"
-
-
-def _check(args: argparse.Namespace) -> None:
-    from segrepro.errors import UserError
-
-    for option in ("rows", "batch"):
-        if getattr(args, option) < 1:
-            raise UserError(f"--{option} is {getattr(args, option)}: give 1 or more.")
-    if min(args.counts) < 1:
-        raise UserError(f"--counts has {min(args.counts)}: give numbers of 1 or more.")
 
 
 def _chosen(args: argparse.Namespace, manifest: list) -> list:

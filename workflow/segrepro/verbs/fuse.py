@@ -22,32 +22,34 @@ Example:
 import argparse
 from pathlib import Path
 
+from segrepro.options import FACTOR, INPUT, OUTPUT, POSITIVE
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("--kind", required=True, help="vote, mean, product or release_product")
-    parser.add_argument("--members", type=Path, nargs="*", required=True, metavar="H5", help="score stores, in order")
+    parser.add_argument("--members", type=INPUT, nargs="*", required=True, metavar="H5", help="score stores, in order")
     parser.add_argument(
         "--names", nargs="*", metavar="NAME", help="what messages call the members (default: as their stores say)"
     )
     parser.add_argument("--system", required=True, help="name of the fused system, recorded in the store")
-    parser.add_argument("--out", type=Path, required=True, metavar="H5", help="score store to write")
-    parser.add_argument("--weights", type=float, nargs="+", metavar="W", help="one a member (default: 1 each)")
+    parser.add_argument("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
+    parser.add_argument("--weights", type=FACTOR, nargs="+", metavar="W", help="one a member (default: 1 each)")
     parser.add_argument("--ties", metavar="RULE", help="vote: probability (default), member, miou or lowest")
     parser.add_argument(
-        "--metrics", type=Path, nargs="+", metavar="JSON", help="the members', of one split, in order; for --ties miou"
+        "--metrics", type=INPUT, nargs="+", metavar="JSON", help="the members', of one split, in order; for --ties miou"
     )
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the result (default: voc21)"
     )
     parser.add_argument(
         "--storage-stride",
-        type=int,
+        type=POSITIVE,
         default=4,
         metavar="PIXELS",
         help="of the stored map (default: 4; 1: exact); a vote is stored at full size",
     )
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
+    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -10,25 +10,25 @@ Example:
 """
 
 import argparse
-from pathlib import Path
 
 from segrepro.gpus import add_gpus_argument
+from segrepro.options import INPUT, MODEL, OUTPUT, POSITIVE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--spec", type=Path, required=True, help="resolved spec of the model (YAML)")
-    parser.add_argument("--weights", type=Path, required=True, help="file, checkpoint prefix, folder or archive")
+    parser.add_argument("--spec", type=INPUT, required=True, help="resolved spec of the model (YAML)")
+    parser.add_argument("--weights", type=INPUT, required=True, help="file, checkpoint prefix, folder or archive")
     parser.add_argument("--format", required=True, help="who wrote it, see above")
     parser.add_argument(
         "--averages",
         default="plain",
         help="values of a TF1 checkpoint: plain, or their moving averages: ema (default plain)",
     )
-    parser.add_argument("--out", type=Path, required=True, help="model file to write (.keras)")
-    parser.add_argument("--made", type=Path, help="also write what made the model: code, file, packages (JSON)")
+    parser.add_argument("--out", type=MODEL, required=True, help="model file to write (.keras)")
+    parser.add_argument("--made", type=OUTPUT, help="also write what made the model: code, file, packages (JSON)")
     add_gpus_argument(parser)
-    parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default 1)")
+    parser.add_argument("--threads", type=POSITIVE, default=1, help="CPU cores to use (default 1)")
 
 
 def run(args: argparse.Namespace) -> None:

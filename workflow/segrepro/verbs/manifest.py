@@ -15,7 +15,8 @@ which FCN was scored, which are of VOC 2011 val: name that list with --voc2011-v
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import INPUT, OUTPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,14 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from segrepro.data.datasets import DATASETS, FOLDERS
 
     parser.add_argument("name", choices=list(DATASETS), metavar="NAME", help="the dataset, see above")
-    parser.add_argument("--out", type=Path, required=True, metavar="X.csv", help="the manifest to write")
+    parser.add_argument("--out", type=OUTPUT, required=True, metavar="X.csv", help="the manifest to write")
     for option in dict.fromkeys(folder.option for folder in FOLDERS.values()):
         written = [f"{f.path} ({f.converter})" for f in FOLDERS.values() if f.option == option]
         text = f"dataset folder {' or '.join(written)}"
-        parser.add_argument(option, type=Path, metavar="DIR", help=text)
+        parser.add_argument(option, type=INPUT, metavar="DIR", help=text)
     parser.add_argument(
         "--voc2011-val",
-        type=Path,
+        type=INPUT,
         metavar="FILE",
         help="for seg11valid: VOC 2011's ImageSets/Segmentation/val.txt, or FCN's seg11valid.txt",
     )

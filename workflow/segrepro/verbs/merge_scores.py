@@ -9,15 +9,16 @@ of a run without shards.
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import INPUT, OUTPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--parts", type=Path, nargs="*", required=True, metavar="H5", help="score stores to merge")
-    parser.add_argument("--manifest", type=Path, metavar="CSV", help="the pictures that the result must have")
+    parser.add_argument("--parts", type=INPUT, nargs="*", required=True, metavar="H5", help="score stores to merge")
+    parser.add_argument("--manifest", type=INPUT, metavar="CSV", help="the pictures that the result must have")
     parser.add_argument("--by-size", action="store_true", help="order of the pictures: by size (default: by id)")
-    parser.add_argument("--out", type=Path, required=True, metavar="H5", help="score store to write")
+    parser.add_argument("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -12,37 +12,39 @@ A picture that is in both sets under one id is left out: `segrepro audit` counts
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import FIGURE, INPUT, OUTPUT, POSITIVE, Number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     add = parser.add_argument
-    add("--first", type=Path, nargs="+", required=True, metavar="CSV", help="manifests of the first set")
-    add("--second", type=Path, nargs="+", required=True, metavar="CSV", help="manifests of the second set")
+    add("--first", type=INPUT, nargs="+", required=True, metavar="CSV", help="manifests of the first set")
+    add("--second", type=INPUT, nargs="+", required=True, metavar="CSV", help="manifests of the second set")
     add("--names", nargs=2, default=["first", "second"], metavar="NAME", help="what the sheet calls the two sets")
-    add("--out", type=Path, required=True, metavar="CSV", help="table of pairs to write")
-    add("--counts", type=Path, required=True, metavar="JSON", help="numbers of pictures and pairs to write")
-    add("--sheet", type=Path, required=True, metavar="PNG", help="contact sheet to write")
-    add("--max-distance", type=int, default=48, metavar="BITS", help="of near-duplicates, of 320 (default 48)")
-    add("--pairs", type=int, default=24, metavar="N", help="pairs on the sheet (default 24)")
-    add("--threads", type=int, default=1, metavar="N", help="number of processes (default 1)")
+    add("--out", type=OUTPUT, required=True, metavar="CSV", help="table of pairs to write")
+    add("--counts", type=OUTPUT, required=True, metavar="JSON", help="numbers of pictures and pairs to write")
+    add("--sheet", type=FIGURE, required=True, metavar="PNG", help="contact sheet to write")
+    add(
+        "--max-distance",
+        type=Number(int, 0, 319),
+        default=48,
+        metavar="BITS",
+        help="of near-duplicates, of 320 (default 48)",
+    )
+    add("--pairs", type=POSITIVE, default=24, metavar="N", help="pairs on the sheet (default 24)")
+    add("--threads", type=POSITIVE, default=1, metavar="N", help="number of processes (default 1)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Hash, compare, write table, counts and sheet."""
     from segrepro.data.manifests import read_manifest
-    from segrepro.errors import UserError
-    from segrepro.evaluation.duplicates import HASH_BITS, hash_pictures, nearest_pairs, unique_pictures
+    from segrepro.evaluation.duplicates import hash_pictures, nearest_pairs, unique_pictures
     from segrepro.files import write_json
     from segrepro.report.duplicates_sheet import draw_pairs
     from segrepro.report.style import save_figure
     from segrepro.report.tables import write_table
 
-    if not 0 <= args.max_distance < HASH_BITS:
-        raise UserError(f"--max-distance {args.max_distance}: give 0 to {HASH_BITS - 1}.")
-    if args.pairs < 1:
-        raise UserError(f"--pairs {args.pairs}: give 1 or more.")
     sets = [
         unique_pictures([example for path in paths for example in read_manifest(path)])
         for paths in (args.first, args.second)

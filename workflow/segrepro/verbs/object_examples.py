@@ -13,7 +13,8 @@ The table of counts has a row a class and a total: objects, repeats, examples in
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import INPUT, OUTPUT, POSITIVE, SCALE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,20 +22,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from segrepro.data.object_examples import ENLARGE, MIN_AREA
 
     add = parser.add_argument
-    add("--manifest", type=Path, required=True, metavar="CSV", help="whole pictures of VOC or SBD")
-    add("--out", type=Path, required=True, metavar="CSV", help="manifest to write")
-    add("--counts", type=Path, required=True, metavar="CSV", help="table to write: examples a class")
-    add("--enlarge", type=float, default=ENLARGE, metavar="X", help=f"scale of the boxes' sides (default {ENLARGE})")
+    add("--manifest", type=INPUT, required=True, metavar="CSV", help="whole pictures of VOC or SBD")
+    add("--out", type=OUTPUT, required=True, metavar="CSV", help="manifest to write")
+    add("--counts", type=OUTPUT, required=True, metavar="CSV", help="table to write: examples a class")
+    add("--enlarge", type=SCALE, default=ENLARGE, metavar="X", help=f"scale of the boxes' sides (default {ENLARGE})")
     add(
         "--min-area",
-        type=int,
+        type=POSITIVE,
         default=MIN_AREA,
         metavar="N",
         help=f"pixels of the smallest object that is taken (default {MIN_AREA})",
     )
     add("--balance", action=argparse.BooleanOptionalAction, default=True, help="repeat rare classes (default)")
-    add("--max-repeats", type=int, metavar="N", help="no class comes more often than this (default: no limit)")
-    add("--threads", type=int, default=1, metavar="N", help="processes (default 1)")
+    add("--max-repeats", type=POSITIVE, metavar="N", help="no class comes more often than this (default: no limit)")
+    add("--threads", type=POSITIVE, default=1, metavar="N", help="processes (default 1)")
 
 
 def run(args: argparse.Namespace) -> None:

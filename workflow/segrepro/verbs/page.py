@@ -8,27 +8,29 @@ the same folder), the config, the provenance, the run times and two graphs. Noth
 """
 
 import argparse
-from pathlib import Path
 
+from segrepro.options import INPUT, SharedFolder
 from segrepro.report.measured_on import add_measured_on_option
+
+PAGE = SharedFolder(replaced=("assets", "tables", "figures"), mark="assets/explorer.js")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument(
-        "--results", type=Path, required=True, metavar="DIR", help="the folder that holds tables/ and figures/"
+        "--results", type=INPUT, required=True, metavar="DIR", help="the folder that holds tables/ and figures/"
     )
-    parser.add_argument("--tables", type=Path, nargs="*", default=[], metavar="CSV", help="tables to show")
-    parser.add_argument("--figures", type=Path, nargs="*", default=[], metavar="PNG", help="figures to show")
+    parser.add_argument("--tables", type=INPUT, nargs="*", default=[], metavar="CSV", help="tables to show")
+    parser.add_argument("--figures", type=INPUT, nargs="*", default=[], metavar="PNG", help="figures to show")
     parser.add_argument(
-        "--pictures", type=Path, nargs="*", default=[], metavar="DIR", help="packed splits, inside --out"
+        "--pictures", type=INPUT, nargs="*", default=[], metavar="DIR", help="packed splits, inside --out"
     )
-    parser.add_argument("--config", type=Path, required=True, metavar="JSON", help="the run's config")
-    parser.add_argument("--provenance", type=Path, metavar="JSON", help="commits, versions, hardware: any mapping")
-    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
-    parser.add_argument("--lineage", type=Path, metavar="JSON", help="what each system is made of, to draw")
-    parser.add_argument("--rule-graph", type=Path, metavar="DOT", help="output of snakemake --rulegraph dot, to draw")
-    parser.add_argument("--benchmarks", type=Path, metavar="DIR", help="Snakemake's benchmark files: run times")
+    parser.add_argument("--config", type=INPUT, required=True, metavar="JSON", help="the run's config")
+    parser.add_argument("--provenance", type=INPUT, metavar="JSON", help="commits, versions, hardware: any mapping")
+    parser.add_argument("--leakage", type=INPUT, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+    parser.add_argument("--lineage", type=INPUT, metavar="JSON", help="what each system is made of, to draw")
+    parser.add_argument("--rule-graph", type=INPUT, metavar="DOT", help="output of snakemake --rulegraph dot, to draw")
+    parser.add_argument("--benchmarks", type=INPUT, metavar="DIR", help="Snakemake's benchmark files: run times")
     parser.add_argument(
         "--jobs",
         nargs="+",
@@ -36,7 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which of them: files below --benchmarks without .tsv, * for any text (default: all)",
     )
     add_measured_on_option(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the page's folder")
+    parser.add_argument(
+        "--out",
+        type=PAGE,
+        required=True,
+        metavar="DIR",
+        help="the page's folder",
+    )
 
 
 def run(args: argparse.Namespace) -> None:

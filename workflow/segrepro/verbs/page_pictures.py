@@ -10,23 +10,32 @@ truth and every system's), and an index with the scores of every picture. The sc
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import INPUT, POSITIVE, OutputFolder
+
+PACKED = OutputFolder("folder of packed pictures", "index.js", ("*.js", "*.jpg", "*.jpeg", "*.png"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="the split: pictures and masks")
-    parser.add_argument("--scores", type=Path, nargs="+", required=True, metavar="H5", help="score stores, in order")
+    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the split: pictures and masks")
+    parser.add_argument("--scores", type=INPUT, nargs="+", required=True, metavar="H5", help="score stores, in order")
     parser.add_argument(
         "--confusions",
-        type=Path,
+        type=INPUT,
         nargs="+",
         required=True,
         metavar="NPZ",
         help="confusions, one for each of --scores",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
+    parser.add_argument(
+        "--out",
+        type=PACKED,
+        required=True,
+        metavar="DIR",
+        help="folder to write",
+    )
+    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
     )

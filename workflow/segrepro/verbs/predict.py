@@ -14,28 +14,33 @@ Example:
 """
 
 import argparse
-from pathlib import Path
 
 from segrepro.gpus import add_gpus_argument
+from segrepro.options import INPUT, OUTPUT, POSITIVE, Number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--model", type=Path, required=True, help="model file (.keras)")
-    parser.add_argument("--spec", type=Path, required=True, help="the model's spec (YAML)")
-    parser.add_argument("--manifest", type=Path, required=True, help="the pictures to predict")
+    parser.add_argument("--model", type=INPUT, required=True, help="model file (.keras)")
+    parser.add_argument("--spec", type=INPUT, required=True, help="the model's spec (YAML)")
+    parser.add_argument("--manifest", type=INPUT, required=True, help="the pictures to predict")
     parser.add_argument("--system", required=True, help="name of the system, recorded in the store")
-    parser.add_argument("--out", type=Path, required=True, help="score store to write (.h5)")
+    parser.add_argument("--out", type=OUTPUT, required=True, help="score store to write (.h5)")
     add_gpus_argument(parser)
-    parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default 1)")
+    parser.add_argument("--threads", type=POSITIVE, default=1, help="CPU cores to use (default 1)")
     parser.add_argument("--shard", metavar="K/N", help="only the K-th of every N batches of pictures")
     views = parser.add_argument_group("test-time augmentation")
     views.add_argument(
-        "--scales", type=float, nargs="+", default=[1.0], metavar="S", help="factors of the picture's size (default 1)"
+        "--scales",
+        type=Number(float, 0, 8, above=True),
+        nargs="+",
+        default=[1.0],
+        metavar="S",
+        help="factors of the picture's size (default 1)",
     )
     views.add_argument("--flip", action="store_true", help="also predict each scale mirrored")
     views.add_argument(
-        "--output-stride", type=int, metavar="PIXELS", help="of the network: 8, 16 or 32 (default: as trained)"
+        "--output-stride", type=POSITIVE, metavar="PIXELS", help="of the network: 8, 16 or 32 (default: as trained)"
     )
     views.add_argument(
         "--average-at",
@@ -44,16 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="average probabilities at full size (picture, the default) or at the logits' stride (stride)",
     )
     views.add_argument(
-        "--storage-stride", type=int, metavar="PIXELS", help="of the map fitted to full size (default 4)"
+        "--storage-stride", type=POSITIVE, metavar="PIXELS", help="of the map fitted to full size (default 4)"
     )
     views.add_argument(
-        "--pad-to", type=int, metavar="PIXELS", help="least height and width, by padding with the mean pixel"
+        "--pad-to", type=POSITIVE, metavar="PIXELS", help="least height and width, by padding with the mean pixel"
     )
     views.add_argument(
-        "--window", type=int, metavar="PIXELS", help="side of sliding windows, for pictures that do not fit"
+        "--window", type=POSITIVE, metavar="PIXELS", help="side of sliding windows, for pictures that do not fit"
     )
     views.add_argument(
-        "--window-stride", type=int, metavar="PIXELS", help="between windows (default: two thirds of the window)"
+        "--window-stride", type=POSITIVE, metavar="PIXELS", help="between windows (default: two thirds of the window)"
     )
 
 

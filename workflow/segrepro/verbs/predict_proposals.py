@@ -18,47 +18,53 @@ Example:
 import argparse
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 
 from segrepro.gpus import add_gpus_argument
+from segrepro.options import COUNT, INPUT, OUTPUT, POSITIVE, Number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--model", type=Path, required=True, help="model file (.keras)")
-    parser.add_argument("--spec", type=Path, required=True, help="the model's spec (YAML)")
-    parser.add_argument("--manifest", type=Path, required=True, help="the pictures to predict")
+    parser.add_argument("--model", type=INPUT, required=True, help="model file (.keras)")
+    parser.add_argument("--spec", type=INPUT, required=True, help="the model's spec (YAML)")
+    parser.add_argument("--manifest", type=INPUT, required=True, help="the pictures to predict")
     boxes = parser.add_mutually_exclusive_group(required=True)
-    boxes.add_argument("--proposals", type=Path, metavar="H5", help="proposals file, by `segrepro proposals`")
+    boxes.add_argument("--proposals", type=INPUT, metavar="H5", help="proposals file, by `segrepro proposals`")
     boxes.add_argument("--whole", action="store_true", help="predict each picture as one box")
     parser.add_argument("--system", required=True, help="name of the system, recorded in the store")
-    parser.add_argument("--out", type=Path, required=True, help="score store to write (.h5)")
-    parser.add_argument("--count", type=int, default=50, metavar="N", help="most proposals a picture (default 50)")
+    parser.add_argument("--out", type=OUTPUT, required=True, help="score store to write (.h5)")
+    parser.add_argument("--count", type=POSITIVE, default=50, metavar="N", help="most proposals a picture (default 50)")
     add_aggregation_arguments(parser)
     parser.add_argument(
         "--storage-stride",
-        type=int,
+        type=POSITIVE,
         default=4,
         metavar="PIXELS",
         help="between the stored scores (default 4; 1 stores the aggregate itself, in 16 times the space)",
     )
-    parser.add_argument("--batch", type=int, default=8, metavar="N", help="crops a call of the network (default 8)")
+    parser.add_argument(
+        "--batch", type=POSITIVE, default=8, metavar="N", help="crops a call of the network (default 8)"
+    )
     parser.add_argument("--shard", metavar="K/N", help="only the K-th of N parts of the pictures")
     add_gpus_argument(parser)
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU cores to use (default 1)")
+    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="CPU cores to use (default 1)")
 
 
 def add_aggregation_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which proposals are predicted and how they are aggregated; `figure-proposals` shares these."""
     parser.add_argument(
         "--min-side",
-        type=int,
+        type=COUNT,
         default=94,
         metavar="PIXELS",
         help="least width and height of a proposal, before it is enlarged (default 94)",
     )
     parser.add_argument(
-        "--enlarge", type=float, default=1.2, metavar="FACTOR", help="of the proposals' sides (default 1.2)"
+        "--enlarge",
+        type=Number(float, 1, 100),
+        default=1.2,
+        metavar="FACTOR",
+        help="of the proposals' sides (default 1.2)",
     )
     parser.add_argument("--aggregate", default="max", metavar="HOW", help="max (default) or mean over the boxes")
     parser.add_argument("--of", default="probabilities", metavar="WHAT", help="probabilities (default) or scores")

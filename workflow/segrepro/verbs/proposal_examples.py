@@ -14,7 +14,8 @@ them), repeats, examples in an epoch.
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import ABOVE_0_TO_1, INPUT, OUTPUT, POSITIVE, SCALE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,36 +23,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from segrepro.data.proposal_examples import ProposalRules
 
     rules, add = ProposalRules(), parser.add_argument
-    add("--manifest", type=Path, required=True, metavar="CSV", help="whole pictures of VOC or SBD")
-    add("--proposals", type=Path, required=True, metavar="H5", help="their proposals (segrepro proposals)")
-    add("--out", type=Path, required=True, metavar="CSV", help="manifest to write")
-    add("--counts", type=Path, required=True, metavar="CSV", help="table to write: examples a class")
+    add("--manifest", type=INPUT, required=True, metavar="CSV", help="whole pictures of VOC or SBD")
+    add("--proposals", type=INPUT, required=True, metavar="H5", help="their proposals (segrepro proposals)")
+    add("--out", type=OUTPUT, required=True, metavar="CSV", help="manifest to write")
+    add("--counts", type=OUTPUT, required=True, metavar="CSV", help="table to write: examples a class")
     add(
         "--enlarge",
-        type=float,
+        type=SCALE,
         default=rules.factor,
         metavar="X",
         help=f"scale of the boxes' sides (default {rules.factor})",
     )
     add(
         "--min-overlap",
-        type=float,
+        type=ABOVE_0_TO_1,
         default=rules.min_overlap,
         metavar="IOU",
         help=f"overlap with an object's box that makes an example (default {rules.min_overlap})",
     )
-    add("--max-a-picture", type=int, metavar="N", help="proposals of a picture at most (default: no limit)")
+    add("--max-a-picture", type=POSITIVE, metavar="N", help="proposals of a picture at most (default: no limit)")
     add("--add-ground-truth", action="store_true", help="the objects' own boxes become examples as well")
     add(
         "--min-area",
-        type=int,
+        type=POSITIVE,
         default=rules.min_area,
         metavar="N",
         help=f"pixels of the smallest object that counts (default {rules.min_area})",
     )
     add("--balance", action=argparse.BooleanOptionalAction, default=True, help="repeat rare classes (default)")
-    add("--max-repeats", type=int, metavar="N", help="no class comes more often than this (default: no limit)")
-    add("--threads", type=int, default=1, metavar="N", help="processes (default 1)")
+    add("--max-repeats", type=POSITIVE, metavar="N", help="no class comes more often than this (default: no limit)")
+    add("--threads", type=POSITIVE, default=1, metavar="N", help="processes (default 1)")
 
 
 def run(args: argparse.Namespace) -> None:

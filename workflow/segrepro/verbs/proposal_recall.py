@@ -6,17 +6,20 @@ Example: segrepro proposal-recall --proposals data/proposals/edge_boxes/voc_val.
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import ABOVE_0_TO_1, INPUT, OUTPUT, POSITIVE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--proposals", type=Path, required=True, help="proposals file (HDF5)")
-    parser.add_argument("--manifest", type=Path, required=True, help="the pictures, of a set with instances")
-    parser.add_argument("--counts", type=int, nargs="+", default=[50, 500, 2000], help="proposals a picture")
-    parser.add_argument("--ious", type=float, nargs="+", default=[0.5, 0.7], help="an object is found from here on")
-    parser.add_argument("--threads", type=int, default=1, help="number of processes (1)")
-    parser.add_argument("--out", type=Path, required=True, help="table to write (CSV)")
+    parser.add_argument("--proposals", type=INPUT, required=True, help="proposals file (HDF5)")
+    parser.add_argument("--manifest", type=INPUT, required=True, help="the pictures, of a set with instances")
+    parser.add_argument("--counts", type=POSITIVE, nargs="+", default=[50, 500, 2000], help="proposals a picture")
+    parser.add_argument(
+        "--ious", type=ABOVE_0_TO_1, nargs="+", default=[0.5, 0.7], help="an object is found from here on"
+    )
+    parser.add_argument("--threads", type=POSITIVE, default=1, help="number of processes (1)")
+    parser.add_argument("--out", type=OUTPUT, required=True, help="table to write (CSV)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -10,7 +10,8 @@ Example: segrepro proposals --manifest data/manifests/voc_val.csv --method selec
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import INPUT, OUTPUT, POSITIVE, SHARED_FOLDER
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from segrepro.data.proposal_base import ProposalMethod
     from segrepro.data.proposal_methods import METHODS
 
-    parser.add_argument("--manifest", type=Path, required=True, help="the pictures")
-    parser.add_argument("--out", type=Path, required=True, help="proposals file to write (HDF5)")
+    parser.add_argument("--manifest", type=INPUT, required=True, help="the pictures")
+    parser.add_argument("--out", type=OUTPUT, required=True, help="proposals file to write (HDF5)")
     parser.add_argument("--method", required=True, help=f"one of {', '.join(METHODS)}")
-    parser.add_argument("--threads", type=int, default=1, help="number of processes (1)")
-    parser.add_argument("--cache", type=Path, help="folder that keeps each picture's boxes")
+    parser.add_argument("--threads", type=POSITIVE, default=1, help="number of processes (1)")
+    parser.add_argument("--cache", type=SHARED_FOLDER, help="folder that keeps each picture's boxes")
     common = {field.name for field in dataclasses.fields(ProposalMethod)}
     groups = {"every method": common}
     groups |= {name: {f.name for f in dataclasses.fields(method)} - common for name, method in METHODS.items()}

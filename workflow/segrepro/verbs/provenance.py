@@ -11,18 +11,18 @@ fused, stacked, refined) the scores. Hashes in the table are cut to 12 digits.
 """
 
 import argparse
-from pathlib import Path
 
+from segrepro.options import INPUT, OUTPUT
 from segrepro.provenance.record import add_arguments as add_provenance_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     add = parser.add_argument
-    add("--metrics", type=Path, nargs="+", required=True, metavar="JSON", help="metrics files, in row order")
+    add("--metrics", type=INPUT, nargs="+", required=True, metavar="JSON", help="metrics files, in row order")
     add("--scale", required=True, help="scale of the config")
-    add("--out", type=Path, required=True, metavar="JSON", help="provenance to write")
-    add("--table", type=Path, required=True, metavar="CSV", help="table to write")
+    add("--out", type=OUTPUT, required=True, metavar="JSON", help="provenance to write")
+    add("--table", type=OUTPUT, required=True, metavar="CSV", help="table to write")
     add_provenance_arguments(parser)
 
 

@@ -6,17 +6,20 @@ Example:
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import INPUT, OUTPUT, POSITIVE, Number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--manifest", type=Path, required=True, help="the training set as it is")
+    parser.add_argument("--manifest", type=INPUT, required=True, help="the training set as it is")
     parser.add_argument("--label-space", default="voc21", help="of its masks (default voc21)")
     parser.add_argument("--classes", nargs="+", required=True, metavar="NAME", help="whose pictures are repeated")
-    parser.add_argument("--times", type=int, required=True, help="how often they come in an epoch, 2 or more")
-    parser.add_argument("--out", type=Path, required=True, help="manifest to write")
-    parser.add_argument("--threads", type=int, default=1, help="processes (default 1)")
+    parser.add_argument(
+        "--times", type=Number(int, 2, 1000), required=True, help="how often they come in an epoch, 2 or more"
+    )
+    parser.add_argument("--out", type=OUTPUT, required=True, help="manifest to write")
+    parser.add_argument("--threads", type=POSITIVE, default=1, help="processes (default 1)")
 
 
 def run(args: argparse.Namespace) -> None:

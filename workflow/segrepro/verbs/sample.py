@@ -8,9 +8,8 @@ Example:
 """
 
 import argparse
-from pathlib import Path
 
-from segrepro.errors import UserError
+from segrepro.options import OUTPUT, POSITIVE, SEED, SHARED_FOLDER
 
 COUNTS = {
     "voc_train": (80, "pictures of VOC 2012 train"),
@@ -24,23 +23,24 @@ COUNTS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--out", type=Path, required=True, help="folder to write the archives and SHA256SUMS to")
     parser.add_argument(
-        "--seed", type=int, default=2012, help="another seed draws other pictures (default %(default)s)"
+        "--out", type=SHARED_FOLDER, required=True, help="folder to write the archives and SHA256SUMS to"
+    )
+    parser.add_argument(
+        "--seed", type=SEED, default=2012, help="another seed draws other pictures (default %(default)s)"
     )
     for name, (number, text) in COUNTS.items():
         option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=int, default=number, metavar="N", help=f"{text} (default {number})")
-    parser.add_argument("--threads", type=int, default=1, help="processes that draw (default %(default)s)")
-    parser.add_argument("--preview", type=Path, help="also write a contact sheet (PNG) here")
+        parser.add_argument(option, type=POSITIVE, default=number, metavar="N", help=f"{text} (default {number})")
+    parser.add_argument("--threads", type=POSITIVE, default=1, help="processes that draw (default %(default)s)")
+    parser.add_argument("--preview", type=OUTPUT, help="also write a contact sheet (PNG) here")
 
 
 def run(args: argparse.Namespace) -> None:
     """Draw the sample, write its archives and, where asked, its contact sheet."""
-    from segrepro.data.sample.archives import Counts, draw_sample, write_archives
+    from segrepro.data.sample.archives import Counts, draw_sample, refuse_other_archives, write_archives
 
-    if args.out.exists() and not args.out.is_dir():
-        raise UserError(f"{args.out} is a file: give --out a folder.")
+    refuse_other_archives(args.out)
     drawn = draw_sample(Counts(**{name: getattr(args, name) for name in COUNTS}), args.seed, args.threads)
     write_archives(args.out, drawn)
     if args.preview:

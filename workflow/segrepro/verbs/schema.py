@@ -4,12 +4,13 @@ Example: segrepro schema --out workflow/schemas/config.schema.json
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import OUTPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--out", type=Path, required=True, help="schema file to write (JSON)")
+    parser.add_argument("--out", type=OUTPUT, required=True, help="schema file to write (JSON)")
 
 
 def run(args: argparse.Namespace) -> None:

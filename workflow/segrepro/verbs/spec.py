@@ -7,13 +7,16 @@ Example: segrepro spec --json '{"name": "m", ...}' --out results/models/m/spec.y
 
 import argparse
 import json
-from pathlib import Path
+
+from segrepro.options import OutputFile
+
+SPEC = OutputFile(endings=(".yaml", ".json"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("--json", required=True, help="the resolved part, as JSON")
-    parser.add_argument("--out", type=Path, required=True, help="file to write: .yaml or .json")
+    parser.add_argument("--out", type=SPEC, required=True, help="file to write: .yaml or .json")
 
 
 def run(args: argparse.Namespace) -> None:

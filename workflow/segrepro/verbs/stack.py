@@ -22,40 +22,42 @@ Example:
 """
 
 import argparse
-from pathlib import Path
 
 from segrepro.gpus import add_gpus_argument
+from segrepro.options import FACTOR, INPUT, MOST, NOT_NEGATIVE, OUTPUT, POSITIVE, SEED, SHARE, Number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("--kind", required=True, help="network, shared or linear")
-    parser.add_argument("--members", type=Path, nargs="*", required=True, metavar="H5", help="score stores, in order")
+    parser.add_argument("--members", type=INPUT, nargs="*", required=True, metavar="H5", help="score stores, in order")
     parser.add_argument(
         "--names", nargs="*", metavar="NAME", help="what the report calls the members (default: as their stores say)"
     )
-    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="the scored pictures")
+    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the scored pictures")
     parser.add_argument("--system", required=True, help="name of the stacked system, recorded in the store")
-    parser.add_argument("--out", type=Path, required=True, metavar="H5", help="score store to write")
-    parser.add_argument("--json", type=Path, required=True, metavar="JSON", help="report to write")
+    parser.add_argument("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
+    parser.add_argument("--json", type=OUTPUT, required=True, metavar="JSON", help="report to write")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of masks and result (default: voc21)"
     )
     add_gpus_argument(parser)
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU cores to use (default: 1)")
+    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="CPU cores to use (default: 1)")
     pictures = parser.add_argument_group("what it is fitted on")
-    pictures.add_argument("--folds", type=int, metavar="K", help="of the scored pictures (default: 5)")
-    pictures.add_argument("--fit-manifest", type=Path, metavar="CSV", help="other pictures, instead of folds")
+    pictures.add_argument("--folds", type=Number(int, 2, MOST), metavar="K", help="of the scored pictures (default: 5)")
+    pictures.add_argument("--fit-manifest", type=INPUT, metavar="CSV", help="other pictures, instead of folds")
     pictures.add_argument(
         "--fit-members",
-        type=Path,
+        type=INPUT,
         nargs="*",
         metavar="H5",
         help="score stores of those pictures, in order",
     )
     network = parser.add_argument_group("network")
-    network.add_argument("--hidden", type=int, metavar="N", help="channels of two layers (default: 64; shared: 16)")
-    network.add_argument("--kernel", type=int, metavar="CELLS", help="side of the kernels, 1 (default) or 3")
+    network.add_argument(
+        "--hidden", type=POSITIVE, metavar="N", help="channels of two layers (default: 64; shared: 16)"
+    )
+    network.add_argument("--kernel", type=POSITIVE, metavar="CELLS", help="side of the kernels, 1 (default) or 3")
     network.add_argument(
         "--residual",
         action=argparse.BooleanOptionalAction,
@@ -63,22 +65,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="add the network's answer to the members' mean log-probability (default: yes)",
     )
     fit = parser.add_argument_group("fit")
-    fit.add_argument("--steps", type=int, default=300, metavar="N", help="updates of each fit (default: 300)")
-    fit.add_argument("--batch", type=int, default=8, metavar="N", help="crops a step (default: 8)")
-    fit.add_argument("--crop", type=int, default=16, metavar="CELLS", help="side of a crop (default: 16)")
-    fit.add_argument("--learning-rate", type=float, default=3e-3, metavar="R", help="of Adam, at first (default: 3e-3)")
-    fit.add_argument("--weight-decay", type=float, default=1e-4, metavar="D", help="coupled L2 (default: 1e-4)")
+    fit.add_argument("--steps", type=POSITIVE, default=300, metavar="N", help="updates of each fit (default: 300)")
+    fit.add_argument("--batch", type=POSITIVE, default=8, metavar="N", help="crops a step (default: 8)")
+    fit.add_argument("--crop", type=POSITIVE, default=16, metavar="CELLS", help="side of a crop (default: 16)")
+    fit.add_argument(
+        "--learning-rate", type=FACTOR, default=3e-3, metavar="R", help="of Adam, at first (default: 3e-3)"
+    )
+    fit.add_argument("--weight-decay", type=NOT_NEGATIVE, default=1e-4, metavar="D", help="coupled L2 (default: 1e-4)")
     fit.add_argument(
         "--balance",
-        type=float,
+        type=SHARE,
         default=0.5,
         metavar="B",
         help="exponent of the loss's class weights, frequency^-B: 0 none, 1 all classes alike (default: 0.5)",
     )
-    fit.add_argument("--seed", type=int, default=0, metavar="N", help="of folds, crops and weights (default: 0)")
+    fit.add_argument("--seed", type=SEED, default=0, metavar="N", help="of folds, crops and weights (default: 0)")
     fit.add_argument(
         "--storage-stride",
-        type=int,
+        type=POSITIVE,
         default=4,
         metavar="PIXELS",
         help="side of a cell: of what is read and what is stored (default: 4)",

@@ -8,19 +8,24 @@ the same ones for all systems of a split; intervals are BCa. `segrepro tables` p
 """
 
 import argparse
-from pathlib import Path
 
 from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
+from segrepro.options import INPUT, OUTPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--metrics", type=Path, nargs="+", required=True, metavar="JSON", help="metrics files")
+    parser.add_argument("--metrics", type=INPUT, nargs="+", required=True, metavar="JSON", help="metrics files")
     parser.add_argument(
-        "--confusions", type=Path, nargs="+", required=True, metavar="NPZ", help="confusions of each, in the same order"
+        "--confusions",
+        type=INPUT,
+        nargs="+",
+        required=True,
+        metavar="NPZ",
+        help="confusions of each, in the same order",
     )
     add_bootstrap_options(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="JSON", help="file to write")
+    parser.add_argument("--out", type=OUTPUT, required=True, metavar="JSON", help="file to write")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -10,21 +10,21 @@ competition, sources, checksum of the archive and provenance. `segrepro check-su
 """
 
 import argparse
-from pathlib import Path
 
+from segrepro.options import INPUT, OUTPUT, POSITIVE
 from segrepro.provenance.record import add_arguments as add_provenance_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     add = parser.add_argument
-    add("--scores", type=Path, required=True, metavar="H5", help="score store of the system")
-    add("--manifest", type=Path, required=True, metavar="CSV", help="the test pictures")
+    add("--scores", type=INPUT, required=True, metavar="H5", help="score store of the system")
+    add("--manifest", type=INPUT, required=True, metavar="CSV", help="the test pictures")
     add("--competition", type=int, required=True, choices=(5, 6), help="5: VOC's own data only; 6: any")
     add("--sources", nargs="*", default=[], help="what else than VOC's own data went into it, for --entry")
-    add("--out", type=Path, required=True, metavar="TAR.GZ", help="archive to write")
-    add("--entry", type=Path, metavar="JSON", help="also write what is to be kept of the submission")
-    add("--threads", type=int, default=1, metavar="N", help="processes to use (default: 1)")
+    add("--out", type=OUTPUT, required=True, metavar="TAR.GZ", help="archive to write")
+    add("--entry", type=OUTPUT, metavar="JSON", help="also write what is to be kept of the submission")
+    add("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
     add_provenance_arguments(parser)
 
 

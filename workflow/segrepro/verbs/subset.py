@@ -7,14 +7,17 @@ Example:
 """
 
 import argparse
-from pathlib import Path
+
+from segrepro.options import INPUT, OUTPUT, POSITIVE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--manifest", type=Path, required=True, metavar="CSV", help="the pictures to choose from")
-    parser.add_argument("--pictures", type=int, required=True, metavar="N", help="how many (all, if there are fewer)")
-    parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="manifest to write")
+    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the pictures to choose from")
+    parser.add_argument(
+        "--pictures", type=POSITIVE, required=True, metavar="N", help="how many (all, if there are fewer)"
+    )
+    parser.add_argument("--out", type=OUTPUT, required=True, metavar="CSV", help="manifest to write")
 
 
 def run(args: argparse.Namespace) -> None:

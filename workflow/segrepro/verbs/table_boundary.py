@@ -8,20 +8,26 @@ the IoU of objects of 32 x 32 pixels up to the next size, `object_32_count` thei
 """
 
 import argparse
-from pathlib import Path
 
 from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
+from segrepro.options import INPUT, OutputFile
 from segrepro.report.measured_on import add_measured_on_option
+
+TABLE = OutputFile(endings=(".csv",), beside=(".md", ".tex"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument(
-        "--detail", type=Path, nargs="+", required=True, metavar="NPZ", help="from `segrepro evaluate`, in row order"
+        "--detail", type=INPUT, nargs="+", required=True, metavar="NPZ", help="from `segrepro evaluate`, in row order"
     )
-    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+    parser.add_argument("--leakage", type=INPUT, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="CSV", help="table to write, with .md and .tex beside"
+        "--out",
+        type=TABLE,
+        required=True,
+        metavar="CSV",
+        help="table to write, with .md and .tex beside",
     )
     add_measured_on_option(parser)
     add_bootstrap_options(parser)

@@ -22,30 +22,30 @@ paired, reproduction).
 """
 
 import argparse
-from pathlib import Path
 
 from segrepro.config.tables import StatisticsSettings
+from segrepro.options import INPUT, NOT_NEGATIVE, SHARED_FOLDER
 from segrepro.report.measured_on import add_measured_on_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument(
-        "--metrics", type=Path, nargs="+", required=True, metavar="JSON", help="metrics files, in row order"
+        "--metrics", type=INPUT, nargs="+", required=True, metavar="JSON", help="metrics files, in row order"
     )
-    parser.add_argument("--reported", type=Path, metavar="JSON", help="what reports and papers state")
-    parser.add_argument("--leakage", type=Path, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
-    parser.add_argument("--statistics", type=Path, metavar="JSON", help="intervals (segrepro statistics)")
-    parser.add_argument("--declared", type=Path, metavar="JSON", help="CRFs, ablations, server answers, spec hashes")
+    parser.add_argument("--reported", type=INPUT, metavar="JSON", help="what reports and papers state")
+    parser.add_argument("--leakage", type=INPUT, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+    parser.add_argument("--statistics", type=INPUT, metavar="JSON", help="intervals (segrepro statistics)")
+    parser.add_argument("--declared", type=INPUT, metavar="JSON", help="CRFs, ablations, server answers, spec hashes")
     add_measured_on_option(parser)
     parser.add_argument(
         "--seed-deviation",
-        type=float,
+        type=NOT_NEGATIVE,
         default=StatisticsSettings().seed_deviation,
         metavar="POINTS",
         help="standard deviation of mIoU over seeds where none was measured (default: %(default)s)",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="folder of the tables")
+    parser.add_argument("--out", type=SHARED_FOLDER, required=True, metavar="FOLDER", help="folder of the tables")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -9,24 +9,24 @@ Example:
 
 import argparse
 import sys
-from pathlib import Path
 
 from segrepro.gpus import add_gpus_argument
+from segrepro.options import INPUT, MODEL, OUTPUT, POSITIVE, SHARED_FOLDER
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--spec", type=Path, required=True, help="resolved spec of the model (YAML)")
-    parser.add_argument("--manifest", type=Path, required=True, help="what it trains on")
-    parser.add_argument("--init", type=Path, help="file of the initial weights, if the spec asks for one")
-    parser.add_argument("--model", type=Path, required=True, help="model file to write (.keras)")
-    parser.add_argument("--history", type=Path, required=True, help="history to write (CSV)")
-    parser.add_argument("--made", type=Path, help="also write what made the model: code, data, packages (JSON)")
-    parser.add_argument("--checkpoints", type=Path, required=True, help="folder of the checkpoints")
-    parser.add_argument("--checkpoint-every", type=int, default=500, help="steps (default 500)")
-    parser.add_argument("--tensorboard", type=Path, help="also write TensorBoard event files to this folder")
+    parser.add_argument("--spec", type=INPUT, required=True, help="resolved spec of the model (YAML)")
+    parser.add_argument("--manifest", type=INPUT, required=True, help="what it trains on")
+    parser.add_argument("--init", type=INPUT, help="file of the initial weights, if the spec asks for one")
+    parser.add_argument("--model", type=MODEL, required=True, help="model file to write (.keras)")
+    parser.add_argument("--history", type=OUTPUT, required=True, help="history to write (CSV)")
+    parser.add_argument("--made", type=OUTPUT, help="also write what made the model: code, data, packages (JSON)")
+    parser.add_argument("--checkpoints", type=SHARED_FOLDER, required=True, help="folder of the checkpoints")
+    parser.add_argument("--checkpoint-every", type=POSITIVE, default=500, help="steps (default 500)")
+    parser.add_argument("--tensorboard", type=SHARED_FOLDER, help="also write TensorBoard event files to this folder")
     add_gpus_argument(parser, several=True)
-    parser.add_argument("--threads", type=int, default=1, help="CPU cores to use (default 1)")
+    parser.add_argument("--threads", type=POSITIVE, default=1, help="CPU cores to use (default 1)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -108,6 +108,17 @@ def sbd_lists(drawn: dict[str, Drawn]) -> tuple[list[str], list[str]]:
     return sorted(train), sorted(val)
 
 
+def refuse_other_archives(folder: Path) -> None:
+    """Refuse a folder that has archives of the same names and no ``SHA256SUMS``: they may be the official ones.
+
+    Raises:
+        UserError: names the first one.
+    """
+    there = [name for name in sorted(ARCHIVES) if (folder / name).exists()]
+    if there and not (folder / "SHA256SUMS").exists():
+        raise UserError(f"{folder / there[0]}: is there already and would be replaced; name another folder.")
+
+
 def write_archives(folder: Path, drawn: dict[str, Drawn]) -> None:
     """Write the six archives and their ``SHA256SUMS`` to ``folder``."""
     folder = Path(folder)

@@ -81,12 +81,13 @@ def write_page(
         assets=ASSETS,
         timed=times is not None,
     )
-    _copy(folder / "tables", shown_tables)
-    _copy(folder / "figures", shown_figures)
+    # First, for by them the next call knows that the tables and figures are its own (`segrepro.outputs`).
     with atomic_directory(folder / "assets") as assets:
         for name in ASSETS:
             assets.joinpath(name).write_bytes(_packaged(name).read_bytes())
         write_script(assets / "marks.js", "marks", marks)
+    _copy(folder / "tables", shown_tables)
+    _copy(folder / "figures", shown_figures)
     # Run times differ from run to run: in a file of their own, all others have the same bytes every time.
     write_script(folder / "times.js", "times", times)
     write_text(folder / "index.html", html)

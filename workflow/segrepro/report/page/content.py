@@ -116,9 +116,9 @@ def read_table(path: Path, folder: Path, marks: Marks | None = None) -> Table:
         UserError: the file is missing, empty, or has rows of different lengths.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             lines = list(csv.reader(stream))
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path}: no such table; make it with `segrepro tables`.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a CSV table ({error}); make it again.") from error

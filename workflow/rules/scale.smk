@@ -1,0 +1,23 @@
+# Before the config is complete: the package, and the overlay of the scale.
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(
+    0, f"{workflow.basedir}/workflow"
+)  # the package of this checkout, before any installed one
+# A file of the user in the run folder that is called like a module (csv.py) is nobody's to import.
+os.environ["PYTHONSAFEPATH"] = "1"
+
+from snakemake.exceptions import WorkflowError
+
+from segrepro.config.places import check_checkout, scale_overlay
+from segrepro.errors import UserError
+
+try:
+    check_checkout(Path(str(workflow.basedir)))
+    SCALE_OVERLAY = scale_overlay(
+        Path(f"{workflow.basedir}/workflow/scales"), config["scale"]
+    )
+except UserError as error:
+    raise WorkflowError(str(error))

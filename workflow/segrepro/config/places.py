@@ -1,0 +1,66 @@
+"""Places on this machine that the config names, and the overlay of its scale: looked at before anything else."""
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from segrepro.errors import UserError
+
+
+def scale_overlay(folder: Path, scale: Any) -> Path:
+    """Return the file that is laid over the config at a scale.
+
+    Args:
+        folder: that holds the overlays, ``<scale>.yaml``.
+        scale: as the config says, unchecked.
+
+    Raises:
+        UserError: there is no such scale.
+    """
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if scale in known:
+        return folder / f"{scale}.yaml"
+    near = difflib.get_close_matches(str(scale).lower(), known, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    raise UserError(f"config: scale: use {' or '.join(known)}, not '{scale}'{hint}")
+
+
+def check_checkout(folder: Path) -> None:
+    """Refuse a checkout that Snakemake cannot run from.
+
+    Raises:
+        UserError: there is a brace in its path, which Snakemake reads as that of a wildcard.
+    """
+    if set("{}") & set(str(folder)):
+        raise UserError(f"{folder}: Snakemake takes the braces in this name for wildcards; move or rename the folder.")
+
+
+def expanded(place: str) -> str:
+    """Return a path or URL of the config with its environment variables and the user's home (``~``) filled in.
+
+    Raises:
+        UserError: an environment variable is not set.
+    """
+    filled = os.path.expandvars(place)
+    if unset := re.search(r"\$\{?(\w+)", filled):
+        raise UserError(f"config: '{place}' needs the environment variable {unset[1]}, which is not set.")
+    scheme, path = ("file:", filled[5:]) if filled.startswith("file:") else ("", filled)
+    return scheme + os.path.expanduser(path)  # noqa: PTH111 - it may be a URL
+
+
+def check_place(key: str, place: str, *, folder: bool) -> None:
+    """Refuse a folder or file of the user's that is not there.
+
+    Args:
+        key: that names it.
+        place: as the config says.
+        folder: whether it is a folder.
+
+    Raises:
+        UserError: it is not there, or not of that kind.
+    """
+    path = Path(expanded(place))
+    if not (path.is_dir() if folder else path.is_file()):
+        raise UserError(f"config: {key}: there is no {'folder' if folder else 'file'} {path}; name one that is there.")

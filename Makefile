@@ -6,23 +6,32 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: run test test-faults test-real test-slurm lint schema lock clean
+.PHONY: run test test-sample test-faults test-real test-slurm lint schema lock clean
 
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
 
-# The runs of the workflow first: they take longest, and the short tests fill up the other core.
+# The files that have tests with a mark: pytest need not import all others to find none.
+marked = $(shell grep -rl "mark\.$(1)" tests)
+
+# The runs of the workflow first: they take longest, and the short tests fill up the other core. Their trainings are short.
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not real and not slurm and not faults" tests/workflow tests
 
+# The tests of the sample run after trainings of their full lengths, as `make run` has them.
+test-sample: $(VENV)/installed
+	SEGREPRO_TESTS=full $(BIN)/python -m pytest -rs tests/workflow/test_sample_run.py
+
 # Jobs killed at random moments, disks that are really full (root mounts them); takes minutes.
 test-faults: $(VENV)/installed
-	$(BIN)/python -m pytest -m faults -rs
+	$(BIN)/python -m pytest -m faults -rs $(call marked,faults)
 
 # Real pictures in the official archives' layouts, in the folder SEGREPRO_REAL_SUBSET; takes a quarter of an hour. With
-# SEGREPRO_VGG16, a file of VGG16's weights, report 1's networks too: an hour and a half more. (docs/data.md)
+# SEGREPRO_VGG16, a file of VGG16's weights, report 1's networks too: an hour and a half more (docs/data.md).
+# TRAININGS=short: minutes, as .ci/run does it; fewer steps and pictures, and without report 1.
+TRAININGS ?= full
 test-real: $(VENV)/installed
-	$(BIN)/python -m pytest -m real -rs
+	SEGREPRO_TESTS=$(TRAININGS) $(BIN)/python -m pytest -m real -rs $(call marked,real)
 
 # A throw-away Slurm of one node on this machine; as root, with Debian's slurm-wlm and munge. Skipped without them.
 test-slurm: $(VENV)/installed

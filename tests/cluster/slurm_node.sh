@@ -100,9 +100,9 @@ stop() {
   # Jobs first: they are children of their own step daemons and would outlive slurmd.
   if [ -e "$folder/run/slurmd.pid" ]; then
     export SLURM_CONF="$folder/etc/slurm.conf"    # these commands, and no other Slurm's
-    timeout 10 scancel --user=root 2> /dev/null || true
-    for _ in $(seq 20); do
-      [ -n "$(timeout 5 squeue -h 2> /dev/null || true)" ] || break
+    timeout 60 scancel --user=root 2> /dev/null || true
+    for _ in $(seq 240); do
+      [ -n "$(timeout 60 squeue -h 2> /dev/null || true)" ] || break
       sleep 0.5
     done
   fi
@@ -111,7 +111,7 @@ stop() {
     # A number may belong to another process by now.
     [ "$(cat "/proc/$pid/comm" 2> /dev/null)" = "$daemon" ] || continue
     kill "$pid"
-    for _ in $(seq 50); do kill -0 "$pid" 2> /dev/null || break; sleep 0.1; done
+    for _ in $(seq 300); do kill -0 "$pid" 2> /dev/null || break; sleep 0.1; done
     ! kill -0 "$pid" 2> /dev/null || kill -9 "$pid"
   done
   unlink_ours
@@ -129,7 +129,7 @@ start() {
     --pid-file="$folder/run/munged.pid" --log-file="$folder/log/munged.log" --seed-file="$folder/munge/seed"
   slurmctld -c
   slurmd -c
-  for _ in $(seq 60); do
+  for _ in $(seq 600); do
     if sinfo -h -o %t 2> /dev/null | grep -qx idle; then
       sinfo -o "%P %t %G %c %m"
       trap - EXIT

@@ -9,12 +9,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from progress import PATIENCE, wait_until
 from segrepro.gpus import PRETENDED
 from workflow_runs import ROOT, TINY, command, snakemake
 
@@ -25,9 +25,7 @@ MODEL = "results/models/deeplabv3_trainaug"
 # On VOC alone, and with a GPU for the training although the sample does without.
 OVERLAY = TINY | {
     "models": TINY["models"] | {"deeplabv3_trainaug": {"dataset": "voc_train"}},
-    "protocols": {"deeplabv3_report": TINY["protocols"]["deeplabv3_report"] | {"steps": 120}},
 }
-PATIENCE = 300  # seconds, of a busy machine
 SLURM = (
     "--workflow-profile",
     str(ROOT / "profiles/slurm"),
@@ -92,12 +90,13 @@ WIDTH = 100
 
 def jobs() -> list[dict[str, str]]:
     """All jobs that Slurm knows, ended ones too, in the order of their submission; those that are ending have ended."""
-    give_up = time.monotonic() + PATIENCE
-    listed = listed_jobs()
-    while any(job["state"] == "COMPLETING" for job in listed):
-        assert time.monotonic() < give_up, listed
-        time.sleep(0.2)
-        listed = listed_jobs()
+    listed = []
+
+    def settled() -> bool:
+        listed[:] = listed_jobs()
+        return all(job["state"] != "COMPLETING" for job in listed)
+
+    wait_until(settled, "jobs that are ending have ended", every=0.2)
     return listed
 
 
@@ -148,11 +147,8 @@ def test_a_cancelled_training_is_submitted_again_and_every_job_is_where_it_belon
         call = command(folder, *targets, *SLURM, *resources, overlay=OVERLAY)
         run = subprocess.Popen(call, stdout=log, stderr=subprocess.STDOUT)
         try:
-            give_up = time.monotonic() + PATIENCE
-            while not list(folder.glob(f"{MODEL}/checkpoints/*/step_*.npz")):
-                assert time.monotonic() < give_up, "no checkpoint was written"
-                assert run.poll() is None, (folder / "run.log").read_text()[-3000:]
-                time.sleep(0.1)
+            checkpoints = partial(folder.glob, f"{MODEL}/checkpoints/*/step_*.npz")
+            wait_until(lambda: any(checkpoints()), "a checkpoint", process=run)
             subprocess.run(["scancel", of_rule("train")[0]["id"]], check=True)
             assert run.wait(timeout=PATIENCE) == 0, (folder / "run.log").read_text()[-5000:]
         finally:
@@ -187,7 +183,7 @@ def test_a_job_that_asks_for_two_gpus_is_one_process_that_gets_both(tmp_path):
     """The overlay of docs/cluster.md for MirroredStrategy: without tasks_per_gpu it would run twice."""
     call = small_workflow(
         tmp_path,
-        'rule train:\n    output: "seen.txt"\n    resources: gpu=2, tasks_per_gpu=0, mem_mb=100, runtime=5\n'
+        'rule train:\n    output: "seen.txt"\n    resources: gpu=2, tasks_per_gpu=0, mem_mb=100, runtime=60\n'
         '    shell: "echo $CUDA_VISIBLE_DEVICES >> {output}"\n',
     )
     done = subprocess.run(call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -199,16 +195,13 @@ def test_a_preempted_job_is_queued_again_by_slurm_itself(tmp_path):
     """The plugin takes the state PREEMPTED for one that passes: without `slurm-requeue` it would wait for ever."""
     call = small_workflow(
         tmp_path,
-        'rule preempted:\n    output: "done.txt"\n    resources: mem_mb=100, runtime=5\n'
-        '    shell: "if [ -e started ]; then touch {output}; else touch started; sleep 300; fi"\n',
+        'rule preempted:\n    output: "done.txt"\n    resources: mem_mb=100, runtime=60\n'
+        '    shell: "if [ -e started ]; then touch {output}; else touch started; sleep 3600; fi"\n',
     )
     with (tmp_path / "run.log").open("w") as log:
         run = subprocess.Popen(call, stdout=log, stderr=subprocess.STDOUT)
         try:
-            give_up = time.monotonic() + PATIENCE
-            while not (tmp_path / "started").exists():
-                assert time.monotonic() < give_up
-                time.sleep(0.1)
+            wait_until((tmp_path / "started").exists, "the job is at work", process=run)
             urgent = ["sbatch", "--partition=urgent", "--exclusive", f"--output={tmp_path}/urgent.log", "--wrap=true"]
             subprocess.run(urgent, stdout=subprocess.DEVNULL, check=True)
             assert run.wait(timeout=PATIENCE) == 0, (tmp_path / "run.log").read_text()[-3000:]
@@ -222,17 +215,14 @@ def test_a_preempted_job_is_queued_again_by_slurm_itself(tmp_path):
 def test_ctrl_c_cancels_what_was_submitted(tmp_path):
     call = small_workflow(
         tmp_path,
-        'rule endless:\n    output: "never.txt"\n    resources: mem_mb=100, runtime=5\n'
-        '    shell: "touch started; sleep 300; touch {output}"\n',
+        'rule endless:\n    output: "never.txt"\n    resources: mem_mb=100, runtime=60\n'
+        '    shell: "touch started; sleep 3600; touch {output}"\n',
     )
     # A shell starts what runs in its background deaf to Ctrl-C, and these tests may.
     listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     run = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=listening)
     try:
-        give_up = time.monotonic() + PATIENCE
-        while not (tmp_path / "started").exists():
-            assert time.monotonic() < give_up
-            time.sleep(0.1)
+        wait_until((tmp_path / "started").exists, "the job is at work", process=run)
         run.send_signal(signal.SIGINT)
         assert run.wait(timeout=PATIENCE) != 0
     finally:

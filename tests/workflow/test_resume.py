@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from progress import PATIENCE, wait_until
 from workflow_runs import TINY, command, snakemake
 
 pytestmark = pytest.mark.workflow
@@ -49,10 +50,8 @@ class TrainingRun:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        give_up = time.monotonic() + 240
-        while steps_done(folder) <= after_step and self.snakemake.poll() is None:
-            assert time.monotonic() < give_up, "no checkpoint was written"
-            time.sleep(0.02)
+        further = f"a checkpoint past step {after_step}"
+        wait_until(lambda: steps_done(folder) > after_step, further, process=self.snakemake)
         time.sleep(random.Random(os.urandom(8)).uniform(0.0, 0.15))
         assert self.snakemake.poll() is None, "the run ended before it could be disturbed"
         children = psutil.Process(self.snakemake.pid).children(recursive=True)
@@ -68,7 +67,7 @@ class TrainingRun:
         """Kill Snakemake alone; the training notices and ends by itself."""
         self.snakemake.kill()
         self.snakemake.wait()
-        assert not psutil.wait_procs(self.trainings, timeout=60)[1]
+        assert not psutil.wait_procs(self.trainings, timeout=PATIENCE)[1]
 
     def preempt(self) -> None:
         """Send SIGTERM to all that belongs to the run, as Slurm does."""

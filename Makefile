@@ -47,8 +47,11 @@ schema: $(VENV)/installed
 	$(BIN)/segrepro schema --out workflow/schemas/config.schema.json
 
 $(VENV)/installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
-	  { echo "$(PYTHON) is not Python 3.11 or 3.12: call make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c '' 2> /dev/null || { \
+	  for found in python3.13 python3.12 python3.11 python3; do $$found -c '' 2> /dev/null && break; found=; done; \
+	  echo "$(PYTHON): cannot be run; $${found:+call make PYTHON=$$found, or }install Python 3.11, 3.12 or 3.13."; exit 1; }
+	@$(PYTHON) envs/prerequisites.py
+	@echo "installing into $(VENV), which takes two to four minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps -e .

@@ -1,4 +1,7 @@
-"""Report 1's networks on real pictures, from VGG16 weights of a local file: archives to tables, in an hour."""
+"""Report 1's networks on real pictures, from VGG16 weights of a local file: archives to tables, in an hour.
+
+There is no short form: in less, nothing is learnt that could be told from background.
+"""
 
 import csv
 import os
@@ -10,13 +13,14 @@ from PIL import Image
 
 from real_runs import assert_called_real
 from segrepro.data.manifests import read_manifest
-from workflow_runs import ROOT, snakemake
+from workflow_runs import FULL, ROOT, snakemake
 
 SUBSET = os.environ.get("SEGREPRO_REAL_SUBSET", "")
 VGG16 = os.environ.get("SEGREPRO_VGG16", "")
 
 pytestmark = [
     pytest.mark.real,
+    pytest.mark.skipif(not FULL, reason="takes an hour: make test-real"),
     pytest.mark.skipif(not SUBSET or not Path(SUBSET).is_dir(), reason="set SEGREPRO_REAL_SUBSET to the real subset"),
     pytest.mark.skipif(not VGG16 or not Path(VGG16).is_file(), reason="set SEGREPRO_VGG16 to Keras' VGG16, .h5"),
 ]

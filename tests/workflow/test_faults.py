@@ -1,15 +1,20 @@
-"""Many kinds of jobs, and Snakemake itself, killed at random moments."""
+"""Many kinds of jobs, and Snakemake itself, killed at random moments.
+
+A moment is a part of the processor time that jobs take in a run that nobody disturbs: a busy machine moves none.
+"""
 
 import math
 import random
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
+from progress import PATIENCE
 from workflow_runs import TINY, command, snakemake
 
 pytestmark = [pytest.mark.workflow, pytest.mark.faults]
@@ -96,129 +101,128 @@ def results(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def start(folder: Path) -> subprocess.Popen:
-    """Start the workflow in ``folder``, a process group of its own."""
-    return subprocess.Popen(
-        command(folder, *TARGETS, "--keep-going", overlay=CHAIN),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+@dataclass(frozen=True)
+class Job:
+    """A job that runs: its process, its kind, and the processor time that it has taken, in seconds."""
+
+    process: psutil.Process
+    verb: str
+    seconds: float
 
 
-def jobs_of(run: subprocess.Popen) -> Iterator[dict[psutil.Process, str]]:
-    """Yield the jobs under way and the kind of each, fifty times a second until the run has ended."""
-    while run.poll() is None:
-        try:
-            processes = psutil.Process(run.pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return
-        yield {process: verb for process in processes if (verb := verb_of(process))}
-        time.sleep(0.02)
+class Run:
+    """A run of the workflow in ``folder``, a process group of its own."""
+
+    def __init__(self, folder: Path):
+        call = command(folder, *TARGETS, "--keep-going", overlay=CHAIN)
+        self.snakemake = subprocess.Popen(
+            call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        self.seen: dict[psutil.Process, Job] = {}
+
+    @property
+    def seconds(self) -> float:
+        """The processor time of all jobs so far."""
+        return sum(job.seconds for job in self.seen.values())
+
+    def jobs(self) -> Iterator[list[Job]]:
+        """Yield the jobs under way, some twenty times a second until the run has ended."""
+        while self.snakemake.poll() is None:
+            try:
+                processes = psutil.Process(self.snakemake.pid).children(recursive=True)
+            except psutil.NoSuchProcess:
+                return
+            under_way = [job for process in processes if (job := job_of(process))]
+            self.seen |= {job.process: job for job in under_way}
+            yield under_way
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """Kill Snakemake itself; its jobs stop by themselves."""
+        jobs = {process: job.verb for process, job in self.seen.items() if process.is_running()}
+        self.snakemake.kill()
+        self.snakemake.wait()
+        _, orphans = psutil.wait_procs(jobs, timeout=PATIENCE)
+        assert not orphans, f"{[jobs[process] for process in orphans]} outlived the run"
 
 
-def lives_in_an_undisturbed_run(folder: Path) -> dict[str, float]:
-    """Run the workflow to its end; return the seconds that the shortest job of each kind has lived."""
-    run, born, lives = start(folder), {}, {}
-    under_way: dict[psutil.Process, str] = {}
-    for jobs in jobs_of(run):
-        now = time.monotonic()
-        for process, verb in under_way.items():
-            if process not in jobs:
-                lives[verb] = min(lives.get(verb, math.inf), now - born[process])
-        for process in jobs:
-            born.setdefault(process, now)
-        under_way = jobs
-    assert run.wait() == 0
-    return lives
-
-
-def kill_some(folder: Path, left: list[str], lives: dict[str, float], moments: random.Random) -> tuple[bool, list[str]]:
-    """Run the workflow and kill the first job of each kind in ``left``, at a random moment of its life.
-
-    A kind whose job had ended before its moment stays in ``left``: its next job has another one.
-
-    Returns:
-        Whether the run ended well; and the kinds that were killed.
-    """
-    run = start(folder)
-    due: dict[psutil.Process, tuple[str, float]] = {}
-    killed = []
-    for jobs in jobs_of(run):
-        for process, verb in jobs.items():
-            if verb in left and process not in due:
-                left.remove(verb)
-                due[process] = verb, time.monotonic() + moments.uniform(0, 0.7 * lives[verb])
-        for process, (verb, moment) in list(due.items()):
-            if process not in jobs:
-                left.append(verb)
-                del due[process]
-            elif moment <= time.monotonic():
-                process.kill()
-                killed.append(verb)
-                del due[process]
-    return run.wait() == 0, killed
-
-
-def kill_run(folder: Path, seconds: float) -> bool:
-    """Run the workflow and kill Snakemake itself after so many seconds; its jobs stop by themselves.
-
-    Returns:
-        Whether it had not ended before.
-    """
-    run, end = start(folder), time.monotonic() + seconds
-    for jobs in jobs_of(run):
-        if time.monotonic() >= end:
-            run.kill()
-            run.wait()
-            _, orphans = psutil.wait_procs(jobs, timeout=60)
-            assert not orphans, f"{[jobs[process] for process in orphans]} outlived the run"
-            return True
-    return False
-
-
-def verb_of(process: psutil.Process) -> str | None:
-    """The verb of a ``python -m segrepro VERB`` process, None for any other."""
+def job_of(process: psutil.Process) -> Job | None:
+    """The job that a process is, a ``python -m segrepro VERB``; None for any other."""
     try:
-        words = process.cmdline()
+        words, times = process.cmdline(), process.cpu_times()
     except psutil.Error:
         return None
-    return words[3] if words[1:3] == ["-m", "segrepro"] and len(words) > 3 else None
+    if words[1:3] != ["-m", "segrepro"] or len(words) < 4:
+        return None
+    return Job(process, words[3], times.user + times.system)
+
+
+@dataclass
+class Undisturbed:
+    """A run to its end: its folder, and the processor time of the shortest job of each kind and of all together."""
+
+    folder: Path
+    lives: dict[str, float]
+    seconds: float
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> tuple[Path, dict[str, float], float]:
-    """A run to its end: its folder, the lives of its jobs, and how long it took, in seconds."""
-    folder, started = tmp_path_factory.mktemp("undisturbed"), time.monotonic()
-    lives = lives_in_an_undisturbed_run(folder)
-    return folder, lives, time.monotonic() - started
+def undisturbed(tmp_path_factory) -> Undisturbed:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run, lives = Run(folder), {}
+    for _ in run.jobs():
+        pass
+    assert run.snakemake.wait() == 0
+    for job in run.seen.values():
+        lives[job.verb] = min(lives.get(job.verb, math.inf), job.seconds)
+    assert set(lives) >= set(KINDS)
+    return Undisturbed(folder, lives, run.seconds)
 
 
-def assert_as_undisturbed(folder: Path, undisturbed: Path) -> None:
-    again = snakemake(folder, *TARGETS, overlay=CHAIN)
+class Killer:
+    """Kills the first job of each kind at a random moment of its life, and Snakemake itself anywhere in the whole."""
+
+    def __init__(self, undisturbed: Undisturbed):
+        self.lives, self.moments = undisturbed.lives, random.Random(SEED)
+        self.left, self.killed = list(KINDS), []
+        self.spent = 0.0  # by the jobs of former runs
+        runs = (self.moments.uniform(0, 0.7 * undisturbed.seconds) for _ in range(RUNS_KILLED))
+        self.of_runs = sorted(runs, reverse=True)
+
+    def disturb(self, run: Run) -> bool:
+        """Do so until the run has ended; return whether it ended well."""
+        due: dict[psutil.Process, float] = {}
+        for jobs in run.jobs():
+            if self.of_runs and self.spent + run.seconds >= self.of_runs[-1]:
+                self.of_runs.pop()
+                run.kill()
+                break
+            for job in jobs:
+                if job.verb in self.left and job.process not in due:
+                    self.left.remove(job.verb)
+                    due[job.process] = self.moments.uniform(0, 0.7 * self.lives[job.verb])
+                if due.get(job.process, math.inf) <= job.seconds:
+                    job.process.kill()
+                    self.killed.append(job.verb)
+                    due.pop(job.process)
+        # A kind whose job has ended before its moment, or with its run: its next job has another one.
+        self.left += [run.seen[process].verb for process in due]
+        self.spent += run.seconds
+        return run.snakemake.wait() == 0
+
+
+def test_every_kind_of_job_and_snakemake_may_be_killed_at_any_moment(undisturbed, tmp_path):
+    killer, ended = Killer(undisturbed), False
+    while not ended:
+        before = len(killer.killed), len(killer.of_runs)
+        ended = killer.disturb(Run(tmp_path))
+        assert ended or before != (len(killer.killed), len(killer.of_runs)), "the run failed by itself"
+    assert killer.of_runs == []
+    assert len(killer.killed) >= len(KINDS) - 3, f"{killer.left} ended before they were killed"
+
+    again = snakemake(tmp_path, *TARGETS, overlay=CHAIN)
     assert "Nothing to be done" in again.stdout, again.stdout[-3000:]
-    expected, made = results(undisturbed), results(folder)
+    expected, made = results(undisturbed.folder), results(tmp_path)
     assert sorted(made) == sorted(expected)
     assert [name for name in made if made[name] != expected[name]] == []
-    assert not [path for path in folder.rglob(".*.partial*") if ".snakemake" not in path.parts]
-
-
-def test_every_kind_of_job_may_be_killed_at_any_moment(undisturbed, tmp_path):
-    whole, lives, _ = undisturbed
-    assert set(lives) >= set(KINDS)
-    left, moments, killed, ended = list(KINDS), random.Random(SEED), [], False
-    while not ended:
-        ended, more = kill_some(tmp_path, left, lives, moments)
-        assert ended or more, "the run failed by itself"
-        killed += more
-    assert len(killed) >= len(KINDS) - 3, f"only {killed} were killed in time"
-    assert_as_undisturbed(tmp_path, whole)
-
-
-def test_snakemake_may_be_killed_at_any_moment(undisturbed, tmp_path):
-    whole, _, seconds = undisturbed
-    moments = random.Random(SEED)
-    killed = [kill_run(tmp_path, moments.uniform(0, seconds / 2)) for _ in range(RUNS_KILLED)]
-    assert sum(killed) >= RUNS_KILLED - 1
-    assert start(tmp_path).wait() == 0
-    assert_as_undisturbed(tmp_path, whole)
+    assert not [path for path in tmp_path.rglob(".*.partial*") if ".snakemake" not in path.parts]

@@ -179,6 +179,7 @@ def test_a_missing_key_is_named(merged_config):
         ),
         ("statistics", {"confidence": 95.0}, ["statistics.confidence", "less than 1"]),
         ("statistics", {"resamples": 0}, ["statistics.resamples", "greater than 0"]),
+        ("networks." + "n" * 101, {}, ["networks", "at most 100 characters"]),
         ("datasets.trainaug.disjoint_from", ["trainaug"], ["datasets.trainaug.disjoint_from", "disjoint from itself"]),
         ("figures.weak_classes.systems", ["deeplabv3_trainaug"], ["weak_classes.systems", "is the baseline already"]),
         ("label_checks.min_background_share", 0.99, ["label_checks.min_background_share", "no picture could pass"]),

@@ -11,6 +11,7 @@ import pytest
 
 from segrepro.cli import VERBS, main, verb_parser
 from segrepro.options import Input, Number, OutputFile, OutputFolder, PathKind, SharedFolder
+from segrepro.outputs import check_paths
 
 PARSERS = {verb: verb_parser(verb) for verb in VERBS}
 Option = tuple[str, argparse.Action]
@@ -220,3 +221,12 @@ def test_an_input_in_a_folder_that_is_replaced_is_refused(tmp_path):
                 inside = str(tmp_path / "out" / "downloads" / "in.tar")
                 argv = command(verb, tmp_path, (action, str(tmp_path / "out")), (other, inside))
                 check_refused("and would be replaced", argv)
+
+
+def test_outputs_may_lie_in_a_shared_folder_that_is_not_there_yet(tmp_path):
+    for verb, action in options_of(SharedFolder):
+        folder = tmp_path / "new"
+        others = [a for v, a in options_of(OutputFile) if v == verb]
+        inside = [(a, str(folder / f"{number}{name_for(a)}")) for number, a in enumerate(others)]
+        args = PARSERS[verb].parse_args(command(verb, tmp_path, (action, str(folder)), *inside)[1:])
+        check_paths(PARSERS[verb], args)

@@ -46,11 +46,15 @@ def fetch_expectation(entry):
 
 
 def check_places():
-    """Refuse places that cannot be filled in or are not there; those of files that are here already do not matter."""
+    """Refuse places that cannot be filled in or are not there.
+
+    What is fetched stays, so the folder of the archives may be gone later; the fetch of a file that is not here yet
+    says so.
+    """
     for entry in fetched().values():
         fetch_source(entry), fetch_expectation(entry)
     here = [Path(download(entry)).exists() for entry in fetched().values()]
-    if CONFIG.archives_dir and not all(here):
+    if CONFIG.archives_dir and not any(here):
         check_place("archives_dir", CONFIG.archives_dir, folder=True)
     if CONFIG.voc2011_val and not Path(f"{DATA}/manifests/seg11valid.csv").exists():
         check_place("voc2011_val", CONFIG.voc2011_val, folder=False)

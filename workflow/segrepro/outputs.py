@@ -29,12 +29,14 @@ class Place:
         path: as it was named.
         real: the same without links.
         whole: whether it is a folder that is written as a whole.
+        shared: whether it is a folder that other things may be in.
     """
 
     option: str
     path: Path
     real: Path
     whole: bool = False
+    shared: bool = False
 
     def __str__(self) -> str:
         return f"{self.option} {self.path}"
@@ -59,7 +61,7 @@ def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
             outputs += _places(option, path, kind)
     for number, output in enumerate(outputs):
         for other in inputs:
-            if output.is_of(other) and (output.whole or not _is_folder(output)):
+            if output.is_of(other) and not output.shared:
                 raise UserError(f"{output} is what {other.option} reads, and would be lost; name another place.")
             if output.whole and other.real.is_relative_to(output.real):
                 raise UserError(f"{output} holds what {other} reads, and would be replaced; name another folder.")
@@ -69,7 +71,7 @@ def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
             for outer, inner in ((output, other), (other, output)):
                 if outer.whole and inner.real.is_relative_to(outer.real):
                     raise UserError(f"{inner} lies in {outer}, which is written as a whole; name another place.")
-                if not outer.whole and not _is_folder(outer) and outer.real in inner.real.parents:
+                if not outer.whole and not outer.shared and outer.real in inner.real.parents:
                     raise UserError(f"{inner} lies in {outer}, which is no folder; name another place.")
 
 
@@ -93,7 +95,7 @@ def _places(option: str, path: Path, kind: PathKind) -> list[Place]:
                 )
             return [place]
         case SharedFolder():
-            place = Place(option, path, _real(path))
+            place = Place(option, path, _real(path), shared=True)
             _check_folder(place)
             return [place, *_replaced(place, kind)]
     raise TypeError(f"{option}: {kind} is no output")
@@ -116,10 +118,6 @@ def _replaced(folder: Place, kind: SharedFolder) -> list[Place]:
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a link in a circle
-
-
-def _is_folder(place: Place) -> bool:
-    return place.real.is_dir()
 
 
 def _check_file(place: Place) -> None:

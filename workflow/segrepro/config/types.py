@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+# Names become those of files, which have room for 255 bytes, of which temporary names need some.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=100)]
 # Below 2 ** 31: products of two such numbers fit what TensorFlow and HDF5 count with.
 Positive = Annotated[int, Field(gt=0, lt=2**31)]
 Bytes = Annotated[int, Field(gt=0, lt=2**63)]
@@ -15,7 +16,7 @@ Decay = Annotated[float, Field(gt=0, lt=1)]
 # That a label is right: no more than half would make a label of two the less probable one.
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 # A file's or picture's own name: no path, nothing that a shell or Snakemake would read otherwise.
-PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=150)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]+$")]
 
 # pydantic's type of the error, for `segrepro.config.errors`.

@@ -13,6 +13,8 @@ import argparse
 
 from segrepro.options import INPUT, OUTPUT, POSITIVE, SHARED_FOLDER
 
+PLACES = ("model", "edges")  # settings that name a file or folder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options; those of the methods come from their settings."""
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default = settings[name].default
             group.add_argument(
                 f"--{name.replace('_', '-')}",
+                type=INPUT if name in PLACES else None,
                 dest=f"settings.{name}",
                 default=argparse.SUPPRESS,
                 metavar="VALUE",
@@ -49,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.data.proposal_search import find_proposals
 
     prefix = "settings."
-    settings = {key.removeprefix(prefix): value for key, value in vars(args).items() if key.startswith(prefix)}
+    settings = {key.removeprefix(prefix): str(value) for key, value in vars(args).items() if key.startswith(prefix)}
     examples = read_manifest(args.manifest)
     done = find_proposals(
         examples, args.out, method=args.method, settings=settings, threads=args.threads, cache=args.cache

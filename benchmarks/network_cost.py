@@ -121,7 +121,7 @@ def measure_augmented(model: Any, resize: str) -> tuple[float, int]:
     return seconds, 2 * sum(multiply_adds(model, *size) for size in sizes)
 
 
-def measure_training(model: Any, resize: str, batch: int, crop: int) -> tuple[float, int]:
+def measure_training(model: Any, resize: str, batch: int, crop: int, *, remat: bool) -> tuple[float, int]:
     """Return seconds a step of one micro-batch of square crops, and multiply-adds of its forward pass."""
     import numpy as np
     import tensorflow as tf
@@ -131,7 +131,7 @@ def measure_training(model: Any, resize: str, batch: int, crop: int) -> tuple[fl
 
     protocol = {"momentum": 0.9, "momentum_form": "tf1", "weight_decay": 1e-4, "weight_decay_on": "all"}
     protocol |= {"bias_rate_factor": 1.0, "precision": "float32", "loss_at": "label", "accumulation": 1}
-    protocol |= {"optimiser": "sgd", "loss_normalisation": "valid"}
+    protocol |= {"optimiser": "sgd", "loss_normalisation": "valid", "crop": crop, "remat": remat}
     optimiser = build_optimiser(protocol, 1e-3, model)
     optimiser.build(model.trainable_variables)
     steps = compile_steps(model, optimiser, protocol, resize, tf.distribute.get_strategy())
@@ -175,7 +175,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     model = build.build_network(network, CLASSES)
     parameters = model.count_params()
     if what == "train":
-        seconds, operations = measure_training(model, network["resize"], task["batch"], crop)
+        seconds, operations = measure_training(model, network["resize"], task["batch"], crop, remat=task["remat"])
     elif what == "augmented":
         seconds, operations = measure_augmented(model, network["resize"])
     else:
@@ -208,7 +208,8 @@ def described(task: dict[str, Any], result: dict[str, Any]) -> str:
     """Say in words what was measured."""
     stride = f", output stride {result['output_stride']}" if result["output_stride"] else ""
     if task["measure"] == "train":
-        return f"training step, batch {task['batch']}, crop {result['crop']}{stride}"
+        remat = ", remat" if task["remat"] else ""
+        return f"training step, batch {task['batch']}, crop {result['crop']}{stride}{remat}"
     height, width = result["picture"]
     picture = f"{width} x {height}{stride}"
     if task["measure"] == "augmented":
@@ -222,6 +223,7 @@ def main() -> None:
     parser.add_argument("networks", nargs="*", help="names of config.yaml, or architecture:backbone (default: all)")
     parser.add_argument("--measure", nargs="+", choices=MEASURES, default=MEASURES, help="what to measure")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4], help="of the training steps")
+    parser.add_argument("--remat", action="store_true", help="training steps recompute activations (protocols' remat)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU cores to use (default: all)")
     parser.add_argument("--task", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -234,6 +236,7 @@ def main() -> None:
         for what in (name for name in args.measure if name in measures_of(network)):
             for batch in args.batches if what == "train" else [1]:
                 task = {"network": network, "measure": what, "batch": batch, "threads": args.threads}
+                task["remat"] = args.remat
                 result = in_a_process(task)
                 if result is None:
                     print(f"| {name} | | {what}, batch {batch} | | failed | |", flush=True)

@@ -82,6 +82,11 @@ class Protocol(Section):
         "valid", description="mean over the pixels that are not void, or their plain sum (FCN release)"
     )
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    remat: bool = Field(
+        False,
+        description="compute activations again in the backward pass: some 30 % more time, a fraction of the memory "
+        "(docs/cost.md); equal up to rounding",
+    )
     log_every: Positive = Field(description="steps a row of history.csv")
 
     @model_validator(mode="after")

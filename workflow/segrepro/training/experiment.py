@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from segrepro.data.manifests import read_manifest
+from segrepro.data.manifests import Example, read_manifest
 from segrepro.errors import UserError
 from segrepro.files import file_digest
 from segrepro.locks import locked_in_turn
@@ -24,6 +24,7 @@ from segrepro.training.batch_norm import reestimate_batch_norm
 from segrepro.training.devices import devices_record, devices_sentence, devices_strategy, use_gpus
 from segrepro.training.input import ExampleStream, statistics_batches, training_batches
 from segrepro.training.mask_check import check_masks
+from segrepro.training.memory import gpu_memory, levers, longest_side, memory_sentence, model_memory, too_little_memory
 from segrepro.training.model_files import load_model, save_model, transfer_weights
 from segrepro.training.plateau import hold_out
 from segrepro.training.specs import check_init, read_spec
@@ -172,10 +173,35 @@ def train(
         )
         noted = {"codes": note_training_code(folder, resumed=trainer.step > 0)}
         noted["devices"] = note_devices(folder, devices, resumed=trainer.step > 0)
-        trainer.run(training_batches(stream, start_step=trainer.step))
+        _check_memory(model, spec, devices, examples)
+        _run(trainer, training_batches(stream, start_step=trainer.step))
         if protocol["batch_norm_passes"]:
             reestimate_batch_norm(model, statistics_batches(stream))
         trainer.write_history(history_path)
         if made_path is not None:
             write_made(made_path, spec, argv=argv or [], **noted, training_set=manifest, initial_weights=init)
         save_model(model, model_path, spec)
+
+
+def _check_memory(model: keras.Model, spec: dict[str, Any], devices: dict[str, Any], examples: list[Example]) -> None:
+    """Say before the first step that the training will hardly fit into its GPUs' memory, and what to do about it.
+
+    No error: the estimate has an allowance in it, and a training that does not fit stops at its first step.
+    """
+    protocol, gpus = spec["protocol"], devices["shared_by"]
+    available = gpu_memory([gpu["id"] for gpu in devices["gpus"]])
+    if available is None:
+        return
+    side = None if protocol["crop"] else longest_side([example.image for example in examples])
+    estimate = model_memory(model, protocol, spec["network"]["resize"], gpus=gpus, side=side)
+    sentence = too_little_memory(estimate, available, protocol, gpus=gpus)
+    print(sentence or memory_sentence(estimate, available), file=sys.stderr)
+
+
+def _run(trainer: Trainer, batches: tf.data.Dataset) -> None:
+    """Train; a device without memory left is an error with its remedies."""
+    try:
+        trainer.run(batches)
+    except tf.errors.ResourceExhaustedError:
+        ways = "; or ".join(levers(trainer.protocol, gpus=trainer.strategy.num_replicas_in_sync))
+        raise UserError(f"out of memory at step {trainer.step + 1}: {ways}.") from None

@@ -24,6 +24,7 @@ from segrepro.training import checkpoints
 from segrepro.training.losses import labels_at_stride, summed_cross_entropy, valid_pixels
 from segrepro.training.optimiser import build_optimiser
 from segrepro.training.plateau import Plateau
+from segrepro.training.remat import training_pass
 from segrepro.training.schedules import build_schedule
 
 HISTORY_COLUMNS = ("step", "learning_rate", "loss", "pixel_accuracy")
@@ -57,10 +58,11 @@ def compile_steps(
     """
     variables = model.trainable_variables
     replicas = strategy.num_replicas_in_sync
+    forward = training_pass(model, protocol)
 
     def replica_gradients(pictures: tf.Tensor, labels: tf.Tensor) -> tuple:
         with tf.GradientTape() as tape:
-            logits = model(pictures, training=True)
+            logits = forward(pictures)
             if protocol["loss_at"] == "stride":
                 labels = labels_at_stride(labels, tf.shape(logits)[1:3])
             valid = valid_pixels(labels)

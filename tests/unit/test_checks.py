@@ -363,6 +363,20 @@ def test_a_number_of_classes_may_be_demanded_instead(tmp_path):
     assert run(manifest, "--min-classes", "18")["pictures"] == 9
 
 
+def test_one_picture_in_a_hundred_may_be_without_an_object(tmp_path):
+    """Of SBD's 11,355 crowdsourced masks; two are too many, and none where the bound says so."""
+    masks = voc_like_masks(99) | {"empty": np.zeros((HEIGHT, WIDTH), np.uint8)}
+    manifest = make_set(tmp_path / "one", masks)
+    assert run(manifest)["empty_pictures"] == 1
+    (manifest.parent / "out" / "c.json").unlink()
+    refused(manifest, "'empty' has no object pixel", "--max-empty-share", "0")
+    masks["other"] = masks["empty"]
+    refused(
+        make_set(tmp_path / "two", masks),
+        r"picture 'empty' has no object pixel \(2 of 101 pictures, at most 1\.0% may\)",
+    )
+
+
 def test_a_picture_without_an_object_is_refused_in_voc_and_tolerated_in_coco(tmp_path):
     masks = voc_like_masks(20)
     masks["empty"] = np.zeros((HEIGHT, WIDTH), np.uint8)

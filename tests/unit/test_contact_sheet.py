@@ -91,23 +91,28 @@ def test_painting_tints_objects_hatches_void_and_leaves_background_alone():
     assert len(np.unique(sheet[:10].reshape(-1, 3), axis=0)) == 2
 
 
+def drawn(examples, count, *, seed=0):
+    places = contact_sheet.by_lot(len(examples), seed=seed)
+    return choose_examples([examples[place] for place in places], VOC21, count)
+
+
 def test_examples_are_chosen_evenly_over_the_classes_by_lot(examples):
-    chosen = choose_examples(examples, VOC21, 9, seed=1)
+    chosen = drawn(examples, 9, seed=1)
     assert Counter(row.instance for row in chosen)[3] == 1
     labels = [main_label(example_labels(row, VOC21)) for row in chosen]
     assert labels == sorted(labels)
     assert Counter(labels) == {4: 1, 7: 4, 15: 4}
-    assert choose_examples(examples, VOC21, 9, seed=1) == chosen
-    assert choose_examples(examples, VOC21, 9, seed=2) != chosen
+    assert drawn(examples, 9, seed=1) == chosen
+    assert drawn(examples, 9, seed=2) != chosen
 
 
 def test_fewer_examples_than_tiles_are_all_chosen(examples):
-    assert sorted(choose_examples(examples, VOC21, 99, seed=0)) == sorted(examples)
+    assert sorted(drawn(examples, 99)) == sorted(examples)
 
 
 def test_the_search_for_rare_classes_ends(examples, monkeypatch):
     monkeypatch.setattr(contact_sheet, "EXAMPLES_SEARCHED", 3)
-    assert len(choose_examples(examples, VOC21, 9, seed=0)) == 3
+    assert len(drawn(examples, 9)) == 3
 
 
 def test_the_sheet_is_the_same_every_time(examples, tmp_path):
@@ -130,7 +135,7 @@ def test_the_sheet_is_the_same_every_time(examples, tmp_path):
 )
 def test_what_cannot_be_drawn_is_refused(examples, change, message):
     with pytest.raises(UserError, match=message):
-        choose_examples([replace(examples[0], **change)], VOC21, 4, seed=0)
+        choose_examples([replace(examples[0], **change)], VOC21, 4)
 
 
 def test_files_that_do_not_fit_are_refused(examples, tmp_path):

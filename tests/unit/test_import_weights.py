@@ -290,6 +290,15 @@ def test_averages_must_be_there_and_of_every_weight(tmp_path, tiny):
         import_tiny(plain, averages="mean")
 
 
+@pytest.mark.parametrize("slot", ["Momentum", "Adam", "Adam_1", "RMSProp_1", "quant/min"])
+def test_what_any_optimiser_keeps_for_a_variable_is_passed_over(tmp_path, tiny, slot):
+    slots = {f"{name}/{slot}": np.zeros(3, np.float32) for name in tiny[1]}
+    model = import_tiny(save_tf1(tmp_path / "model.ckpt", tiny[1] | slots))
+    plain = import_tiny(save_tf1(tmp_path / "plain.ckpt", tiny[1]))
+    for a, b in zip(model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("name", ["global_step_2", "conv9/weights", "conv9/weights/Momentum", "beta1_power"])
 def test_nothing_else_is_passed_over(tmp_path, tiny, name):
     prefix = save_tf1(tmp_path / "model.ckpt", tiny[1] | {name: np.zeros(3, np.float32)})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segrepro.data.manifests import Example, instances_beside, read_manifest, write_manifest
+from segrepro.data.manifests import Example, instances_beside, read_manifest, read_some, write_manifest
 from segrepro.errors import UserError
 from segrepro.evaluation.leakage import manifest_ids
 
@@ -48,6 +48,31 @@ def resolved(examples):
         return path and path.resolve()
 
     return sorted((e.id, full(e.image), full(e.mask), e.box, full(e.instance_mask), e.instance) for e in examples)
+
+
+def test_some_rows_are_those_of_all_in_the_order_asked_for(tmp_path):
+    rows = [Example(f"p{i:03}", tmp_path / f"{i}.jpg", tmp_path / f"{i}.png", (i, 0, i + 1, 1)) for i in range(40)]
+    write_manifest(tmp_path / "m.csv", rows)
+    places = [7, 39, 0, 12]
+    found, count = read_some(tmp_path / "m.csv", lambda rows: [place for place in places if place < rows])
+    assert (found, count) == ([rows[place] for place in places], 40)
+
+
+def test_what_is_wrong_with_a_manifest_is_told_whoever_reads_it(tmp_path):
+    head = "id,image,mask,x1,y1,x2,y2\n"
+    for name, text, message in (
+        ("empty", head, "has no rows"),
+        ("columns", "id,image\na,b\n", "column 'mask' is missing"),
+        ("row", head + "a,a.jpg,a.png,5,5,5,9\n", "line 2: the box 5,5,5,9 is empty"),
+        ("bytes", None, "not a CSV manifest"),
+    ):
+        path = tmp_path / f"{name}.csv"
+        path.write_bytes(b"id,image,mask\n\xff\xfe,a,b\n") if text is None else path.write_text(text)
+        for read in (read_manifest, lambda path: read_some(path, range)):
+            with pytest.raises(UserError, match=message):
+                read(path)
+    with pytest.raises(UserError, match="no such manifest"):
+        read_some(tmp_path / "none.csv", range)
 
 
 @settings(max_examples=60, deadline=None)

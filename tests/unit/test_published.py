@@ -211,6 +211,13 @@ def test_the_full_scale_is_the_published_experiment(full, source):
     assert found == PUBLISHED[source]
 
 
+def test_every_file_that_is_fetched_has_a_second_address(full):
+    files = [entry for entry in vars(full.archives).values() if entry] + list(full.weights.values())
+    files.append(full.proposals["edge_boxes"].model)
+    assert len(files) > 10
+    assert [entry.file for entry in files if len(set(entry.urls)) < 2] == []
+
+
 def test_every_system_that_is_trained_has_its_numbers_in_the_table(full):
     """But for variants that no one published: those of the project, by docs/protocols.md."""
     paths = {path for table in PUBLISHED.values() for path in table}

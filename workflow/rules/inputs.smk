@@ -43,6 +43,8 @@ def check_options(dataset):
         options.append(f"--absent-class {shlex.join(checks.absent_classes)}")
     if checks.min_classes is not None:
         options.append(f"--min-classes {checks.min_classes}")
+    if checks.max_empty_share is not None:
+        options.append(f"--max-empty-share {checks.max_empty_share}")
     if DATASETS[dataset].has_masks:
         options.append(f"--min-void-share {checks.min_void_share}")
         options += [

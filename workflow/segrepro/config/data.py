@@ -101,6 +101,9 @@ class DatasetChecks(Section):
         None, description="ask for this many object classes instead of every class of the label space"
     )
     min_void_share: Share = Field(0.0, description="smallest share of void pixels, of all pixels")
+    max_empty_share: Share | None = Field(
+        None, description="largest share of pictures without an object; null: 0.01 of VOC's labels, 0.1 of COCO's"
+    )
 
 
 class LabelChecks(Section):

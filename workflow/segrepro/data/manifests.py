@@ -9,7 +9,7 @@ A byte order mark and Windows' line ends, which spreadsheets write, change nothi
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,25 +87,60 @@ def read_manifest(path: Path) -> list[Example]:
         UserError: the file is missing, empty, lacks a column, or has a row that cannot be read.
     """
     path = Path(path)
+    examples = [_example(path, number, row) for number, row in _numbered_rows(path)]
+    _refuse_duplicates(path, examples)
+    return examples
+
+
+def read_some(path: Path, wanted: Callable[[int], Sequence[int]]) -> tuple[list[Example], int]:
+    """Read some rows of a manifest that may have millions (DeconvNet's second stage), without holding the others.
+
+    Args:
+        path: the manifest.
+        wanted: from the number of rows to the places of those to read, each once, from 0.
+
+    Returns:
+        Their examples, in the order of the places, and the number of rows.
+
+    Raises:
+        UserError: as `read_manifest`, of a row only where it is read.
+    """
+    path = Path(path)
+    count = sum(1 for _ in _numbered_rows(path))
+    places = {place: order for order, place in enumerate(wanted(count))}
+    found = {
+        places[place]: _example(path, number, row)
+        for place, (number, row) in enumerate(_numbered_rows(path))
+        if place in places
+    }
+    return [found[order] for order in range(len(places))], count
+
+
+def _numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Yield the rows, each with the number that it has in messages (the header is 1), at least one."""
+    number = 1
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
+            for number, row in enumerate(csv.DictReader(stream), start=2):
+                if number == 2:
+                    _check_columns(path, row)
+                yield number, row
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{path}: no such manifest; make it with `segrepro manifest`.") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a CSV manifest ({error}); make it again, or save it as CSV in UTF-8.") from error
     except csv.Error as error:
         raise UserError(f"{path}: not a CSV manifest ({error}); make it again.") from error
-    if not rows:
+    if number == 1:
         raise UserError(f"{path}: the manifest has no rows; make it again from non-empty lists.")
-    missing = [column for column in BASE_COLUMNS if column not in rows[0]]
+
+
+def _check_columns(path: Path, row: dict[str, str | None]) -> None:
+    missing = [column for column in BASE_COLUMNS if column not in row]
     if missing:
-        if separator := other_separator(rows[0]):
+        if separator := other_separator(row):
             raise UserError(f"{path}: its fields are parted by {separator}; save it with commas between them.")
         raise UserError(f"{path}: column '{missing[0]}' is missing; a manifest starts with id,image,mask.")
-    examples = [_example(path, number, row) for number, row in enumerate(rows, start=2)]
-    _refuse_duplicates(path, examples)
-    return examples
 
 
 def other_separator(header: Iterable[str | None]) -> str:

@@ -4,7 +4,7 @@ Every variable that a file must give is set exactly once, every variable in the 
 else nothing is set. What a file may hold besides is named in `tf1_names`, and nothing else is passed over.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from segrepro.models.build import (
 )
 from segrepro.models.layers import Normalise, ResizeLike
 from segrepro.models.tf1_checkpoints import Checkpoint, open_checkpoint
-from segrepro.models.tf1_names import AVERAGE, LAYOUTS, MOMENTUM, STATISTICS, STEP, Layout
+from segrepro.models.tf1_names import AVERAGE, LAYOUTS, STATISTICS, STEP, Layout
 from segrepro.models.upsampling import AlignedSum, CropLike
 from segrepro.models.weights import classifier_layers
 from segrepro.training.model_files import load_model
@@ -152,19 +152,24 @@ def _load_checkpoint(
         stored = {name: _averaged(name, checkpoint) for name in wanted}
     known = wanted.keys() | layout.ignored_names(backbone)
     classifier = [weight for layer in classifier_layers(model) for weight in layer.weights]
-    beside = {STEP} | known | {name + slot for name in known for slot in (MOMENTUM, AVERAGE)}
     _check_complete(
         checkpoint.label,
         model,
         {stored[name]: tuple(variable.shape) for name, variable in wanted.items()},
         checkpoint.shapes,
-        extra=sorted(checkpoint.shapes.keys() - beside),
+        extra=[name for name in checkpoint.shapes if name != STEP and not _belongs(name, known)],
         classifier={stored[name] for name, v in wanted.items() if any(v is own for own in classifier)},
     )
     values = {name: checkpoint.read(stored[name]) for name in wanted}
     for name, variable in wanted.items():
         variable.assign(values[name])
     return list(wanted.values())
+
+
+def _belongs(name: str, known: Collection[str]) -> bool:
+    """Whether a name is a known variable's, or that of what any optimiser keeps for it: ``<variable>/<anything>``."""
+    parts = name.split("/")
+    return any("/".join(parts[:length]) in known for length in range(1, len(parts) + 1))
 
 
 def _averaged(name: str, checkpoint: Checkpoint) -> str:

@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# What a checkpoint of a training holds besides: the step counter and, for a variable, the optimiser's momentum and
-# the moving average of its values (tf.train.ExponentialMovingAverage).
+# What a checkpoint of a training holds besides: the step counter and, below a variable's name, what the optimiser keeps
+# for it (Momentum, Adam, RMSProp_1 ..) and the moving average of its values (tf.train.ExponentialMovingAverage).
 STEP = "global_step"
-MOMENTUM = "/Momentum"
 AVERAGE = "/ExponentialMovingAverage"
 # A moving average need not cover the batch norms' statistics, which are moving averages themselves.
 STATISTICS = ("moving_mean", "moving_variance")

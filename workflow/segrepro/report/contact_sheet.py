@@ -7,6 +7,7 @@ all where it does not (stage 2). Void, with which the labels are padded too, is 
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -86,16 +87,23 @@ def main_label(labels: np.ndarray) -> int:
     return int(counts.argmax()) if counts.any() else BACKGROUND
 
 
-def choose_examples(examples: list[Example], space: LabelSpace, count: int, *, seed: int) -> list[Example]:
-    """Choose examples by lot, as many of one class as of another where there are enough.
+def by_lot(rows: int, *, seed: int) -> list[int]:
+    """Return the places of the rows to look at, of a manifest of so many: `EXAMPLES_SEARCHED` at most, in their order.
 
-    At most `EXAMPLES_SEARCHED` are looked at: of a class that is rarer than that finds, there may be none.
+    The same seed draws the same.
+    """
+    return np.random.default_rng(seed).permutation(rows)[:EXAMPLES_SEARCHED].tolist()
+
+
+def choose_examples(drawn: Iterable[Example], space: LabelSpace, count: int) -> list[Example]:
+    """Choose examples, as many of one class as of another where there are enough.
+
+    Of a class that is rarer than those drawn, there may be none.
 
     Args:
-        examples: rows of a manifest, all with a box.
+        drawn: rows of a manifest, all with a box, as `by_lot` draws them.
         space: the label space of their masks.
         count: how many to choose; all where there are fewer.
-        seed: the same seed chooses the same.
 
     Returns:
         The chosen, by class.
@@ -106,8 +114,7 @@ def choose_examples(examples: list[Example], space: LabelSpace, count: int, *, s
     classes = len(space.used_labels) - 1
     enough = math.ceil(count / classes)
     by_label: dict[int, list[Example]] = defaultdict(list)
-    for index in np.random.default_rng(seed).permutation(len(examples))[:EXAMPLES_SEARCHED]:
-        example = examples[index]
+    for example in drawn:
         by_label[main_label(example_labels(example, space))].append(example)
         full = sum(len(found) >= enough for label, found in by_label.items() if label != BACKGROUND)
         if full == classes:

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--min-void-share", **share, default=0.0, help="of all pixels (default: 0; VOC's masks: 0.005)")
     add("--min-background-share", **share, default=0.3, help="of labelled pixels (default: 0.3)")
     add("--max-background-share", **share, default=0.95, help="of labelled pixels (default: 0.95)")
-    add("--max-empty-share", **share, help="pictures without an object (default: 0 in voc21, 0.1 in coco91)")
+    add("--max-empty-share", **share, help="pictures without an object (default: 0.01 in voc21, 0.1 in coco91)")
     add("--max-grey-share", **share, default=0.05, help="pictures with one channel (default: 0.05)")
 
 

@@ -27,13 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Choose, draw and save."""
-    from segrepro.data.manifests import read_manifest
+    from segrepro.data.manifests import read_some
     from segrepro.labels import label_space
-    from segrepro.report.contact_sheet import choose_examples, draw_contact_sheet, load_tile
+    from segrepro.report.contact_sheet import by_lot, choose_examples, draw_contact_sheet, load_tile
     from segrepro.report.style import save_figure
 
-    space, examples = label_space(args.label_space), read_manifest(args.manifest)
-    chosen = choose_examples(examples, space, args.rows * args.columns, seed=args.seed)
+    space = label_space(args.label_space)
+    drawn, count = read_some(args.manifest, lambda rows: by_lot(rows, seed=args.seed))
+    chosen = choose_examples(drawn, space, args.rows * args.columns)
     tiles = [load_tile(example, space, args.size) for example in chosen]
-    title = f"{args.title or args.manifest.stem}: {len(tiles):,} of {len(examples):,} examples"
+    title = f"{args.title or args.manifest.stem}: {len(tiles):,} of {count:,} examples"
     save_figure(draw_contact_sheet(tiles, space, columns=args.columns, title=title), args.out)

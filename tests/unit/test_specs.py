@@ -6,11 +6,13 @@ import pytest
 import yaml
 
 from segrepro.cli import main
+from segrepro.config.protocols import Protocol
+from segrepro.config.spec import with_whole_protocol
 from segrepro.differences import NOTHING, first_difference
 from segrepro.errors import UserError
 from segrepro.training.model_files import load_model, save_model
 from segrepro.training.specs import SPEC_MEMBER, check_init, read_spec_of
-from training_setup import small_model
+from training_setup import PROTOCOL, small_model
 
 SPEC = {
     "name": "small",
@@ -83,6 +85,20 @@ def test_a_model_to_start_from_must_be_the_one_that_the_spec_names(model, tmp_pa
         check_init(model, "fcn32s")
     save_model(small_model(), tmp_path / "without.keras")
     check_init(tmp_path / "without.keras", "fcn32s")
+
+
+def test_a_protocol_is_checked_like_the_config_s_and_a_newer_key_has_its_default():
+    older = {key: value for key, value in PROTOCOL.items() if key != "rescale"}
+    whole = with_whole_protocol(SPEC | {"protocol": PROTOCOL}, "s.yaml")
+    assert whole["protocol"] == PROTOCOL
+    assert with_whole_protocol(SPEC | {"protocol": older}, "s.yaml")["protocol"]["rescale"] == Protocol(**older).rescale
+    for protocol, words in (
+        (PROTOCOL | {"learning_rat": 1.0}, r"s\.yaml: protocol: learning_rat"),
+        (PROTOCOL | {"learning_rate": float("nan")}, r"s\.yaml: protocol: learning_rate"),
+        (None, r"s\.yaml: has no protocol"),
+    ):
+        with pytest.raises(UserError, match=words):
+            with_whole_protocol(SPEC | {"protocol": protocol}, "s.yaml")
 
 
 def test_the_first_difference_is_found_by_the_path_of_its_key():

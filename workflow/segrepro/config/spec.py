@@ -1,10 +1,16 @@
 """The resolved hyper-parameters of one model."""
 
+from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from segrepro.config.errors import explain
 from segrepro.config.experiment import Config
+from segrepro.config.protocols import Protocol
 from segrepro.config.types import Section
 from segrepro.data.datasets import DATASETS
+from segrepro.errors import UserError
 from segrepro.labels import LABEL_SPACES
 
 
@@ -30,6 +36,27 @@ def model_spec(config: Config, name: str) -> dict[str, Any]:
         else None,
         "weights": _weights_spec(config, model.weights) or None,
     }
+
+
+def with_whole_protocol(spec: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a spec, as it was read, whose protocol is checked like the config's and has every key.
+
+    A key that was added since the spec was written has its default, by which trainings were made before.
+
+    Args:
+        spec: of a model to be trained.
+        path: where it was read from, for messages.
+
+    Raises:
+        UserError: there is no protocol, or a key of it is unknown or wrong.
+    """
+    if spec["protocol"] is None:
+        raise UserError(f"{path}: has no protocol, as of published weights; give the spec of a model that is trained.")
+    try:
+        protocol = Protocol.model_validate(spec["protocol"])
+    except ValidationError as error:
+        raise UserError(f"{path}: protocol: {explain(error, Protocol)[0]}") from None
+    return spec | {"protocol": _plain(protocol)}
 
 
 def _plain(section: Section | None) -> dict[str, Any] | None:

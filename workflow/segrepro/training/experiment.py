@@ -27,7 +27,7 @@ from segrepro.training.mask_check import check_masks
 from segrepro.training.memory import gpu_memory, levers, longest_side, memory_sentence, model_memory, too_little_memory
 from segrepro.training.model_files import load_model, save_model, transfer_weights
 from segrepro.training.plateau import hold_out
-from segrepro.training.specs import check_init, read_spec
+from segrepro.training.specs import check_init
 from segrepro.training.trainer import Trainer
 
 
@@ -107,7 +107,7 @@ def _freeze_layers(model: keras.Model, prefixes: list[str]) -> None:
 
 
 def train(
-    spec_path: Path,
+    spec: dict[str, Any],
     manifest: Path,
     *,
     model_path: Path,
@@ -127,7 +127,7 @@ def train(
     then goes on from what is there.
 
     Args:
-        spec_path: the resolved spec.
+        spec: the resolved spec, every key of its protocol given.
         manifest: what it trains on.
         model_path: where the model goes.
         history_path: where its history goes.
@@ -144,7 +144,6 @@ def train(
         UserError: an input cannot be used, there are fewer GPUs than asked for, or the training diverged.
         TrainingStopped: a signal asked to stop; a checkpoint is saved.
     """
-    spec = read_spec(spec_path)
     protocol = spec["protocol"]
     prepare_tensorflow(threads, protocol["precision"], gpus)
     strategy = devices_strategy(protocol["micro_batch"])

@@ -35,12 +35,16 @@ def run(args: argparse.Namespace) -> None:
 
     if args.tensorboard:
         require_tensorboard()
+    from segrepro.config.spec import with_whole_protocol
+    from segrepro.training.specs import read_spec
+
+    spec = with_whole_protocol(read_spec(args.spec), args.spec)  # before TensorFlow, which takes seconds
     from segrepro.training.experiment import train
     from segrepro.training.trainer import TrainingStopped
 
     try:
         train(
-            args.spec,
+            spec,
             args.manifest,
             model_path=args.model,
             history_path=args.history,

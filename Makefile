@@ -12,7 +12,7 @@ run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
 
 # The files that have tests with a mark: pytest need not import all others to find none.
-marked = $(shell grep -rl "mark\.$(1)" tests)
+marked = $(shell grep -rl --include="*.py" "mark\.$(1)" tests)
 
 # The runs of the workflow first (xdist would begin with the files of most tests): they take longest, and the short tests
 # fill up the other core. Their trainings are short.

@@ -33,13 +33,15 @@ RUN apt-get update \
     && python -m venv /opt/venv
 
 FROM build AS build-cpu
-COPY requirements.lock /tmp/
-RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.lock
+COPY requirements.lock requirements-build.lock /tmp/
+RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements-build.lock \
+    && pip install --no-cache-dir --require-hashes --no-build-isolation -r /tmp/requirements.lock
 
 # CUDA and cuDNN come as wheels; of the host only the driver (and NVIDIA's container toolkit) is needed.
 FROM build AS build-gpu
-COPY requirements-gpu.lock /tmp/
-RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements-gpu.lock
+COPY requirements-gpu.lock requirements-build.lock /tmp/
+RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements-build.lock \
+    && pip install --no-cache-dir --require-hashes --no-build-isolation -r /tmp/requirements-gpu.lock
 
 FROM base AS gpu
 COPY --from=build-gpu /opt/venv /opt/venv

@@ -48,20 +48,24 @@ lint: $(VENV)/installed
 schema: $(VENV)/installed
 	$(BIN)/segrepro schema --out workflow/schemas/config.schema.json
 
-$(VENV)/installed: requirements.lock pyproject.toml
+# pydensecrf2 is compiled with the pinned tools of requirements-build.lock: the Cython that it asks for knows no Python 3.13.
+$(VENV)/installed: requirements.lock requirements-build.lock pyproject.toml
 	@$(PYTHON) -c '' 2> /dev/null || { \
 	  for found in python3.13 python3.12 python3.11 python3; do $$found -c '' 2> /dev/null && break; found=; done; \
 	  echo "$(PYTHON): cannot be run; $${found:+call make PYTHON=$$found, or }install Python 3.11, 3.12 or 3.13."; exit 1; }
 	@$(PYTHON) envs/prerequisites.py
 	@echo "installing into $(VENV), which takes two to four minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps -e .
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-build.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -e .
 	touch $@
 
 # New pins for the lock files and the conda environments, from pyproject.toml.
 PINS := $(BIN)/uv pip compile pyproject.toml --extra tensorboard --quiet --universal --no-header --no-annotate --python-version 3.11
 lock: $(VENV)/installed
+	printf 'cython>=3.1\nsetuptools>=77\nwheel\n' | $(subst pyproject.toml --extra tensorboard,-,$(PINS)) \
+	  --constraints requirements.lock --generate-hashes --output-file requirements-build.lock
 	$(PINS) --extra dev --extra cluster --generate-hashes --output-file requirements.lock
 	$(PINS) --extra gpu --constraints requirements.lock --generate-hashes --output-file requirements-gpu.lock
 	for kind in cpu gpu; do \

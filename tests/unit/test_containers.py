@@ -43,7 +43,7 @@ def test_cudnn_runs_on_volta_and_with_this_tensorflow(lock, name):
     assert (9, 3) <= tuple(map(int, cudnn.split(".")))[:2] < (9, 11)
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-gpu.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-gpu.lock", "requirements-build.lock"])
 def test_every_pin_has_hashes_and_no_lock_names_a_host(lock, name):
     text = lock(name)
     assert "http" not in text
@@ -71,7 +71,11 @@ def test_the_images_install_the_locks_and_nothing_beside(lock):
     assert stages[-1] == "cpu"  # what a bare `docker build` makes
     installs = [arguments for keyword, arguments in steps if keyword == "RUN" and "pip install" in arguments]
     assert len(installs) == 2
-    assert all("--require-hashes -r /tmp/requirements" in install for install in installs)
+    for install in installs:  # the tools that compile pydensecrf2, then all else with them
+        tools, packages = re.findall(r"pip install (.*?) -r /tmp/(\S+)", install)
+        assert tools[1] == "requirements-build.lock"
+        assert "--no-build-isolation" in packages[0]
+        assert all("--require-hashes" in options for options, _ in (tools, packages))
     (python,) = [arguments for keyword, arguments in steps if keyword == "ARG"]
     assert python.startswith("PYTHON=3.11-")  # as the conda environments
 
@@ -79,11 +83,19 @@ def test_the_images_install_the_locks_and_nothing_beside(lock):
 def test_all_that_the_images_copy_is_let_in(lock, project_root):
     ignored = lock(".dockerignore").splitlines()
     copied = [
-        arguments.split()[0]
+        file
         for keyword, arguments in instructions(lock("Dockerfile"))
         if keyword == "COPY" and "--from" not in arguments
+        for file in arguments.split()[:-1]
     ]
     assert copied
     for name in copied:
         assert (project_root / name).is_file()
         assert f"!{name}" in ignored
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-gpu.lock", "requirements-build.lock"])
+def test_each_python_gets_the_same_versions(lock, name):
+    assert "python_full_version" not in lock(name)
+    assert "python_version" not in lock(name)
+    assert all(len(versions) == 1 for versions in pins(lock(name)).values())

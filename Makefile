@@ -49,7 +49,7 @@ schema: $(VENV)/installed
 	$(BIN)/segrepro schema --out workflow/schemas/config.schema.json
 
 # pydensecrf2 is compiled with the pinned tools of requirements-build.lock: the Cython that it asks for knows no Python 3.13.
-$(VENV)/installed: requirements.lock requirements-build.lock pyproject.toml
+$(VENV)/installed: requirements.lock $(wildcard requirements-build.lock) pyproject.toml
 	@$(PYTHON) -c '' 2> /dev/null || { \
 	  for found in python3.13 python3.12 python3.11 python3; do $$found -c '' 2> /dev/null && break; found=; done; \
 	  echo "$(PYTHON): cannot be run; $${found:+call make PYTHON=$$found, or }install Python 3.11, 3.12 or 3.13."; exit 1; }

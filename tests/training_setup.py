@@ -9,6 +9,7 @@ from PIL import Image
 
 from segrepro.config.protocols import Protocol
 from segrepro.data.manifests import Example
+from segrepro.models.replicas import BatchNormalization
 from segrepro.training.input import ExampleStream, training_batches
 from segrepro.training.trainer import Trainer
 
@@ -48,7 +49,7 @@ def small_model(seed: int = 0, *, batch_norm: bool = True) -> keras.Model:
     inputs = keras.Input((None, None, 3), name="picture")
     x = keras.layers.Rescaling(1 / 255, name="scale")(inputs)
     x = keras.layers.Conv2D(8, 3, strides=2, padding="same", name="conv")(x)
-    x = keras.layers.BatchNormalization(name="bn")(x) if batch_norm else x
+    x = BatchNormalization(name="bn")(x) if batch_norm else x
     x = keras.layers.Conv2D(3, 1, name="logits", dtype="float32")(keras.layers.ReLU(name="relu")(x))
     return keras.Model(inputs, x, name="small")
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import keras
 from keras import KerasTensor
 
+from segrepro.models.replicas import BatchNormalization
+
 
 def layer_seed(seed: int, name: str) -> int:
     """Derive a layer's own seed from the model's seed and the layer's name: 31 bits.
@@ -107,7 +109,7 @@ class LayerMaker:
             return keras.initializers.VarianceScaling(2.0, "fan_in", "truncated_normal", seed=seed)
         return keras.initializers.TruncatedNormal(stddev=kind, seed=seed)
 
-    def norm(self, x: KerasTensor, name: str, layer: type = keras.layers.BatchNormalization) -> KerasTensor:
+    def norm(self, x: KerasTensor, name: str, layer: type = BatchNormalization) -> KerasTensor:
         """Normalise by batch statistics, with scale and offset; ``layer`` is the class to use."""
         options = {"momentum": self.batch_norm_decay, "epsilon": self.batch_norm_epsilon}
         if self.batch_norm_offset:

@@ -5,6 +5,7 @@ from keras import KerasTensor
 
 from segrepro.models.blocks import LayerMaker, layer_seed
 from segrepro.models.layers import ResizeLike
+from segrepro.models.replicas import Dropout
 
 # TF-slim's resnet_arg_scope, which the report's ASPP was built in; the DeepLab release has the same.
 ASPP_BATCH_NORM_EPSILON = 1e-5
@@ -61,7 +62,7 @@ def with_dropout(x: KerasTensor, make: LayerMaker, share: float) -> KerasTensor:
     """Drop a share of the features in training; the layer's random state is among ``model.variables``."""
     if not share:
         return x
-    return keras.layers.Dropout(share, seed=layer_seed(make.seed, "dropout"), name="dropout")(x)
+    return Dropout(share, seed=layer_seed(make.seed, "dropout"), name="dropout")(x)
 
 
 def deeplabv3_head(

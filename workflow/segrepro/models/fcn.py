@@ -16,6 +16,7 @@ import keras
 from keras import KerasTensor
 
 from segrepro.models.blocks import LayerMaker, layer_seed
+from segrepro.models.replicas import Dropout
 from segrepro.models.upsampling import AlignedSum, BilinearKernel, BilinearUpsampling, CropLike
 
 # pixels of the finest map that is scored -> poolings that are scored beside fc7, coarse to fine
@@ -107,7 +108,7 @@ def _after_fully_connected(
     if not dropout:
         return x
     name = f"{name}_dropout"
-    return keras.layers.Dropout(dropout, seed=layer_seed(make.seed, name), name=name)(x)
+    return Dropout(dropout, seed=layer_seed(make.seed, name), name=name)(x)
 
 
 def _score(x: KerasTensor, make: LayerMaker, name: str, num_classes: int) -> KerasTensor:

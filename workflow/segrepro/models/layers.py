@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from segrepro.models import unpooling, upsampling  # noqa: F401  registered too, for who loads models by this module
+from segrepro.models.replicas import BatchNormalization
 
 
 class Normalisation(NamedTuple):
@@ -141,7 +142,7 @@ class ResizeLike(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="segrepro")
-class UnreadBatchNormalization(keras.layers.BatchNormalization):
+class UnreadBatchNormalization(BatchNormalization):
     """A batch normalisation whose result nobody reads: holds its variables and passes its input on.
 
     The report's DeepLabv3 graph computes ResNet-v2's final normalisation, but its ASPP reads the raw sum

@@ -42,8 +42,21 @@ def devices_strategy(micro_batch: int) -> tf.distribute.Strategy:
     gpus = tf.config.list_logical_devices("GPU")
     sharing = gpus_that_share(micro_batch, len(gpus))
     if sharing > 1:
-        return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus[:sharing]])
+        return mirrored([gpu.name for gpu in gpus[:sharing]])
     return tf.distribute.get_strategy()
+
+
+def mirrored(devices: list[str]) -> tf.distribute.Strategy:
+    """Return the strategy that divides each micro-batch among devices and keeps a copy of the variables on each.
+
+    TensorFlow's arithmetic optimiser is off then, for the whole process: it sums the terms of an update in another
+    order on the first device than on others, so that the copies would drift apart, and a checkpoint keeps the first.
+
+    Args:
+        devices: two or more, as TensorFlow names them.
+    """
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+    return tf.distribute.MirroredStrategy(devices)
 
 
 def devices_record(replicas: int, protocol: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 A step is one optimiser update: ``accumulation`` micro-batches whose gradients are averaged, each normalised by its
 own valid pixels (Caffe's ``iter_size``); batch norm sees the micro-batch. With several GPUs each micro-batch is
-divided among them (`tf.distribute.MirroredStrategy`).
+divided among them (`tf.distribute.MirroredStrategy`), and the step is that of one (`segrepro.models.replicas`).
 """
 
 import signal
@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
+from segrepro.models.replicas import check_shareable, with_overflow_of_others
 from segrepro.training import checkpoints
 from segrepro.training.losses import labels_at_stride, summed_cross_entropy, valid_pixels
 from segrepro.training.optimiser import build_optimiser
@@ -59,6 +60,8 @@ def compile_steps(
     variables = model.trainable_variables
     replicas = strategy.num_replicas_in_sync
     forward = training_pass(model, protocol)
+    if replicas > 1:
+        check_shareable(model)
 
     def replica_gradients(pictures: tf.Tensor, labels: tf.Tensor) -> tuple:
         with tf.GradientTape() as tape:
@@ -87,7 +90,10 @@ def compile_steps(
     @tf.function
     def apply(total: Any) -> None:
         def update(gradients: Any) -> None:
-            optimiser.apply([g / protocol["accumulation"] for g in gradients], variables)
+            gradients = [g / protocol["accumulation"] for g in gradients]
+            if replicas > 1 and isinstance(optimiser, keras.optimizers.LossScaleOptimizer):
+                gradients = with_overflow_of_others(gradients)
+            optimiser.apply(gradients, variables)
 
         strategy.run(update, args=(total,))
 

@@ -1,0 +1,91 @@
+"""Trains small twins of the networks on one device and on several virtual ones, for test_training_replicas.py.
+
+Run by itself, because devices must be set up before TensorFlow starts: ``python replicas_run.py DEVICES FOLDER``. For
+each network it writes ``<network>_one.npz`` and ``<network>_several.npz``: each variable's final value on each device.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from segrepro.models.build import build_network
+from segrepro.models.resnet_v2 import RESNET_V2, ResNetV2Shape
+from segrepro.models.vgg16 import VGG16_SHAPES, VGGShape
+from segrepro.training.devices import mirrored
+from training_setup import PROTOCOL, trainer_of
+
+STEPS, MICRO_BATCH, CLASSES = 5, 8, 3
+TRAINING = PROTOCOL | {"steps": STEPS, "micro_batch": MICRO_BATCH, "learning_rate": 0.01, "log_every": 1}
+# name -> network, side of its crops, what its protocol has besides
+TWINS = {
+    "deeplabv3": (
+        {
+            "architecture": "deeplabv3",
+            "backbone": "resnet_v2_micro",
+            "aspp_channels": 4,
+            "aspp_rates": [1],
+            "multi_grid": [1],
+        },
+        33,
+        {"weight_decay_on": "all"},
+    ),
+    "deconvnet": (
+        {"architecture": "deconvnet", "backbone": "vgg_micro", "input_size": 32, "fc_channels": 6},
+        32,
+        {"accumulation": 2, "momentum_form": "caffe", "bias_rate_factor": 2.0},
+    ),
+    "fcn": (
+        {"architecture": "fcn", "backbone": "vgg_micro", "fc_channels": 7, "skip_stride": 8, "dropout": 0.5},
+        32,
+        {"loss_normalisation": "none", "learning_rate": 1e-6, "momentum": 0.99},
+    ),
+}
+
+
+def batches(side: int, accumulation: int) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """Noise, and labels that the devices get unequally many valid pixels of."""
+    rng = np.random.default_rng(0)
+    shape = (STEPS, accumulation, MICRO_BATCH, side, side)
+    pictures = rng.integers(0, 256, (*shape, 3)).astype(np.float32)
+    labels = (pictures[..., 0] > 128).astype(np.uint8) + (pictures[..., 1] > 200)
+    labels[:, :, 0, : side // 2] = labels[:, :, 3] = 255
+    return [(tf.constant(x), tf.constant(y)) for x, y in zip(pictures, labels, strict=True)]
+
+
+def copies(strategy: tf.distribute.Strategy, variable: keras.Variable) -> np.ndarray:
+    """The variable's value on each device."""
+    return np.stack([copy.numpy() for copy in strategy.experimental_local_results(variable.value)])
+
+
+def train(name: str, strategy: tf.distribute.Strategy, folder: Path) -> None:
+    """Train a twin; write its variables, before and after, and the history to ``folder``.npz."""
+    network, side, besides = TWINS[name]
+    protocol = TRAINING | {"crop": side} | besides
+    with strategy.scope():
+        model = build_network(network, CLASSES, seed=1)
+    before = {f"before/{v.path}": v.numpy() for v in model.variables}
+    trainer = trainer_of(folder, protocol, strategy, model)
+    trainer.run(batches(side, protocol["accumulation"]))
+    after = {f"after/{v.path}": copies(strategy, v) for v in trainer.state}
+    np.savez(folder.with_suffix(".npz"), history=trainer.history, **before, **after)
+
+
+def main(devices: int, folder: Path) -> None:
+    """Train every twin on one device and on ``devices``."""
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * devices
+    )
+    tf.config.experimental.enable_op_determinism()
+    RESNET_V2["resnet_v2_micro"] = ResNetV2Shape((1, 1, 1, 1), (4, 4, 8, 8), root_filters=8, root_kernel=3)
+    VGG16_SHAPES["vgg_micro"] = VGGShape(depths=(1, 1, 1, 1, 1), channels=(2, 3, 4, 5, 6))
+    strategies = {"one": tf.distribute.get_strategy(), "several": mirrored([f"CPU:{i}" for i in range(devices)])}
+    for name in TWINS:
+        for number, strategy in strategies.items():
+            train(name, strategy, folder / f"{name}_{number}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))

@@ -238,7 +238,9 @@ def test_only_systems_on_the_same_pictures_are_paired(tmp_path):
 def test_what_cannot_be_used_is_named(tmp_path):
     options = scored(tmp_path, a=pictures(20, 5))
     assert "--confusions: 2 files for 1 metrics" in refusal(tmp_path, *options, str(tmp_path / "a.npz"))
-    assert "--confidence is 95.0; give a fraction" in refusal(tmp_path, *options, "--confidence", "95")
+    assert "--confidence is 95.0; give a number above 0 and below 1" in refusal(
+        tmp_path, *options, "--confidence", "95"
+    )
     scored(tmp_path, b=pictures(20, 6))
     stale = ["--metrics", str(tmp_path / "a.json"), "--confusions", str(tmp_path / "b.npz")]
     assert "b.npz: gives mIoU" in refusal(tmp_path, *stale)

@@ -168,9 +168,9 @@ def test_the_verb_takes_several_mirrors_in_both_spellings(server, out):
     [
         (["--md5", "abc"], "md5 'abc' is not a checksum"),
         (["--sha256", MD5], "64 hexadecimal digits"),
-        (["--bytes", "0"], "--bytes 0 is not above 0"),
-        (["--attempts", "-1"], "--attempts -1 is not above 0"),
-        (["--stall-seconds", "nan"], "--stall-seconds nan is not above 0"),
+        (["--bytes", "0"], "--bytes is 0; give a whole number"),
+        (["--attempts", "-1"], "--attempts is -1; give a whole number"),
+        (["--stall-seconds", "nan"], "--stall-seconds is nan; give a number above 0"),
         (["--url", "gopher://x"], "address 'gopher://x' cannot be used"),
     ],
 )

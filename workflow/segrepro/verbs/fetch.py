@@ -49,12 +49,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.data.downloads import Patience
     from segrepro.data.expected import expected_of
     from segrepro.data.fetch import fetch
-    from segrepro.errors import UserError
 
-    for option in ("attempts", "stall_seconds"):
-        value = getattr(args, option)
-        if not value > 0:
-            raise UserError(f"--{option.replace('_', '-')} {value} is not above 0: give a positive number.")
     fetch(
         args.out,
         args.url,

@@ -14,11 +14,9 @@ run: $(VENV)/installed
 # The files that have tests with a mark: pytest need not import all others to find none.
 marked = $(shell grep -rl --include="*.py" "mark\.$(1)" tests)
 
-# The runs of the workflow first (xdist would begin with the files of most tests): they take longest, and the short tests
-# fill up the other core. Their trainings are short.
+# In the order of tests/conftest.py (xdist would begin with the files of most tests). The workflow's trainings are short.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not real and not slurm and not faults" \
-	  tests/workflow/test_sample_run.py tests/workflow/test_resume.py tests/workflow tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not real and not slurm and not faults"
 
 # The tests of the sample run after trainings of their full lengths, as `make run` has them.
 test-sample: $(VENV)/installed

@@ -13,6 +13,18 @@ ROOT = Path(__file__).parents[1]
 fix_environment()  # as the command line does, before a test imports Keras
 
 
+# The files that take longest come first, in this order; the short ones then fill up the other core.
+LONGEST_FIRST = ("workflow/test_sample_run.py", "workflow/test_resume.py", "workflow/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def turn(item: pytest.Item) -> int:
+        path = item.path.relative_to(ROOT / "tests").as_posix()
+        return next((n for n, start in enumerate(LONGEST_FIRST) if path.startswith(start)), len(LONGEST_FIRST))
+
+    items.sort(key=turn)
+
+
 def _merge(base: dict, overlay: dict) -> dict:
     """Lay one config mapping over another, as Snakemake does: mappings deeply, all else replaced."""
     for key, value in overlay.items():

@@ -26,9 +26,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 
-PICTURE = (375, 500)  # height and width of the common VOC picture, pixels
 PICTURE_PIXELS = 180_726  # mean of 659 pictures of VOC train and val
-FORWARD_AND_BACKWARD = 3  # passes as dear as a forward one: the gradient by the input, and that by the weights
 FLOAT, HALF = 4, 2  # bytes
 COPIES_OF_A_WEIGHT = 3  # weight, gradient, momentum
 GB = 1e9
@@ -83,7 +81,7 @@ class Networks:
 
     def multiply_adds(self, name: str, size: tuple[int, int], output_stride: int | None = None) -> int:
         """Return the multiply-adds of a forward pass of one picture of (height, width) with 21 classes."""
-        from network_cost import multiply_adds
+        from segrepro.models.operations import multiply_adds
 
         key = (name, size, output_stride)
         if key not in self._costs:
@@ -103,6 +101,8 @@ def hours(flop: float, teraflops: float) -> float:
 
 def trainings(config: Any, networks: Networks, teraflops: float) -> Iterator[list[str]]:
     """Give a row for each model that trains."""
+    from segrepro.models.operations import FORWARD_AND_BACKWARD, PICTURE
+
     total = disk = 0.0
     names = [name for name, model in config.models.items() if model.train]
     for name in sorted(names, key=lambda n: (config.models[n].network, names.index(n))):
@@ -134,6 +134,8 @@ def trainings(config: Any, networks: Networks, teraflops: float) -> Iterator[lis
 
 def views_of(config: Any, system: Any) -> Iterator[tuple[tuple[int, int], int | None]]:
     """Give (height, width) and output stride of each forward pass that a picture takes."""
+    from segrepro.models.operations import PICTURE
+
     network = config.networks[config.models[system.model].network]
     if boxes := system.proposal_wise:
         side = (network.input_size, network.input_size)

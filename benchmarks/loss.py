@@ -53,7 +53,7 @@ def measure(way: str, size: tuple[int, ...], threads: int, repeats: int) -> tupl
     from segrepro.training.experiment import prepare_tensorflow
     from segrepro.training.losses import summed_cross_entropy
 
-    prepare_tensorflow(threads, "float32")
+    prepare_tensorflow(threads)
     loss = tensorflows if way == "tensorflow" else summed_cross_entropy
     examples, side, crop, classes = size
     logits = tf.random.stateless_normal((examples, side, side, classes), (0, 0))

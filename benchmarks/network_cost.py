@@ -18,7 +18,6 @@ Example:
 
 import argparse
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -31,7 +30,6 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-PICTURE = (375, 500)  # height and width of the common VOC picture, pixels
 CROP = 513  # side of the papers' training crops, pixels
 CLASSES = 21
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -61,28 +59,6 @@ def networks(names: list[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def multiply_adds(model: Any, height: int, width: int) -> int:
-    """Return the multiply-adds of a forward pass of one picture: convolutions and matrix products of the graph."""
-    import tensorflow as tf
-
-    forward = tf.function(lambda pictures: model(pictures, training=False))
-    graph = forward.get_concrete_function(tf.TensorSpec((1, height, width, 3))).graph
-    total = 0
-    for operation in graph.get_operations():
-        if operation.type not in ("Conv2D", "Conv2DBackpropInput", "DepthwiseConv2dNative", "MatMul"):
-            continue
-        kernel, outputs = list(operation.inputs[1].shape), operation.outputs[0].shape.num_elements()
-        if operation.type == "MatMul":
-            total += outputs * kernel[1 if operation.get_attr("transpose_b") else 0]
-        elif operation.type == "Conv2D":
-            total += outputs * math.prod(kernel[:3])  # rows, columns, channels in
-        elif operation.type == "Conv2DBackpropInput":  # a transposed convolution: kernel is rows, columns, out, in
-            total += operation.inputs[2].shape.num_elements() * math.prod(kernel[:3])
-        else:
-            total += outputs * math.prod(kernel[:2])
-    return total
-
-
 def seconds_of(call: Callable[[], Any], repeats: int) -> float:
     """Return the median time of some calls after a first one, which compiles."""
     call()
@@ -99,6 +75,8 @@ def measure_prediction(model: Any, size: tuple[int, int]) -> tuple[float, int]:
     import numpy as np
     import tensorflow as tf
 
+    from segrepro.models.operations import multiply_adds
+
     pictures = tf.constant(np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8))
     forward = tf.function(lambda p: model(tf.cast(p, tf.float32), training=False))
     return seconds_of(lambda: forward(pictures).numpy(), REPEATS), multiply_adds(model, *size)
@@ -110,6 +88,7 @@ def measure_augmented(model: Any, resize: str) -> tuple[float, int]:
     import tensorflow as tf
 
     from segrepro.inference.augmented import Augmentation, AugmentedModel, scaled_extent
+    from segrepro.models.operations import PICTURE, multiply_adds
 
     augmented = AugmentedModel(model, Augmentation(scales=SCALES, flip=True), resize=resize)
     pictures = np.random.default_rng(0).integers(0, 256, (1, *PICTURE, 3), np.uint8)
@@ -126,6 +105,7 @@ def measure_training(model: Any, resize: str, batch: int, crop: int, *, remat: b
     import numpy as np
     import tensorflow as tf
 
+    from segrepro.models.operations import multiply_adds
     from segrepro.training.optimiser import build_optimiser
     from segrepro.training.trainer import compile_steps
 
@@ -164,9 +144,10 @@ def measures_of(network: dict[str, Any]) -> tuple[str, ...]:
 def measure(task: dict[str, Any]) -> dict[str, Any]:
     """Measure one thing in this process."""
     from segrepro.models import build
+    from segrepro.models.operations import PICTURE
     from segrepro.training.experiment import prepare_tensorflow
 
-    prepare_tensorflow(task["threads"], "float32")
+    prepare_tensorflow(task["threads"])
     network, what = complete(task["network"]), task["measure"]
     if what in ("predict-16", "predict-8", "augmented"):
         network["output_stride"] = 16 if what == "predict-16" else 8

@@ -118,7 +118,7 @@ def main() -> None:
     args = parser.parse_args()
     from segrepro.training.experiment import prepare_tensorflow
 
-    prepare_tensorflow(args.threads, "float32")
+    prepare_tensorflow(args.threads)
     passes_named = [f"{name}: {way}" for name in ("forward", "forward + backward") for way in WAYS]
     print(f"| result, batch {args.batch} | {' | '.join(passes_named)} |")
     print(f"|---|{'--:|' * len(passes_named)}", flush=True)

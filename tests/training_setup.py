@@ -65,14 +65,15 @@ def trainer_of(folder, protocol=PROTOCOL, strategy=None, model=None, **options) 
         resize="half_pixel",
         strategy=strategy,
         checkpoint_folder=folder,
+        checkpoint_minutes=options.pop("checkpoint_minutes", 60.0),
         checkpoint_every=options.pop("checkpoint_every", 2),
         **options,
     )
 
 
-def stream_of(examples: list[Example], protocol=PROTOCOL, *, seed: int = 3, threads: int = 1) -> ExampleStream:
+def stream_of(examples: list[Example], protocol=PROTOCOL, *, seed: int = 3, threads: int = 1, **fill) -> ExampleStream:
     """The examples as the trainer sees them."""
-    return ExampleStream(examples, protocol, seed=seed, threads=threads)
+    return ExampleStream(examples, protocol, seed=seed, threads=threads, **fill)
 
 
 def batches_of(examples: list[Example], trainer: Trainer, protocol=PROTOCOL) -> tf.data.Dataset:

@@ -1,5 +1,7 @@
 """Checkpoints: the newest that is whole is used, whatever has happened to the others."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,6 +48,12 @@ def test_the_same_state_gives_the_same_bytes(tmp_path):
     save(tmp_path / "a", checkpoint(5))
     save(tmp_path / "b", checkpoint(5))
     assert (tmp_path / "a/step_000000005.npz").read_bytes() == (tmp_path / "b/step_000000005.npz").read_bytes()
+
+
+def test_the_digest_at_its_end_is_that_of_all_before(saved):
+    _, content = saved
+    body, digest = content[: -checkpoints.DIGEST_CHARACTERS], content[-checkpoints.DIGEST_CHARACTERS :]
+    assert hashlib.sha256(body).hexdigest().encode() == digest
 
 
 @settings(max_examples=150, deadline=None)

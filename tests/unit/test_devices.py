@@ -1,12 +1,15 @@
 """Which GPUs a training takes, how many share its micro-batches, and what it says of them; on pretended GPUs."""
 
+import os
 from types import SimpleNamespace
 
+import keras
 import pytest
 import tensorflow as tf
 
 from segrepro.errors import UserError
 from segrepro.training.devices import devices_record, devices_sentence, devices_strategy, use_gpus
+from segrepro.training.experiment import AUTOTUNE, prepare_tensorflow
 from segrepro.training.sharing import gpus_that_share
 
 WHOLE = {"micro_batch": 1, "crop": None}
@@ -31,6 +34,18 @@ def four_gpus(monkeypatch):
     return state
 
 
+@pytest.fixture
+def told(monkeypatch):
+    """What `prepare_tensorflow` says to TensorFlow and Keras, which the other tests of this process would notice."""
+    said = {}
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", lambda threads: None)
+    monkeypatch.setattr(tf.config.threading, "set_inter_op_parallelism_threads", lambda threads: None)
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: said.update(deterministic=True))
+    monkeypatch.setattr(tf.config.experimental, "enable_tensor_float_32_execution", lambda on: said.update(tf32=on))
+    monkeypatch.setattr(keras.mixed_precision, "set_global_policy", lambda policy: said.update(precision=policy))
+    return said
+
+
 def used(state) -> list[int]:
     return [int(gpu.name[-1]) for gpu in state.used]
 
@@ -45,6 +60,43 @@ def test_no_gpu_is_taken_that_was_not_asked_for(four_gpus, count, expected):
     use_gpus(count)
     assert used(four_gpus) == expected
     assert four_gpus.growing == four_gpus.used
+
+
+@pytest.mark.parametrize(
+    ("gpus", "deterministic", "one_size", "autotune"),
+    [
+        (1, True, True, "0"),  # what was fastest just then must not choose
+        (1, False, False, "0"),  # each size would be tried out again
+        (1, False, True, None),
+        (0, True, False, None),
+    ],
+)
+def test_cudnn_tries_its_algorithms_out_only_where_that_pays(
+    four_gpus, told, monkeypatch, gpus, deterministic, one_size, autotune
+):
+    monkeypatch.delenv(AUTOTUNE, raising=False)
+    prepare_tensorflow(1, gpus=gpus, deterministic=deterministic, one_size=one_size)
+    assert os.environ.pop(AUTOTUNE, None) == autotune
+    assert ("deterministic" in told) == deterministic
+
+
+def test_what_the_user_says_of_cudnn_stays(four_gpus, told, monkeypatch):
+    monkeypatch.setenv(AUTOTUNE, "1")
+    prepare_tensorflow(1)
+    assert os.environ[AUTOTUNE] == "1"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "expected"),
+    [
+        (None, ("float32", False)),
+        ({"precision": "mixed_bfloat16", "tf32": True}, ("mixed_bfloat16", True)),
+        ({"precision": "float32"}, ("float32", False)),  # a spec of former versions
+    ],
+)
+def test_precision_and_tf32_are_the_protocols(four_gpus, told, protocol, expected):
+    prepare_tensorflow(1, protocol, gpus=0)
+    assert (told["precision"], told["tf32"]) == expected
 
 
 def test_more_gpus_than_there_are_is_an_error(four_gpus):

@@ -23,7 +23,7 @@ BOXES = [[0, 0, 20, 20], [10, 5, 48, 30], [4, 4, 30, 30]]
 @pytest.fixture(autouse=True)
 def keep_tensorflow_as_it_is(monkeypatch):
     """The verbs size TensorFlow's thread pools, which a process can do only once."""
-    monkeypatch.setattr("segrepro.training.experiment.prepare_tensorflow", lambda threads, precision: None)
+    monkeypatch.setattr("segrepro.training.experiment.prepare_tensorflow", lambda *_, **__: None)
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from PIL import Image
 from segrepro.data.manifests import Example
 from segrepro.data.pictures import PICTURE_MODES, read_rgb
 from segrepro.errors import UserError
-from segrepro.training.augment import augment, decode_picture, rescale
+from segrepro.training.augment import BLACK, augment, decode_picture, rescale
 from segrepro.training.boxes import resized_box, single_object
-from segrepro.training.input import example_index, statistics_batches, training_batches
+from segrepro.training.input import example_index, on_device, statistics_batches, training_batches
 from training_setup import PROTOCOL, stream_of, write_examples
 
 
@@ -184,6 +184,45 @@ def test_repeated_examples_come_that_often_in_an_epoch(examples):
             key = mask.tobytes()
             counts[key] = counts.get(key, 0) + 1
     assert sorted(counts.values()) == [1, 1, 1, 3]
+
+
+PLAIN = PROTOCOL | {"scale_range": [1.0, 1.0]}
+GREY, BROWN = (127.0, 127.0, 127.0), (123.68, 116.779, 103.939)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "fill", "dtype"),
+    [
+        (PLAIN, BLACK, tf.uint8),
+        (PLAIN, GREY, tf.uint8),
+        (PLAIN | {"crop": None, "micro_batch": 1}, BROWN, tf.uint8),
+        (PLAIN, BROWN, tf.float32),
+        (PROTOCOL, BLACK, tf.float32),
+        (PLAIN | {"sharpen_share": 0.5}, BLACK, tf.float32),
+        (PLAIN | {"blur_share": 0.5}, BLACK, tf.float32),
+    ],
+)
+def test_whole_pixels_are_sent_as_such_and_all_else_as_it_is(examples, protocol, fill, dtype):
+    """Crops of 33 are larger than the pictures, so that all are filled."""
+    protocol = protocol | {"crop": protocol["crop"] and 33, "steps": 5}
+    stream = stream_of(examples, protocol, fill=fill)
+    for position, (picture, mask) in enumerate(stream.shuffled(0, 5)):
+        row = int(example_index(tf.constant(position, tf.int64), 5, stream.seed))
+        seed = tf.constant([stream.seed, position], tf.int64)
+        pixels, labels = augment(*stream._read(row), seed, protocol, fill=fill)
+        assert picture.dtype == dtype
+        # a compiled filter differs from one computed at once in last bits; whole pixels do not
+        np.testing.assert_allclose(tf.cast(picture, tf.float32), pixels, rtol=0, atol=0 if dtype == tf.uint8 else 1e-3)
+        np.testing.assert_array_equal(mask, labels)
+    batches = training_batches(stream, start_step=0)
+    for (a, b), (c, d) in zip(batches, on_device(batches, "CPU:0"), strict=True):
+        np.testing.assert_array_equal(a, c)
+        np.testing.assert_array_equal(b, d)
+
+
+def test_boxes_are_resized_and_sent_as_they_are(examples):
+    boxes = [replace(example, box=(0, 0, 10, 10)) for example in examples]
+    assert next(iter(stream_of(boxes, BOXES).shuffled(0, 1)))[0].dtype == tf.float32
 
 
 def test_examples_without_mask_or_with_a_box_are_refused(examples):

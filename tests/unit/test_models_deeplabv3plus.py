@@ -284,6 +284,7 @@ def trainer_of(folder, *, seed=0, frozen=False, strategy=None):
         resize="align_corners",
         strategy=strategy,
         checkpoint_folder=folder,
+        checkpoint_minutes=60.0,
         checkpoint_every=2,
     )
 

@@ -408,7 +408,7 @@ def test_the_output_stride_reaches_the_store(examples, tmp_path):
 
 
 def test_the_verb_predicts_with_its_options(examples, tmp_path, monkeypatch):
-    monkeypatch.setattr("segrepro.training.experiment.prepare_tensorflow", lambda threads, precision: None)
+    monkeypatch.setattr("segrepro.training.experiment.prepare_tensorflow", lambda *_, **__: None)
     network = {**TINY, "output_stride": 16, "resize": "legacy"}
     save_model(build_network(network, CLASSES), tmp_path / "model.keras")
     spec = {"network": network, "protocol": {"precision": "float32"}, "classes": CLASSES, "seed": 0}

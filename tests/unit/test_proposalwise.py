@@ -56,7 +56,7 @@ class FakeProposals:
 @pytest.fixture(autouse=True)
 def keep_tensorflow_as_it_is(monkeypatch):
     """The verbs size TensorFlow's thread pools, which a process can do only once."""
-    monkeypatch.setattr("segrepro.training.experiment.prepare_tensorflow", lambda threads, precision: None)
+    monkeypatch.setattr("segrepro.training.experiment.prepare_tensorflow", lambda *_, **__: None)
 
 
 @pytest.fixture(scope="module")

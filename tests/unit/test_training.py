@@ -12,6 +12,7 @@ from segrepro.training.losses import summed_cross_entropy, valid_pixels
 from segrepro.training.model_files import load_model, save_model, transfer_weights
 from segrepro.training.optimiser import CoupledSGD
 from segrepro.training.schedules import PolySchedule, StepSchedule
+from segrepro.training.sums import RunningSums
 from segrepro.training.trainer import TrainingStopped
 from training_setup import PROTOCOL, batches_of, small_model, trainer_of, write_examples
 
@@ -174,6 +175,81 @@ def test_a_killed_training_ends_with_the_same_weights_bit_for_bit(examples, tmp_
     assert whole.history == resumed.history
 
 
+@pytest.mark.parametrize("every", [1, 4, 5])
+def test_when_checkpoints_are_written_changes_nothing(examples, tmp_path, every):
+    """Rows of the history come every three steps, so that all of these are written between two rows."""
+    protocol = PROTOCOL | {"log_every": 3}
+    whole = trainer_of(tmp_path / "whole", protocol, checkpoint_every=None)
+    whole.run(batches_of(examples, whole, protocol))
+    first = trainer_of(tmp_path / "first", protocol, checkpoint_every=every)
+    first.run(batches_of(examples, first, protocol).take(5))
+    second = trainer_of(tmp_path / "first", protocol, model=small_model(seed=9))
+    assert second.step == 5 // every * every
+    second.run(batches_of(examples, second, protocol))
+    assert second.history == whole.history
+    for a, b in zip(whole.state, second.state, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+class _Clock:
+    """Two minutes pass from one look to the next."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 120.0
+        return self.now
+
+
+def test_checkpoints_are_written_by_time(examples, tmp_path, monkeypatch):
+    protocol = PROTOCOL | {"steps": 12}
+    trainer = trainer_of(tmp_path, protocol, checkpoint_every=None, checkpoint_minutes=6.0)
+    saved = []
+    monkeypatch.setattr(trainer, "_save", lambda save=trainer._save: (save(), saved.append(trainer.step)))
+    monkeypatch.setattr("segrepro.training.trainer.time", _Clock())
+    trainer.run(batches_of(examples, trainer, protocol))
+    assert saved == [3, 6, 9, 12]
+
+
+def test_sums_are_read_where_a_row_or_a_checkpoint_needs_them(examples, tmp_path, monkeypatch):
+    protocol = PROTOCOL | {"steps": 12, "log_every": 6}
+    trainer = trainer_of(tmp_path, protocol, checkpoint_every=8)
+    waits, read = set(), RunningSums.read
+
+    def noted(sums):
+        waits.update({trainer.step} if sums._unread else ())
+        return read(sums)
+
+    monkeypatch.setattr(RunningSums, "read", noted)
+    trainer.run(batches_of(examples, trainer, protocol))
+    assert waits == {3, 6, 8, 12}  # after 3, the warm-up, the speed is taken
+
+
+def test_sums_are_those_of_float64_in_their_order_whenever_they_are_read():
+    rows = np.random.default_rng(0).uniform(0, 1e6, (9, 3)).astype(np.float32)
+    expected = np.zeros(4)
+    for row in rows:
+        expected += [*row.astype(np.float64), 1.0]
+    for every in (1, 4, 10):
+        sums = RunningSums()
+        for step, row in enumerate(rows, start=1):
+            sums.add(step, tf.constant(row))
+            if step % every == 0:
+                sums = RunningSums(sums.read())  # as a training that goes on from a checkpoint
+        np.testing.assert_array_equal(sums.take(), expected)
+        np.testing.assert_array_equal(sums.read(), np.zeros(4))
+
+
+def test_many_micro_batches_between_two_rows_do_not_pile_up(monkeypatch):
+    monkeypatch.setattr("segrepro.training.sums.MOST_UNREAD", 4)
+    sums = RunningSums()
+    for step in range(1, 11):
+        sums.add(step, tf.constant([1.0, 2.0, 3.0]))
+        assert len(sums._unread) < 4
+    assert sums.read().tolist() == [10.0, 20.0, 30.0, 10.0]
+
+
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(examples, tmp_path, capsys):
     trainer = trainer_of(tmp_path)
     trainer.run(batches_of(examples, trainer))
@@ -235,6 +311,20 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence_and_no_checkpoint(examp
     for path in tmp_path.glob("*.npz"):
         with np.load(path) as file:
             assert np.isfinite(file["running"][0])
+
+
+def test_a_loss_that_is_not_finite_is_said_with_its_step_whenever_it_is_read(examples, tmp_path):
+    sentences = set()
+    for every in (1, 5, 40):
+        protocol = PROTOCOL | {"learning_rate": 1e12, "steps": 40, "log_every": every}
+        trainer = trainer_of(
+            tmp_path / str(every), protocol, model=small_model(batch_norm=False), checkpoint_every=None
+        )
+        with pytest.raises(UserError) as error:
+            trainer.run(batches_of(examples, trainer, protocol))
+        sentences.add(str(error.value))
+    assert len(sentences) == 1
+    assert 1 < int(sentences.pop().split("at step ")[1].split()[0]) < 40
 
 
 def test_accumulation_averages_micro_batches(examples, tmp_path):

@@ -1,10 +1,14 @@
 """What DeconvNet and FCN ask of the trainer: plateau, summed loss, frozen layers, whole pictures, statistics anew."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 
+from segrepro.cli import main
 from segrepro.data.manifests import Example
 from segrepro.errors import UserError
 from segrepro.models.build import build_network
@@ -252,6 +256,28 @@ def test_a_deconvnet_trains_on_boxes_past_its_looks_at_held_out_pictures(example
     trainer.run(batches_of(train, trainer, protocol))
     assert trainer.step == 4
     assert 0 <= trainer.plateau.state[0] <= 1
+
+
+# --- what a run may choose ----------------------------------------------------------------------------------------
+
+
+def test_made_json_says_whether_all_steps_computed_the_same_bits_each_time(examples, tmp_path, monkeypatch):
+    monkeypatch.setattr("segrepro.training.experiment.prepare_tensorflow", lambda *_, **options: told.append(options))
+    network = {"architecture": "deeplabv3", "backbone": "resnet_v2_tiny", "resize": "half_pixel"}
+    spec = {"name": "small", "network": network, "protocol": PROTOCOL | {"steps": 2}, "classes": 3, "seed": 0}
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec | {"init": None, "label_space": "voc21"}))
+    rows = [f"{e.id},{e.image.name},{e.mask.name}\n" for e in examples]
+    (tmp_path / "list.csv").write_text("id,image,mask\n" + "".join(rows))
+    names = {"model": "model.keras", "history": "history.csv", "made": "made.json", "checkpoints": "checkpoints"}
+    files = [word for name, file in names.items() for word in (f"--{name}", str(tmp_path / file))]
+    inputs = ["--spec", str(tmp_path / "spec.yaml"), "--manifest", str(tmp_path / "list.csv")]
+    told, said = [], []
+    for option in ("--deterministic", "--no-deterministic"):
+        main(["train", *inputs, *files, option])
+        made = json.loads((tmp_path / "made.json").read_text())
+        said.append([devices["deterministic"] for devices in made["devices"]])
+    assert said == [[True], [True, False]]  # the second went on from the checkpoint of the first
+    assert [(options["deterministic"], options["one_size"]) for options in told] == [(True, True), (False, True)]
 
 
 # --- batch-norm statistics -----------------------------------------------------------------------------------------

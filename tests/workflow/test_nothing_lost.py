@@ -122,8 +122,15 @@ def test_comments_code_mirrors_and_settings_of_the_run_rerun_nothing_but_the_pag
         "archives": {"voc2012_trainval": {"urls": ["https://example.org/VOCtrainval_11-May-2012.tar"]}},
         "weights": {"vgg16_imagenet": {"urls": ["file:///mine/vgg16_weights_tf_dim_ordering_tf_kernels.h5"]}},
         "archives_dir": "/archives",
-        "runtime": {"checkpoint_every": 9, "tensorboard": True, "fetch_attempts": 1, "fetch_stall_seconds": 7}
-        | {"shards": 4},
+        "runtime": {
+            "checkpoint_minutes": 3,
+            "checkpoint_every": 9,
+            "tensorboard": True,
+            "deterministic": False,
+            "fetch_attempts": 1,
+            "fetch_stall_seconds": 7,
+            "shards": 4,
+        },
         # entries that nothing uses
         "protocols": {"deeplabv3_coco20": {"learning_rate": 0.5}},
         "networks": {"fcn8s": {"dropout": 0.1}},

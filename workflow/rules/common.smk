@@ -16,7 +16,7 @@ from segrepro.evaluation.lineage import SYSTEM, WEIGHTS, lineage
 from segrepro.keys import refuse_twins
 from segrepro.locks import hold_run_lock
 from segrepro.report.declared import declared
-from segrepro.training.environment import require_tensorboard
+from segrepro.training.choices import require_tensorboard
 from segrepro.training.sharing import gpus_that_share
 
 with open(f"{workflow.basedir}/config.yaml") as stream:
@@ -55,6 +55,12 @@ def cores(full):
 
 # A sample-sized network gains little from a second core and nothing from a GPU: rather several jobs at once.
 NETWORK_THREADS, NETWORK_GPUS = (1, 0) if CONFIG.scale == "sample" else (8, 1)
+CHECKPOINTS = f"--checkpoint-minutes {CONFIG.runtime.checkpoint_minutes:g}" + (
+    f" --checkpoint-every {CONFIG.runtime.checkpoint_every}"
+    if CONFIG.runtime.checkpoint_every
+    else ""
+)
+DETERMINISM = "" if CONFIG.runtime.deterministic else "--no-deterministic"
 TENSORBOARD = (
     f"--tensorboard {RESULTS}/models/{{wildcards.model}}/tensorboard"
     if CONFIG.runtime.tensorboard

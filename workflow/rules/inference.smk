@@ -28,6 +28,7 @@ rule predict:
     shell:
         "segrepro predict --model {input.model} --spec {input.spec} --manifest {input.manifest} "
         "{params.augmentation} --system {wildcards.system} {params.shard} --out {output} "
+        f"{DETERMINISM} "
         "--gpus {resources.gpu} --threads {threads} &> {log}"
 
 
@@ -64,6 +65,7 @@ rule predict_proposals:
     shell:
         "segrepro predict-proposals --model {input.model} --spec {input.spec} --manifest {input.manifest} "
         "{params.boxes} {params.options} --system {wildcards.system} {params.shard} --out {output} "
+        f"{DETERMINISM} "
         "--gpus {resources.gpu} --threads {threads} &> {log}"
 
 

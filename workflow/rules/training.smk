@@ -48,7 +48,7 @@ rule train:
     shell:
         "segrepro train --spec {input.spec} --manifest {input.manifest} {params.init} "
         "--model {output.model} --history {output.history} --made {output.made} --checkpoints {params.checkpoints} "
-        f"--checkpoint-every {CONFIG.runtime.checkpoint_every} {TENSORBOARD} "
+        f"{CHECKPOINTS} {DETERMINISM} {TENSORBOARD} "
         "--gpus {resources.gpu} --threads {threads} &> {log}"
 
 

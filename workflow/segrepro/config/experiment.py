@@ -34,7 +34,11 @@ class Submission(Section):
 class Runtime(Section):
     """What changes how a run goes, but no result: changing it reruns nothing."""
 
-    checkpoint_every: Positive = Field(description="steps between two checkpoints")
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(10.0, description="minutes between two checkpoints")
+    checkpoint_every: Positive | None = Field(None, description="steps between two checkpoints, besides the minutes")
+    deterministic: bool = Field(
+        True, description="networks compute the same bits each time; false: what is fastest on a GPU (docs/cost.md)"
+    )
     tensorboard: bool = Field(False, description="also write results/models/<model>/tensorboard (needs its package)")
     gpus: Positive = Field(
         1,

@@ -87,6 +87,10 @@ class Protocol(Section):
         description="compute activations again in the backward pass: some 30 % more time, a fraction of the memory "
         "(docs/cost.md); equal up to rounding",
     )
+    tf32: bool = Field(
+        False,
+        description="let GPUs from Ampere on round the factors of float32 products to 10 bits of mantissa",
+    )
     log_every: Positive = Field(description="steps a row of history.csv")
 
     @model_validator(mode="after")

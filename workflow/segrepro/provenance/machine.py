@@ -16,7 +16,7 @@ PACKAGES = (
     *("tenacity", "tqdm", "tabulate", "jinja2"),
 )
 # Options that change how a command runs, but none of its results.
-UNRECORDED = ("--threads", "--gpus", "--checkpoint-every", "--tensorboard")
+UNRECORDED = ("--threads", "--gpus", "--checkpoint-minutes", "--checkpoint-every", "--tensorboard")
 GIB = 1 << 30
 
 

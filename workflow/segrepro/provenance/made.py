@@ -4,12 +4,14 @@
 
     {"model": "fcn8s", "spec_sha256": "..", "training_set_sha256": "..", "initial_weights_sha256": "..", "seed": 0,
      "code": [{"training_sha256": "..", "commit": "..", "dirty": false}],
-     "devices": [{"shared_by": 2, "gpus": [{"name": "..", "compute_capability": "8.0", "id": "0"}, ..], "alone": null}],
+     "devices": [{"shared_by": 2, "gpus": [{"name": "..", "compute_capability": "8.0", "id": "0"}, ..], "alone": null,
+                  "deterministic": true}],
      "versions": {..}, "hardware": {..}, "settings": {..}, "command": "segrepro train .."}
 
 ``code`` has one entry for a model that one code made. A training that went on from the checkpoint of other code has an
 entry for each, oldest first: the checkpoint's folder keeps the list. So it does for ``devices``: what shared each step
-of the training, and another entry where it went on with others (`segrepro.training.devices.devices_record`).
+of the training (`segrepro.training.devices.devices_record`) and whether it computed the same bits each time, with
+another entry where it went on otherwise.
 """
 
 import hashlib
@@ -71,7 +73,7 @@ def note_devices(folder: Path, current: dict[str, Any], *, resumed: bool) -> lis
         except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
             noted = None
         if not isinstance(noted, list):
-            noted = [{"shared_by": UNKNOWN, "gpus": UNKNOWN, "alone": None}]
+            noted = [{"shared_by": UNKNOWN, "gpus": UNKNOWN, "alone": None, "deterministic": UNKNOWN}]
     if noted[-1:] != [current]:
         noted.append(current)
         write_json(path, noted)

@@ -17,6 +17,19 @@ GAUSSIAN_RADIUS = 4  # pixels; a Gaussian of 1.5 pixels has 99% of its weight in
 SHARPNESS_STREAM = 1 << 40
 
 
+def keeps_whole_pixels(protocol: dict[str, Any], fill: tuple[float, float, float]) -> bool:
+    """Say whether all that `augment` makes of a picture are integers in 0..255, as the picture has them.
+
+    Args:
+        protocol: `segrepro.config.Protocol` as a mapping.
+        fill: as `augment` takes it.
+    """
+    interpolated = protocol["scale_range"] != [1.0, 1.0] or protocol["box_size"] is not None
+    filtered = protocol["sharpen_share"] or protocol["blur_share"]
+    filled = protocol["crop"] is not None and any(value != round(value) for value in fill)
+    return not (interpolated or filtered or filled)
+
+
 def decode_picture(path: tf.Tensor) -> tf.Tensor:
     """Read a picture as uint8 (H, W, 3) RGB, a JPEG with the accurate inverse DCT so that decoding is reproducible.
 

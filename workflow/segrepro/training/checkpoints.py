@@ -2,8 +2,9 @@
 
 They are no outputs of the workflow (Snakemake deletes the outputs of failed jobs). Each is one ``.npz``, written to a
 temporary name and renamed, and after it the SHA-256 of its bytes (readers of zip files look for the directory from the
-end and pass over what follows it). One flipped bit anywhere is noticed, and the checkpoint before is used then. Those
-of former versions, which end with the zip file, are read as well; their own checksums cover the values.
+end and pass over what follows it), taken while they are written. One flipped bit anywhere is noticed, and the
+checkpoint before is used then. Those of former versions, which end with the zip file, are read as well; their own
+checksums cover the values.
 """
 
 import hashlib
@@ -12,10 +13,11 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from segrepro.files import atomic_path, file_digest
+from segrepro.files import atomic_path
 
 KEPT = 2  # a second one, in case the newest is damaged
 DIGEST_CHARACTERS = 64
@@ -41,6 +43,20 @@ class Checkpoint:
     plateau: np.ndarray
 
 
+class _Hashed(io.RawIOBase):
+    """A stream that hashes what passes. It cannot go back, and zip files are then written without doing so."""
+
+    def __init__(self, stream: BinaryIO):
+        self.stream, self.digest = stream, hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, block: Any) -> int:
+        self.digest.update(block)
+        return self.stream.write(block)
+
+
 def save(folder: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically, and keep no other than the one before.
 
@@ -51,10 +67,9 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     with atomic_path(path) as temporary:
         rest = {name: getattr(checkpoint, name) for name in ("step", "history", "running", "plateau")}
         with temporary.open("wb") as stream:
-            np.savez(stream, **rest, **arrays)
-        digest = file_digest(temporary)
-        with temporary.open("a") as stream:
-            stream.write(digest)
+            hashed = _Hashed(stream)
+            np.savez(hashed, **rest, **arrays)
+            stream.write(hashed.digest.hexdigest().encode())
     files = _files(folder)
     index = files.index(path)
     for other in [*files[: max(index - KEPT + 1, 0)], *files[index + 1 :]]:

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import os
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from segrepro.provenance.made import note_devices, note_training_code, write_mad
 from segrepro.training.augment import BLACK
 from segrepro.training.batch_norm import reestimate_batch_norm
 from segrepro.training.devices import devices_record, devices_sentence, devices_strategy, use_gpus
-from segrepro.training.input import ExampleStream, statistics_batches, training_batches
+from segrepro.training.input import ExampleStream, on_device, statistics_batches, training_batches
 from segrepro.training.mask_check import check_masks
 from segrepro.training.memory import gpu_memory, levers, longest_side, memory_sentence, model_memory, too_little_memory
 from segrepro.training.model_files import load_model, save_model, transfer_weights
@@ -30,19 +31,42 @@ from segrepro.training.plateau import hold_out
 from segrepro.training.specs import check_init
 from segrepro.training.trainer import Trainer
 
+AUTOTUNE = "TF_CUDNN_USE_AUTOTUNE"  # TensorFlow reads it where it builds a convolution (core/util/use_cudnn.cc)
+
 
 def crop_fill(model: keras.Model, protocol: dict[str, Any]) -> tuple[float, float, float]:
     """Return the RGB value, 0..255, that fills crops beside their picture, by the protocol's ``pad_picture``."""
     return neutral_pixel(model) if protocol["pad_picture"] == "mean" else BLACK
 
 
-def prepare_tensorflow(threads: int, precision: str, gpus: int = 1) -> None:
-    """Make TensorFlow deterministic, keep it to ``threads`` cores and ``gpus`` GPUs, and set the layers' precision."""
+def prepare_tensorflow(
+    threads: int,
+    protocol: Mapping[str, Any] | None = None,
+    *,
+    gpus: int = 1,
+    deterministic: bool = True,
+    one_size: bool = False,
+) -> None:
+    """Settle how TensorFlow computes; to be called before anything is computed.
+
+    Args:
+        threads: CPU cores to keep to.
+        protocol: of the model, for its ``precision`` and ``tf32``; None for one that has none: plain float32.
+        gpus: GPUs to take, of those that this process sees; 0 for CPUs alone.
+        deterministic: whether the same inputs must give the same bits each time.
+        one_size: whether all that a network is given has one size. Elsewhere cuDNN would try out its algorithms again
+            for each size; and of a deterministic run the algorithms must not depend on what was fastest just then.
+    """
+    protocol = protocol or {}
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    tf.config.experimental.enable_op_determinism()
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
     use_gpus(gpus)
-    keras.mixed_precision.set_global_policy(precision)
+    if tf.config.get_visible_devices("GPU") and (deterministic or not one_size):
+        os.environ.setdefault(AUTOTUNE, "0")
+    keras.mixed_precision.set_global_policy(protocol.get("precision", "float32"))
+    tf.config.experimental.enable_tensor_float_32_execution(protocol.get("tf32", False))
 
 
 def fingerprint(spec: dict[str, Any], manifest: Path, init: Path | None) -> str:
@@ -113,9 +137,11 @@ def train(
     model_path: Path,
     history_path: Path,
     checkpoint_folder: Path,
-    checkpoint_every: int,
     threads: int,
+    checkpoint_minutes: float,
     gpus: int = 1,
+    checkpoint_every: int | None = None,
+    deterministic: bool = True,
     init: Path | None = None,
     tensorboard: Path | None = None,
     made_path: Path | None = None,
@@ -132,9 +158,11 @@ def train(
         model_path: where the model goes.
         history_path: where its history goes.
         checkpoint_folder: parent of the checkpoints; each experiment (spec, data, init) has a folder in it.
-        checkpoint_every: steps between two checkpoints.
         threads: CPU cores to use.
         gpus: GPUs that share each micro-batch, at most; 0 for CPUs alone.
+        checkpoint_minutes: between two checkpoints.
+        checkpoint_every: steps between two checkpoints besides, or None.
+        deterministic: whether the same training must give the same bits each time.
         init: file of the initial weights, where the spec asks for one.
         tensorboard: folder for TensorBoard event files.
         made_path: where to write what made the model, if anywhere.
@@ -145,9 +173,10 @@ def train(
         TrainingStopped: a signal asked to stop; a checkpoint is saved.
     """
     protocol = spec["protocol"]
-    prepare_tensorflow(threads, protocol["precision"], gpus)
+    one_size = protocol["crop"] is not None
+    prepare_tensorflow(threads, protocol, gpus=gpus, deterministic=deterministic, one_size=one_size)
     strategy = devices_strategy(protocol["micro_batch"])
-    devices = devices_record(strategy.num_replicas_in_sync, protocol)
+    devices = devices_record(strategy.num_replicas_in_sync, protocol) | {"deterministic": deterministic}
     print(devices_sentence(devices, protocol["micro_batch"], gpus), file=sys.stderr)
     examples, held_out = read_manifest(manifest), []
     if protocol["schedule"] == "plateau":
@@ -166,6 +195,7 @@ def train(
             resize=spec["network"]["resize"],
             strategy=strategy,
             checkpoint_folder=folder,
+            checkpoint_minutes=checkpoint_minutes,
             checkpoint_every=checkpoint_every,
             validation=ExampleStream(held_out, protocol, **stream_options).in_order() if held_out else None,
             tensorboard=tensorboard,
@@ -173,7 +203,10 @@ def train(
         noted = {"codes": note_training_code(folder, resumed=trainer.step > 0)}
         noted["devices"] = note_devices(folder, devices, resumed=trainer.step > 0)
         _check_memory(model, spec, devices, examples)
-        _run(trainer, training_batches(stream, start_step=trainer.step))
+        batches = training_batches(stream, start_step=trainer.step)
+        if devices["gpus"] and devices["shared_by"] == 1:
+            batches = on_device(batches, "GPU:0")
+        _run(trainer, batches)
         if protocol["batch_norm_passes"]:
             reestimate_batch_norm(model, statistics_batches(stream))
         trainer.write_history(history_path)

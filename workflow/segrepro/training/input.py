@@ -9,7 +9,7 @@ from segrepro.data.boxes import check_touches
 from segrepro.data.manifests import Example
 from segrepro.data.pictures import picture_size
 from segrepro.errors import UserError
-from segrepro.training.augment import BLACK, augment, centre, decode_mask, decode_picture
+from segrepro.training.augment import BLACK, augment, centre, decode_mask, decode_picture, keeps_whole_pixels
 from segrepro.training.boxes import resized_box, single_object
 
 
@@ -76,13 +76,16 @@ class ExampleStream:
         """Return the augmented examples at positions first..last-1 of the endless shuffled stream.
 
         Returns:
-            float32 (crop, crop, 3) and uint8 (crop, crop); whole pictures where the protocol has no crop.
+            Pictures (crop, crop, 3), uint8 where augmentation leaves whole pixels, else float32, and masks, uint8
+            (crop, crop); whole pictures where the protocol has no crop.
         """
+        whole = keeps_whole_pixels(self.protocol, self.fill)
 
         def load(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             picture, mask = self._read(self._rows[example_index(position, self.count, self.seed)])
             seed = tf.stack([tf.constant(self.seed, tf.int64), position])
-            return augment(picture, mask, seed, self.protocol, fill=self.fill)
+            picture, mask = augment(picture, mask, seed, self.protocol, fill=self.fill)
+            return (tf.cast(picture, tf.uint8) if whole else picture), mask
 
         return self._mapped(tf.data.Dataset.range(first, last), load)
 
@@ -126,13 +129,23 @@ def training_batches(stream: ExampleStream, *, start_step: int) -> tf.data.Datas
         start_step: steps done already; the stream goes on exactly there.
 
     Returns:
-        A dataset of (float32 (accumulation, micro_batch, crop, crop, 3), uint8 (accumulation, micro_batch,
+        A dataset of (uint8 or float32 (accumulation, micro_batch, crop, crop, 3), uint8 (accumulation, micro_batch,
         crop, crop)).
     """
     micro_batch, accumulation = stream.protocol["micro_batch"], stream.protocol["accumulation"]
     batch = micro_batch * accumulation
     examples = stream.shuffled(start_step * batch, stream.protocol["steps"] * batch)
     return examples.batch(micro_batch, drop_remainder=True).batch(accumulation, drop_remainder=True).prefetch(2)
+
+
+def on_device(batches: tf.data.Dataset, device: str) -> tf.data.Dataset:
+    """Return the same batches, each in the memory of a device before it is needed.
+
+    Args:
+        batches: of `training_batches`.
+        device: its name, e.g. ``GPU:0``.
+    """
+    return batches.apply(tf.data.experimental.prefetch_to_device(device, buffer_size=1))
 
 
 def statistics_batches(stream: ExampleStream) -> tf.data.Dataset:
@@ -144,7 +157,7 @@ def statistics_batches(stream: ExampleStream) -> tf.data.Dataset:
     protocol = stream.protocol
     first = protocol["steps"] * protocol["micro_batch"] * protocol["accumulation"]
     count = protocol["batch_norm_passes"] * protocol["batch_norm_batch"]
-    pictures = stream.shuffled(first, first + count).map(lambda picture, mask: picture)
+    pictures = stream.shuffled(first, first + count).map(lambda picture, mask: tf.cast(picture, tf.float32))
     return pictures.batch(protocol["batch_norm_batch"]).prefetch(1)
 
 

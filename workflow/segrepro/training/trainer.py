@@ -1,8 +1,9 @@
 """The trainer: one loop for every network, deterministic by (seed, step), resumable at any step.
 
-A step is one optimiser update: ``accumulation`` micro-batches whose gradients are averaged, each normalised by its
-own valid pixels (Caffe's ``iter_size``); batch norm sees the micro-batch. With several GPUs each micro-batch is
-divided among them (`tf.distribute.MirroredStrategy`), and the step is that of one (`segrepro.models.replicas`).
+A step is one optimiser update: ``accumulation`` micro-batches whose gradients are averaged, each normalised by its own
+valid pixels (Caffe's ``iter_size``); batch norm sees the micro-batch. Between steps nothing is read off the device but
+where the history, a checkpoint or the speed asks for it (`segrepro.training.sums`). With several GPUs each micro-batch
+is divided among them (`tf.distribute.MirroredStrategy`), and the step is that of one (`segrepro.models.replicas`).
 """
 
 import signal
@@ -16,20 +17,21 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
+from segrepro.models.operations import ESTIMATED_SPEED, step_operations
 from segrepro.models.replicas import check_shareable, with_overflow_of_others
 from segrepro.training import checkpoints
 from segrepro.training.losses import labels_at_stride, summed_cross_entropy, valid_pixels
 from segrepro.training.optimiser import build_optimiser
 from segrepro.training.plateau import Plateau
+from segrepro.training.progress import Progress
 from segrepro.training.remat import training_pass
 from segrepro.training.schedules import build_schedule
+from segrepro.training.sums import NotFiniteError, RunningSums
 
 HISTORY_COLUMNS = ("step", "learning_rate", "loss", "pixel_accuracy")
-PROGRESS_SECONDS_IN_LOGS = 10.0
 
 
 class TrainingStopped(Exception):
@@ -64,6 +66,7 @@ def compile_steps(
         check_shareable(model)
 
     def replica_gradients(pictures: tf.Tensor, labels: tf.Tensor) -> tuple:
+        pictures = tf.cast(pictures, tf.float32)  # whole pixels are sent as uint8, in a quarter of the bytes
         with tf.GradientTape() as tape:
             logits = forward(pictures)
             if protocol["loss_at"] == "stride":
@@ -109,7 +112,8 @@ class Trainer:
         resize: how logits are brought to picture size.
         strategy: from `segrepro.training.devices.devices_strategy`.
         checkpoint_folder: where checkpoints of this very experiment (spec and data) are.
-        checkpoint_every: steps between two checkpoints.
+        checkpoint_minutes: minutes between two checkpoints; there is one after the last step whatever they are.
+        checkpoint_every: steps between two checkpoints besides, or None.
         validation: held-out batches of (pictures, masks), for ``schedule: plateau``.
         tensorboard: folder for TensorBoard event files, or None.
     """
@@ -122,12 +126,14 @@ class Trainer:
         resize: str,
         strategy: tf.distribute.Strategy,
         checkpoint_folder: Path,
-        checkpoint_every: int,
+        checkpoint_minutes: float,
+        checkpoint_every: int | None = None,
         validation: tf.data.Dataset | None = None,
         tensorboard: Path | None = None,
     ):
         self.model, self.protocol, self.strategy = model, protocol, strategy
-        self.checkpoint_folder, self.checkpoint_every = checkpoint_folder, checkpoint_every
+        self.checkpoint_folder = checkpoint_folder
+        self.checkpoint_minutes, self.checkpoint_every = checkpoint_minutes, checkpoint_every
         self.writer = tf.summary.create_file_writer(str(tensorboard)) if tensorboard else None
         self.schedule = build_schedule(protocol)
         with strategy.scope():
@@ -139,10 +145,10 @@ class Trainer:
         self.steps = compile_steps(model, self.optimiser, protocol, resize, strategy)
         self.state = [*model.variables, *self.optimiser.variables]
         self.history: list[tuple[float, ...]] = []
-        self.running = np.zeros(4)  # loss, correct pixels, valid pixels, micro-batches since the last row
+        self.sums = RunningSums()  # since the last row of the history
         self.step = self._resume()
         self._stop_asked = False
-        self._rate_from: tuple[float, int] | None = None  # time and step after the first step, which compiles
+        self._saved_at = time.monotonic()
 
     def run(self, batches: tf.data.Dataset) -> None:
         """Train from the current step to the protocol's last.
@@ -155,16 +161,21 @@ class Trainer:
             TrainingStopped: SIGTERM or SIGINT came; a checkpoint of the finished steps is saved.
         """
         previous = {s: signal.signal(s, self._ask_stop) for s in (signal.SIGTERM, signal.SIGINT)}
+        self._saved_at = time.monotonic()
         try:
             with self._progress() as progress:
                 for pictures, labels in batches:
                     self._one_step(pictures, labels)
-                    last = self.step == self.protocol["steps"]
-                    if last or self._stop_asked or self.step % self.checkpoint_every == 0:
-                        self._save()  # before anything is printed: the reader of the log may be gone
-                    self._show(progress)
-                    if self._stop_asked and not last:
+                    stops = self._stop_asked  # asked once: a signal after the save waits for the next step's
+                    self._after_step(progress, saves=stops)
+                    if stops and self.step < self.protocol["steps"]:
                         raise TrainingStopped
+        except NotFiniteError as error:
+            rate = self._rate(error.step - 1)
+            raise UserError(
+                f"{error} (learning rate {rate:.3g}): lower the protocol's learning_rate, or look at the pictures and "
+                "masks of its dataset."
+            ) from None
         finally:
             if self.writer:
                 self.writer.flush()
@@ -175,20 +186,31 @@ class Trainer:
         total = None
         for k in range(self.protocol["accumulation"]):
             gradients, sums = self.steps.gradients(self._shared(pictures[k]), self._shared(labels[k]))
+            self.sums.add(self.step + 1, sums)
             total = gradients if total is None else self.steps.add(total, gradients)
-            self.running += [*sums.numpy().astype(np.float64), 1.0]
-        if not np.isfinite(self.running[0]):
-            raise UserError(
-                f"the loss is not finite at step {self.step + 1} (learning rate {self._rate():.3g}): lower the "
-                "protocol's learning_rate, or look at the pictures and masks of its dataset."
-            )
-        rate = self._rate()
+            del gradients  # the next micro-batch needs the room of this one's
         self.steps.apply(total)
         self.step += 1
+
+    def _after_step(self, progress: Progress, *, saves: bool) -> None:
+        last = self.step == self.protocol["steps"]
+        logs = last or self.step % self.protocol["log_every"] == 0
+        saves = saves or last or self._save_is_due()
+        waits = logs or saves or progress.wants_a_look(self.step)
+        if waits:
+            self.sums.read()
+        if logs:
+            self._log()
         if self.plateau:
             self.plateau.after_step(self.step)
-        if self.step % self.protocol["log_every"] == 0 or self.step == self.protocol["steps"]:
-            self._log(rate)
+        if saves:
+            self._save()  # before anything is printed: the reader of the log may be gone
+        progress.after_step(self.step, waited=waits, loss=self.history[-1][2] if self.history else None)
+
+    def _save_is_due(self) -> bool:
+        if self.checkpoint_every and self.step % self.checkpoint_every == 0:
+            return True
+        return time.monotonic() - self._saved_at >= 60 * self.checkpoint_minutes
 
     def _shared(self, batch: tf.Tensor) -> Any:
         """Divide a micro-batch among the replicas."""
@@ -200,14 +222,14 @@ class Trainer:
             lambda context: batch[context.replica_id_in_sync_group * share :][:share]
         )
 
-    def _rate(self) -> float:
-        return float(self.schedule(self.step))
+    def _rate(self, step: int) -> float:
+        return float(self.schedule(step))
 
-    def _log(self, rate: float) -> None:
-        loss, correct, valid, count = self.running
+    def _log(self) -> None:
+        rate = self._rate(self.step - 1)  # of the step that was just done
+        loss, correct, valid, count = self.sums.take()
         row = (self.step, rate, loss / count, correct / max(valid, 1.0))
         self.history.append(row)
-        self.running = np.zeros(4)
         if self.writer:
             with self.writer.as_default(step=self.step):
                 for name, value in zip(HISTORY_COLUMNS[1:], row[1:], strict=True):
@@ -227,10 +249,11 @@ class Trainer:
                 self.step,
                 [np.asarray(v.numpy()) for v in self.state],
                 np.array(self.history, np.float64).reshape(-1, len(HISTORY_COLUMNS)),
-                self.running,
+                self.sums.read(),
                 self.plateau.state if self.plateau else np.zeros(0),
             ),
         )
+        self._saved_at = time.monotonic()
 
     def _resume(self) -> int:
         found = checkpoints.load_newest(self.checkpoint_folder, [tuple(v.shape) for v in self.state])
@@ -239,7 +262,7 @@ class Trainer:
         for variable, value in zip(self.state, found.variables, strict=True):
             variable.assign(value)
         self.history = [tuple(row) for row in found.history]
-        self.running = found.running
+        self.sums = RunningSums(found.running)
         if self.plateau:
             self.plateau.restore(found.plateau)
         print(f"going on from step {found.step} of {self.protocol['steps']}", file=sys.stderr)
@@ -248,23 +271,12 @@ class Trainer:
     def _ask_stop(self, number: int, frame: Any) -> None:
         self._stop_asked = True
 
-    def _progress(self) -> tqdm:
-        interactive = sys.stderr.isatty()
-        return tqdm(
-            total=self.protocol["steps"],
-            initial=self.step,
-            unit="step",
-            mininterval=0.5 if interactive else PROGRESS_SECONDS_IN_LOGS,
-            dynamic_ncols=interactive,
+    def _progress(self) -> Progress:
+        examples = self.protocol["micro_batch"] * self.protocol["accumulation"]
+        return Progress(
+            first=self.step,
+            last=self.protocol["steps"],
+            pictures=examples,
+            operations=lambda: step_operations(self.model, crop=self.protocol["crop"], examples=examples),
+            estimate=ESTIMATED_SPEED,
         )
-
-    def _show(self, progress: tqdm) -> None:
-        now = time.monotonic()
-        if self._rate_from is None:
-            self._rate_from = (now, self.step)
-        started, first = self._rate_from
-        if self.step > first:
-            pictures = (self.step - first) * self.protocol["micro_batch"] * self.protocol["accumulation"]
-            loss = f"loss {self.history[-1][2]:.3f}, " if self.history else ""
-            progress.set_postfix_str(f"{loss}{pictures / (now - started):.1f} pictures/s", refresh=False)
-        progress.update(1)

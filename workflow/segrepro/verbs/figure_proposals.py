@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     examples = _chosen(args, read_manifest(args.manifest))
     to_voc21, rows = label_space(spec["label_space"]).to_voc21, []
     with ProposalReader(args.proposals) as reader:
-        prepare_tensorflow(args.threads, (spec["protocol"] or {}).get("precision", "float32"))
+        prepare_tensorflow(args.threads, spec["protocol"])
         network = CropNetwork(load_model(args.model), input_size, args.shrink)
         for example in examples:
             row = _row(network, example, reader, counts, aggregation, args.batch)

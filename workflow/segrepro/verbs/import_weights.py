@@ -41,8 +41,7 @@ def run(args: argparse.Namespace) -> None:
 
     spec = read_spec(args.spec)
     check_network(spec["network"], args.format)
-    protocol = spec["protocol"] or {}  # a model that is imported needs none
-    prepare_tensorflow(args.threads, protocol.get("precision", "float32"))
+    prepare_tensorflow(args.threads, spec["protocol"])
     model = import_weights(spec, args.weights, file_format=args.format, averages=args.averages)
     if args.made:
         write_made(args.made, spec, argv=args.argv, codes=[training_code()], initial_weights=args.weights)

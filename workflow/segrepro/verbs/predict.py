@@ -17,6 +17,7 @@ import argparse
 
 from segrepro.gpus import add_gpus_argument
 from segrepro.options import INPUT, OUTPUT, POSITIVE, Number
+from segrepro.training.choices import add_deterministic_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", required=True, help="name of the system, recorded in the store")
     parser.add_argument("--out", type=OUTPUT, required=True, help="score store to write (.h5)")
     add_gpus_argument(parser)
+    add_deterministic_argument(parser)
     parser.add_argument("--threads", type=POSITIVE, default=1, help="CPU cores to use (default 1)")
     parser.add_argument("--shard", metavar="K/N", help="only the K-th of every N batches of pictures")
     views = parser.add_argument_group("test-time augmentation")
@@ -82,8 +84,7 @@ def run(args: argparse.Namespace) -> None:
         pad_to=args.pad_to,
     )
     spec = read_spec_of(args.model, args.spec)
-    protocol = spec["protocol"] or {}  # published weights come without one
-    prepare_tensorflow(args.threads, protocol.get("precision", "float32"))
+    prepare_tensorflow(args.threads, spec["protocol"], deterministic=args.deterministic)
     predict(
         load_model(args.model),
         read_manifest(args.manifest),

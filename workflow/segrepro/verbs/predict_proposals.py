@@ -21,6 +21,7 @@ from contextlib import nullcontext
 
 from segrepro.gpus import add_gpus_argument
 from segrepro.options import COUNT, INPUT, OUTPUT, POSITIVE, Number
+from segrepro.training.choices import add_deterministic_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--shard", metavar="K/N", help="only the K-th of N parts of the pictures")
     add_gpus_argument(parser)
+    add_deterministic_argument(parser)
     parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="CPU cores to use (default 1)")
 
 
@@ -88,9 +90,8 @@ def run(args: argparse.Namespace) -> None:
     spec = read_spec_of(args.model, args.spec)
     input_size = input_size_of(spec["network"], name=str(args.spec))
     examples = read_manifest(args.manifest)
-    protocol = spec["protocol"] or {}  # published weights come without one
     with nullcontext() if args.whole else ProposalReader(args.proposals) as proposals:
-        prepare_tensorflow(args.threads, protocol.get("precision", "float32"))
+        prepare_tensorflow(args.threads, spec["protocol"], deterministic=args.deterministic, one_size=True)
         predicted_whole = predict_proposals(
             load_model(args.model),
             examples,

@@ -123,5 +123,5 @@ def run(args: argparse.Namespace) -> None:
 
     from segrepro.training.experiment import prepare_tensorflow
 
-    prepare_tensorflow(args.threads, "float32")
+    prepare_tensorflow(args.threads)
     stack(scored, settings, args.out, args.json, system=args.system, fit_on=fit_on)

@@ -11,7 +11,8 @@ import argparse
 import sys
 
 from segrepro.gpus import add_gpus_argument
-from segrepro.options import INPUT, MODEL, OUTPUT, POSITIVE, SHARED_FOLDER
+from segrepro.options import INPUT, MODEL, OUTPUT, POSITIVE, SHARED_FOLDER, Number
+from segrepro.training.choices import add_deterministic_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--history", type=OUTPUT, required=True, help="history to write (CSV)")
     parser.add_argument("--made", type=OUTPUT, help="also write what made the model: code, data, packages (JSON)")
     parser.add_argument("--checkpoints", type=SHARED_FOLDER, required=True, help="folder of the checkpoints")
-    parser.add_argument("--checkpoint-every", type=POSITIVE, default=500, help="steps (default 500)")
+    parser.add_argument(
+        "--checkpoint-minutes",
+        type=Number(float, 0, above=True),
+        default=10.0,
+        metavar="MINUTES",
+        help="between two checkpoints (default 10)",
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=POSITIVE,
+        metavar="STEPS",
+        help="also a checkpoint every so many steps (default: none)",
+    )
+    add_deterministic_argument(parser)
     parser.add_argument("--tensorboard", type=SHARED_FOLDER, help="also write TensorBoard event files to this folder")
     add_gpus_argument(parser, several=True)
     parser.add_argument("--threads", type=POSITIVE, default=1, help="CPU cores to use (default 1)")
@@ -31,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train; a signal that asks to stop exits with 128 + SIGTERM after a checkpoint."""
-    from segrepro.training.environment import require_tensorboard
+    from segrepro.training.choices import require_tensorboard
 
     if args.tensorboard:
         require_tensorboard()
@@ -49,7 +63,9 @@ def run(args: argparse.Namespace) -> None:
             model_path=args.model,
             history_path=args.history,
             checkpoint_folder=args.checkpoints,
+            checkpoint_minutes=args.checkpoint_minutes,
             checkpoint_every=args.checkpoint_every,
+            deterministic=args.deterministic,
             threads=args.threads,
             gpus=args.gpus,
             init=args.init,

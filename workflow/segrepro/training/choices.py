@@ -1,9 +1,20 @@
-"""What a process that needs a network settles before TensorFlow is imported; nothing here imports it."""
+"""What a run may choose of how its networks work, whatever the model; nothing here imports TensorFlow."""
 
+import argparse
 import sys
 from importlib.util import find_spec
 
 from segrepro.errors import UserError
+
+
+def add_deterministic_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--deterministic`` and ``--no-deterministic``; see `segrepro.training.experiment.prepare_tensorflow`."""
+    parser.add_argument(
+        "--deterministic",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="the same bits each time (default); without, what is fastest on a GPU",
+    )
 
 
 def require_tensorboard() -> None:

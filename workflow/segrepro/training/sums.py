@@ -1,0 +1,66 @@
+"""What a training counts between two rows of its history, left on the device until somebody asks.
+
+Reading a number off a GPU waits for all that it still has to do: asked for at every micro-batch, the next one cannot be
+sent while this one runs.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+MOST_UNREAD = 1000  # micro-batches; a row of the history may be farther away than the device should keep
+
+
+class NotFiniteError(Exception):
+    """The loss of a step is not finite.
+
+    Attributes:
+        step: the step, counted from 1.
+    """
+
+    def __init__(self, step: int):
+        super().__init__(f"the loss is not finite at step {step}")
+        self.step = step
+
+
+class RunningSums:
+    """Sums over micro-batches, in float64 and in their order, whenever they are read.
+
+    Args:
+        values: what a checkpoint has of them, see `read`; None to start at 0.
+    """
+
+    def __init__(self, values: np.ndarray | None = None):
+        self._values = np.zeros(4) if values is None else np.array(values, np.float64)
+        self._unread: list[tuple[int, tf.Tensor]] = []
+
+    def add(self, step: int, sums: tf.Tensor) -> None:
+        """Take a micro-batch's sums without reading them.
+
+        Args:
+            step: the step that it belongs to, counted from 1.
+            sums: float32 (3,): loss, correct pixels, valid pixels.
+        """
+        self._unread.append((step, sums))
+        if len(self._unread) >= MOST_UNREAD:
+            self.read()
+
+    def read(self) -> np.ndarray:
+        """Return float64 (4,): loss, correct pixels, valid pixels, micro-batches; waits for the device.
+
+        Raises:
+            NotFiniteError: the loss of a micro-batch is not finite.
+        """
+        if self._unread:
+            steps, sums = zip(*self._unread, strict=True)
+            self._unread = []
+            for step, row in zip(steps, tf.stack(sums).numpy().astype(np.float64), strict=True):
+                self._values += [*row, 1.0]
+                if not np.isfinite(self._values[0]):
+                    raise NotFiniteError(step)
+        return self._values.copy()
+
+    def take(self) -> np.ndarray:
+        """Return the same, and start at 0."""
+        values = self.read()
+        self._values = np.zeros(4)
+        return values

@@ -7,7 +7,7 @@ sys.path.insert(
     0, f"{workflow.basedir}/workflow"
 )  # the package of this checkout, before any installed one
 # A file of the user in the run folder that is called like a module (csv.py) is nobody's to import.
-os.environ["PYTHONSAFEPATH"] = "1"
+os.environ.update(PYTHONSAFEPATH="1")
 
 from snakemake.exceptions import WorkflowError
 

@@ -32,7 +32,7 @@ def folder(tmp_path):
 def test_shards_give_the_bytes_of_one_job_and_their_number_reruns_nothing(folder):
     done = snakemake(folder, STORE, *ONLY, "--set-scatter", "shards=2")
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "3 of 3 steps" in done.stdout
+    assert "3 of 3 jobs" in done.stdout
     assert [path.name for path in (folder / f"results/shards/{SYSTEM}").iterdir()] == ["voc_val.count"]
     assert planned(folder, STORE, *ONLY, overlay={"runtime": {"shards": 3}}) == {}
     changed = {"systems": {SYSTEM: {"crf": {"iterations": 3}}}}  # noticed, though the shards are gone
@@ -42,6 +42,6 @@ def test_shards_give_the_bytes_of_one_job_and_their_number_reruns_nothing(folder
     (folder / f"results/shards/{SYSTEM}/voc_val.count").unlink()
     done = snakemake(folder, STORE, *ONLY)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "1 of 1 steps" in done.stdout
+    assert "1 of 1 jobs" in done.stdout
     assert (folder / STORE).read_bytes() == shared
     assert planned(folder, STORE, *ONLY, overlay={"runtime": {"shards": 3}}) == {}

@@ -4,6 +4,8 @@
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # runs set PYTHONSAFEPATH, which leaves this folder out
+
 import schedulers
 
 print(schedulers.submit(Path(sys.argv[1])))

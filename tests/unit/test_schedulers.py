@@ -66,6 +66,16 @@ def outcome(job: str) -> str:
     return states[-1]
 
 
+@pytest.mark.parametrize("script", ["submit.py", "status.py", "cancel.py"])
+def test_the_commands_find_their_module_in_the_environment_of_a_run(tmp_path, script):
+    """Runs set PYTHONSAFEPATH, so that no file of the user is imported, and schedulers' commands inherit it."""
+    done = subprocess.run(
+        [PROFILE / script], cwd=tmp_path, env=os.environ | {"PYTHONSAFEPATH": "1"}, capture_output=True, check=False
+    )
+    assert b"No module named" not in done.stderr
+    assert b"schedulers" in done.stderr or done.returncode == 0  # without arguments they fail within the module's call
+
+
 @pytest.mark.parametrize(("command", "state"), [("true", "success"), ("exit 3", "failed")])
 def test_a_job_runs_and_says_how_it_ended(site, tmp_path, command, state):
     site("local")

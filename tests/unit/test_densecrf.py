@@ -69,20 +69,22 @@ def crf(data, *options, scores="base.h5", out="out.h5", preset="pydensecrf_examp
     return data / out
 
 
-def direct(unary, picture, iterations, gaussian, bilateral, normalisation=densecrf.NORMALIZE_SYMMETRIC):
+def direct(
+    unary, picture, iterations, gaussian, bilateral, normalisation=densecrf.NormalizationType.NORMALIZE_SYMMETRIC
+):
     """pydensecrf as its README calls it; gaussian: sxy, compat; bilateral: sxy, srgb, compat."""
     height, width = picture.shape[:2]
     model = densecrf.DenseCRF2D(width, height, len(unary))
     model.setUnaryEnergy(np.ascontiguousarray(unary))
     model.addPairwiseGaussian(
-        sxy=gaussian[0], compat=gaussian[1], kernel=densecrf.DIAG_KERNEL, normalization=normalisation
+        sxy=gaussian[0], compat=gaussian[1], kernel=densecrf.KernelType.DIAG_KERNEL, normalization=normalisation
     )
     model.addPairwiseBilateral(
         sxy=bilateral[0],
         srgb=bilateral[1],
         rgbim=picture,
         compat=bilateral[2],
-        kernel=densecrf.DIAG_KERNEL,
+        kernel=densecrf.KernelType.DIAG_KERNEL,
         normalization=normalisation,
     )
     return np.array(model.inference(iterations)).reshape(-1, height, width).transpose(1, 2, 0)
@@ -93,11 +95,11 @@ def direct(unary, picture, iterations, gaussian, bilateral, normalisation=densec
 # iterations, gaussian (sxy, compat), bilateral (sxy, srgb, compat), normalisation; typed from the sources that
 # `segrepro.fusion.densecrf.PRESETS` names, not from it
 PUBLISHED = {
-    "deconvnet": (10, (3, 3), (20, 3, 5), densecrf.NO_NORMALIZATION),
-    "deeplab_vgg": (10, (3, 3), (49, 5, 4), densecrf.NORMALIZE_SYMMETRIC),
-    "deeplabv2_resnet101": (10, (1, 3), (67, 3, 4), densecrf.NORMALIZE_SYMMETRIC),
-    "pydensecrf_example": (5, (3, 3), (80, 13, 10), densecrf.NORMALIZE_SYMMETRIC),
-    "report2": (1, (3, 3), (80, 13, 10), densecrf.NORMALIZE_SYMMETRIC),
+    "deconvnet": (10, (3, 3), (20, 3, 5), densecrf.NormalizationType.NO_NORMALIZATION),
+    "deeplab_vgg": (10, (3, 3), (49, 5, 4), densecrf.NormalizationType.NORMALIZE_SYMMETRIC),
+    "deeplabv2_resnet101": (10, (1, 3), (67, 3, 4), densecrf.NormalizationType.NORMALIZE_SYMMETRIC),
+    "pydensecrf_example": (5, (3, 3), (80, 13, 10), densecrf.NormalizationType.NORMALIZE_SYMMETRIC),
+    "report2": (1, (3, 3), (80, 13, 10), densecrf.NormalizationType.NORMALIZE_SYMMETRIC),
 }
 
 

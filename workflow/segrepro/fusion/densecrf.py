@@ -24,10 +24,10 @@ from segrepro.labels import label_space
 from segrepro.options import HARD_PROBABILITY, KERNEL_WEIGHT, KERNEL_WIDTH
 
 NORMALISATIONS = {
-    "symmetric": densecrf.NORMALIZE_SYMMETRIC,  # pydensecrf's default
-    "before": densecrf.NORMALIZE_BEFORE,
-    "after": densecrf.NORMALIZE_AFTER,
-    "none": densecrf.NO_NORMALIZATION,
+    "symmetric": densecrf.NormalizationType.NORMALIZE_SYMMETRIC,  # pydensecrf's default
+    "before": densecrf.NormalizationType.NORMALIZE_BEFORE,
+    "after": densecrf.NormalizationType.NORMALIZE_AFTER,
+    "none": densecrf.NormalizationType.NO_NORMALIZATION,
 }
 # Probability that a pixel's hard label is right, where nothing else is said: report 2's.
 GT_PROB = 0.7

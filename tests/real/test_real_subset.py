@@ -102,7 +102,7 @@ def test_a_vote_agrees_with_most_of_its_members_everywhere(run):
 
 def test_a_crf_keeps_most_labels_of_real_pictures(run):
     found = {row["system"]: row for row in rows(run / "results/tables/crf.csv")}
-    # Of the pixels; measured: 0.016 and 0.098. A network of few steps is unsure, and a CRF then changes more, or nothing.
+    # Of the pixels; measured: 0.016 and 0.098. Of an unsure network, after few steps, a CRF changes more, or nothing.
     most = {"vote_crf": 0.05, "deeplabv3_trainaug_ms_flip_crf": 0.2 if FULL else 0.5}
     assert found.keys() == most.keys()
     for name, row in found.items():

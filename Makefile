@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 
-.PHONY: run test test-sample test-faults test-real test-slurm lint schema lock clean
+.PHONY: run test test-sample test-faults test-devices test-real test-slurm lint schema lock clean
 
 run: $(VENV)/installed
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
@@ -16,7 +16,8 @@ marked = $(shell grep -rl --include="*.py" "mark\.$(1)" tests)
 
 # In the order of tests/conftest.py (xdist would begin with the files of most tests). The workflow's trainings are short.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not real and not slurm and not faults"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	  -m "not real and not slurm and not faults and not devices"
 
 # The tests of the sample run after trainings of their full lengths, as `make run` has them.
 test-sample: $(VENV)/installed
@@ -25,6 +26,10 @@ test-sample: $(VENV)/installed
 # Jobs killed at random moments, disks that are really full (root mounts them); takes minutes.
 test-faults: $(VENV)/installed
 	$(BIN)/python -m pytest -m faults -rs $(call marked,faults)
+
+# Small DeepLabv3, DeconvNet and FCN networks on 2, 4 and 8 virtual devices; takes minutes.
+test-devices: $(VENV)/installed
+	$(BIN)/python -m pytest -m devices -rs $(call marked,devices)
 
 # Real pictures in the official archives' layouts, in the folder SEGREPRO_REAL_SUBSET; takes a quarter of an hour. With
 # SEGREPRO_VGG16, a file of VGG16's weights, report 1's networks too: an hour and a half more (docs/data.md).

@@ -6,6 +6,7 @@ each network it writes ``<network>_one.npz`` and ``<network>_several.npz``: each
 
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -19,30 +20,42 @@ from training_setup import PROTOCOL, trainer_of
 
 STEPS, MICRO_BATCH, CLASSES = 5, 8, 3
 TRAINING = PROTOCOL | {"steps": STEPS, "micro_batch": MICRO_BATCH, "learning_rate": 0.01, "log_every": 1}
-# name -> network, side of its crops, what its protocol has besides
+
+
+class Twin(NamedTuple):
+    """A small network, the side of its crops in pixels, and what its protocol has besides `TRAINING`."""
+
+    network: dict[str, Any]
+    side: int
+    besides: dict[str, Any]
+
+
 TWINS = {
-    "deeplabv3": (
+    "deeplabv3": Twin(
         {
-            "architecture": "deeplabv3",
-            "backbone": "resnet_v2_micro",
-            "aspp_channels": 4,
-            "aspp_rates": [1],
-            "multi_grid": [1],
+            **{"architecture": "deeplabv3", "backbone": "resnet_v2_micro", "multi_grid": [1]},
+            **{"aspp_channels": 4, "aspp_rates": [1]},
         },
         33,
         {"weight_decay_on": "all"},
     ),
-    "deconvnet": (
+    "deconvnet": Twin(
         {"architecture": "deconvnet", "backbone": "vgg_micro", "input_size": 32, "fc_channels": 6},
         32,
         {"accumulation": 2, "momentum_form": "caffe", "bias_rate_factor": 2.0},
     ),
-    "fcn": (
+    "fcn": Twin(
         {"architecture": "fcn", "backbone": "vgg_micro", "fc_channels": 7, "skip_stride": 8, "dropout": 0.5},
         32,
-        {"loss_normalisation": "none", "learning_rate": 1e-6, "momentum": 0.99},
+        {"loss_normalisation": "none", "learning_rate": 1e-7, "momentum": 0.99, "momentum_form": "caffe"},
     ),
 }
+
+
+def use_micro_backbones() -> None:
+    """Add the twins' backbones to those that a network can have."""
+    RESNET_V2["resnet_v2_micro"] = ResNetV2Shape((1, 1, 1, 1), (4, 4, 8, 8), root_filters=8, root_kernel=3)
+    VGG16_SHAPES["vgg_micro"] = VGGShape(depths=(1, 1, 1, 1, 1), channels=(2, 3, 4, 5, 6))
 
 
 def batches(side: int, accumulation: int) -> list[tuple[tf.Tensor, tf.Tensor]]:
@@ -62,6 +75,7 @@ def copies(strategy: tf.distribute.Strategy, variable: keras.Variable) -> np.nda
 
 def train(name: str, strategy: tf.distribute.Strategy, folder: Path) -> None:
     """Train a twin; write its variables, before and after, and the history to ``folder``.npz."""
+    keras.utils.clear_session()  # random states are numbered within a process
     network, side, besides = TWINS[name]
     protocol = TRAINING | {"crop": side} | besides
     with strategy.scope():
@@ -79,8 +93,7 @@ def main(devices: int, folder: Path) -> None:
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * devices
     )
     tf.config.experimental.enable_op_determinism()
-    RESNET_V2["resnet_v2_micro"] = ResNetV2Shape((1, 1, 1, 1), (4, 4, 8, 8), root_filters=8, root_kernel=3)
-    VGG16_SHAPES["vgg_micro"] = VGGShape(depths=(1, 1, 1, 1, 1), channels=(2, 3, 4, 5, 6))
+    use_micro_backbones()
     strategies = {"one": tf.distribute.get_strategy(), "several": mirrored([f"CPU:{i}" for i in range(devices)])}
     for name in TWINS:
         for number, strategy in strategies.items():

@@ -5,7 +5,14 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from replicas_run import TWINS, use_micro_backbones
+from segrepro.models.build import build_network
+from segrepro.models.replicas import check_shareable
+from segrepro.models.resnet_v2 import RESNET_V2
+from segrepro.models.vgg16 import VGG16_SHAPES
 
 TESTS = Path(__file__).parents[1]
 
@@ -63,7 +70,9 @@ WHOLE_TRAINING = textwrap.dedent(
 
     def train(name, strategy, batches):
         folder = FOLDER / name
-        trainer = trainer_of(folder, protocol, strategy, network(strategy), checkpoint_every=2, validation=held_out)
+        recomputed = {"remat": strategy is TWO}  # also where two recompute what one keeps
+        options = {"checkpoint_every": 2, "validation": held_out}
+        trainer = trainer_of(folder, protocol | recomputed, strategy, network(strategy), **options)
         trainer.run(batches[trainer.step :])
         return trainer
 
@@ -150,3 +159,32 @@ def run(script: list[str], folder: Path) -> str:
 def test_two_devices_train_as_one(tmp_path, part):
     """Sums, plateau, batch-norm statistics and masks are of the whole micro-batch; a resumed training is exact."""
     assert run(["-c", TWO_DEVICES + part], tmp_path).endswith("equal")
+
+
+@pytest.fixture
+def micro_backbones():
+    use_micro_backbones()
+    yield
+    del RESNET_V2["resnet_v2_micro"], VGG16_SHAPES["vgg_micro"]
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_no_layer_of_a_network_sees_its_share_only(name, micro_backbones):
+    check_shareable(build_network(TWINS[name].network, 3))
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("devices", [2, 4, 8])
+def test_networks_get_the_weights_of_one_device(tmp_path, devices):
+    """On 8 devices a share is one crop, of which DeepLab's image pooling and DeconvNet's fc6 have one value."""
+    run(["replicas_run.py", str(devices)], tmp_path)
+    for name in TWINS:
+        one, several = (np.load(tmp_path / f"{name}_{number}.npz") for number in ("one", "several"))
+        np.testing.assert_allclose(several["history"], one["history"], rtol=1e-4, err_msg=name)
+        variables = [key.removeprefix("before/") for key in one.files if key.startswith("before/")]
+        moved = [np.abs(one[f"after/{v}"] - one[f"before/{v}"]).max() for v in variables if v.endswith("kernel")]
+        assert max(moved) > 1e-3, name  # a hundred times what may differ
+        for key in [key for key in one.files if key.startswith("after/")]:
+            assert len(several[key]) == devices
+            assert all(np.array_equal(several[key][0], copy) for copy in several[key]), f"{name}: {key} has drifted"
+            np.testing.assert_allclose(several[key][0], one[key][0], rtol=1e-5, atol=1e-5, err_msg=f"{name}: {key}")

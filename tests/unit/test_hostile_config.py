@@ -70,7 +70,7 @@ def mutate(data, config: dict) -> None:
         section[key] = copy.deepcopy(other[last])
     elif how == "wrap":
         section[key] = data.draw(st.sampled_from([[section[key]], {"value": section[key]}, str(section[key])]))
-    elif how == "scale" and type(section[key]) in (int, float):
+    elif how == "scale" and type(section[key]) in (int, float) and abs(section[key]) < 10**100:
         section[key] *= data.draw(st.sampled_from([-1, 0, 1000, 10**12, 10**200, 0.5, 1e-9]))
     else:
         section[key] = data.draw(ANYTHING)

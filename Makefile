@@ -27,7 +27,7 @@ test-sample: $(VENV)/installed
 test-faults: $(VENV)/installed
 	$(BIN)/python -m pytest -m faults -rs $(call marked,faults)
 
-# Small DeepLabv3, DeconvNet and FCN networks on 2, 4 and 8 virtual devices; takes minutes.
+# Small DeepLabv3, DeconvNet and FCN networks on 2, 4 and 8 virtual devices; takes six minutes.
 test-devices: $(VENV)/installed
 	$(BIN)/python -m pytest -m devices -rs $(call marked,devices)
 

@@ -72,7 +72,8 @@ SIZES = ((65, 65), (64, 96))
 
 
 def spec(network, classes=CLASSES, seed=0):
-    return {"name": "m", "network": network, "protocol": None, "classes": classes, "seed": seed}
+    shared = {"name": "m", "protocol": None, "label_space": "voc21", "seed": seed}
+    return shared | {"network": network, "classes": classes}
 
 
 def save_tf1(prefix, values) -> Path:

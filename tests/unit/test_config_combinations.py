@@ -1,12 +1,10 @@
 """Systems made of systems: members that cannot give what is asked of them are refused before anything runs."""
 
-from collections import defaultdict
-
 import pytest
 
 from segrepro.config import parse_config
 from segrepro.errors import UserError
-from segrepro.evaluation.lineage import lineage
+from segrepro.graph import graph_of
 
 STACK = {"kind": "linear", "members": ["deeplabv3_trainaug", "deeplabv3plus_trainaug"]}
 
@@ -106,7 +104,7 @@ def test_pictures_that_rank_the_members_of_a_vote_count_as_tuned_on(merged_confi
     config = merged_config()
     vote = ranked(config, ties_from="voc_train")
     assert problem(config, new=vote) == ""
-    found = lineage(parse_config(config), manifests=defaultdict(lambda: "m.csv"))
+    found = graph_of(parse_config(config))
     assert [pictures.name for pictures in found.systems["new"].tuned_on] == ["voc_train"]
 
 

@@ -20,7 +20,7 @@ from segrepro.evaluation.leakage import (
     read_marks,
     share_text,
 )
-from segrepro.evaluation.lineage import Lineage, check_lineage, lineage, read_lineage
+from segrepro.graph import Graph, check_graph, graph_of, read_graph
 from segrepro.report.page.graphs import lineage_svg
 
 
@@ -56,7 +56,7 @@ def family(manifest):
 
 
 def audited(content: dict) -> dict:
-    return {(entry.system, entry.split): entry for entry in audit(check_lineage(Lineage.model_validate(content)))}
+    return {(entry.system, entry.split): entry for entry in audit(check_graph(Graph.model_validate(content)))}
 
 
 def refused(content: dict) -> str:
@@ -100,9 +100,9 @@ def stacker(path, *folds, system="stack", split="val"):
     fits = [{"fitted": fitted.split(), "predicted": predicted.split(), "loss_last": 0.5} for fitted, predicted in folds]
     path.write_text(json.dumps({"system": system, "split": split, "stackers": fits, "settings": {}}))
     return {
-        "kind": "stacker",
+        "kind": "stacking",
         "members": ["clean"],
-        "folds": 2,
+        "by_folds": True,
         "fold_reports": {"val": str(path)},
         "splits": ["val"],
     }
@@ -112,7 +112,7 @@ def test_folds_are_recorded_and_are_no_leak(family, manifest, tmp_path):
     family["systems"]["stack"] = stacker(tmp_path / "folds.json", ("v3 v4", "v1 v2"), ("v1 v2", "v3 v4"))
     family["systems"]["above"] = {"kind": "crf", "members": ["stack"], "splits": ["val"]}
     family["systems"]["held"] = {
-        "kind": "stacker",
+        "kind": "stacking",
         "members": ["clean"],
         "tuned_on": [manifest("val_again", "v1")],
         "splits": ["val"],
@@ -263,9 +263,9 @@ def test_a_faulty_lineage_is_one_sentence(tmp_path, content, part):
     path = tmp_path / "lineage.json"
     path.write_text(content)
     with pytest.raises(UserError, match=part):
-        read_lineage(path)
+        read_graph(path)
     with pytest.raises(UserError, match="no such file"):
-        read_lineage(tmp_path / "none.json")
+        read_graph(tmp_path / "none.json")
 
 
 def test_marks_and_shares_never_pass_a_leak_over(family, tmp_path):
@@ -295,8 +295,8 @@ def test_only_the_first_ids_are_printed(manifest):
 
 
 @pytest.fixture
-def manifests(manifest):
-    """The paths of VOC's sets in miniature: v1 is in val and in SBD's train list, v2 in val alone."""
+def manifests(manifest, tmp_path):
+    """The path of VOC's sets in miniature: v1 is in val and in SBD's train list, v2 in val alone."""
     sets = {
         "voc_val": ("v1", "v2"),
         "seg11valid": ("v2",),
@@ -309,7 +309,9 @@ def manifests(manifest):
         "coco20_val": ("3",),
         "coco90": ("1", "2"),
     }
-    return {name: manifest(name, *ids)["manifest"] for name, ids in sets.items()}
+    for name, ids in sets.items():
+        manifest(name, *ids)
+    return str(tmp_path / "{name}.csv")
 
 
 def only(config, *systems):
@@ -321,14 +323,14 @@ def only(config, *systems):
 def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, manifests, tmp_path):
     config = parse_config(merged_config("full"))
     folds = str(tmp_path / "{system}_{split}.json")
-    content = lineage(config, manifests=manifests, fold_report=folds)
+    content = graph_of(config, manifest=manifests, fold_report=folds)
     for name, entry in content.systems.items():
         for split, path in entry.fold_reports.items():
             stacker(Path(path), ("v2", "v1"), ("v1", "v2"), system=name, split=split)
     # as the workflow passes it on: through JSON
     found = {
         (entry.system, entry.split): entry
-        for entry in audit(check_lineage(Lineage.model_validate(json.loads(content.model_dump_json()))))
+        for entry in audit(check_graph(Graph.model_validate(json.loads(content.model_dump_json()))))
     }
     shares = {key: entry.share for key, entry in found.items()}
     assert shares["deeplabv3plus_trainval", "voc_val"] == 1.0
@@ -348,9 +350,6 @@ def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, 
     tuned = content.systems["deeplabv3_phase2_ms_flip_crf_tuned"]
     assert [seen.name for seen in tuned.tuned_on] == ["voc_train_100"]
     assert found["deeplabv3_phase2_ms_flip_crf_tuned", "voc_val"].leaks == ()
-    own = lineage(config, manifests=manifests, training_sets={"fcn8s": "own.csv"})
-    assert own.models["fcn8s"].trained_on.manifest == "own.csv"
-    assert own.models["fcn16s"].trained_on.manifest == manifests["sbd_train"]
 
 
 @pytest.fixture
@@ -363,7 +362,7 @@ def from_released(merged_config):
 
 
 def test_what_weights_have_seen_leaks_into_models_that_start_from_them(from_released, manifests):
-    found = audit(lineage(parse_config(from_released), manifests=manifests))
+    found = audit(graph_of(parse_config(from_released), manifest=manifests))
     assert [(entry.system, entry.share) for entry in found] == [("deeplabv3plus_trainaug", 1.0)]
     path = "deeplabv3plus_trainaug <- xception_65_coco_voc_trainval (trained on voc_trainval)"
     assert [str(leak) for leak in found[0].leaks] == [path]
@@ -372,7 +371,7 @@ def test_what_weights_have_seen_leaks_into_models_that_start_from_them(from_rele
 def test_coco_that_weights_have_seen_is_compared_where_coco_is_scored(from_released, manifests):
     from_released["models"]["deeplabv3plus_trainaug"]["dataset"] = "coco20_val"
     from_released["systems"]["deeplabv3plus_trainaug"] |= {"splits": ["coco20"], "reported": {}}
-    content = lineage(parse_config(from_released), manifests=manifests)
+    content = graph_of(parse_config(from_released), manifest=manifests)
     (found,) = audit(content)
     assert (found.share, found.leaks[0].seen_as) == (1.0, "trained on coco20")
     assert [seen.manifest for seen in content.weights["xception_65_coco_voc_trainval"].trained_on[1:]] == [None, None]
@@ -381,9 +380,9 @@ def test_coco_that_weights_have_seen_is_compared_where_coco_is_scored(from_relea
 def test_what_a_stacker_was_fitted_on_counts_as_seen(merged_config, manifests, manifest):
     config = merged_config("full")
     config["systems"]["stacking_shared"]["stacking"] |= {"fit_on": "voc_train", "fit_pictures": 50}
-    manifests["voc_train_50"] = manifest("voc_train_50", "t1", "v2")["manifest"]
-    content = lineage(parse_config(config), manifests=manifests)
-    assert content.systems["stacking_shared"].folds is None
+    manifest("voc_train_50", "t1", "v2")
+    content = graph_of(parse_config(config), manifest=manifests)
+    assert content.systems["stacking_shared"].by_folds is False
     kept = content.model_copy(update={"systems": {"stacking_shared": content.systems["stacking_shared"]}})
     for member in content.systems["stacking_shared"].members:
         kept.systems[member] = content.systems[member]
@@ -395,7 +394,7 @@ def test_what_a_stacker_was_fitted_on_counts_as_seen(merged_config, manifests, m
 def test_published_weights_count_as_trained_on_their_models_dataset_too(merged_config, manifests):
     config = only(merged_config("full"), "deeplabv3plus_released_trainval")
     del config["weights"]["xception_65_coco_voc_trainval"]["trained_on"]
-    (found,) = audit(lineage(parse_config(config), manifests=manifests))
+    (found,) = audit(graph_of(parse_config(config), manifest=manifests))
     assert found.share == 1.0
 
 
@@ -410,6 +409,6 @@ def test_a_wrong_data_set_of_weights_is_named(merged_config, name, part):
 
 
 def test_the_drawing_leads_from_what_weights_have_seen_to_them(from_released, manifests):
-    content = lineage(parse_config(from_released), manifests=manifests)
+    content = graph_of(parse_config(from_released), manifest=manifests)
     drawn = lineage_svg(content)
     assert all(f"{name}</text>" in drawn for name in ("coco20", "voc_trainval", "xception_65_coco_voc_trainval"))

@@ -15,10 +15,9 @@ from PIL import Image
 
 from segrepro.cli import main
 from segrepro.config import parse_config
-from segrepro.data.datasets import DATASETS
 from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
-from segrepro.evaluation.lineage import lineage
+from segrepro.graph import graph_of
 from segrepro.inference.scores import ScoreWriter
 from segrepro.provenance import code as code_module
 from segrepro.provenance.code import (
@@ -268,9 +267,7 @@ def traced(merged_config):
                 place = place[key]
             place[last] = value
         config = parse_config(merged)
-        return origin(
-            config, lineage(config, manifests={n: f"{n}.csv" for n in [*DATASETS, *config.held]}), system, split
-        )
+        return origin(config, graph_of(config), system, split)
 
     return trace
 
@@ -463,6 +460,5 @@ def test_the_hash_of_the_training_code_is_no_part_of_itself():
 
 def test_the_tuning_pictures_of_a_crf_come_from_their_dataset(merged_config):
     config = parse_config(merged_config("full"))
-    manifests = {n: f"{n}.csv" for n in [*DATASETS, *config.held]}
-    tuned = origin(config, lineage(config, manifests=manifests), "deeplabv3_phase2_ms_flip_crf_tuned", "voc_val")
+    tuned = origin(config, graph_of(config), "deeplabv3_phase2_ms_flip_crf_tuned", "voc_val")
     assert tuned.datasets == ("trainaug", "voc_train", "voc_val")

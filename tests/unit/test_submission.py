@@ -12,10 +12,9 @@ from PIL import Image
 from builders import jpeg_bytes, picture, png_bytes
 from segrepro.cli import main
 from segrepro.config import parse_config
-from segrepro.data.datasets import DATASETS
 from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
-from segrepro.evaluation.lineage import lineage
+from segrepro.graph import graph_of
 from segrepro.inference.scores import ScoreReader, ScoreWriter
 from segrepro.labels import VOID
 from segrepro.report.competition import competition, external_sources
@@ -267,7 +266,7 @@ def test_the_command_ends_with_1_and_without_traceback(manifest, tmp_path):
 
 @pytest.fixture
 def family(merged_config):
-    """Config and lineage of the full scale, with a system made from VOC's own data alone and one with proposals."""
+    """Config and graph of the full scale, with a system made from VOC's own data alone and one with proposals."""
     merged = merged_config("full")
     own = merged["models"]["deeplabv3_trainaug"] | {"dataset": "voc_trainval", "init": None}
     merged["models"]["own"] = own
@@ -280,7 +279,7 @@ def family(merged_config):
     crf = {"members": ["own"], "preset": "deeplab_vgg", "search": search}
     merged["systems"]["own_crf"] = {"crf": crf, "splits": ["voc_val"]}
     config = parse_config(merged)
-    return config, lineage(config, manifests={name: f"{name}.csv" for name in [*DATASETS, *config.held]})
+    return config, graph_of(config)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from segrepro.config.crf import PARAMETERS
 from segrepro.console import print_progress
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.data.manifests import check_listed
-from segrepro.evaluation.lineage import SYSTEM, WEIGHTS, lineage
+from segrepro.graph import SYSTEM, WEIGHTS, graph_of
 from segrepro.keys import refuse_twins
 from segrepro.locks import hold_run_lock
 from segrepro.report.declared import declared
@@ -36,9 +36,9 @@ DATA = "data/sample" if CONFIG.scale == "sample" else "data"
 RESULTS = "results" if CONFIG.scale == "sample" else "results/full"
 
 # What each system is made of and has seen, for the audit of leakage.
-LINEAGE = lineage(
+GRAPH = graph_of(
     CONFIG,
-    manifests={name: f"{DATA}/manifests/{name}.csv" for name in [*DATASETS, *SUBSETS]},
+    manifest=f"{DATA}/manifests/{{name}}.csv",
     fold_report=f"{RESULTS}/stackers/{{system}}/{{split}}.json",
 )
 

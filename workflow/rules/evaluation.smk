@@ -42,7 +42,7 @@ rule lineage:
     conda:
         "../../envs/cpu.yaml"
     params:
-        lineage=json.dumps(LINEAGE.model_dump(mode="json"), sort_keys=True),
+        lineage=json.dumps(GRAPH.model_dump(mode="json"), sort_keys=True),
     shell:
         "segrepro spec --json {params.lineage:q} --out {output} &> {log}"
 

@@ -75,16 +75,16 @@ def available(dataset):
 
 def audited_manifests():
     """The lists of pictures that the systems' ancestors have seen, and those that the systems are scored on."""
-    nodes = {node for name in LINEAGE.systems for node in LINEAGE.ancestors(name)}
-    seen = {pictures.manifest for node in nodes for pictures in LINEAGE.seen(node)}
-    return sorted((seen | set(LINEAGE.splits.values())) - {None})
+    nodes = {node for name in GRAPH.systems for node in GRAPH.ancestors(name)}
+    seen = {pictures.manifest for node in nodes for pictures in GRAPH.seen(node)}
+    return sorted((seen | set(GRAPH.splits.values())) - {None})
 
 
 def seen_by(system):
     """The lists of pictures that a system and its ancestors were trained, fitted or tuned on."""
-    nodes = LINEAGE.ancestors(system)
+    nodes = GRAPH.ancestors(system)
     return sorted(
-        {seen.manifest for node in nodes for seen in LINEAGE.seen(node)} - {None}
+        {seen.manifest for node in nodes for seen in GRAPH.seen(node)} - {None}
     )
 
 
@@ -100,7 +100,7 @@ for split, ids in CONFIG.figures.grid.ids.items():
 
 def fold_reports():
     """The reports of stackers that were fitted by folds of what they are scored on."""
-    systems = LINEAGE.systems.values()
+    systems = GRAPH.systems.values()
     return [file for system in systems for file in system.fold_reports.values()]
 
 
@@ -109,13 +109,12 @@ def compared_manifests(coco):
 
     Also of those that pretrained weights have seen, where the audit reads them.
     """
-    used = {model.dataset for model in CONFIG.models.values()} | set(LINEAGE.splits)
-    weights = {node for name in LINEAGE.systems for node in LINEAGE.ancestors(name)}
+    used = {model.dataset for model in CONFIG.models.values()} | set(GRAPH.splits)
+    weights = GRAPH.of_kind(WEIGHTS, *GRAPH.systems)
     used |= {
         pictures.name
-        for node in weights
-        if node[0] == WEIGHTS
-        for pictures in LINEAGE.seen(node)
+        for name in weights
+        for pictures in GRAPH.weights[name].trained_on
         if pictures.manifest
     }
     return [
@@ -257,7 +256,7 @@ def kept_apart(name):
         if system.stacking
         and other.held
         and other_name != name
-        and (SYSTEM, name) in LINEAGE.ancestors(other_name)
+        and (SYSTEM, name) in GRAPH.ancestors(other_name)
     ]
     return list(dict.fromkeys([*system.splits, *above]))
 
@@ -268,7 +267,7 @@ def apart_checks(wildcards):
         f"{RESULTS}/checks/apart/{name}.json"
         for name in HOLDING
         if CONFIG.systems[name].held.split == wildcards.split
-        and (SYSTEM, wildcards.system) in LINEAGE.ancestors(name)
+        and (SYSTEM, wildcards.system) in GRAPH.ancestors(name)
     ]
 
 

@@ -5,7 +5,7 @@ from segrepro.provenance.origin import experiment_sha256, origin
 
 def origin_inputs(*names):
     """What the provenance of (system, split) pairs is read from: the files of each option."""
-    origins = [origin(CONFIG, LINEAGE, system, split) for system, split in names]
+    origins = [origin(CONFIG, GRAPH, system, split) for system, split in names]
     files = sorted({file for entry in origins for file in entry.files})
     datasets = sorted({name for entry in origins for name in entry.datasets})
     models = sorted({name for entry in origins for name in entry.models})
@@ -28,4 +28,4 @@ def origin_options(input, config_sha256):
 
 def config_sha256(system, split):
     """The hash of the part of the config that a system's scores depend on."""
-    return origin(CONFIG, LINEAGE, system, split).config_sha256
+    return origin(CONFIG, GRAPH, system, split).config_sha256

@@ -44,7 +44,7 @@ rule provenance:
         scale=CONFIG.scale,
         provenance=lambda w, input: origin_options(
             input,
-            experiment_sha256([origin(CONFIG, LINEAGE, *pair) for pair in scored()]),
+            experiment_sha256([origin(CONFIG, GRAPH, *pair) for pair in scored()]),
         ),
     shell:
         "segrepro provenance --metrics {input.metrics} --scale {params.scale} {params.provenance} "

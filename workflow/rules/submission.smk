@@ -21,9 +21,9 @@ rule submission:
         mem_mb=4000,
         runtime=60,
     params:
-        competition=lambda w: competition(CONFIG, LINEAGE, w.system),
+        competition=lambda w: competition(CONFIG, GRAPH, w.system),
         sources=lambda w: " ".join(
-            map(shlex.quote, external_sources(CONFIG, LINEAGE, w.system))
+            map(shlex.quote, external_sources(CONFIG, GRAPH, w.system))
         ),
         provenance=lambda w, input: origin_options(
             input, config_sha256(w.system, "voc_test")

@@ -35,10 +35,9 @@ def combination_problems(config: Config) -> list[str]:
 
 def _parts(config: Config, name: str) -> list[str]:
     """Return a system and all that it is made of, however deep, nearest first."""
-    parts = [name]
-    for part in parts:  # grows as it goes
-        parts += [m for m in config.systems[part].members if m in config.systems and m not in parts]
-    return parts
+    from segrepro.graph import SYSTEM, graph_of
+
+    return [part for part in graph_of(config).of_kind(SYSTEM, name) if part in config.systems]
 
 
 def _storage_problems(config: Config, path: str, system: System, member: str) -> list[str]:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from segrepro.config import Config, model_spec
+from segrepro.graph import MODEL, PROPOSALS, SYSTEM, Node, graph_of
 
 DIGITS = 12  # hexadecimal: enough to tell apart any number of systems that anyone will run
 
@@ -25,38 +26,28 @@ def system_sha256(config: Config, name: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def system_lineage(config: Config, name: str) -> dict[str, Any]:
-    """Return the settings of a system, of its members, of their models, and of the models that these started from.
+def system_lineage(config: Config, name: str) -> list[dict[str, Any]]:
+    """Return the settings of a system and of all its ancestors, nearest first, with every key.
 
-    Settings that are as by default are left out of a system's own part, so that a new key of the config changes no
-    hash of those who do not set it.
+    Each names what it is made of, so that the order is one of the graph.
     """
-    system = config.systems[name]
-    proposals = system.proposal_wise.proposals if system.proposal_wise else None
-    searched_at_random = system.crf and system.crf.search and system.crf.search.method == "random"
-    return {
-        "settings": system.model_dump(mode="json", exclude=NO_PART_OF_A_SYSTEM, exclude_defaults=True),
-        "members": [system_lineage(config, member) for member in system.members],
-        "model": _model_lineage(config, system.model) if system.model else None,
-        "proposals": _proposals(config, proposals),
-        "seed": config.seed if system.stacking or searched_at_random else None,
-    }
+    return [_settings(config, node) for node in graph_of(config).ancestors(name)]
 
 
-def _model_lineage(config: Config, name: str) -> dict[str, Any]:
-    model = config.models[name]
-    parent = model.init.model if model.init else None
-    return {
-        "spec": model_spec(config, name),
-        "init": _model_lineage(config, parent) if parent else None,
-        "proposals": _proposals(config, getattr(model.examples, "proposals", None)),
-    }
-
-
-def _proposals(config: Config, name: str | None) -> dict[str, Any] | None:
-    if name is None:
-        return None
-    settings = config.proposals[name].model_dump(mode="json", exclude_defaults=True)
-    if model := settings.get("model"):
-        settings["model"] = {key: value for key, value in model.items() if key not in NO_PART_OF_A_FILE}
-    return settings
+def _settings(config: Config, node: Node) -> dict[str, Any]:
+    """Return a node's own settings; nothing for pretrained weights, which the specs of their models hold."""
+    kind, name = node
+    if kind == SYSTEM:
+        system = config.systems[name]
+        searched_at_random = system.crf and system.crf.search and system.crf.search.method == "random"
+        return system.model_dump(mode="json", exclude=NO_PART_OF_A_SYSTEM) | {
+            "seed": config.seed if system.stacking or searched_at_random else None
+        }
+    if kind == MODEL:
+        return model_spec(config, name)
+    if kind == PROPOSALS:
+        settings = config.proposals[name].model_dump(mode="json")
+        if model := settings.get("model"):
+            settings["model"] = {key: value for key, value in model.items() if key not in NO_PART_OF_A_FILE}
+        return settings
+    return {}

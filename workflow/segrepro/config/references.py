@@ -24,7 +24,7 @@ def reference_problems(config: Config) -> list[str]:
         *_model_problems(config),
         *_system_problems(config),
         *combination_problems(config),
-        *_cycles(config),
+        *_circles(config),
         *_ablation_problems(config),
         *(
             unknown(path, name, config.systems, "system")
@@ -225,27 +225,14 @@ def _ablation_problems(config: Config) -> list[str]:
     return problems
 
 
-def _cycles(config: Config) -> list[str]:
-    inits = {name: [m.init.model] if m.init and m.init.model else [] for name, m in config.models.items()}
-    fusions = {name: system.members for name, system in config.systems.items()}
-    problems = [
-        f"models.{chain[0]}.init.model: the inits run in a circle: {' <- '.join(chain)}" for chain in _circle(inits)
-    ]
-    for chain in _circle(fusions):
-        kind = config.systems[chain[0]].combination
-        problems.append(f"systems.{chain[0]}.{kind}.members: the members run in a circle: {' <- '.join(chain)}")
-    return problems
+def _circles(config: Config) -> list[str]:
+    from segrepro.graph import SYSTEM, graph_of
 
-
-def _circle(parents: dict[str, list[str]]) -> list[list[str]]:
-    """Return the first chain of parents that comes back to its start, or nothing."""
-
-    def search(chain: list[str]) -> list[str] | None:
-        for parent in parents.get(chain[-1], ()):
-            if parent == chain[0]:
-                return [*chain, parent]
-            if parent not in chain and (found := search([*chain, parent])):
-                return found
-        return None
-
-    return next(([chain] for start in parents if (chain := search([start]))), [])
+    circle = graph_of(config).circle()
+    if not circle:
+        return []
+    (kind, name), chain = circle[0], " <- ".join(name for _, name in circle)
+    if kind == SYSTEM:
+        key = f"systems.{name}.{config.systems[name].combination}.members"
+        return [f"{key}: the members run in a circle: {chain}"]
+    return [f"models.{name}.init.model: the inits run in a circle: {chain}"]

@@ -19,8 +19,8 @@ from pydantic import RootModel
 
 from segrepro.config.types import Share
 from segrepro.errors import UserError
-from segrepro.evaluation.lineage import ROLES, SYSTEM, WEIGHTS, Lineage, Node, Pictures, path_text
 from segrepro.evaluation.stacker_folds import fitted_and_predicted
+from segrepro.graph import ROLES, SYSTEM, WEIGHTS, Graph, Node, Pictures, path_text
 from segrepro.json_files import read_model
 
 COLUMNS = (
@@ -90,11 +90,11 @@ class Audit:
         return len(self.leaked) / self.scored
 
 
-def audit(lineage: Lineage) -> list[Audit]:
-    """Audit every system of a lineage on each of its splits, in order.
+def audit(graph: Graph) -> list[Audit]:
+    """Audit every system of a graph on each of its splits, in order.
 
     Args:
-        lineage: checked, as `read_lineage` and `check_lineage` return it.
+        graph: checked, as `read_graph` and `check_graph` return it.
 
     Raises:
         UserError: a manifest is missing or is none, or so is the report of a stacker's folds.
@@ -107,20 +107,20 @@ def audit(lineage: Lineage) -> list[Audit]:
         return manifests[pictures.manifest]
 
     audits = []
-    for name, system in lineage.systems.items():
-        ancestors = lineage.ancestors(name)
+    for name, system in graph.systems.items():
+        ancestors = graph.ancestors(name)
         for split in system.splits:
-            scored = ids(Pictures(name=split, manifest=lineage.splits[split]), f"what '{name}' is scored on")
+            scored = ids(Pictures(name=split, manifest=graph.splits[split]), f"what '{name}' is scored on")
             leaks = []
             for node, path in ancestors.items():
-                for pictures in lineage.seen(node):
+                for pictures in graph.seen(node):
                     if pictures.manifest is None:
                         continue
                     shared = scored & ids(pictures, f"what '{node[1]}' was {ROLES[node[0]]}")
                     if shared:
                         seen_as = f"{ROLES[node[0]]} {pictures.name}"
                         leaks.append(Leak(path_text(path), seen_as, tuple(sorted(shared))))
-            folds, in_folds = _folds(lineage, ancestors, split, scored)
+            folds, in_folds = _folds(graph, ancestors, split, scored)
             leaks = sorted(leaks + in_folds, key=lambda leak: leak.through.count(" <- "))
             unlisted = tuple(other for kind, other in ancestors if kind == WEIGHTS)
             audits.append(Audit(name, split, len(scored), tuple(leaks), tuple(folds), unlisted))
@@ -128,14 +128,14 @@ def audit(lineage: Lineage) -> list[Audit]:
 
 
 def _folds(
-    lineage: Lineage, ancestors: dict[Node, tuple[Node, ...]], split: str, scored: frozenset[str]
+    graph: Graph, ancestors: dict[Node, tuple[Node, ...]], split: str, scored: frozenset[str]
 ) -> tuple[list[str], list[Leak]]:
     """Return the stackers that were fitted by folds, with their number, and what leaks in spite of them."""
     folds, leaks = [], []
     for (kind, name), path in ancestors.items():
-        if kind != SYSTEM or not lineage.systems[name].folds:
+        if kind != SYSTEM or not graph.systems[name].by_folds:
             continue
-        report = Path(_report_of(lineage, name, split))
+        report = Path(_report_of(graph, name, split))
         seen, count = fitted_and_predicted(report, system=name, split=split, scored=scored)
         folds.append(f"{name}: {count}")
         if seen:
@@ -143,9 +143,9 @@ def _folds(
     return folds, leaks
 
 
-def _report_of(lineage: Lineage, stacker: str, split: str) -> str:
+def _report_of(graph: Graph, stacker: str, split: str) -> str:
     try:
-        return lineage.systems[stacker].fold_reports[split]
+        return graph.systems[stacker].fold_reports[split]
     except KeyError:
         raise UserError(
             f"lineage: stacker '{stacker}' has no report of its folds on '{split}'; add it to its 'fold_reports'."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from segrepro.config.digest import system_sha256
 from segrepro.data.datasets import DATASETS
-from segrepro.evaluation.lineage import MODEL, SYSTEM, WEIGHTS, Lineage
+from segrepro.graph import MODEL, PROPOSALS, WEIGHTS, Graph
 
 if TYPE_CHECKING:
     from segrepro.config import Config
@@ -40,41 +40,28 @@ class Origin:
     files: tuple[str, ...]
 
 
-def origin(config: Config, lineage: Lineage, system: str, split: str) -> Origin:
+def origin(config: Config, graph: Graph, system: str, split: str) -> Origin:
     """Trace a system on a split back to datasets, models and fetched files.
 
     Args:
         config: the validated config.
-        lineage: of that config.
+        graph: of that config.
         system: a system's name.
         split: what it is scored on, or predicts for the test server.
     """
-    ancestors = list(lineage.ancestors(system))
-    trained = [node for node in ancestors if node[0] != WEIGHTS]
-    seen = {pictures.name for node in trained for pictures in lineage.seen(node)}
+    trained = [node for node in graph.ancestors(system) if node[0] != WEIGHTS]
+    seen = {pictures.name for node in trained for pictures in graph.seen(node)}
     datasets = sorted({config.dataset_of(name) for name in {split} | seen})
-    models = sorted(name for kind, name in ancestors if kind == MODEL)
     archives = {key for name in datasets for folder in DATASETS[name].needs for key in ARCHIVES[folder]}
     entries = [getattr(config.archives, key) for key in archives]
-    entries += [config.weights[name] for kind, name in ancestors if kind == WEIGHTS]
-    entries += [entry for name in finders(config, lineage, system) if (entry := detector(config, name))]
+    entries += [config.weights[name] for name in graph.of_kind(WEIGHTS, system)]
+    entries += [detector(config, name) for name in graph.of_kind(PROPOSALS, system)]
     return Origin(
         config_sha256=system_sha256(config, system),
         datasets=tuple(datasets),
-        models=tuple(models),
+        models=tuple(sorted(graph.of_kind(MODEL, system))),
         files=tuple(sorted(entry.file for entry in entries if entry is not None)),
     )
-
-
-def finders(config: Config, lineage: Lineage, system: str) -> list[str]:
-    """Return the ways to find proposals that a system and its ancestors use, sorted."""
-    sections = []
-    for kind, name in lineage.ancestors(system):
-        if kind == SYSTEM:
-            sections.append(config.systems[name].proposal_wise)
-        elif kind == MODEL:
-            sections.append(config.models[name].examples)
-    return sorted({name for section in sections if (name := getattr(section, "proposals", None))})
 
 
 def detector(config: Config, finder: str) -> Any | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segrepro.evaluation.lineage import WEIGHTS, Lineage
-from segrepro.provenance.origin import detector, finders
+from segrepro.graph import PROPOSALS, WEIGHTS, Graph
+from segrepro.provenance.origin import detector
 
 if TYPE_CHECKING:
     from segrepro.config import Config
@@ -20,18 +20,18 @@ OWN_DATA, ANY_DATA = 5, 6
 OWN_DATASETS = ("voc_train", "voc_val", "voc_trainval", "seg11valid")
 
 
-def external_sources(config: Config, lineage: Lineage, system: str) -> list[str]:
+def external_sources(config: Config, graph: Graph, system: str) -> list[str]:
     """Name the sources besides VOC's own trainval data that a system and its ancestors are made from."""
-    ancestors = lineage.ancestors(system)
-    seen = (pictures.name for node in ancestors if node[0] != WEIGHTS for pictures in lineage.seen(node))
+    ancestors = graph.ancestors(system)
+    seen = (pictures.name for node in ancestors if node[0] != WEIGHTS for pictures in graph.seen(node))
     datasets = {config.dataset_of(name) for name in seen}  # a CRF may be tuned on a part of one
     return [
         *(f"dataset {name}" for name in sorted(datasets) if name not in OWN_DATASETS),
-        *sorted(f"weights {name}" for kind, name in ancestors if kind == WEIGHTS),
-        *(f"edge detector of {name}" for name in finders(config, lineage, system) if detector(config, name)),
+        *(f"weights {name}" for name in sorted(graph.of_kind(WEIGHTS, system))),
+        *(f"edge detector of {name}" for name in sorted(graph.of_kind(PROPOSALS, system)) if detector(config, name)),
     ]
 
 
-def competition(config: Config, lineage: Lineage, system: str) -> int:
+def competition(config: Config, graph: Graph, system: str) -> int:
     """Return `OWN_DATA` (5) or `ANY_DATA` (6)."""
-    return ANY_DATA if external_sources(config, lineage, system) else OWN_DATA
+    return ANY_DATA if external_sources(config, graph, system) else OWN_DATA

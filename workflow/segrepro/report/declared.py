@@ -11,6 +11,7 @@ from segrepro.config import Config
 from segrepro.config.digest import system_digest
 from segrepro.config.tables import Ablation, Server
 from segrepro.config.types import Section
+from segrepro.graph import MODEL, SYSTEM, Graph, graph_of
 from segrepro.json_files import read_model
 
 
@@ -65,14 +66,14 @@ class Declared(Section):
 
 def declared(config: Config) -> Declared:
     """Collect what the tables need from a resolved config."""
-    without_seed = config.model_copy(update={"seed": 0})
+    graph, without_seed = graph_of(config), config.model_copy(update={"seed": 0})
     return Declared(
         systems=[
             DeclaredSystem(
                 name=name,
                 spec=system_digest(config, name),
                 settings=system_digest(without_seed, name),
-                trained=_trained(config, name),
+                trained=_is_trained(config, graph, name),
                 refines=system.members[0] if system.crf else None,
                 server=system.server,
             )
@@ -82,11 +83,9 @@ def declared(config: Config) -> Declared:
     )
 
 
-def _trained(config: Config, name: str) -> bool:
-    system = config.systems[name]
-    if system.model:
-        return config.models[system.model].train
-    return bool(system.stacking) or any(_trained(config, member) for member in system.members)
+def _is_trained(config: Config, graph: Graph, name: str) -> bool:
+    models, systems = graph.of_kind(MODEL, name), graph.of_kind(SYSTEM, name)
+    return any(config.models[model].train for model in models) or any(config.systems[each].stacking for each in systems)
 
 
 def read_declared(path: Path) -> Declared:

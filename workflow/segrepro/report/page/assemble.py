@@ -11,8 +11,8 @@ from segrepro import __version__
 from segrepro.config.data import PicturesKind
 from segrepro.errors import UserError
 from segrepro.evaluation.leakage import Marks
-from segrepro.evaluation.lineage import read_lineage
 from segrepro.files import atomic_directory, write_text
+from segrepro.graph import read_graph
 from segrepro.report.measured_on import PUBLISHED, REMARKS
 from segrepro.report.page.content import Picture, Table, best_systems, in_order, read_picture, read_table
 from segrepro.report.page.graphs import lineage_svg, rules_svg
@@ -62,7 +62,7 @@ def write_page(
     shown_figures = in_order([read_picture(path, _below(path, results / "figures"), marks) for path in figures])
     scripts = [_index(path, folder) for path in splits]
     graphs = {
-        "lineage": lineage_svg(read_lineage(lineage)) if lineage else "",
+        "lineage": lineage_svg(read_graph(lineage)) if lineage else "",
         "rules": rules_svg(rule_graph) if rule_graph else "",
     }
     times = read_run_times(benchmarks, jobs) if benchmarks else None

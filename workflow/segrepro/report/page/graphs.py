@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from segrepro.errors import UserError
-from segrepro.evaluation.lineage import Lineage
+from segrepro.graph import Graph
 from segrepro.report.page.layered import acyclic, draw, reduced
 
 NODE = re.compile(r'^\s*(\d+)\[label = "([^"]+)"', re.MULTILINE)
@@ -12,11 +12,11 @@ EDGE = re.compile(r"^\s*(\d+) -> (\d+)\s*$", re.MULTILINE)
 TARGETS = ("all", "page")  # everything leads there: drawn, they would hide the rest
 
 
-def lineage_svg(lineage: Lineage) -> str:
+def lineage_svg(graph: Graph) -> str:
     """Draw data sets, weights, models and systems: from what each system was made."""
     nodes: dict[str, tuple[str, str]] = {}
     edges: list[tuple[str, str]] = []
-    for name, model in lineage.models.items():
+    for name, model in graph.models.items():
         nodes[f"model {name}"] = (name, "model")
         if model.trained_on:
             nodes[f"data {model.trained_on.name}"] = (model.trained_on.name, "data")
@@ -24,12 +24,12 @@ def lineage_svg(lineage: Lineage) -> str:
         if model.weights:
             nodes[f"weights {model.weights}"] = (model.weights, "weights")
             edges.append((f"weights {model.weights}", f"model {name}"))
-            for seen in lineage.weights[model.weights].trained_on:
+            for seen in graph.weights[model.weights].trained_on:
                 nodes[f"data {seen.name}"] = (seen.name, "data")
                 edges.append((f"data {seen.name}", f"weights {model.weights}"))
         if model.init:
             edges.append((f"model {model.init}", f"model {name}"))
-    for name, system in lineage.systems.items():
+    for name, system in graph.systems.items():
         nodes[f"system {name}"] = (name, "system")
         edges += [(f"system {member}", f"system {name}") for member in system.members]
         if system.model:

@@ -6,6 +6,8 @@ machine computes are left to them, and recorded with what was computed (`chosen_
 """
 
 import os
+import sys
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 # What Keras reads instead of the account's ~/.keras: keras.json with the values of a fresh installation.
@@ -23,12 +25,30 @@ CHOOSING = (
     *("NPY_DISABLE_", "OPENBLAS_CORETYPE", "MKL_CBWR", "MKL_ENABLE_", "OPENCV_CPU_DISABLE", "OPENCV_IPP"),
 )
 
+# What Keras imports where it is installed, for wrappers and plots that nothing here uses: a third of the time in which
+# a process with a network starts (benchmarks/start.py).
+NOT_FOR_KERAS = ("sklearn", "matplotlib", "pandas")
+
+
+class _WithoutExtras(MetaPathFinder):
+    """Says that `NOT_FOR_KERAS` are not installed while Keras is being imported; Keras then goes without them."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        keras = sys.modules.get("keras")  # importlib marks a module's spec until its import is done
+        if name in NOT_FOR_KERAS and keras and getattr(keras.__spec__, "_initializing", False):
+            raise ModuleNotFoundError(f"{name} is not imported for Keras", name=name)
+
 
 def fix_environment() -> None:
-    """Keep the account's Keras settings out of this process and its children; to be called before Keras is imported."""
+    """Keep what Keras would take from the account, and load for nothing, out of this process.
+
+    To be called before Keras is imported. The account's settings are kept out of child processes too.
+    """
     for name in [name for name in os.environ if name.startswith(REMOVED)]:
         del os.environ[name]
     os.environ.update(FIXED)
+    if not any(isinstance(finder, _WithoutExtras) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _WithoutExtras())
 
 
 def chosen_settings() -> dict[str, str]:

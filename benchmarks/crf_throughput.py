@@ -27,9 +27,9 @@ def write_data(folder: Path, count: int) -> list:
     import numpy as np
     from PIL import Image
 
-    from segrepro.data.manifests import Example
-    from segrepro.inference.resize import resize_scores
-    from segrepro.inference.scores import ScoreWriter
+    from segrepro.stores.manifests import Example
+    from segrepro.stores.resize import resize_scores
+    from segrepro.stores.scores import ScoreWriter
 
     examples = []
     header = {"system": "drawn", "label_space": "voc21", "kind": "scores", "resize": "half_pixel"}
@@ -80,7 +80,7 @@ def measure(folder: Path, examples: list, preset: str, processes: list[int], rou
     from segrepro.data.pictures import read_rgb
     from segrepro.fusion.crf_store import StoreCRF, refine_store
     from segrepro.fusion.densecrf import PRESETS
-    from segrepro.inference.scores import ScoreReader
+    from segrepro.stores.scores import ScoreReader
 
     with ScoreReader(folder / "scores.h5") as reader:
         probabilities = [reader.probabilities(example.id) for example in examples]

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segrepro.data.manifests import Example
 from segrepro.data.masks import write_mask
 from segrepro.labels import VOC21, VOID
+from segrepro.stores.manifests import Example
 from segrepro.training.mask_check import check_masks
 
 SETS = {"trainaug": 10_582, "train2017": 118_287}

@@ -120,10 +120,10 @@ def predicted(blobs: list[Blob], generator: np.random.Generator) -> np.ndarray:
 
 def write_data(folder: Path, pictures: int, systems: int) -> list[str]:
     """Write photographs, masks, score stores and confusions; return the options of `segrepro page-pictures`."""
-    from segrepro.data.manifests import Example, write_manifest
     from segrepro.data.masks import write_palette_mask
     from segrepro.evaluation.confusion import confusion, save_confusions
-    from segrepro.inference.scores import ScoreWriter
+    from segrepro.stores.manifests import Example, write_manifest
+    from segrepro.stores.scores import ScoreWriter
 
     generator = np.random.default_rng(0)
     for name in ("images", "masks", "stores"):

@@ -9,8 +9,8 @@ from PIL import Image
 
 from builders import jpeg_bytes, picture, png_bytes, scene
 from segrepro.cli import main
-from segrepro.inference.scores import ScoreWriter
 from segrepro.report.tables import MIOU_COLUMNS
+from segrepro.stores.scores import ScoreWriter
 
 HOSTILE = "\"><img src=x onerror='throw 1'>&amp;<script>throw 2</script>"
 CLASS = 12  # dog: in every second picture

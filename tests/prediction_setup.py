@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from segrepro.inference.augmented import Augmentation, AugmentedModel
-from segrepro.inference.resize import resize_scores
 from segrepro.models.layers import Normalise
+from segrepro.stores.resize import resize_scores
 
 CLASSES = 21
 

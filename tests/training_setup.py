@@ -8,8 +8,8 @@ import tensorflow as tf
 from PIL import Image
 
 from segrepro.config.protocols import Protocol
-from segrepro.data.manifests import Example
 from segrepro.models.replicas import BatchNormalization
+from segrepro.stores.manifests import Example
 from segrepro.training.input import ExampleStream, training_batches
 from segrepro.training.trainer import Trainer
 

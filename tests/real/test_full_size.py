@@ -16,9 +16,9 @@ from PIL import Image
 
 from segrepro.cli import main
 from segrepro.config import model_spec, parse_config
-from segrepro.data.manifests import read_manifest, write_manifest
 from segrepro.data.object_examples import instance_mask_path
-from segrepro.inference.scores import ScoreReader
+from segrepro.stores.manifests import read_manifest, write_manifest
+from segrepro.stores.scores import ScoreReader
 from workflow_runs import FULL
 
 SUBSET = os.environ.get("SEGREPRO_REAL_SUBSET", "")

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from real_runs import assert_called_real, cut_val
-from segrepro.data.manifests import read_manifest
-from segrepro.inference.scores import ScoreReader
+from segrepro.stores.manifests import read_manifest
+from segrepro.stores.scores import ScoreReader
 from workflow_runs import FULL, ROOT, snakemake
 
 SUBSET = os.environ.get("SEGREPRO_REAL_SUBSET", "")

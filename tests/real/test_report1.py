@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from real_runs import assert_called_real
-from segrepro.data.manifests import read_manifest
+from segrepro.stores.manifests import read_manifest
 from workflow_runs import FULL, ROOT, snakemake
 
 SUBSET = os.environ.get("SEGREPRO_REAL_SUBSET", "")

@@ -14,10 +14,10 @@ from PIL import Image
 from segrepro.cli import main
 from segrepro.data.checks import Limits, check_manifest, check_statistics
 from segrepro.data.label_statistics import LabelStatistics, measure, measure_picture
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
 from segrepro.files import ids_sha256
 from segrepro.labels import COCO91, VOC21, voc_palette
+from segrepro.stores.manifests import Example, write_manifest
 
 HEIGHT, WIDTH = 20, 26
 VOID = 255

@@ -51,7 +51,7 @@ def test_rooms_that_need_no_network_load_no_tensorflow(room):
 
 
 def test_reading_scores_loads_no_tensorflow():
-    assert not loaded_after("import segrepro.inference.scores") & set(HEAVY)
+    assert not loaded_after("import segrepro.stores.scores") & set(HEAVY)
 
 
 def test_the_version_is_told(capsys):

@@ -11,12 +11,12 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 from segrepro.cli import main
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
 from segrepro.evaluation.confusion import confusion, confusions_of, load_confusions, save_confusions
 from segrepro.files import ids_sha256
-from segrepro.inference.scores import ScoreReader, ScoreWriter
 from segrepro.labels import COCO91, VOC21, VOID
+from segrepro.stores.manifests import Example, write_manifest
+from segrepro.stores.scores import ScoreReader, ScoreWriter
 
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=9)
 TRUTHS = arrays.arrays(np.uint8, SHAPES, elements=st.sampled_from([*range(21), VOID]))

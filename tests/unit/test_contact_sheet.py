@@ -9,11 +9,11 @@ from PIL import Image
 
 from builders import jpeg_bytes, picture, scene
 from segrepro.cli import main
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
 from segrepro.labels import VOC21, VOID, voc_palette
 from segrepro.report import contact_sheet
 from segrepro.report.contact_sheet import Tile, choose_examples, example_labels, load_tile, main_label, painted
+from segrepro.stores.manifests import Example, write_manifest
 
 
 @pytest.fixture

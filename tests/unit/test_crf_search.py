@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from segrepro.cli import main
-from segrepro.data.manifests import Example, read_manifest, write_manifest
 from segrepro.data.subsets import spread
 from segrepro.errors import UserError
 from segrepro.evaluation.confusion import confusion
@@ -20,10 +19,11 @@ from segrepro.fusion.crf_search import (
     read_best,
 )
 from segrepro.fusion.densecrf import PRESETS, read_evidence, refine
-from segrepro.inference.scores import ScoreReader, ScoreWriter
 from segrepro.labels import VOC21
 from segrepro.report.crf_figure import Change, change_text, draw_change, titles
 from segrepro.report.grid import load_row
+from segrepro.stores.manifests import Example, read_manifest, write_manifest
+from segrepro.stores.scores import ScoreReader, ScoreWriter
 
 CAT, DOG = 8, 12
 SIZE = (24, 40)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from segrepro.cli import main
 from segrepro.data.datasets import DATASETS, FOLDERS, build_dataset
 from segrepro.data.id_lists import read_ids
-from segrepro.data.manifests import read_manifest
 from segrepro.errors import UserError
 from segrepro.files import ids_sha256
 from segrepro.labels import LABEL_SPACES
+from segrepro.stores.manifests import read_manifest
 
 
 def make_folder(folder: Path, lists: dict[str, list[str]], masks: tuple[str, ...] = ("masks",)) -> Path:

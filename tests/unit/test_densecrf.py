@@ -16,13 +16,13 @@ from pydensecrf.utils import unary_from_labels, unary_from_softmax
 from scipy.special import softmax
 
 from segrepro.cli import main
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
 from segrepro.fusion.crf_store import StoreCRF, refine_store
 from segrepro.fusion.densecrf import PRESETS, Evidence, Parameters, parameters_from, refine
-from segrepro.fusion.storage import PROBABILITY_FLOOR
-from segrepro.inference.merging import merge_stores
-from segrepro.inference.scores import ScoreReader, ScoreWriter
+from segrepro.stores.fitting import PROBABILITY_FLOOR
+from segrepro.stores.manifests import Example, write_manifest
+from segrepro.stores.merging import merge_stores
+from segrepro.stores.scores import ScoreReader, ScoreWriter
 from segrepro.verbs import crf as crf_verb
 
 SIZES = {"p1": (17, 22), "p2": (24, 9), "p3": (17, 22)}

@@ -10,7 +10,6 @@ from sklearn.metrics import jaccard_score
 
 from segrepro.cli import main
 from segrepro.config.detail import Detail as DetailSection
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import bca_interval, jackknife_mious, resampled_mious
 from segrepro.evaluation.bootstrap_settings import Bootstrap
@@ -21,8 +20,9 @@ from segrepro.evaluation.detail import load_detail
 from segrepro.evaluation.detail_settings import DetailSettings
 from segrepro.evaluation.object_sizes import size_counts
 from segrepro.evaluation.resampling import estimate
-from segrepro.inference.scores import ScoreWriter
 from segrepro.labels import VOC21, VOID
+from segrepro.stores.manifests import Example, write_manifest
+from segrepro.stores.scores import ScoreWriter
 
 IDS = [f"p{number}" for number in range(6)]
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segrepro.cli import main
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
 from segrepro.evaluation import duplicates
 from segrepro.evaluation.duplicates import (
@@ -25,6 +24,7 @@ from segrepro.evaluation.duplicates import (
     perceptual_hash,
     unique_pictures,
 )
+from segrepro.stores.manifests import Example, write_manifest
 
 
 def photograph(seed: int, height: int = 120, width: int = 160) -> Image.Image:

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segrepro.cli import main
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.metrics import picture_mious
-from segrepro.inference.scores import ScoreWriter
 from segrepro.labels import VOC21, VOID, voc_palette
 from segrepro.report.choice import RULES, Opinion, OpinionReader, choose
 from segrepro.report.curves import draw_curves, read_history, running_mean
 from segrepro.report.grid import GridRow, draw_grid, load_row, wrap_name
 from segrepro.report.style import colourise, line_look, save_figure
+from segrepro.stores.manifests import Example, write_manifest
+from segrepro.stores.scores import ScoreWriter
 
 SIZES = [(30, 40), (40, 30), (24, 50), (30, 40)]
 

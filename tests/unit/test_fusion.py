@@ -18,9 +18,9 @@ from segrepro.errors import UserError
 from segrepro.fusion import combine
 from segrepro.fusion.fuse import Rule, fuse
 from segrepro.fusion.members import PROBABILITIES, RAW_SCORES, Ensemble, ensemble_of
-from segrepro.fusion.storage import PROBABILITY_FLOOR, fit, log_probabilities
-from segrepro.inference.resize import interpolation_taps, resize_scores
-from segrepro.inference.scores import ScoreReader, ScoreWriter
+from segrepro.stores.fitting import PROBABILITY_FLOOR, fit, log_probabilities
+from segrepro.stores.resize import interpolation_taps, resize_scores
+from segrepro.stores.scores import ScoreReader, ScoreWriter
 
 SIZES = {"p1": (17, 22), "p2": (24, 9), "p3": (17, 22)}
 EQUAL = (1.0, 1.0, 1.0)

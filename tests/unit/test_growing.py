@@ -6,12 +6,12 @@ import yaml
 from PIL import Image
 
 from segrepro.cli import main
-from segrepro.data.manifests import Example, write_manifest
-from segrepro.data.proposals import ProposalWriter
 from segrepro.errors import UserError
 from segrepro.labels import VOC21, VOID, voc_palette
 from segrepro.models.build import build_network
 from segrepro.report.growing import GrowingRow, draw_growing, most_objects
+from segrepro.stores.manifests import Example, write_manifest
+from segrepro.stores.proposals import ProposalWriter
 from segrepro.training.model_files import save_model
 
 NETWORK = {"architecture": "deconvnet", "backbone": "vgg_tiny", "input_size": 32, "fc_channels": 8}

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from segrepro.data.manifests import Example
 from segrepro.data.pictures import PICTURE_MODES, read_rgb
 from segrepro.errors import UserError
+from segrepro.stores.manifests import Example
 from segrepro.training.augment import BLACK, augment, decode_picture, rescale
 from segrepro.training.boxes import resized_box, single_object
 from segrepro.training.input import example_index, on_device, statistics_batches, training_batches

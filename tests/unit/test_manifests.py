@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segrepro.data.manifests import Example, instances_beside, read_manifest, read_some, write_manifest
 from segrepro.errors import UserError
 from segrepro.evaluation.leakage import manifest_ids
+from segrepro.stores.manifests import Example, instances_beside, read_manifest, read_some, write_manifest
 
 # ids and folders as they occur, and the characters that CSV has to quote
 NAMES = st.text("abcXYZ0123456789_-, \"'äß", min_size=1, max_size=12).map(str.strip).filter(bool)

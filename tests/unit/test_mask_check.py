@@ -11,9 +11,9 @@ import yaml
 from PIL import Image, PngImagePlugin
 
 from builders import grey_png, jpeg_bytes
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.data.masks import read_mask, write_mask, write_palette_mask
 from segrepro.errors import UserError
+from segrepro.stores.manifests import Example, write_manifest
 from segrepro.training.augment import decode_mask
 from segrepro.training.mask_check import check_masks
 from training_setup import PROTOCOL, write_examples

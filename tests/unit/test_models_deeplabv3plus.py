@@ -15,7 +15,6 @@ from numpy_layers import batch_norm, convolution, depthwise, picture, randomise,
 from PIL import Image
 
 from segrepro.config.protocols import Protocol
-from segrepro.data.manifests import Example
 from segrepro.errors import UserError
 from segrepro.models.backbones import backbone_names
 from segrepro.models.blocks import LayerMaker, freeze_batch_norm
@@ -25,6 +24,7 @@ from segrepro.models.deeplabv3plus import decoder, deeplabv3plus_head
 from segrepro.models.resnet_v1 import RESNET_V1
 from segrepro.models.resnet_v2 import ResNetV2Shape
 from segrepro.models.xception import XCEPTION, XceptionShape
+from segrepro.stores.manifests import Example
 from segrepro.training.input import ExampleStream, training_batches
 from segrepro.training.model_files import load_model, save_model
 from segrepro.training.trainer import Trainer

@@ -14,7 +14,6 @@ from PIL import Image
 from builders import picture, scene
 from segrepro.cli import main
 from segrepro.data.boxes import overlaps, tight_boxes
-from segrepro.data.manifests import Example, read_manifest, write_manifest
 from segrepro.data.object_examples import (
     LeftOut,
     PictureObject,
@@ -26,6 +25,7 @@ from segrepro.data.object_examples import (
 from segrepro.data.proposal_examples import ProposalRules, fitting_proposals, proposal_examples
 from segrepro.errors import UserError
 from segrepro.labels import VOC_CLASSES
+from segrepro.stores.manifests import Example, read_manifest, write_manifest
 
 # Objects of 8 to 14 columns by 14 rows each, in a picture of 32 x 24.
 SCENES = {"a": (15, 15), "b": (15, 9, 2), "c": (15, 255), "d": (12,)}
@@ -222,9 +222,9 @@ PROPOSALS = {
 @pytest.fixture
 def stage2(dataset, monkeypatch):
     def write(*options, boxes=PROPOSALS):
-        module = types.ModuleType("segrepro.data.proposals")
+        module = types.ModuleType("segrepro.stores.proposals")
         module.ProposalReader = lambda _: FakeProposals(boxes)
-        monkeypatch.setitem(sys.modules, "segrepro.data.proposals", module)
+        monkeypatch.setitem(sys.modules, "segrepro.stores.proposals", module)
         files = ["--manifest", str(dataset / "m.csv"), "--out", str(dataset / "x.csv"), "--proposals", "p.h5"]
         main(["proposal-examples", *files, "--counts", str(dataset / "counts.csv"), *options])
         return read_manifest(dataset / "x.csv")

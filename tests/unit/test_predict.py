@@ -12,11 +12,9 @@ from scipy.ndimage import map_coordinates
 
 from prediction_setup import CLASSES, at_full_size, mean_of, random_pictures, small_network, softmax
 from segrepro.config.systems import Prediction
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
 from segrepro.fusion.fuse import Rule, fuse
 from segrepro.fusion.members import ensemble_of
-from segrepro.fusion.storage import PROBABILITY_FLOOR, fit
 from segrepro.inference import predict as predict_module
 from segrepro.inference.augmented import (
     DEFAULT_STORAGE_STRIDE,
@@ -27,9 +25,11 @@ from segrepro.inference.augmented import (
     scaled_extent,
 )
 from segrepro.inference.predict import batches_by_size, predict
-from segrepro.inference.resize import RESIZE_MODES, resize_scores
-from segrepro.inference.scores import ScoreReader, ScoreWriter
 from segrepro.models.build import build_network
+from segrepro.stores.fitting import PROBABILITY_FLOOR, fit
+from segrepro.stores.manifests import Example, write_manifest
+from segrepro.stores.resize import RESIZE_MODES, resize_scores
+from segrepro.stores.scores import ScoreReader, ScoreWriter
 from segrepro.training.model_files import save_model
 from segrepro.verbs import predict as verb
 

@@ -17,13 +17,13 @@ from PIL import Image
 from segrepro.cli import main
 from segrepro.data import edge_boxes, selective_search
 from segrepro.data.boxes import overlaps, tight_boxes
-from segrepro.data.manifests import Example, read_manifest, write_manifest
 from segrepro.data.masks import write_mask
 from segrepro.data.proposal_methods import METHODS, proposal_method
 from segrepro.data.proposal_recall import best_overlaps, recall_table
 from segrepro.data.proposal_search import find_proposals
-from segrepro.data.proposals import ProposalReader, ProposalWriter
 from segrepro.errors import UserError
+from segrepro.stores.manifests import Example, read_manifest, write_manifest
+from segrepro.stores.proposals import ProposalReader, ProposalWriter
 
 SEARCH = {"min_side": 4}
 SOBEL = {"edges": "sobel", "min_side": 4, "min_box_area": 50}

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segrepro.cli import main
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
 from segrepro.inference.aggregation import AGGREGATED, AGGREGATES, AggregateMap, Aggregation
 from segrepro.inference.proposalwise import (
@@ -22,9 +21,10 @@ from segrepro.inference.proposalwise import (
     read_pixels,
     whole_picture,
 )
-from segrepro.inference.resize import resize_scores
-from segrepro.inference.scores import ScoreReader
 from segrepro.models.build import build_network
+from segrepro.stores.manifests import Example, write_manifest
+from segrepro.stores.resize import resize_scores
+from segrepro.stores.scores import ScoreReader
 from segrepro.training.boxes import resized_box
 from segrepro.training.model_files import save_model
 
@@ -309,7 +309,7 @@ def test_a_network_without_an_input_size_is_refused():
 @pytest.fixture(scope="module")
 def deconvnet_run(examples):
     """A folder with a tiny DeconvNet, its spec, a manifest and a proposals file."""
-    from segrepro.data.proposals import ProposalWriter
+    from segrepro.stores.proposals import ProposalWriter
 
     folder = examples[0].image.parent
     spec = {"network": NETWORK, "protocol": None, "classes": CLASSES, "seed": 0, "label_space": "voc21"}

@@ -15,10 +15,8 @@ from PIL import Image
 
 from segrepro.cli import main
 from segrepro.config import parse_config
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
 from segrepro.graph import graph_of
-from segrepro.inference.scores import ScoreWriter
 from segrepro.provenance import code as code_module
 from segrepro.provenance.code import (
     PACKAGE,
@@ -34,6 +32,8 @@ from segrepro.provenance.machine import PACKAGES, command_text, gpu_names, hardw
 from segrepro.provenance.made import UNKNOWN_CODE, age, note_devices, note_training_code, oldest, read_made, write_made
 from segrepro.provenance.origin import origin
 from segrepro.provenance.written import written_by
+from segrepro.stores.manifests import Example, write_manifest
+from segrepro.stores.scores import ScoreWriter
 
 UNKNOWN_STATE = {"commit": "unknown", "dirty": "unknown"}
 
@@ -420,7 +420,7 @@ def test_what_writes_scores_is_told_apart_and_knows_no_figure():
     assert len({module_sha256(f"segrepro.{name}") for name in writers}) == len(writers)
     for name in writers:
         closure = import_closure(f"segrepro.{name}")
-        assert {"segrepro.inference.scores", "segrepro.labels"} <= set(closure)
+        assert {"segrepro.stores.scores", "segrepro.labels"} <= set(closure)
         assert not {m for m in closure if m.split(".")[1:2] in (["report"], ["verbs"], ["config"], ["provenance"])}
     assert "segrepro.models.deeplabv3" in import_closure("segrepro.inference.predict")
 

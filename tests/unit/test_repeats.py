@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from segrepro.cli import main
-from segrepro.data.manifests import Example, read_manifest, write_manifest
 from segrepro.errors import UserError
+from segrepro.stores.manifests import Example, read_manifest, write_manifest
 
 LABELS = {"a": [0, 9], "b": [0, 15], "c": [0, 2, 15, 255], "d": [0]}
 

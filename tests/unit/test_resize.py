@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segrepro.inference.resize import RESIZE_MODES, interpolation_taps, resize_scores, resized_blocks
+from segrepro.stores.resize import RESIZE_MODES, interpolation_taps, resize_scores, resized_blocks
 
 FLAGS = {
     "half_pixel": {"half_pixel_centers": True, "align_corners": False},

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from segrepro.errors import UserError
-from segrepro.inference.merging import merge_stores
-from segrepro.inference.resize import resize_scores
-from segrepro.inference.scores import ScoreReader, ScoreWriter
 from segrepro.labels import COCO91, VOC21, VOID
 from segrepro.provenance.written import NOBODY_KNOWS
+from segrepro.stores.merging import merge_stores
+from segrepro.stores.resize import resize_scores
+from segrepro.stores.scores import ScoreReader, ScoreWriter
 
 HEADER = {"system": "net", "label_space": "voc21", "kind": "scores", "resize": "half_pixel"}
 
@@ -199,7 +199,7 @@ def test_a_disk_that_fills_up_ends_in_one_sentence_and_leaves_nothing(tmp_path, 
     script = f"""
         import numpy as np
         from segrepro.errors import UserError
-        from segrepro.inference.scores import ScoreWriter
+        from segrepro.stores.scores import ScoreWriter
         try:
             with ScoreWriter("s.h5", **{HEADER!r}) as store:
                 for i in range(4):

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segrepro.cli import main
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.data.shards import block, every_nth
 from segrepro.errors import UserError
 from segrepro.inference import predict as predict_module
@@ -16,6 +15,7 @@ from segrepro.inference import proposalwise
 from segrepro.inference.aggregation import Aggregation
 from segrepro.inference.predict import predict
 from segrepro.inference.proposalwise import predict_proposals
+from segrepro.stores.manifests import Example, write_manifest
 
 SIZES = [(24, 32), (40, 20), (24, 32), (32, 24), (24, 32), (40, 20), (24, 32)]
 SIDE = 8

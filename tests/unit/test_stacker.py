@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from segrepro.cli import main
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.data.masks import write_mask
 from segrepro.errors import UserError
 from segrepro.evaluation.confusion import confusion
@@ -19,7 +18,8 @@ from segrepro.fusion.stacker import Split, stack
 from segrepro.fusion.stacker_data import FLOOR, FitSet, StackerMembers, cell_labels, collected
 from segrepro.fusion.stacker_network import StackerFitter
 from segrepro.fusion.stacker_settings import StackerSettings
-from segrepro.inference.scores import ScoreReader, ScoreWriter
+from segrepro.stores.manifests import Example, write_manifest
+from segrepro.stores.scores import ScoreReader, ScoreWriter
 
 CLASSES = 5  # in use, of VOC's 21
 IDS = tuple(f"p{number:02}" for number in range(10))

@@ -12,14 +12,14 @@ from PIL import Image
 from builders import jpeg_bytes, picture, png_bytes
 from segrepro.cli import main
 from segrepro.config import parse_config
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.errors import UserError
 from segrepro.graph import graph_of
-from segrepro.inference.scores import ScoreReader, ScoreWriter
 from segrepro.labels import VOID
 from segrepro.report.competition import competition, external_sources
 from segrepro.report.submission import member_name, pack
 from segrepro.report.submission_check import check_submission
+from segrepro.stores.manifests import Example, write_manifest
+from segrepro.stores.scores import ScoreReader, ScoreWriter
 
 SIZES = {"2008_000006": (24, 32), "2008_000011": (16, 40), "2009_000002": (30, 20)}  # height, width
 IDS = sorted(SIZES)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from segrepro.cli import main
-from segrepro.data.manifests import Example, write_manifest
 from segrepro.files import ids_sha256
+from segrepro.stores.manifests import Example, write_manifest
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from segrepro.data.manifests import Example
 from segrepro.errors import UserError
+from segrepro.stores.manifests import Example
 from segrepro.training import checkpoints
 from segrepro.training.losses import summed_cross_entropy, valid_pixels
 from segrepro.training.model_files import load_model, save_model, transfer_weights

@@ -9,9 +9,9 @@ import tensorflow as tf
 import yaml
 
 from segrepro.cli import main
-from segrepro.data.manifests import Example
 from segrepro.errors import UserError
 from segrepro.models.build import build_network
+from segrepro.stores.manifests import Example
 from segrepro.training.batch_norm import reestimate_batch_norm
 from segrepro.training.experiment import _freeze_layers, crop_fill
 from segrepro.training.model_files import transfer_weights

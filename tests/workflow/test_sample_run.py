@@ -16,10 +16,10 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 from marks import unmarked
-from segrepro.data.manifests import read_manifest
 from segrepro.report.measured_on import NOTES, REMARKS
 from segrepro.report.page.content import caption
 from segrepro.report.submission_check import check_submission
+from segrepro.stores.manifests import read_manifest
 from workflow_runs import FULL, ROOT, planned, snakemake
 
 pytestmark = pytest.mark.workflow
@@ -106,7 +106,7 @@ def test_report_1_learnt_too(run, system):
 
 def test_an_ensemble_is_the_mean_of_its_members(run):
     """Its labels are those of the mean of the members' probabilities, but for what its coarser storage moves."""
-    from segrepro.inference.scores import ScoreReader
+    from segrepro.stores.scores import ScoreReader
 
     stores = [run / f"results/scores/{name}/voc_val.h5" for name in ("deconvnet_stage2", "fcn8s", "edeconvnet")]
     with ScoreReader(stores[0]) as first, ScoreReader(stores[1]) as second, ScoreReader(stores[2]) as fused:
@@ -178,7 +178,7 @@ def test_an_all_background_answer_scores_below_five_percent(run):
 def test_the_table_equals_scikit_learn_on_the_stored_scores(run):
     total = np.zeros((21, 21), np.int64)
     examples = read_manifest(run / "data/sample/manifests/voc_val.csv")
-    from segrepro.inference.scores import ScoreReader
+    from segrepro.stores.scores import ScoreReader
 
     with ScoreReader(run / "results/scores/deeplabv3_trainaug/voc_val.h5") as store:
         for example in examples:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segrepro.data.manifests import Example, write_manifest
-from segrepro.inference.scores import ScoreWriter
+from segrepro.stores.manifests import Example, write_manifest
+from segrepro.stores.scores import ScoreWriter
 from workflow_runs import planned, snakemake
 
 SYSTEM = "deeplabv3_phase2_ms_flip_crf"

@@ -11,7 +11,7 @@ from segrepro.config.data import GENERATED, DatasetChecks
 from segrepro.config.crf import PARAMETERS
 from segrepro.console import print_progress
 from segrepro.data.datasets import DATASETS, FOLDERS
-from segrepro.data.manifests import check_listed
+from segrepro.stores.manifests import check_listed
 from segrepro.graph import SYSTEM, WEIGHTS, graph_of
 from segrepro.keys import refuse_twins
 from segrepro.locks import hold_run_lock

@@ -28,10 +28,10 @@ from pathlib import Path
 from typing import Any
 
 from segrepro.data.label_statistics import LabelStatistics, measure
-from segrepro.data.manifests import Example, read_manifest
 from segrepro.errors import UserError
 from segrepro.files import ids_sha256
 from segrepro.labels import BACKGROUND, VOID, LabelSpace
+from segrepro.stores.manifests import Example, read_manifest
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segrepro.data.id_lists import read_ids
-from segrepro.data.manifests import Example
 from segrepro.errors import UserError
+from segrepro.stores.manifests import Example
 
 Folders = Mapping[str, Path]
 

@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from segrepro.data.manifests import Example
 from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault, refuse_few_bits
 from segrepro.data.pictures import GREY_MODES, PICTURE_MODES
 from segrepro.errors import UserError
 from segrepro.labels import BACKGROUND, VOID, label_space
+from segrepro.stores.manifests import Example
 
 EXIF_ORIENTATION = 0x0112
 UPRIGHT = 1

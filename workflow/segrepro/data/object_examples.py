@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from segrepro.data.boxes import Box, check_touches, enlarge, tight_boxes
-from segrepro.data.manifests import Example, instances_beside, write_manifest
 from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
 from segrepro.labels import BACKGROUND, VOC_CLASSES, VOID
+from segrepro.stores.manifests import Example, instances_beside, write_manifest
 
 # Sides of a box are scaled by this: paper, section 4.2 ("enlarge the tight bounding boxes by 1.2 times").
 ENLARGE = 1.2

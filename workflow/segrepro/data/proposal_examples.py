@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from segrepro.data.boxes import Box, check_touches, enlarge, overlaps
-from segrepro.data.manifests import Example
 from segrepro.data.object_examples import (
     ENLARGE,
     MIN_AREA,
@@ -20,8 +19,9 @@ from segrepro.data.object_examples import (
     picture_objects,
 )
 from segrepro.data.parallel import map_in_processes
-from segrepro.data.proposals import Proposals
 from segrepro.errors import UserError
+from segrepro.stores.manifests import Example
+from segrepro.stores.proposals import Proposals
 
 # Intersection over union with a ground-truth box, from which a proposal is an example: R-CNN's threshold for a
 # positive region (arXiv 1311.2524), which also keeps the object about as large in its box as in stage 1.

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from segrepro.data.boxes import overlaps, tight_boxes
-from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
 from segrepro.data.object_examples import instance_mask_path
 from segrepro.data.parallel import map_in_processes
-from segrepro.data.proposals import ProposalReader
 from segrepro.errors import UserError
+from segrepro.stores.manifests import Example
+from segrepro.stores.proposals import ProposalReader
 
 COLUMNS = ("proposals", "iou", "objects", "recall", "mean_best_overlap", "pictures", "boxes_a_picture")
 

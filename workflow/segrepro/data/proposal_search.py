@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from segrepro.data.manifests import Example
 from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
 from segrepro.data.parallel import map_in_processes
 from segrepro.data.proposal_base import ProposalMethod
 from segrepro.data.proposal_methods import proposal_method
-from segrepro.data.proposals import FORMAT_VERSION, ProposalWriter
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
+from segrepro.stores.manifests import Example
+from segrepro.stores.proposals import FORMAT_VERSION, ProposalWriter
 
 
 def find_proposals(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.labels import LabelSpace
+from segrepro.stores.manifests import Example
 
 
 def labels_in(path: Path) -> list[int]:

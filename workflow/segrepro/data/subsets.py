@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from segrepro.data.manifests import Example, read_manifest
 from segrepro.errors import UserError
+from segrepro.stores.manifests import Example, read_manifest
 
 
 def spread(examples: list[Example], count: int | None) -> list[Example]:

@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from segrepro.data.manifests import Example, instances_beside
 from segrepro.data.masks import check_size, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
@@ -24,6 +23,7 @@ from segrepro.evaluation.object_sizes import UNITS, size_counts
 from segrepro.evaluation.pictures import PictureScorer
 from segrepro.files import atomic_path
 from segrepro.labels import LabelSpace
+from segrepro.stores.manifests import Example, instances_beside
 
 
 @dataclass(frozen=True)

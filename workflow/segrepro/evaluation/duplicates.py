@@ -18,10 +18,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from segrepro.data.manifests import Example
 from segrepro.data.parallel import map_in_processes, progress_bar
 from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
+from segrepro.stores.manifests import Example
 
 SIDE = 64  # pixels that a picture is shrunk to; its quarters have PHash's own 32
 WORDS = 5  # of 64 bits: the whole picture, then the quarters by rows

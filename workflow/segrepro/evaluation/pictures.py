@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.evaluation.confusion import confusion
-from segrepro.inference.scores import ScoreReader
+from segrepro.stores.manifests import Example
+from segrepro.stores.scores import ScoreReader
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
@@ -27,9 +26,10 @@ from segrepro.fusion.densecrf import (
     read_evidence,
     refine,
 )
-from segrepro.inference.scores import ScoreReader
 from segrepro.json_files import read_json
 from segrepro.labels import label_space
+from segrepro.stores.manifests import Example
+from segrepro.stores.scores import ScoreReader
 
 GRID, RANDOM = METHODS = ("grid", "random")
 COLUMNS = ("system", "split", "leaks", "trial", *NAMES, "miou", "gain")

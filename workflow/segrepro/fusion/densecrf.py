@@ -16,12 +16,12 @@ import numpy as np
 from pydensecrf import densecrf
 from pydensecrf.utils import unary_from_labels, unary_from_softmax
 
-from segrepro.data.manifests import Example
 from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
-from segrepro.inference.scores import LABELS, ScoreReader
 from segrepro.labels import label_space
 from segrepro.options import HARD_PROBABILITY, KERNEL_WEIGHT, KERNEL_WIDTH
+from segrepro.stores.manifests import Example
+from segrepro.stores.scores import LABELS, ScoreReader
 
 NORMALISATIONS = {
     "symmetric": densecrf.NormalizationType.NORMALIZE_SYMMETRIC,  # pydensecrf's default

@@ -11,11 +11,11 @@ from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.fusion import combine
 from segrepro.fusion.members import LABEL_MAPS, PROBABILITIES, RAW_SCORES, Ensemble
-from segrepro.fusion.storage import STORAGE_RESIZE, fit, log_probabilities
-from segrepro.inference.scores import LABELS, SCORES, ScoreWriter
-from segrepro.inference.stored_maps import FLOAT16
 from segrepro.labels import label_space
 from segrepro.provenance.written import written_by
+from segrepro.stores.fitting import STORAGE_RESIZE, fit, log_probabilities
+from segrepro.stores.score_maps import FLOAT16
+from segrepro.stores.scores import LABELS, SCORES, ScoreWriter
 
 VOTE, MEAN, PRODUCT, RELEASE_PRODUCT = KINDS = ("vote", "mean", "product", "release_product")
 BY_PROBABILITY, BY_MEMBER, BY_MIOU, LOWEST = TIES = ("probability", "member", "miou", "lowest")

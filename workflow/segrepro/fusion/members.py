@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from segrepro.errors import UserError
-from segrepro.inference.resize import resize_scores
-from segrepro.inference.scores import SCORES, ScoreReader
 from segrepro.provenance.written import Written, joined
+from segrepro.stores.resize import resize_scores
+from segrepro.stores.scores import SCORES, ScoreReader
 
 # What is read of the members.
 LABEL_MAPS, PROBABILITIES, RAW_SCORES = "labels", "probabilities", "raw scores"

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segrepro.data.manifests import Example, read_manifest
 from segrepro.data.parallel import progress_bar
 from segrepro.errors import UserError
 from segrepro.evaluation.pictures import check_same_pictures
@@ -22,10 +21,11 @@ from segrepro.fusion.folds import assign_folds
 from segrepro.fusion.members import PROBABILITIES, Ensemble
 from segrepro.fusion.stacker_data import FitSet, StackerMembers, collected, grid_of
 from segrepro.fusion.stacker_settings import LINEAR, StackerSettings
-from segrepro.fusion.storage import STORAGE_RESIZE
-from segrepro.inference.scores import SCORES, ScoreReader, ScoreWriter
 from segrepro.labels import VOID, label_space
 from segrepro.provenance.written import written_by
+from segrepro.stores.fitting import STORAGE_RESIZE
+from segrepro.stores.manifests import Example, read_manifest
+from segrepro.stores.scores import SCORES, ScoreReader, ScoreWriter
 
 if TYPE_CHECKING:  # TensorFlow costs seconds: members and manifests are checked before it is imported
     from segrepro.fusion.stacker_network import StackerFitter

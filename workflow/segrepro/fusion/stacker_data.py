@@ -1,7 +1,7 @@
 """What a learned stacker sees: the members' log-probabilities and the labels, on one coarse grid a picture.
 
 The grid has cells of ``stride`` pixels a side, ceil(height / stride) by ceil(width / stride) of them, as
-`segrepro.fusion.storage` has it: what the stacker answers is stored as it is. No TensorFlow here.
+`segrepro.stores.fitting` has it: what the stacker answers is stored as it is. No TensorFlow here.
 """
 
 import tempfile
@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
 from segrepro.data.parallel import progress_bar
 from segrepro.errors import UserError
 from segrepro.files import full_disk_named
 from segrepro.fusion.members import Ensemble
-from segrepro.fusion.storage import PROBABILITY_FLOOR, log_probabilities
-from segrepro.inference.resize import interpolation_taps
-from segrepro.inference.scores import ScoreReader
 from segrepro.labels import VOID, label_space
+from segrepro.stores.fitting import PROBABILITY_FLOOR, log_probabilities
+from segrepro.stores.manifests import Example
+from segrepro.stores.resize import interpolation_taps
+from segrepro.stores.scores import ScoreReader
 
 # The least log-probability there is; also what lies beside a picture: nothing is known there.
 FLOOR = float(np.log(np.float32(PROBABILITY_FLOOR)))

@@ -18,10 +18,10 @@ import tensorflow as tf
 
 from segrepro.data.boxes import enlarge
 from segrepro.errors import UserError
-from segrepro.fusion.storage import fit, log_probabilities
-from segrepro.inference.resize import HALF_PIXEL, resize_scores
 from segrepro.inference.shrink import BILINEAR, SHRINKS, resized
 from segrepro.labels import BACKGROUND
+from segrepro.stores.fitting import fit, log_probabilities
+from segrepro.stores.resize import HALF_PIXEL, resize_scores
 
 MAX, MEAN = "max", "mean"
 AGGREGATES = (MAX, MEAN)

@@ -21,12 +21,12 @@ import numpy as np
 import tensorflow as tf
 
 from segrepro.errors import UserError
-from segrepro.fusion.storage import fit, log_probabilities
-from segrepro.inference.resize import ALIGN_CORNERS
 from segrepro.inference.windows import Taps, ViewAxis
 from segrepro.models.build import build_network
 from segrepro.models.geometry import OUTPUT_STRIDES, feature_size
 from segrepro.models.layers import neutral_pixel, resize_bilinear
+from segrepro.stores.fitting import fit, log_probabilities
+from segrepro.stores.resize import ALIGN_CORNERS
 from segrepro.training.augment import pad_below_and_right
 
 PICTURE, STRIDE = "picture", "stride"

@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from segrepro.data.manifests import Example
 from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import picture_size
 from segrepro.data.shards import every_nth
 from segrepro.errors import UserError
 from segrepro.inference.augmented import Augmentation, AugmentedModel, at_output_stride
-from segrepro.inference.scores import ScoreWriter
 from segrepro.provenance.written import written_by
+from segrepro.stores.manifests import Example
+from segrepro.stores.scores import ScoreWriter
 from segrepro.training.augment import decode_picture
 
 # Pictures of equal size share a batch up to this many pixels of network input: about five of 500 x 375, which keeps

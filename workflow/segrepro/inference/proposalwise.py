@@ -16,18 +16,18 @@ import numpy as np
 import tensorflow as tf
 
 from segrepro.data.boxes import cut
-from segrepro.data.manifests import Example
 from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import picture_size
-from segrepro.data.proposals import Proposals
 from segrepro.data.shards import block
 from segrepro.errors import UserError
 from segrepro.inference.aggregation import AggregateMap, Aggregation
 from segrepro.inference.augmented import DEFAULT_STORAGE_STRIDE
-from segrepro.inference.resize import HALF_PIXEL
-from segrepro.inference.scores import ScoreWriter
 from segrepro.inference.shrink import BILINEAR, resized
 from segrepro.provenance.written import written_by
+from segrepro.stores.manifests import Example
+from segrepro.stores.proposals import Proposals
+from segrepro.stores.resize import HALF_PIXEL
+from segrepro.stores.scores import ScoreWriter
 from segrepro.training.augment import decode_picture
 
 DEFAULT_BATCH = 8  # crops a call of the network

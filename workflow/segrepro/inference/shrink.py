@@ -8,8 +8,8 @@ the two ways are the same.
 
 import tensorflow as tf
 
-from segrepro.inference.resize import HALF_PIXEL
 from segrepro.models.layers import resize_bilinear
+from segrepro.stores.resize import HALF_PIXEL
 
 BILINEAR, ANTIALIAS = "bilinear", "antialias"
 SHRINKS = (BILINEAR, ANTIALIAS)

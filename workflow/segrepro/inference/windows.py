@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segrepro.inference.resize import ALIGN_CORNERS, HALF_PIXEL, RESIZE_MODES
+from segrepro.stores.resize import ALIGN_CORNERS, HALF_PIXEL, RESIZE_MODES
 
 
 def window_starts(extent: int, window: int, stride: int) -> list[int]:
@@ -31,7 +31,7 @@ def window_starts(extent: int, window: int, stride: int) -> list[int]:
 
 
 def mapped_positions(positions: np.ndarray, extent: int, to_extent: int, mode: str) -> np.ndarray:
-    """Return where positions on an axis lie once the axis is resized, as `segrepro.inference.resize` defines it.
+    """Return where positions on an axis lie once the axis is resized, as `segrepro.stores.resize` defines it.
 
     Not clipped to the new axis, so that mappings chain: from picture to scaled picture to score map is the same as
     from picture to score map.

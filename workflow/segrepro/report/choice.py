@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.metrics import picture_mious
-from segrepro.inference.scores import ScoreReader
 from segrepro.labels import VOID
+from segrepro.stores.manifests import Example
+from segrepro.stores.scores import ScoreReader
 
 RULES = ("best", "median", "worst", "disputed")
 

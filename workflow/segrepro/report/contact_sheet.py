@@ -15,13 +15,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from segrepro.data.boxes import cut
-from segrepro.data.manifests import Example
 from segrepro.data.masks import check_size, check_values, read_mask
 from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
 from segrepro.labels import BACKGROUND, VOID, LabelSpace
 from segrepro.report.legend import LabelLegend
 from segrepro.report.style import MUTED, PAGE_WIDTH_INCHES, colourise, figure_style, new_figure
+from segrepro.stores.manifests import Example
 
 # Examples that are read in search of every class: enough to meet a class of 1 in 400 with 99% certainty, and read in
 # some 15 seconds.

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
 from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
 from segrepro.evaluation.leakage import mark_note
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.evaluation.pictures import PictureScorer
-from segrepro.inference.scores import ScoreReader
 from segrepro.labels import LabelSpace
 from segrepro.report.legend import LabelLegend, labels_in
 from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, colourise, figure_style, new_figure
+from segrepro.stores.manifests import Example
+from segrepro.stores.scores import ScoreReader
 
 # Lengths in inches.
 MARGIN = 0.06

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from segrepro.data.manifests import Example
 from segrepro.data.object_examples import picture_objects
 from segrepro.data.parallel import map_in_processes
 from segrepro.evaluation.confusion import confusion
@@ -26,6 +25,7 @@ from segrepro.report.style import (
     figure_style,
     new_figure,
 )
+from segrepro.stores.manifests import Example
 
 # Boxes are drawn in the colour of the first map that they are in, the first ones widest; in points. A rim of white
 # shows the first on any picture; with one around all of them nothing would be left of the picture.

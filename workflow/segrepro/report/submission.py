@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from segrepro.data.manifests import read_manifest
 from segrepro.data.masks import write_palette_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
-from segrepro.inference.scores import ScoreReader
 from segrepro.labels import VOC21
+from segrepro.stores.manifests import read_manifest
+from segrepro.stores.scores import ScoreReader
 
 FOLDER = "results/VOC2012/Segmentation"
 COMPETITIONS = (5, 6)

@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image
 
 from segrepro.data.archives import iter_files
-from segrepro.data.manifests import read_manifest
 from segrepro.data.masks import UNREADABLE_PICTURE, VOC_COLOURS, colour, stored_palette, wrong_colour
 from segrepro.data.pictures import picture_size
 from segrepro.errors import UserError
 from segrepro.labels import VOC21, VOID
 from segrepro.report.submission import COMPETITIONS, FOLDER, member_name
+from segrepro.stores.manifests import read_manifest
 
 MEMBER = re.compile(rf"{FOLDER}/comp([{''.join(map(str, COMPETITIONS))}])_test_cls/([^/]+)\.png")
 TEST_PICTURES = 1456  # the segmentation test set of VOC 2012, as datasets.voc_test of config.yaml

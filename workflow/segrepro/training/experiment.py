@@ -11,7 +11,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from segrepro.data.manifests import Example, read_manifest
 from segrepro.errors import UserError
 from segrepro.files import file_digest
 from segrepro.locks import locked_in_turn
@@ -20,6 +19,7 @@ from segrepro.models.build import build_network
 from segrepro.models.importing import load_weights
 from segrepro.models.layers import neutral_pixel
 from segrepro.provenance.made import note_devices, note_training_code, write_made
+from segrepro.stores.manifests import Example, read_manifest
 from segrepro.training.augment import BLACK
 from segrepro.training.batch_norm import reestimate_batch_norm
 from segrepro.training.devices import devices_record, devices_sentence, devices_strategy, use_gpus

@@ -6,9 +6,9 @@ from typing import Any
 import tensorflow as tf
 
 from segrepro.data.boxes import check_touches
-from segrepro.data.manifests import Example
 from segrepro.data.pictures import picture_size
 from segrepro.errors import UserError
+from segrepro.stores.manifests import Example
 from segrepro.training.augment import BLACK, augment, centre, decode_mask, decode_picture, keeps_whole_pixels
 from segrepro.training.boxes import resized_box, single_object
 

@@ -11,11 +11,11 @@ from itertools import groupby
 import numpy as np
 
 from segrepro.data.label_statistics import mask_counts
-from segrepro.data.manifests import Example
 from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import picture_size
 from segrepro.errors import UserError
 from segrepro.labels import VOID, label_space
+from segrepro.stores.manifests import Example
 
 
 def check_masks(examples: list[Example], space: str, *, threads: int) -> None:

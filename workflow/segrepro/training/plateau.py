@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from segrepro.data.manifests import Example
 from segrepro.errors import UserError
+from segrepro.stores.manifests import Example
 from segrepro.training.losses import summed_cross_entropy, valid_pixels
 from segrepro.training.schedules import PlateauSchedule
 

@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Check, and write what was checked."""
-    from segrepro.data.manifests import read_manifest
     from segrepro.data.subsets import refuse_overlap
     from segrepro.files import ids_sha256, write_json
+    from segrepro.stores.manifests import read_manifest
 
     examples = read_manifest(args.manifest)
     refuse_overlap(args.manifest, examples, args.forbid)

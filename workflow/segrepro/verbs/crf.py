@@ -83,10 +83,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Refine."""
-    from segrepro.data.manifests import read_manifest
     from segrepro.data.shards import every_nth
     from segrepro.fusion.crf_store import StoreCRF, check_pictures, refine_store
-    from segrepro.inference.scores import ScoreReader
+    from segrepro.stores.manifests import read_manifest
+    from segrepro.stores.scores import ScoreReader
 
     crf = StoreCRF(
         args.scores,

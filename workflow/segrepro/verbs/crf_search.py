@@ -50,12 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Search and write both files."""
-    from segrepro.data.manifests import read_manifest
     from segrepro.data.subsets import refuse_overlap, spread
     from segrepro.evaluation.leakage import share_text
     from segrepro.fusion.crf_search import search, write_best, write_search
     from segrepro.fusion.crf_store import check_pictures
-    from segrepro.inference.scores import ScoreReader
+    from segrepro.stores.manifests import read_manifest
+    from segrepro.stores.scores import ScoreReader
 
     trials = _trials(args)
     examples = read_manifest(args.manifest)

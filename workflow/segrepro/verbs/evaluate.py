@@ -53,16 +53,16 @@ def run(args: argparse.Namespace) -> None:
     """Evaluate and write both files."""
     import numpy as np
 
-    from segrepro.data.manifests import read_manifest
     from segrepro.errors import UserError
     from segrepro.evaluation.confusion import save_confusions
     from segrepro.evaluation.detail import DetailScorer, detail_summary, save_detail, score_in_detail
     from segrepro.evaluation.metrics import summary
     from segrepro.evaluation.pictures import PictureScorer, check_same_pictures, picture_confusions
     from segrepro.files import ids_sha256, write_json
-    from segrepro.inference.scores import ScoreReader
     from segrepro.labels import label_space
     from segrepro.provenance.record import provenance
+    from segrepro.stores.manifests import read_manifest
+    from segrepro.stores.scores import ScoreReader
 
     space = label_space(args.label_space)
     examples = read_manifest(args.manifest)

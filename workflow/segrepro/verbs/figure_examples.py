@@ -27,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Choose, draw and save."""
-    from segrepro.data.manifests import read_some
     from segrepro.labels import label_space
     from segrepro.report.contact_sheet import by_lot, choose_examples, draw_contact_sheet, load_tile
     from segrepro.report.style import save_figure
+    from segrepro.stores.manifests import read_some
 
     space = label_space(args.label_space)
     drawn, count = read_some(args.manifest, lambda rows: by_lot(rows, seed=args.seed))

@@ -39,12 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Choose the pictures, draw and save."""
-    from segrepro.data.manifests import check_listed, read_manifest
     from segrepro.evaluation.leakage import marked_systems
-    from segrepro.inference.scores import ScoreReader
     from segrepro.labels import label_space
     from segrepro.report.grid import draw_grid, load_row
     from segrepro.report.style import save_figure
+    from segrepro.stores.manifests import check_listed, read_manifest
+    from segrepro.stores.scores import ScoreReader
 
     space = label_space(args.label_space)
     systems = []
@@ -64,9 +64,9 @@ def run(args: argparse.Namespace) -> None:
 def _by_rule(args: argparse.Namespace, examples: list) -> dict[str, str]:
     from segrepro.errors import UserError
     from segrepro.evaluation.pictures import check_same_pictures
-    from segrepro.inference.scores import ScoreReader
     from segrepro.labels import label_space
     from segrepro.report.choice import RULES, OpinionReader, choose, opinions
+    from segrepro.stores.scores import ScoreReader
 
     counts = {rule: getattr(args, rule) for rule in RULES}
     for rule, count in counts.items():

@@ -44,13 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Choose the pictures, predict, draw and save."""
-    from segrepro.data.manifests import read_manifest
-    from segrepro.data.proposals import ProposalReader
     from segrepro.inference.aggregation import Aggregation
     from segrepro.inference.proposalwise import CropNetwork, input_size_of
     from segrepro.labels import VOC21, label_space
     from segrepro.report.growing import draw_growing
     from segrepro.report.style import save_figure
+    from segrepro.stores.manifests import read_manifest
+    from segrepro.stores.proposals import ProposalReader
     from segrepro.training.experiment import prepare_tensorflow
     from segrepro.training.model_files import load_model
     from segrepro.training.specs import read_spec_of

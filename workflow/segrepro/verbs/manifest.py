@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Build the dataset and write its manifest."""
     from segrepro.data.datasets import FOLDERS, build_dataset
-    from segrepro.data.manifests import write_manifest
+    from segrepro.stores.manifests import write_manifest
 
     given = vars(args)
     folders = {key: given[folder.option.removeprefix("--").replace("-", "_")] for key, folder in FOLDERS.items()}

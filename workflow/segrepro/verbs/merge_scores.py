@@ -23,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Merge."""
-    from segrepro.data.manifests import read_manifest
-    from segrepro.inference.merging import merge_stores
+    from segrepro.stores.manifests import read_manifest
+    from segrepro.stores.merging import merge_stores
 
     expected = {example.id for example in read_manifest(args.manifest)} if args.manifest else None
     merge_stores(args.parts, args.out, expected=expected, by_size=args.by_size)

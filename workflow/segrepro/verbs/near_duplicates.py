@@ -38,12 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Hash, compare, write table, counts and sheet."""
-    from segrepro.data.manifests import read_manifest
     from segrepro.evaluation.duplicates import hash_pictures, nearest_pairs, unique_pictures
     from segrepro.files import write_json
     from segrepro.report.duplicates_sheet import draw_pairs
     from segrepro.report.style import save_figure
     from segrepro.report.tables import write_table
+    from segrepro.stores.manifests import read_manifest
 
     sets = [
         unique_pictures([example for path in paths for example in read_manifest(path)])

@@ -40,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the manifest and the table."""
-    from segrepro.data.manifests import read_manifest
     from segrepro.data.object_examples import left_out_sentence, object_examples, write_balanced
+    from segrepro.stores.manifests import read_manifest
 
     rows, labels, left_out = object_examples(
         read_manifest(args.manifest), factor=args.enlarge, min_area=args.min_area, threads=args.threads

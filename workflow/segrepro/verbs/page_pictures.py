@@ -43,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Pack the split."""
-    from segrepro.data.manifests import read_manifest
     from segrepro.errors import UserError
     from segrepro.labels import label_space
     from segrepro.report.page.pictures import write_split
+    from segrepro.stores.manifests import read_manifest
 
     if len(args.scores) != len(args.confusions):
         raise UserError(

@@ -66,9 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Predict."""
-    from segrepro.data.manifests import read_manifest
     from segrepro.inference.augmented import Augmentation
     from segrepro.inference.predict import predict
+    from segrepro.stores.manifests import read_manifest
     from segrepro.training.experiment import prepare_tensorflow
     from segrepro.training.model_files import load_model
     from segrepro.training.specs import read_spec_of

@@ -77,11 +77,11 @@ def add_aggregation_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Predict."""
-    from segrepro.data.manifests import read_manifest
-    from segrepro.data.proposals import ProposalReader
     from segrepro.data.shards import block
     from segrepro.inference.aggregation import Aggregation
     from segrepro.inference.proposalwise import input_size_of, predict_proposals
+    from segrepro.stores.manifests import read_manifest
+    from segrepro.stores.proposals import ProposalReader
     from segrepro.training.experiment import prepare_tensorflow
     from segrepro.training.model_files import load_model
     from segrepro.training.specs import read_spec_of

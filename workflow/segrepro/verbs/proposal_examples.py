@@ -57,10 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the manifest and the table."""
-    from segrepro.data.manifests import read_manifest
     from segrepro.data.object_examples import write_balanced
     from segrepro.data.proposal_examples import ProposalRules, proposal_examples
-    from segrepro.data.proposals import ProposalReader
+    from segrepro.stores.manifests import read_manifest
+    from segrepro.stores.proposals import ProposalReader
 
     examples = read_manifest(args.manifest)
     rules = ProposalRules(args.enlarge, args.min_overlap, args.max_a_picture, args.add_ground_truth, args.min_area)

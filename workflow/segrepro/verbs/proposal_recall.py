@@ -27,9 +27,9 @@ def run(args: argparse.Namespace) -> None:
     import csv
     import io
 
-    from segrepro.data.manifests import read_manifest
     from segrepro.data.proposal_recall import COLUMNS, recall_table
     from segrepro.files import write_text
+    from segrepro.stores.manifests import read_manifest
 
     examples = read_manifest(args.manifest)
     rows = recall_table(args.proposals, examples, counts=args.counts, ious=args.ious, threads=args.threads)

@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Find the proposals and say how many there are."""
-    from segrepro.data.manifests import read_manifest
     from segrepro.data.proposal_search import find_proposals
+    from segrepro.stores.manifests import read_manifest
 
     prefix = "settings."
     settings = {key.removeprefix(prefix): str(value) for key, value in vars(args).items() if key.startswith(prefix)}

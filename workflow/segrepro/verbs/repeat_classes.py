@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the manifest."""
-    from segrepro.data.manifests import read_manifest, write_manifest
     from segrepro.data.repeats import repeat_classes
     from segrepro.labels import label_space
+    from segrepro.stores.manifests import read_manifest, write_manifest
 
     examples = repeat_classes(
         read_manifest(args.manifest),

@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Pack, and write the entry."""
     from segrepro.files import file_digest, write_json
-    from segrepro.inference.scores import ScoreReader
     from segrepro.provenance.record import provenance
     from segrepro.report.submission import pack
+    from segrepro.stores.scores import ScoreReader
 
     with ScoreReader(args.scores) as reader:
         system, origin = reader.system, provenance(args, written=reader.code)

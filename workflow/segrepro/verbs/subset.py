@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Choose and write."""
-    from segrepro.data.manifests import read_manifest, write_manifest
     from segrepro.data.subsets import spread
+    from segrepro.stores.manifests import read_manifest, write_manifest
 
     write_manifest(args.out, spread(read_manifest(args.manifest), args.pictures))

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from segrepro.data.manifests import Example
 from segrepro.data.masks import read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
@@ -27,9 +26,10 @@ from segrepro.evaluation.confusion import confusions_of
 from segrepro.evaluation.metrics import metrics
 from segrepro.evaluation.pictures import check_same_pictures
 from segrepro.files import atomic_directory
-from segrepro.inference.scores import ScoreReader
 from segrepro.labels import VOID, LabelSpace, voc_palette
 from segrepro.report.page.scripts import packed, packed_labels, write_script
+from segrepro.stores.manifests import Example
+from segrepro.stores.scores import ScoreReader
 
 # Shares are kept as whole numbers of this part: two decimals of a percent, as the tables print.
 PARTS = 10_000

@@ -5,9 +5,9 @@ from pathlib import Path
 import h5py
 
 from segrepro.errors import UserError
-from segrepro.inference.scores import STORAGE, ScoreReader, ScoreWriter
-from segrepro.inference.stored_maps import is_stored_as, size_of
 from segrepro.provenance.written import joined
+from segrepro.stores.score_maps import is_stored_as, size_of
+from segrepro.stores.scores import STORAGE, ScoreReader, ScoreWriter
 
 
 class MergingWriter(ScoreWriter):
@@ -18,7 +18,7 @@ class MergingWriter(ScoreWriter):
 
         Args:
             id: the picture's id.
-            source: of `segrepro.inference.scores.ScoreReader.dataset`.
+            source: of `segrepro.stores.scores.ScoreReader.dataset`.
 
         Raises:
             UserError: the disk refused the data, or the values of a map that must be packed again are none.
@@ -26,7 +26,7 @@ class MergingWriter(ScoreWriter):
         if not is_stored_as(source, STORAGE):  # written elsewhere
             self.add(id, source[()], size=size_of(source))
             return
-        # a picture is one chunk (see `segrepro.inference.scores`); its checksum comes along
+        # a picture is one chunk (see `segrepro.stores.scores`); its checksum comes along
         mask, chunk = source.id.read_direct_chunk((0,) * source.ndim)
         options = {"shape": source.shape, "dtype": source.dtype, "chunks": source.shape, "track_times": False}
         dataset = self._pictures.create_dataset(id, **options, **STORAGE)

@@ -9,7 +9,7 @@ Layout, format version 1::
 
 * ``scores``: float16 of shape (h, w, classes) at the network's own stride (or a coarser storage stride). The
   softmax over the last axis of the map *after* it is brought to full size by ``resize`` (the modes of
-  `segrepro.inference.resize`) gives the probabilities: logits, or log-probabilities.
+  `segrepro.stores.resize`) gives the probabilities: logits, or log-probabilities.
 * ``labels``: uint8 of shape (height, width), for systems that have no probabilities (voting).
 
 ``code`` says which code filled the store, and those that it is made from (`segrepro.provenance.written`, JSON); stores
@@ -30,11 +30,11 @@ import numpy as np
 
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
-from segrepro.inference.hdf5_file import FailureKeepingFile
-from segrepro.inference.resize import RESIZE_MODES, resize_scores, resized_blocks
-from segrepro.inference.stored_maps import REMEDY, form_fault, packed_labels, packed_scores, size_of
 from segrepro.labels import VOC21, LabelSpace, label_space
 from segrepro.provenance.written import Written, from_text, to_text
+from segrepro.stores.hdf5 import FailureKeepingFile
+from segrepro.stores.resize import RESIZE_MODES, resize_scores, resized_blocks
+from segrepro.stores.score_maps import REMEDY, form_fault, packed_labels, packed_scores, size_of
 
 FORMAT_VERSION = 1
 SCORES = "scores"

@@ -21,7 +21,7 @@ import numpy as np
 
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
-from segrepro.inference.hdf5_file import FailureKeepingFile
+from segrepro.stores.hdf5 import FailureKeepingFile
 
 FORMAT_VERSION = 1
 ATTRIBUTES = ("format_version", "method", "settings")

@@ -1,6 +1,6 @@
 """What a picture's map in a score store must be: checked when it is written, and on every access.
 
-Stores come from elsewhere too, written by the layout of `segrepro.inference.scores` and with faults that numpy takes:
+Stores come from elsewhere too, written by the layout of `segrepro.stores.scores` and with faults that numpy takes:
 a map of labels of another size, 20 of 21 classes, the label of void.
 """
 
@@ -11,7 +11,7 @@ from segrepro.errors import UserError
 from segrepro.labels import LabelSpace
 
 FLOAT16 = np.finfo(np.float16)
-REMEDY = "write the store again with segrepro.inference.scores.ScoreWriter, which checks it"
+REMEDY = "write the store again with segrepro.stores.scores.ScoreWriter, which checks it"
 
 
 def size_of(dataset: h5py.Dataset | h5py.Group) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import solveh_banded
 from scipy.sparse import csr_array
 
-from segrepro.inference.resize import HALF_PIXEL, interpolation_taps
+from segrepro.stores.resize import HALF_PIXEL, interpolation_taps
 
 # Least stored probability, of fused systems and of averages over views. Its logarithm, -9.2, is far inside float16,
 # whose steps there are 0.008 (0.8 % of the probability); the mean of confident networks underflows without it. The

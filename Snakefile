@@ -20,12 +20,6 @@ configfile: SCALE_OVERLAY
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/sources.smk"
-include: "workflow/rules/inputs.smk"
-include: "workflow/rules/targets.smk"
-include: "workflow/rules/shard_functions.smk"
-include: "workflow/rules/origins.smk"
-include: "workflow/rules/standing.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/examples.smk"
 include: "workflow/rules/training.smk"
@@ -38,7 +32,6 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/submission.smk"
 include: "workflow/rules/detail.smk"
-include: "workflow/rules/timed_jobs.smk"
 include: "workflow/rules/page.smk"
 
 
@@ -46,7 +39,7 @@ include: "workflow/rules/page.smk"
 # default profile switches off, would have to be removed by hand after a kill.
 onstart:
     start_alone()
-    print_progress(workflow, logger, estimates=CONFIG.scale == "sample")
+    print_progress(workflow, logger, estimates=PLAN.sample)
 
 
 # A GPU is a thing of one machine: a limit given for a laptop must not serialise a cluster.
@@ -57,10 +50,10 @@ resource_scopes:
 rule all:
     default_target: True
     input:
-        tables(),
-        figures(),
-        label_checks(),
-        submissions(),
+        targets.tables(PLAN),
+        targets.figures(PLAN),
+        targets.label_checks(PLAN),
+        targets.submissions(PLAN),
         f"{RESULTS}/report/index.html",
     localrule: True
 
@@ -68,9 +61,9 @@ rule all:
 # Data only: every dataset of the config, converted and checked, without any training.
 rule datasets:
     input:
-        label_checks(),
+        targets.label_checks(PLAN),
     localrule: True
 
 
-# Last, because it looks at all rules.
-include: "workflow/rules/cluster.smk"
+# Last, because it looks at all rules: each job asks for more memory when it is submitted again.
+snake.grow_memory(workflow)

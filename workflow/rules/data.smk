@@ -1,7 +1,7 @@
 # From archives to manifests that have passed the label checks.
 
 
-if CONFIG.scale == "sample":
+if PLAN.sample:
 
     rule sample_archives:
         output:
@@ -34,10 +34,7 @@ if CONFIG.scale == "sample":
             mem_mb=2000,
             runtime=10,
         params:
-            settings=" ".join(
-                f"--{name.replace('_', '-')} {value}"
-                for name, value in CONFIG.sample.model_dump().items()
-            ),
+            settings=datasets.sample_options(PLAN),
             folder=lambda w, output: os.path.dirname(output[0]),
         shell:
             "segrepro sample --out {params.folder} {params.settings} "
@@ -46,7 +43,7 @@ if CONFIG.scale == "sample":
 
 rule fetch:
     input:
-        generated_source,
+        lambda w: fetching.generated_source(PLAN, w.archive),
     output:
         f"{DATA}/downloads/{{archive}}",
     log:
@@ -57,9 +54,7 @@ rule fetch:
     resources:
         # Not parameters, which would trigger: another mirror, or a checksum that was not known before, must not fetch,
         # convert and train everything anew. A checksum that is changed is compared with the file here by rule checksum.
-        source=lambda w: (
-            f"{fetch_source(fetched()[w.archive])} {fetch_expectation(fetched()[w.archive])}"
-        ),
+        source=lambda w: fetching.fetch_options(PLAN, w.archive),
     shell:
         "segrepro fetch --out {output} {resources.source} "
         f"--attempts {CONFIG.runtime.fetch_attempts} --stall-seconds {CONFIG.runtime.fetch_stall_seconds} "
@@ -68,7 +63,7 @@ rule fetch:
 
 rule convert_voc2012:
     input:
-        download(CONFIG.archives.voc2012_trainval),
+        fetching.download(PLAN, CONFIG.archives.voc2012_trainval),
     output:
         directory(f"{DATA}/voc2012"),
     log:
@@ -77,7 +72,7 @@ rule convert_voc2012:
         f"{RESULTS}/benchmarks/convert/voc2012.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(8)
+    threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
         runtime=60,
@@ -89,7 +84,7 @@ if CONFIG.archives.voc2012_test is not None:
 
     rule convert_voc2012_test:
         input:
-            download(CONFIG.archives.voc2012_test),
+            fetching.download(PLAN, CONFIG.archives.voc2012_test),
         output:
             directory(f"{DATA}/voc2012_test"),
         log:
@@ -98,7 +93,7 @@ if CONFIG.archives.voc2012_test is not None:
             f"{RESULTS}/benchmarks/convert/voc2012_test.tsv"
         conda:
             "../../envs/cpu.yaml"
-        threads: cores(8)
+        threads: PLAN.cores(8)
         resources:
             mem_mb=4000,
             runtime=60,
@@ -108,7 +103,7 @@ if CONFIG.archives.voc2012_test is not None:
 
 rule convert_sbd:
     input:
-        download(CONFIG.archives.sbd),
+        fetching.download(PLAN, CONFIG.archives.sbd),
     output:
         directory(f"{DATA}/sbd"),
     log:
@@ -117,7 +112,7 @@ rule convert_sbd:
         f"{RESULTS}/benchmarks/convert/sbd.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(8)
+    threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
         runtime=120,
@@ -127,12 +122,15 @@ rule convert_sbd:
 
 rule convert_coco2017:
     input:
-        pictures=lambda w: download(
-            CONFIG.archives.coco2017_train
-            if w.coco_split == "train2017"
-            else CONFIG.archives.coco2017_val
+        pictures=lambda w: fetching.download(
+            PLAN,
+            (
+                CONFIG.archives.coco2017_train
+                if w.coco_split == "train2017"
+                else CONFIG.archives.coco2017_val
+            ),
         ),
-        annotations=download(CONFIG.archives.coco2017_annotations),
+        annotations=fetching.download(PLAN, CONFIG.archives.coco2017_annotations),
     output:
         directory(f"{DATA}/coco2017/{{coco_split}}"),
     log:
@@ -143,7 +141,7 @@ rule convert_coco2017:
         coco_split="train2017|val2017",
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(16)
+    threads: PLAN.cores(16)
     resources:
         mem_mb=6000,
         runtime=480,
@@ -157,8 +155,8 @@ rule convert_coco2017:
 
 rule manifest:
     input:
-        dataset_folders,
-        standing_as_declared,
+        lambda w: datasets.folders(PLAN, w.dataset),
+        lambda w: compare_standing() or [],
     output:
         f"{DATA}/manifests/{{dataset}}.csv",
     log:
@@ -169,7 +167,7 @@ rule manifest:
         mem_mb=2000,
         runtime=30,
     params:
-        folders=manifest_options,
+        folders=lambda w: datasets.manifest_options(PLAN, w.dataset),
     shell:
         "segrepro manifest {wildcards.dataset} --out {output} {params.folders} &> {log}"
 
@@ -177,10 +175,7 @@ rule manifest:
 rule check_labels:
     input:
         manifest=f"{DATA}/manifests/{{dataset}}.csv",
-        others=lambda w: [
-            f"{DATA}/manifests/{other}.csv"
-            for other in dataset_checks(w.dataset).disjoint_from
-        ],
+        others=lambda w: datasets.disjoint_from(PLAN, w.dataset),
     output:
         f"{RESULTS}/checks/{{dataset}}.json",
     log:
@@ -189,18 +184,18 @@ rule check_labels:
         f"{RESULTS}/benchmarks/checks/{{dataset}}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(8)
+    threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
         runtime=120,
     params:
-        options=lambda w: check_options(w.dataset),
+        options=lambda w: datasets.check_options(PLAN, w.dataset),
     shell:
         "segrepro check-labels --manifest {input.manifest} {params.options} "
         "--json {output} --threads {threads} &> {log}"
 
 
-# Of the data and the bounds that passed last, whatever became of later checks: see passed_checks in inputs.smk.
+# Of the data and the bounds that passed last, whatever became of later checks: see passed_checks in common.smk.
 rule passed_checks:
     input:
         f"{DATA}/manifests/{{dataset}}.csv",
@@ -213,7 +208,7 @@ rule passed_checks:
     conda:
         "../../envs/cpu.yaml"
     params:
-        options=lambda w: check_options(w.dataset),
+        options=lambda w: datasets.check_options(PLAN, w.dataset),
     shell:
         "touch {output} 2> {log}"
 

@@ -5,7 +5,7 @@ rule table_boundary:
     input:
         detail=[
             f"{RESULTS}/metrics/{system}/{split}.detail.npz"
-            for system, split in scored()
+            for system, split in PLAN.scored()
         ],
         leakage=f"{RESULTS}/leakage.json",
     output:
@@ -24,7 +24,7 @@ rule table_boundary:
         mem_mb=2000,
         runtime=20,
     params:
-        bootstrap=BOOTSTRAP,
+        bootstrap=PLAN.bootstrap,
         measured_on=CONFIG.pictures,
     shell:
         "segrepro table-boundary --detail {input.detail} --leakage {input.leakage} {params.bootstrap} "
@@ -35,7 +35,7 @@ rule figure_trimap:
     input:
         detail=lambda w: [
             f"{RESULTS}/metrics/{system}/{w.split}.detail.npz"
-            for system in shown(w.split, CONFIG.figures.compared)
+            for system in targets.shown(PLAN, w.split, CONFIG.figures.compared)
         ],
         leakage=f"{RESULTS}/leakage.json",
     output:
@@ -54,7 +54,7 @@ rule figure_trimap:
         mem_mb=2000,
         runtime=20,
     params:
-        bootstrap=BOOTSTRAP,
+        bootstrap=PLAN.bootstrap,
     shell:
         "segrepro figure-trimap --detail {input.detail} --leakage {input.leakage} {params.bootstrap} "
         "--out {output} &> {log}"
@@ -64,7 +64,7 @@ rule figure_sizes:
     input:
         detail=lambda w: [
             f"{RESULTS}/metrics/{system}/{w.split}.detail.npz"
-            for system in shown(w.split, CONFIG.figures.compared)
+            for system in targets.shown(PLAN, w.split, CONFIG.figures.compared)
         ],
         leakage=f"{RESULTS}/leakage.json",
     output:
@@ -83,7 +83,7 @@ rule figure_sizes:
         mem_mb=2000,
         runtime=20,
     params:
-        bootstrap=BOOTSTRAP,
+        bootstrap=PLAN.bootstrap,
     shell:
         "segrepro figure-sizes --detail {input.detail} --leakage {input.leakage} {params.bootstrap} "
         "--out {output} &> {log}"
@@ -110,7 +110,7 @@ rule figure_confusion:
         runtime=20,
     params:
         space=lambda w: DATASETS[w.split].label_space,
-        bootstrap=BOOTSTRAP,
+        bootstrap=PLAN.bootstrap,
     shell:
         "segrepro figure-confusion --confusions {input.confusions} --system {wildcards.system} --split {wildcards.split} "
         "--leakage {input.leakage} --label-space {params.space} {params.bootstrap} --out {output} &> {log}"

@@ -17,16 +17,14 @@ rule evaluate:
         f"{RESULTS}/benchmarks/evaluate/{{system}}/{{split}}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(8)
+    threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
         runtime=60,
     params:
         label_space=lambda w: DATASETS[w.split].label_space,
         detail=as_options(CONFIG.detail),
-        provenance=lambda w, input: origin_options(
-            input, config_sha256(w.system, w.split)
-        ),
+        provenance=lambda w: lineage.origin_options(PLAN, w.system, w.split),
     shell:
         "segrepro evaluate --scores {input.scores} --manifest {input.manifest} "
         "--label-space {params.label_space} --json {output.json} --confusions {output.confusions} "
@@ -42,7 +40,7 @@ rule lineage:
     conda:
         "../../envs/cpu.yaml"
     params:
-        lineage=json.dumps(GRAPH.model_dump(mode="json"), sort_keys=True),
+        lineage=resolved.resolved(PLAN, "lineage.json", config),
     shell:
         "segrepro spec --json {params.lineage:q} --out {output} &> {log}"
 
@@ -50,8 +48,8 @@ rule lineage:
 rule audit:
     input:
         lineage=f"{RESULTS}/lineage.json",
-        manifests=audited_manifests(),
-        folds=fold_reports(),
+        manifests=lineage.audited_manifests(PLAN),
+        folds=lineage.fold_reports(PLAN),
     output:
         table=report(
             f"{RESULTS}/tables/leakage.csv",
@@ -73,8 +71,8 @@ rule audit:
 
 rule near_duplicates:
     input:
-        coco=compared_manifests(coco=True),
-        others=compared_manifests(coco=False),
+        coco=lineage.compared_manifests(PLAN, coco=True),
+        others=lineage.compared_manifests(PLAN, coco=False),
     output:
         table=report(
             f"{RESULTS}/tables/near_duplicates.csv",
@@ -95,7 +93,7 @@ rule near_duplicates:
         f"{RESULTS}/benchmarks/near_duplicates.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(8)
+    threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
         runtime=60,

@@ -5,23 +5,23 @@ rule proposals:
     input:
         manifest=f"{DATA}/manifests/{{dataset}}.csv",
         checks=passed_checks(lambda w: w.dataset),
-        detector=detector_file,
-        edges=edge_maps,
+        detector=lambda w: datasets.detector(PLAN, w.proposals),
+        edges=lambda w: datasets.edge_maps(PLAN, w.proposals),
     output:
-        f"{DATA}/proposals/{{finder}}/{{dataset}}.h5",
+        f"{DATA}/proposals/{{proposals}}/{{dataset}}.h5",
     log:
-        f"{RESULTS}/logs/proposals/{{finder}}_{{dataset}}.log",
+        f"{RESULTS}/logs/proposals/{{proposals}}_{{dataset}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/proposals/{{finder}}_{{dataset}}.tsv"
+        f"{RESULTS}/benchmarks/proposals/{{proposals}}_{{dataset}}.tsv"
     priority: 10  # trainings wait for it
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(16)
+    threads: PLAN.cores(16)
     resources:
         mem_mb=8000,
         runtime=1440,
     params:
-        options=finder_options,
+        options=lambda w: datasets.proposal_options(PLAN, w.proposals),
         # Like checkpoints no output: it outlives a failed job, and serves pictures that datasets share.
         cache=f"{DATA}/proposals/cache",
     shell:
@@ -31,20 +31,20 @@ rule proposals:
 
 rule proposal_recall:
     input:
-        proposals=f"{DATA}/proposals/{{finder}}/{{dataset}}.h5",
+        proposals=f"{DATA}/proposals/{{proposals}}/{{dataset}}.h5",
         manifest=f"{DATA}/manifests/{{dataset}}.csv",
     output:
         report(
-            f"{RESULTS}/tables/proposals/{{finder}}_{{dataset}}.csv",
+            f"{RESULTS}/tables/proposals/{{proposals}}_{{dataset}}.csv",
             caption="../segrepro/report/captions/proposals.rst",
             category="Tables",
             labels={"table": "recall of the proposals", "dataset": "{dataset}"},
         ),
     log:
-        f"{RESULTS}/logs/proposals/recall_{{finder}}_{{dataset}}.log",
+        f"{RESULTS}/logs/proposals/recall_{{proposals}}_{{dataset}}.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(8)
+    threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
         runtime=60,
@@ -55,7 +55,7 @@ rule proposal_recall:
 
 rule object_examples:
     input:
-        manifest=lambda w: f"{DATA}/manifests/{CONFIG.models[w.model].dataset}.csv",
+        manifest=lambda w: models.dataset_manifest(PLAN, w.model),
         checks=passed_checks(lambda w: CONFIG.models[w.model].dataset),
     output:
         manifest=f"{RESULTS}/models/{{model}}/training_set.csv",
@@ -68,18 +68,16 @@ rule object_examples:
     log:
         f"{RESULTS}/logs/examples/{{model}}.log",
     wildcard_constraints:
-        model=one_of(ON_OBJECTS),
+        model=one_of(PLAN.on_objects),
     priority: 10  # trainings wait for it
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(8)
+    threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        options=lambda w: as_options(
-            CONFIG.models[w.model].examples, leave_out=["kind"]
-        ),
+        options=lambda w: models.example_options(PLAN, w.model),
     shell:
         "segrepro object-examples --manifest {input.manifest} {params.options} --out {output.manifest} "
         "--counts {output.counts} --threads {threads} &> {log}"
@@ -87,12 +85,9 @@ rule object_examples:
 
 rule proposal_examples:
     input:
-        manifest=lambda w: f"{DATA}/manifests/{CONFIG.models[w.model].dataset}.csv",
+        manifest=lambda w: models.dataset_manifest(PLAN, w.model),
         checks=passed_checks(lambda w: CONFIG.models[w.model].dataset),
-        proposals=lambda w: (
-            f"{DATA}/proposals/{CONFIG.models[w.model].examples.proposals}/"
-            f"{CONFIG.models[w.model].dataset}.h5"
-        ),
+        proposals=lambda w: models.proposals_of(PLAN, w.model),
     output:
         manifest=f"{RESULTS}/models/{{model}}/training_set.csv",
         counts=report(
@@ -104,18 +99,16 @@ rule proposal_examples:
     log:
         f"{RESULTS}/logs/examples/{{model}}.log",
     wildcard_constraints:
-        model=one_of(ON_PROPOSALS),
+        model=one_of(PLAN.on_proposals),
     priority: 10  # trainings wait for it
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(8)
+    threads: PLAN.cores(8)
     resources:
         mem_mb=8000,
         runtime=120,
     params:
-        options=lambda w: as_options(
-            CONFIG.models[w.model].examples, leave_out=["kind", "proposals"]
-        ),
+        options=lambda w: models.example_options(PLAN, w.model),
     shell:
         "segrepro proposal-examples --manifest {input.manifest} --proposals {input.proposals} {params.options} "
         "--out {output.manifest} --counts {output.counts} --threads {threads} &> {log}"
@@ -135,7 +128,7 @@ rule figure_examples:
     log:
         f"{RESULTS}/logs/figures/examples_{{model}}.log",
     wildcard_constraints:
-        model=one_of([*ON_OBJECTS, *ON_PROPOSALS]),
+        model=one_of(PLAN.on_boxes),
     conda:
         "../../envs/cpu.yaml"
     resources:

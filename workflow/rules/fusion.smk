@@ -3,11 +3,8 @@
 
 rule fuse:
     input:
-        members=lambda w: [
-            f"{RESULTS}/scores/{member}/{w.split}.h5"
-            for member in CONFIG.systems[w.system].members
-        ],
-        metrics=members_metrics,
+        members=lambda w: systems.members(PLAN, w.system, w.split),
+        metrics=lambda w: systems.ranking_metrics(PLAN, w.system),
     output:
         f"{RESULTS}/scores/{{system}}/{{split}}.h5",
     log:
@@ -15,19 +12,17 @@ rule fuse:
     benchmark:
         f"{RESULTS}/benchmarks/fuse/{{system}}/{{split}}.tsv"
     wildcard_constraints:
-        system=one_of(FUSED),
+        system=one_of(PLAN.fused),
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(8)
+    threads: PLAN.cores(8)
     resources:
         mem_mb=8000,
         runtime=120,
     params:
         names=lambda w: " ".join(CONFIG.systems[w.system].members),
-        space=lambda w: answer_space_of(w.split),
-        options=lambda w: as_options(
-            CONFIG.systems[w.system].fusion, leave_out=["members", "ties_from"]
-        ),
+        space=lambda w: systems.answer_space(PLAN, w.split),
+        options=lambda w: systems.fusion_options(PLAN, w.system),
         metrics=lambda w, input: f"--metrics {input.metrics}" if input.metrics else "",
     shell:
         "segrepro fuse --members {input.members} --names {params.names} {params.options} {params.metrics} "
@@ -36,13 +31,11 @@ rule fuse:
 
 rule stack:
     input:
-        unpack(fitted_on),
-        members=lambda w: [
-            f"{RESULTS}/scores/{member}/{w.split}.h5"
-            for member in CONFIG.systems[w.system].members
-        ],
+        members=lambda w: systems.members(PLAN, w.system, w.split),
         manifest=f"{DATA}/manifests/{{split}}.csv",
         checks=passed_checks(lambda w: CONFIG.dataset_of(w.split)),
+        fitted_on=lambda w: systems.fitted_on(PLAN, w.system),
+        fit_checks=ancient(lambda w: systems.fitted_checks(PLAN, w.system)),
     output:
         scores=f"{RESULTS}/scores/{{system}}/{{split}}.h5",
         report=f"{RESULTS}/stackers/{{system}}/{{split}}.json",
@@ -51,40 +44,30 @@ rule stack:
     benchmark:
         f"{RESULTS}/benchmarks/stack/{{system}}/{{split}}.tsv"
     wildcard_constraints:
-        system=one_of(STACKED),
+        system=one_of(PLAN.stacked),
     conda:
         NETWORK_ENVIRONMENT
-    threads: NETWORK_THREADS
+    threads: PLAN.network_threads
     resources:
-        gpu=NETWORK_GPUS,
+        gpu=PLAN.network_gpus,
         mem_mb=4000,
         runtime=240,
     params:
         names=lambda w: " ".join(CONFIG.systems[w.system].members),
-        space=lambda w: answer_space_of(w.split),
-        options=lambda w: as_options(
-            CONFIG.systems[w.system].stacking,
-            leave_out=["members", "fit_on", "fit_pictures"],
-        ),
-        fit=lambda w, input: (
-            f"--fit-manifest {input.fit_manifest} --fit-members {' '.join(input.fit_members)}"
-            if "fit_manifest" in input.keys()
-            else ""
-        ),
+        space=lambda w: systems.answer_space(PLAN, w.split),
+        options=lambda w: systems.stacking_options(PLAN, w.system),
         seed=CONFIG.seed,
     shell:
-        "segrepro stack --members {input.members} --names {params.names} --manifest {input.manifest} {params.fit} "
+        "segrepro stack --members {input.members} --names {params.names} --manifest {input.manifest} "
         "{params.options} --label-space {params.space} --seed {params.seed} --system {wildcards.system} "
         "--out {output.scores} --json {output.report} --gpus {resources.gpu} --threads {threads} &> {log}"
 
 
 rule crf:
     input:
-        scores=lambda w: f"{RESULTS}/scores/{CONFIG.systems[w.system].members[0]}/{w.split}.h5",
+        scores=lambda w: systems.members(PLAN, w.system, w.split),
         manifest=f"{DATA}/manifests/{{split}}.csv",
-        parameters=lambda w: (
-            f"{RESULTS}/crf_search/{w.system}.json" if w.system in TUNED else []
-        ),
+        parameters=lambda w: systems.found_parameters(PLAN, w.system),
     output:
         f"{RESULTS}/scores/{{system}}/{{split}}.h5",
     log:
@@ -92,20 +75,20 @@ rule crf:
     benchmark:
         f"{RESULTS}/benchmarks/crf/{{system}}/{{split}}.tsv"
     wildcard_constraints:
-        system=one_of(REFINED),
+        system=one_of(PLAN.refined),
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(16)
+    threads: PLAN.cores(16)
     resources:
         mem_mb=8000,
         runtime=480,
     params:
-        space=lambda w: answer_space_of(w.split),
-        options=lambda w: crf_options(w.system),
+        space=lambda w: systems.answer_space(PLAN, w.split),
+        options=lambda w: systems.crf_options(PLAN, w.system),
         found=lambda w, input: (
             f"--parameters {input.parameters}" if input.parameters else ""
         ),
-        shard=lambda w, output: shard_option(w),
+        shard=lambda w: stores.shard_option(w.get("scatteritem")),
     shell:
         "segrepro crf --scores {input.scores} --manifest {input.manifest} {params.options} {params.found} "
         "--label-space {params.space} --system {wildcards.system} {params.shard} --out {output} "
@@ -115,7 +98,7 @@ rule crf:
 rule figure_crf:
     input:
         manifest=f"{DATA}/manifests/{{split}}.csv",
-        before=lambda w: f"{RESULTS}/scores/{CONFIG.systems[w.system].members[0]}/{w.split}.h5",
+        before=lambda w: systems.members(PLAN, w.system, w.split),
         after=f"{RESULTS}/scores/{{system}}/{{split}}.h5",
         confusions=lambda w: [
             f"{RESULTS}/metrics/{name}/{w.split}.npz"
@@ -137,14 +120,14 @@ rule figure_crf:
     log:
         f"{RESULTS}/logs/figures/crf_{{system}}_{{split}}.log",
     wildcard_constraints:
-        system=one_of(REFINED),
+        system=one_of(PLAN.refined),
     conda:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=2000,
         runtime=20,
     params:
-        space=lambda w: answer_space_of(w.split),
+        space=lambda w: systems.answer_space(PLAN, w.split),
     shell:
         "segrepro figure-crf --manifest {input.manifest} --before {input.before} --after {input.after} "
         "--confusions {input.confusions} --leakage {input.leakage} --split {wildcards.split} "

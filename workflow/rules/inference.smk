@@ -3,10 +3,10 @@
 
 rule predict:
     input:
-        model=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/model.keras",
-        spec=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/spec.yaml",
+        model=lambda w: systems.model_file(PLAN, w.system),
+        spec=lambda w: systems.model_file(PLAN, w.system, "spec.yaml"),
         manifest=f"{DATA}/manifests/{{split}}.csv",
-        apart=ancient(apart_checks),
+        apart=ancient(lambda w: systems.apart_checks(PLAN, w.system, w.split)),
     output:
         f"{RESULTS}/scores/{{system}}/{{split}}.h5",
     log:
@@ -14,31 +14,31 @@ rule predict:
     benchmark:
         f"{RESULTS}/benchmarks/predict/{{system}}/{{split}}.tsv"
     wildcard_constraints:
-        system=one_of(WHOLE),
+        system=one_of(PLAN.whole),
     conda:
         NETWORK_ENVIRONMENT
-    threads: NETWORK_THREADS
+    threads: PLAN.network_threads
     resources:
-        gpu=NETWORK_GPUS,
+        gpu=PLAN.network_gpus,
         mem_mb=8000,
         runtime=240,
     params:
-        augmentation=prediction_options,
-        shard=lambda w, output: shard_option(w),
+        augmentation=lambda w: systems.prediction_options(PLAN, w.system),
+        shard=lambda w: stores.shard_option(w.get("scatteritem")),
     shell:
         "segrepro predict --model {input.model} --spec {input.spec} --manifest {input.manifest} "
         "{params.augmentation} --system {wildcards.system} {params.shard} --out {output} "
-        f"{DETERMINISM} "
+        f"{PLAN.determinism} "
         "--gpus {resources.gpu} --threads {threads} &> {log}"
 
 
 rule predict_proposals:
     input:
-        model=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/model.keras",
-        spec=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/spec.yaml",
+        model=lambda w: systems.model_file(PLAN, w.system),
+        spec=lambda w: systems.model_file(PLAN, w.system, "spec.yaml"),
         manifest=f"{DATA}/manifests/{{split}}.csv",
-        apart=ancient(apart_checks),
-        proposals=proposals_of(lambda w: CONFIG.systems[w.system].proposal_wise),
+        apart=ancient(lambda w: systems.apart_checks(PLAN, w.system, w.split)),
+        proposals=lambda w: systems.proposals_of(PLAN, w.system, w.split),
     output:
         f"{RESULTS}/scores/{{system}}/{{split}}.h5",
     log:
@@ -46,37 +46,34 @@ rule predict_proposals:
     benchmark:
         f"{RESULTS}/benchmarks/predict/{{system}}/{{split}}.tsv"
     wildcard_constraints:
-        system=one_of(BOX_BY_BOX),
+        system=one_of(PLAN.box_by_box),
     conda:
         NETWORK_ENVIRONMENT
-    threads: NETWORK_THREADS
+    threads: PLAN.network_threads
     resources:
-        gpu=NETWORK_GPUS,
+        gpu=PLAN.network_gpus,
         mem_mb=8000,
         runtime=480,
     params:
         boxes=lambda w, input: (
             f"--proposals {input.proposals}" if input.proposals else "--whole"
         ),
-        options=lambda w: as_options(
-            CONFIG.systems[w.system].proposal_wise, leave_out=["proposals"]
-        ),
-        shard=lambda w, output: shard_option(w),
+        options=lambda w: systems.prediction_options(PLAN, w.system),
+        shard=lambda w: stores.shard_option(w.get("scatteritem")),
     shell:
         "segrepro predict-proposals --model {input.model} --spec {input.spec} --manifest {input.manifest} "
         "{params.boxes} {params.options} --system {wildcards.system} {params.shard} --out {output} "
-        f"{DETERMINISM} "
+        f"{PLAN.determinism} "
         "--gpus {resources.gpu} --threads {threads} &> {log}"
 
 
 rule figure_proposals:
     input:
-        model=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/model.keras",
-        spec=lambda w: f"{RESULTS}/models/{CONFIG.systems[w.system].model}/spec.yaml",
-        manifest=lambda w: f"{DATA}/manifests/{CONFIG.systems[w.system].splits[0]}.csv",
-        proposals=lambda w: (
-            f"{DATA}/proposals/{CONFIG.systems[w.system].proposal_wise.proposals}/"
-            f"{CONFIG.systems[w.system].splits[0]}.h5"
+        model=lambda w: systems.model_file(PLAN, w.system),
+        spec=lambda w: systems.model_file(PLAN, w.system, "spec.yaml"),
+        manifest=lambda w: PLAN.manifest(CONFIG.systems[w.system].splits[0]),
+        proposals=lambda w: systems.proposals_of(
+            PLAN, w.system, CONFIG.systems[w.system].splits[0]
         ),
         leakage=f"{RESULTS}/leakage.json",
     output:
@@ -90,22 +87,18 @@ rule figure_proposals:
     log:
         f"{RESULTS}/logs/figures/proposals_{{system}}.log",
     wildcard_constraints:
-        system=one_of(BOX_BY_BOX),
+        system=one_of(PLAN.box_by_box),
     conda:
         NETWORK_ENVIRONMENT
-    threads: NETWORK_THREADS
+    threads: PLAN.network_threads
     resources:
-        gpu=NETWORK_GPUS,
+        gpu=PLAN.network_gpus,
         mem_mb=8000,
         runtime=30,
     params:
         split=lambda w: CONFIG.systems[w.system].splits[0],
-        counts=growing_counts,
-        options=lambda w: as_options(
-            CONFIG.systems[w.system].proposal_wise,
-            leave_out=["proposals", "count", "storage_stride"],
-        ),
+        options=lambda w: systems.growing_options(PLAN, w.system),
     shell:
         "segrepro figure-proposals --model {input.model} --spec {input.spec} --manifest {input.manifest} "
         "--proposals {input.proposals} --system {wildcards.system} --split {params.split} --leakage {input.leakage} "
-        "--counts {params.counts} {params.options} --out {output} --gpus {resources.gpu} --threads {threads} &> {log}"
+        "{params.options} --out {output} --gpus {resources.gpu} --threads {threads} &> {log}"

@@ -12,7 +12,7 @@ rule run_config:
         "../../envs/cpu.yaml"
     params:
         # by a function, for the places in it may name environment variables in braces
-        config=lambda w: json.dumps(declared_config(), sort_keys=True),
+        config=lambda w: resolved.resolved(PLAN, "config.json", config),
     shell:
         "segrepro spec --json {params.config:q} --out {output} &> {log}"
 
@@ -30,9 +30,9 @@ rule rule_graph:
     conda:
         "../../envs/cpu.yaml"
     params:
-        snakemake="python" if in_conda else sys.executable,
+        snakemake=snake.interpreter(workflow),
         snakefile=lambda w: workflow.main_snakefile,
-        rules=rules_sha256(),
+        rules=snake.rules_sha256(workflow),
     shell:
         "{params.snakemake:q} -m snakemake --snakefile {params.snakefile:q} --configfile {input} "
         "--rulegraph dot > {output} 2> {log}"
@@ -43,11 +43,12 @@ rule page_pictures:
     input:
         manifest=f"{DATA}/manifests/{{split}}.csv",
         scores=lambda w: [
-            f"{RESULTS}/scores/{system}/{w.split}.h5" for system, _ in scored(w.split)
+            f"{RESULTS}/scores/{system}/{w.split}.h5"
+            for system, _ in PLAN.scored(w.split)
         ],
         confusions=lambda w: [
             f"{RESULTS}/metrics/{system}/{w.split}.npz"
-            for system, _ in scored(w.split)
+            for system, _ in PLAN.scored(w.split)
         ],
     output:
         directory(f"{RESULTS}/report/pictures/{{split}}"),
@@ -57,7 +58,7 @@ rule page_pictures:
         f"{RESULTS}/benchmarks/page_pictures/{{split}}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(8)
+    threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
         runtime=120,
@@ -69,22 +70,9 @@ rule page_pictures:
         "--threads {threads} &> {log}"
 
 
-# What was generated, where anything was.
-PREVIEW = [f"{RESULTS}/figures/sample.png"] * (CONFIG.pictures == "generated")
-
-
 rule page:
     input:
-        tables=[table for table in tables() if table.endswith(".csv")],
-        figures=[
-            figure
-            for figure in [*figures(), *label_checks(), *PREVIEW]
-            if figure.endswith(".png")
-        ],
-        pictures=[
-            f"{RESULTS}/report/pictures/{split}"
-            for split in dict.fromkeys(split for _, split in scored())
-        ],
+        **targets.on_the_page(PLAN),
         config=f"{RESULTS}/config.json",
         leakage=f"{RESULTS}/leakage.json",
         lineage=f"{RESULTS}/lineage.json",
@@ -106,7 +94,7 @@ rule page:
     params:
         results=lambda w, output: os.path.dirname(os.path.dirname(output[0])),
         benchmarks=f"{RESULTS}/benchmarks",
-        jobs=timed_jobs(),
+        jobs=stores.timed_jobs(PLAN),
         measured_on=CONFIG.pictures,
         folder=lambda w, output: os.path.dirname(output[0]),
     shell:

@@ -14,16 +14,17 @@ rule checksum:
         mem_mb=500,
         runtime=30,
     params:
-        expected=lambda w: fetch_expectation(fetched()[w.archive]),
+        expected=lambda w: fetching.fetch_expectation(PLAN, w.archive),
     shell:
         "segrepro checksum {input} {params.expected} --out {output} &> {log}"
 
 
 rule provenance:
     input:
-        **origin_inputs(*scored()),
+        **origin_inputs(*PLAN.scored()),
         metrics=[
-            f"{RESULTS}/metrics/{system}/{split}.json" for system, split in scored()
+            f"{RESULTS}/metrics/{system}/{split}.json"
+            for system, split in PLAN.scored()
         ],
     output:
         json=f"{RESULTS}/provenance.json",
@@ -42,10 +43,7 @@ rule provenance:
         runtime=10,
     params:
         scale=CONFIG.scale,
-        provenance=lambda w, input: origin_options(
-            input,
-            experiment_sha256([origin(CONFIG, GRAPH, *pair) for pair in scored()]),
-        ),
+        provenance=lineage.experiment_options(PLAN),
     shell:
         "segrepro provenance --metrics {input.metrics} --scale {params.scale} {params.provenance} "
         "--out {output.json} --table {output.table} &> {log}"

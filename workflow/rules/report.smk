@@ -10,16 +10,7 @@ rule reported:
     conda:
         "../../envs/cpu.yaml"
     params:
-        numbers=json.dumps(
-            {
-                name: {
-                    split: numbers.model_dump()
-                    for split, numbers in system.reported.items()
-                }
-                for name, system in CONFIG.systems.items()
-            },
-            sort_keys=True,
-        ),
+        numbers=resolved.resolved(PLAN, "metrics/reported.json", config),
     shell:
         "segrepro spec --json {params.numbers:q} --out {output} &> {log}"
 
@@ -33,7 +24,7 @@ rule declared:
     conda:
         "../../envs/cpu.yaml"
     params:
-        declared=declared(CONFIG).model_dump_json(),
+        declared=resolved.resolved(PLAN, "metrics/declared.json", config),
     shell:
         "segrepro spec --json {params.declared:q} --out {output} &> {log}"
 
@@ -41,10 +32,12 @@ rule declared:
 rule statistics:
     input:
         metrics=[
-            f"{RESULTS}/metrics/{system}/{split}.json" for system, split in scored()
+            f"{RESULTS}/metrics/{system}/{split}.json"
+            for system, split in PLAN.scored()
         ],
         confusions=[
-            f"{RESULTS}/metrics/{system}/{split}.npz" for system, split in scored()
+            f"{RESULTS}/metrics/{system}/{split}.npz"
+            for system, split in PLAN.scored()
         ],
     output:
         f"{RESULTS}/statistics.json",
@@ -58,7 +51,7 @@ rule statistics:
         mem_mb=2000,
         runtime=20,
     params:
-        bootstrap=BOOTSTRAP,
+        bootstrap=PLAN.bootstrap,
     shell:
         "segrepro statistics --metrics {input.metrics} --confusions {input.confusions} {params.bootstrap} "
         "--out {output} &> {log}"
@@ -67,7 +60,8 @@ rule statistics:
 rule tables:
     input:
         metrics=[
-            f"{RESULTS}/metrics/{system}/{split}.json" for system, split in scored()
+            f"{RESULTS}/metrics/{system}/{split}.json"
+            for system, split in PLAN.scored()
         ],
         reported=f"{RESULTS}/metrics/reported.json",
         declared=f"{RESULTS}/metrics/declared.json",
@@ -81,11 +75,11 @@ rule tables:
                 category="Tables",
                 labels={"table": label},
             )
-            for table, label in COMPARISONS.items()
+            for table, label in targets.COMPARISONS.items()
         ],
         [
             f"{RESULTS}/tables/{table}.{form}"
-            for table in COMPARISONS
+            for table in targets.COMPARISONS
             for form in ("md", "tex")
         ],
     log:
@@ -109,7 +103,8 @@ rule figure_grid:
     input:
         manifest=f"{DATA}/manifests/{{split}}.csv",
         scores=lambda w: [
-            f"{RESULTS}/scores/{system}/{w.split}.h5" for system in shown(w.split)
+            f"{RESULTS}/scores/{system}/{w.split}.h5"
+            for system in targets.shown(PLAN, w.split, CONFIG.figures.grid)
         ],
         leakage=f"{RESULTS}/leakage.json",
     output:
@@ -124,12 +119,12 @@ rule figure_grid:
         f"{RESULTS}/logs/figures/grid_{{split}}.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(8)
+    threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
         runtime=20,
     params:
-        choice=lambda w: grid_options(w.split),
+        choice=lambda w: targets.grid_options(PLAN, w.split),
     shell:
         "segrepro figure-grid --manifest {input.manifest} --scores {input.scores} {params.choice} "
         "--leakage {input.leakage} --split {wildcards.split} --out {output} --threads {threads} &> {log}"
@@ -139,7 +134,7 @@ rule figure_classes:
     input:
         confusions=lambda w: [
             f"{RESULTS}/metrics/{system}/{w.split}.npz"
-            for system in in_class_bars("class_bars", w.split)
+            for system in targets.in_class_bars(PLAN, "class_bars", w.split)
         ],
         leakage=f"{RESULTS}/leakage.json",
     output:
@@ -158,10 +153,10 @@ rule figure_classes:
         mem_mb=2000,
         runtime=20,
     params:
-        names=lambda w: " ".join(in_class_bars("class_bars", w.split)),
+        names=lambda w: " ".join(targets.in_class_bars(PLAN, "class_bars", w.split)),
         weakest="",
         space=lambda w: DATASETS[w.split].label_space,
-        bootstrap=BOOTSTRAP,
+        bootstrap=PLAN.bootstrap,
     shell:
         "segrepro figure-classes --confusions {input.confusions} --names {params.names} {params.weakest} "
         "--split {wildcards.split} --label-space {params.space} --leakage {input.leakage} {params.bootstrap} "
@@ -172,7 +167,7 @@ use rule figure_classes as figure_weak_classes with:
     input:
         confusions=lambda w: [
             f"{RESULTS}/metrics/{system}/{w.split}.npz"
-            for system in in_class_bars("weak_classes", w.split)
+            for system in targets.in_class_bars(PLAN, "weak_classes", w.split)
         ],
         leakage=f"{RESULTS}/leakage.json",
     output:
@@ -186,7 +181,7 @@ use rule figure_classes as figure_weak_classes with:
     log:
         f"{RESULTS}/logs/figures/weak_classes_{{split}}.log",
     params:
-        names=lambda w: " ".join(in_class_bars("weak_classes", w.split)),
+        names=lambda w: " ".join(targets.in_class_bars(PLAN, "weak_classes", w.split)),
         weakest=lambda w: f"--weakest {CONFIG.figures.weak_classes.classes}",
         space=lambda w: DATASETS[w.split].label_space,
-        bootstrap=BOOTSTRAP,
+        bootstrap=PLAN.bootstrap,

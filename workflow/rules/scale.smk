@@ -1,5 +1,6 @@
 # Before the config is complete: the package, and the overlay of the scale.
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -9,15 +10,11 @@ sys.path.insert(
 # A file of the user in the run folder that is called like a module (csv.py) is nobody's to import.
 os.environ.update(PYTHONSAFEPATH="1")
 
-from snakemake.exceptions import WorkflowError
-
 from segrepro.config.places import check_checkout, scale_overlay
-from segrepro.errors import UserError
+from segrepro.plan.snake import in_words
 
-try:
+with in_words():
     check_checkout(Path(str(workflow.basedir)))
     SCALE_OVERLAY = scale_overlay(
         Path(f"{workflow.basedir}/workflow/scales"), config["scale"]
     )
-except UserError as error:
-    raise WorkflowError(str(error))

@@ -37,23 +37,23 @@ use rule crf as crf_shard with:
 
 rule gather_scores:
     input:
-        parts=parts_of,
+        parts=lambda w: stores.parts_of(PLAN, w.system, w.split),
         manifest=f"{DATA}/manifests/{{split}}.csv",
     output:
         f"{RESULTS}/scores/{{system}}/{{split}}.h5",
     log:
         f"{RESULTS}/logs/gather_scores/{{system}}/{{split}}.log",
     wildcard_constraints:
-        system=gathered(),
+        system=GATHERED,
     conda:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
     params:
-        order=lambda w: "--by-size" if w.system in WHOLE else "",
+        order=lambda w: "--by-size" if w.system in PLAN.whole else "",
         number=lambda w, input: len(input.parts),
-        record=lambda w: shards_record(w.system, w.split),
+        record=lambda w: stores.shards_record(PLAN, w.system, w.split),
     shell:
         "echo {params.number} > {params.record}; "
         "segrepro merge-scores --parts {input.parts} --manifest {input.manifest} {params.order} --out {output} &> {log}"

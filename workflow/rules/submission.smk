@@ -1,7 +1,5 @@
 # From a system's predictions of VOC's test pictures to the archive for the evaluation server.
 
-from segrepro.report.competition import competition, external_sources
-
 
 rule submission:
     input:
@@ -16,20 +14,16 @@ rule submission:
         f"{RESULTS}/logs/submission/{{system}}.log",
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(8)
+    threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        competition=lambda w: competition(CONFIG, GRAPH, w.system),
-        sources=lambda w: " ".join(
-            map(shlex.quote, external_sources(CONFIG, GRAPH, w.system))
-        ),
-        provenance=lambda w, input: origin_options(
-            input, config_sha256(w.system, "voc_test")
-        ),
+        competition=lambda w: competition(CONFIG, PLAN.graph, w.system),
+        sources=lambda w: external_sources(CONFIG, PLAN.graph, w.system),
+        provenance=lambda w: lineage.origin_options(PLAN, w.system, "voc_test"),
     shell:
         "(segrepro submission --scores {input.scores} --manifest {input.manifest} "
-        "--competition {params.competition} --sources {params.sources} {params.provenance} "
+        "--competition {params.competition} --sources {params.sources:q} {params.provenance} "
         "--out {output.archive} --entry {output.entry} --threads {threads}; "
         "segrepro check-submission {output.archive} --manifest {input.manifest}) &> {log}"

@@ -11,7 +11,7 @@ rule spec:
         "../../envs/cpu.yaml"
     params:
         # All that the weights depend on, besides data and code: a change reruns this rule, and with it this model.
-        spec=lambda w: json.dumps(model_spec(CONFIG, w.model), sort_keys=True),
+        spec=lambda w: resolved.resolved(PLAN, f"models/{w.model}/spec.yaml", config),
     shell:
         "segrepro spec --json {params.spec:q} --out {output} &> {log}"
 
@@ -19,9 +19,9 @@ rule spec:
 rule train:
     input:
         spec=f"{RESULTS}/models/{{model}}/spec.yaml",
-        manifest=training_set,
+        manifest=lambda w: models.training_set(PLAN, w.model),
         checks=passed_checks(lambda w: CONFIG.models[w.model].dataset),
-        init=initial_weights,
+        init=lambda w: models.initial_weights(PLAN, w.model),
     output:
         model=f"{RESULTS}/models/{{model}}/model.keras",
         history=f"{RESULTS}/models/{{model}}/history.csv",
@@ -31,13 +31,13 @@ rule train:
     benchmark:
         f"{RESULTS}/benchmarks/train/{{model}}.tsv"
     wildcard_constraints:
-        model=one_of(TRAINED),
+        model=one_of(PLAN.trained),
     priority: 10  # the longest jobs first; others fill up the cores beside them
     conda:
         NETWORK_ENVIRONMENT
-    threads: NETWORK_THREADS
+    threads: PLAN.network_threads
     resources:
-        gpu=training_gpus,
+        gpu=lambda w: models.training_gpus(PLAN, w.model),
         tasks_per_gpu=0,  # one process has them all; Slurm's plugin would start one for each
         mem_mb=16000,  # beside a GPU; a full-size batch on CPUs needs more (docs/cost.md)
         runtime=2880,
@@ -48,67 +48,61 @@ rule train:
     shell:
         "segrepro train --spec {input.spec} --manifest {input.manifest} {params.init} "
         "--model {output.model} --history {output.history} --made {output.made} --checkpoints {params.checkpoints} "
-        f"{CHECKPOINTS} {DETERMINISM} {TENSORBOARD} "
+        f"{models.training_options(PLAN)} "
         "--gpus {resources.gpu} --threads {threads} &> {log}"
 
 
 rule repeat_classes:
     input:
-        lambda w: f"{DATA}/manifests/{CONFIG.models[w.model].dataset}.csv",
+        lambda w: models.dataset_manifest(PLAN, w.model),
     output:
         f"{RESULTS}/models/{{model}}/training_set.csv",
     log:
         f"{RESULTS}/logs/repeat/{{model}}.log",
     wildcard_constraints:
-        model=one_of(name for name in TRAINED if CONFIG.models[name].repeat),
+        model=one_of(PLAN.repeating),
     priority: 10  # a training waits for it
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(8)
+    threads: PLAN.cores(8)
     resources:
         mem_mb=2000,
         runtime=30,
     params:
-        space=lambda w: DATASETS[CONFIG.models[w.model].dataset].label_space,
-        classes=lambda w: " ".join(
-            map(shlex.quote, CONFIG.models[w.model].repeat.classes)
-        ),
-        times=lambda w: CONFIG.models[w.model].repeat.times,
+        options=lambda w: models.repeat_options(PLAN, w.model),
     shell:
-        "segrepro repeat-classes --manifest {input} --label-space {params.space} --classes {params.classes} "
-        "--times {params.times} --out {output} --threads {threads} &> {log}"
+        "segrepro repeat-classes --manifest {input} {params.options} --out {output} --threads {threads} &> {log}"
 
 
 rule import_weights:
     input:
         spec=f"{RESULTS}/models/{{model}}/spec.yaml",
-        weights=lambda w: download(CONFIG.weights[CONFIG.models[w.model].weights]),
+        weights=lambda w: models.published_weights(PLAN, w.model),
     output:
         model=f"{RESULTS}/models/{{model}}/model.keras",
         made=f"{RESULTS}/models/{{model}}/made.json",
     log:
         f"{RESULTS}/logs/import/{{model}}.log",
     wildcard_constraints:
-        model=one_of(IMPORTED),
+        model=one_of(PLAN.imported),
     conda:
         NETWORK_ENVIRONMENT
     threads: 2
     resources:
-        gpu=NETWORK_GPUS,
+        gpu=PLAN.network_gpus,
         mem_mb=4000,
         runtime=30,
     params:
-        format=lambda w: CONFIG.weights[CONFIG.models[w.model].weights].format,
-        averages=lambda w: CONFIG.weights[CONFIG.models[w.model].weights].averages,
+        options=lambda w: models.import_options(PLAN, w.model),
     shell:
-        "segrepro import-weights --spec {input.spec} --weights {input.weights} --format {params.format} "
-        "--averages {params.averages} --out {output.model} --made {output.made} --gpus {resources.gpu} "
+        "segrepro import-weights --spec {input.spec} --weights {input.weights} {params.options} "
+        "--out {output.model} --made {output.made} --gpus {resources.gpu} "
         "--threads {threads} &> {log}"
 
 
 rule figure_curves:
     input:
-        expand(f"{RESULTS}/models/{{model}}/history.csv", model=TRAINED),
+        expand(f"{RESULTS}/models/{{model}}/history.csv", model=PLAN.trained),
     output:
         report(
             f"{RESULTS}/figures/training.png",
@@ -125,6 +119,6 @@ rule figure_curves:
         mem_mb=1000,
         runtime=10,
     params:
-        names=" ".join(TRAINED),
+        names=" ".join(PLAN.trained),
     shell:
         "segrepro figure-curves --history {input} --names {params.names} --out {output} &> {log}"

@@ -3,20 +3,20 @@
 
 rule subset:
     input:
-        lambda w: f"{DATA}/manifests/{SUBSETS[w.subset].dataset}.csv",
+        lambda w: PLAN.manifest(PLAN.subsets[w.subset].dataset),
     output:
         f"{DATA}/manifests/{{subset}}.csv",
     log:
         f"{RESULTS}/logs/manifest/{{subset}}.log",
     wildcard_constraints:
-        subset=one_of(SUBSETS),
+        subset=one_of(PLAN.subsets),
     conda:
         "../../envs/cpu.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
     params:
-        pictures=lambda w: SUBSETS[w.subset].pictures,
+        pictures=lambda w: PLAN.subsets[w.subset].pictures,
     shell:
         "segrepro subset --manifest {input} --pictures {params.pictures} --out {output} &> {log}"
 
@@ -25,16 +25,14 @@ rule subset:
 # does so before anything trains.
 rule check_apart:
     input:
-        manifest=lambda w: f"{DATA}/manifests/{CONFIG.systems[w.system].held.dataset}.csv",
-        scored=lambda w: [
-            f"{DATA}/manifests/{dataset}.csv" for dataset in kept_apart(w.system)
-        ],
+        manifest=lambda w: PLAN.manifest(CONFIG.systems[w.system].held.dataset),
+        scored=lambda w: systems.kept_apart(PLAN, w.system),
     output:
         f"{RESULTS}/checks/apart/{{system}}.json",
     log:
         f"{RESULTS}/logs/check_apart/{{system}}.log",
     wildcard_constraints:
-        system=one_of(HOLDING),
+        system=one_of(PLAN.holding),
     priority: 20  # of the jobs that are ready, before any training
     conda:
         "../../envs/cpu.yaml"
@@ -47,17 +45,15 @@ rule check_apart:
 
 rule crf_search:
     input:
-        scores=lambda w: (
-            f"{RESULTS}/scores/{CONFIG.systems[w.system].members[0]}/"
-            f"{CONFIG.systems[w.system].held.split}.h5"
+        scores=lambda w: systems.members(
+            PLAN, w.system, CONFIG.systems[w.system].held.split
         ),
-        manifest=lambda w: f"{DATA}/manifests/{CONFIG.systems[w.system].crf.search.tune_on}.csv",
+        manifest=lambda w: PLAN.manifest(CONFIG.systems[w.system].crf.search.tune_on),
         checks=passed_checks(lambda w: CONFIG.systems[w.system].crf.search.tune_on),
         scored=lambda w: [
-            f"{DATA}/manifests/{split}.csv"
-            for split in CONFIG.systems[w.system].splits
+            PLAN.manifest(split) for split in CONFIG.systems[w.system].splits
         ],
-        seen=lambda w: seen_by(CONFIG.systems[w.system].members[0]),
+        seen=lambda w: lineage.seen_by(PLAN, CONFIG.systems[w.system].members[0]),
     output:
         table=report(
             f"{RESULTS}/tables/crf_search/{{system}}.csv",
@@ -71,10 +67,10 @@ rule crf_search:
     benchmark:
         f"{RESULTS}/benchmarks/crf_search/{{system}}.tsv"
     wildcard_constraints:
-        system=one_of(TUNED),
+        system=one_of(PLAN.tuned),
     conda:
         "../../envs/cpu.yaml"
-    threads: cores(16)
+    threads: PLAN.cores(16)
     resources:
         mem_mb=8000,
         runtime=720,
@@ -82,7 +78,7 @@ rule crf_search:
         space=lambda w: DATASETS[
             CONFIG.systems[w.system].crf.search.tune_on
         ].label_space,
-        options=search_options,
+        options=lambda w: systems.search_options(PLAN, w.system),
         seen=lambda w, input: f"--seen {input.seen}" if input.seen else "",
     shell:
         "segrepro crf-search --scores {input.scores} --manifest {input.manifest} --forbid {input.scored} "

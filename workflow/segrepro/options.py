@@ -4,14 +4,19 @@ A verb declares the kind of an option as its argparse ``type``. By it, `check_op
 what cannot be used before any work is done, with the same sentences for every verb.
 """
 
+from __future__ import annotations
+
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from segrepro.errors import UserError
+
+if TYPE_CHECKING:
+    from segrepro.config.types import Section
 
 
 @dataclass(frozen=True)
@@ -170,3 +175,18 @@ def check_numbers(parser: argparse.ArgumentParser, args: argparse.Namespace) -> 
     for option, kind, value in given(parser, args, Number):
         if value not in kind:
             raise UserError(f"{option} is {value}; give {kind.wanted}.")
+
+
+def as_options(section: Section, leave_out: Sequence[str] = ()) -> str:
+    """Return the command-line options that say what a section of the config sets otherwise than by default."""
+    options = []
+    for key, value in section.model_dump(exclude_defaults=True).items():
+        if key in leave_out:
+            continue
+        name = key.replace("_", "-")
+        if value is False:
+            options.append(f"--no-{name}")
+        else:
+            values = [] if value is True else value if isinstance(value, list) else [value]
+            options += [f"--{name}", *map(str, values)]
+    return " ".join(options)

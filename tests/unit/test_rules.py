@@ -1,0 +1,66 @@
+"""The rule files wire files; their logic is in `segrepro.plan`, where it is tested."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FILES = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
+
+# What Snakemake's own language says at the margin: a rule, or a declaration. Their blocks are wiring.
+DECLARATIONS = "include|configfile|wildcard_constraints|ruleorder|scattergather|resource_scopes|pathvars"
+WIRING = re.compile(
+    rf"^ *(?:rule \w+|use rule \w+ as \w+ with|(?:{DECLARATIONS})):|^ *(?:ruleorder|include|configfile): "
+)
+
+MOST_LINES = 150
+
+
+def python_lines(text: str) -> list[str]:
+    """Return the lines of Python of a rule file.
+
+    Counted are all lines that are neither blank nor a comment, outside of rules and declarations: imports, assignments,
+    functions with their docstrings, conditions and handlers (`onstart`). Not counted are a rule's own lines: they name
+    files, resources and a command, by calls of `segrepro.plan`.
+    """
+    found, block = [], None
+    for line in text.splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        depth = len(line) - len(line.lstrip())
+        if block is not None and depth > block:
+            continue
+        block = depth if WIRING.match(line) else None
+        if block is None:
+            found.append(line)
+    return found
+
+
+def test_the_rules_hold_next_to_no_python():
+    lines = {file.name: len(python_lines(file.read_text())) for file in FILES}
+    assert sum(lines.values()) <= MOST_LINES, lines
+
+
+def test_the_count_sees_functions_and_not_rules():
+    text = """
+import os  # counted
+# not counted
+if X:  # counted
+
+    rule a:
+        input:
+            f(1),
+        shell:
+            "b"
+
+def f(x):
+    '''Counted.'''
+    return x
+
+include: "y.smk"
+wildcard_constraints:
+    x="y",
+X = [
+    1,
+]
+"""
+    assert len(python_lines(text)) == 8

@@ -1,0 +1,105 @@
+"""Datasets: what they are listed from, what is checked of them, their object proposals."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from segrepro.config.data import DatasetChecks
+from segrepro.config.places import expanded
+from segrepro.data.datasets import DATASETS, FOLDERS
+from segrepro.options import as_options
+from segrepro.plan.experiment import Plan
+from segrepro.plan.fetching import download
+from segrepro.stores.manifests import check_listed
+
+
+def folders(plan: Plan, dataset: str) -> list[str]:
+    """Return the converted folders that a dataset is listed from."""
+    return [f"{plan.data}/{FOLDERS[key].path}" for key in DATASETS[dataset].needs]
+
+
+def manifest_options(plan: Plan, dataset: str) -> str:
+    """Return the options that name the folders (and lists) of a dataset."""
+    options = [f"{FOLDERS[key].option} {plan.data}/{FOLDERS[key].path}" for key in DATASETS[dataset].needs]
+    if dataset == "seg11valid" and plan.config.voc2011_val:
+        options.append(f"--voc2011-val {shlex.quote(expanded(plan.config.voc2011_val))}")
+    return " ".join(options)
+
+
+def available(plan: Plan, dataset: str) -> bool:
+    """Return whether the config has the archives that a dataset needs (VOC test is optional)."""
+    return plan.config.archives.voc2012_test is not None or "voc2012_test" not in DATASETS[dataset].needs
+
+
+def checks_of(plan: Plan, dataset: str) -> DatasetChecks:
+    """Return what the config says that a dataset must be; nothing in particular where it is silent."""
+    return plan.config.datasets.get(dataset, DatasetChecks())
+
+
+def disjoint_from(plan: Plan, dataset: str) -> list[str]:
+    """Return the manifests that a dataset must share no picture with, as rule inputs."""
+    return [plan.manifest(other) for other in checks_of(plan, dataset).disjoint_from]
+
+
+def check_options(plan: Plan, dataset: str) -> str:
+    """Return the options of a dataset's label checks."""
+    checks, masks = checks_of(plan, dataset), DATASETS[dataset].has_masks
+    options = [f"--label-space {DATASETS[dataset].label_space or 'none'}"]
+    if checks.pictures is not None:
+        options.append(f"--pictures {checks.pictures}")
+    if checks.ids_sha256 is not None:
+        options.append(f"--ids-sha256 {checks.ids_sha256}")
+    if checks.disjoint_from:
+        options.append(f"--disjoint-from {' '.join(disjoint_from(plan, dataset))}")
+    if checks.absent_classes:
+        options.append(f"--absent-class {shlex.join(checks.absent_classes)}")
+    if checks.min_classes is not None:
+        options.append(f"--min-classes {checks.min_classes}")
+    if checks.max_empty_share is not None:
+        options.append(f"--max-empty-share {checks.max_empty_share}")
+    if masks:
+        bounds = plan.config.label_checks.model_dump().items()
+        options.append(f"--min-void-share {checks.min_void_share}")
+        options += [f"--{name.replace('_', '-')} {value}" for name, value in bounds]
+    return " ".join(options)
+
+
+def sample_options(plan: Plan) -> str:
+    """Return the options of the generated archives."""
+    settings = plan.config.sample.model_dump() if plan.config.sample else {}
+    return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())
+
+
+def check_grid_ids(plan: Plan) -> None:
+    """Refuse a picture of the grid that its split lacks, before anything runs, where the split has been listed already.
+
+    Raises:
+        UserError: naming the key and the picture.
+    """
+    for split, ids in plan.config.figures.grid.ids.items():
+        manifest = Path(plan.manifest(split))
+        if manifest.is_file():
+            check_listed(ids, manifest, key=f"config: figures.grid.ids.{split}")
+
+
+def detector(plan: Plan, proposals: str) -> str | list[Any]:
+    """Return the edge detector's file, as a rule input; none for proposals without one."""
+    entry = getattr(plan.config.proposals[proposals], "model", None)
+    return download(plan, entry) if entry else []
+
+
+def edge_maps(plan: Plan, proposals: str) -> str | list[Any]:
+    """Return the folder of the user's edge maps, as a rule input; none for proposals that take none."""
+    folder = getattr(plan.config.proposals[proposals], "edges", None)
+    return expanded(folder) if folder else []
+
+
+def proposal_options(plan: Plan, proposals: str) -> str:
+    """Return the options of a way to find object proposals."""
+    entry = plan.config.proposals[proposals]
+    options = f"--method {entry.method} {as_options(entry, leave_out=['method', 'model', 'edges'])}"
+    if entry.method != "edge_boxes":
+        return options
+    if model := detector(plan, proposals):
+        return f"{options} --model {model}"
+    return f"{options} --edges {shlex.quote(edge_maps(plan, proposals) or 'sobel')}"

@@ -1,0 +1,51 @@
+"""Resolved parts of the config that are written to files, so that a change reruns just what reads them."""
+
+import json
+from typing import Any
+
+from segrepro.config import model_spec
+from segrepro.plan.experiment import Plan
+from segrepro.report.declared import declared
+
+# What was asked for, but not where archives lie or how a run goes: neither changes a result.
+NO_PART_OF_A_RESULT = ("runtime", "archives_dir")
+
+
+def declared_config(merged: dict[str, Any]) -> dict[str, Any]:
+    """Return the config as the page shows it and ``config.json`` holds it.
+
+    Args:
+        merged: the config as Snakemake merged it.
+    """
+    return {key: value for key, value in merged.items() if key not in NO_PART_OF_A_RESULT}
+
+
+def parts(plan: Plan) -> list[str]:
+    """Return the files of all parts, below the folder of results."""
+    specs = [f"models/{name}/spec.yaml" for name in plan.config.models]
+    return [*specs, "config.json", "lineage.json", "metrics/declared.json", "metrics/reported.json"]
+
+
+def resolved(plan: Plan, part: str, merged: dict[str, Any]) -> str:
+    """Return one part as JSON: a model's spec, the whole config, the graph, what tables are told of systems.
+
+    Args:
+        plan: the experiment.
+        part: one of `parts`.
+        merged: the config as Snakemake merged it.
+    """
+    config = plan.config
+    if part == "config.json":
+        content = declared_config(merged)
+    elif part == "lineage.json":
+        content = plan.graph.model_dump(mode="json")
+    elif part == "metrics/declared.json":
+        content = declared(config).model_dump(mode="json")
+    elif part == "metrics/reported.json":
+        systems = config.systems.items()
+        content = {
+            name: {split: numbers.model_dump() for split, numbers in each.reported.items()} for name, each in systems
+        }
+    else:
+        content = model_spec(config, part.split("/")[1])
+    return json.dumps(content, sort_keys=True)

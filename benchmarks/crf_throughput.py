@@ -32,7 +32,7 @@ def write_data(folder: Path, count: int) -> list:
     from segrepro.stores.scores import ScoreWriter
 
     examples = []
-    header = {"system": "drawn", "label_space": "voc21", "kind": "scores", "resize": "half_pixel"}
+    header = {"system": "drawn", "label_space": "voc21", "kind": "logits", "resize": "half_pixel"}
     with ScoreWriter(folder / "scores.h5", **header) as store:
         for number in range(count):
             random = np.random.default_rng(number)

@@ -115,7 +115,7 @@ def fill_store(split, *, ids=None, space="voc21"):
     classes = {"voc21": 21, "coco91": 91}[space]
     rng = np.random.default_rng(6)
     path = split / "net.h5"
-    with ScoreWriter(path, system="net", label_space=space, kind="scores", resize="legacy") as store:
+    with ScoreWriter(path, system="net", label_space=space, kind="logits", resize="legacy") as store:
         for id in ids or [f"{number:02}" for number in range(20)]:
             store.add(id, rng.normal(size=(2, 3, classes)), size=mask_of(split, id).shape)
     return path

@@ -47,7 +47,7 @@ def data(tmp_path):
     """Four tuning pictures (train.csv, base.h5) and a scored one (val.csv)."""
     examples = []
     with ScoreWriter(
-        tmp_path / "base.h5", system="base", label_space="voc21", kind="scores", resize="half_pixel"
+        tmp_path / "base.h5", system="base", label_space="voc21", kind="logits", resize="half_pixel"
     ) as store:
         for number in range(4):
             picture, truth, scores = scene(number)
@@ -165,7 +165,7 @@ def test_a_store_of_the_tuning_pictures_alone_is_searched_like_one_of_all(data):
     main(["subset", *files])
     chosen = read_manifest(data / "train_2.csv")
     assert chosen == spread(read_manifest(data / "train.csv"), 2)
-    header = {"system": "base", "label_space": "voc21", "kind": "scores", "resize": "half_pixel"}
+    header = {"system": "base", "label_space": "voc21", "kind": "logits", "resize": "half_pixel"}
     with ScoreReader(data / "base.h5") as base, ScoreWriter(data / "two.h5", **header) as store:
         for example in chosen:
             store.add(example.id, base.stored(example.id), size=SIZE)

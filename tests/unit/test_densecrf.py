@@ -33,7 +33,7 @@ def picture_of(seed, size):
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
 
 
-def write(path, arrays, *, kind="scores", space="voc21", resize="half_pixel", sizes=SIZES):
+def write(path, arrays, *, kind="logits", space="voc21", resize="half_pixel", sizes=SIZES):
     with ScoreWriter(path, system=path.stem, label_space=space, kind=kind, resize=resize) as store:
         for id, array in arrays.items():
             store.add(id, array, size=sizes[id])
@@ -136,7 +136,12 @@ def test_documents_and_help_show_the_presets_as_they_are():
 def test_a_store_holds_pydensecrfs_marginals(data):
     out = crf(data, "--iterations", 3, "--bilateral-sxy", 20)
     with ScoreReader(data / "base.h5") as base, ScoreReader(out) as store:
-        assert (store.system, store.kind, store.space.name, store.ids) == ("refined", "scores", "voc21", [*SIZES])
+        assert (store.system, store.kind, store.space.name, store.ids) == (
+            "refined",
+            "log_probabilities",
+            "voc21",
+            [*SIZES],
+        )
         for number, (id, size) in enumerate(SIZES.items()):
             unary = unary_from_softmax(base.probabilities(id).transpose(2, 0, 1).copy())
             expected = direct(unary, picture_of(number, size), 3, (3, 3), (20, 13, 10))
@@ -250,9 +255,9 @@ def test_the_file_depends_neither_on_processes_nor_on_shards(data):
     assert not [path for path in data.iterdir() if "parts" in path.name]
 
 
-@pytest.mark.parametrize("kind", ["scores", "labels"])
+@pytest.mark.parametrize("kind", ["logits", "labels"])
 def test_a_merged_store_reads_like_one_written_at_once(tmp_path, kind):
-    arrays = scores_of(4) if kind == "scores" else labels_of(4)
+    arrays = scores_of(4) if kind == "logits" else labels_of(4)
     whole = write(tmp_path / "name.h5", arrays, kind=kind)
     (tmp_path / "a").mkdir()
     part = write(tmp_path / "a" / "name.h5", {id: arrays[id] for id in ("p3", "p1")}, kind=kind)
@@ -379,7 +384,7 @@ def test_parts_that_do_not_belong_together_are_named(tmp_path):
 
 def test_a_store_of_labels_needs_no_gt_prob_and_scores_need_none():
     assert PRESETS["deeplab_vgg"].for_store("labels").gt_prob == 0.7
-    assert PRESETS["deeplab_vgg"].for_store("scores").gt_prob is None
+    assert PRESETS["deeplab_vgg"].for_store("logits").gt_prob is None
     assert Parameters(1, 1, 1, 1, 1, 1, gt_prob=0.9).for_store("labels").gt_prob == 0.9
 
 

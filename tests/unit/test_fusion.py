@@ -26,7 +26,7 @@ SIZES = {"p1": (17, 22), "p2": (24, 9), "p3": (17, 22)}
 EQUAL = (1.0, 1.0, 1.0)
 
 
-def write(path, arrays, *, kind="scores", space="voc21", resize="half_pixel", sizes=SIZES):
+def write(path, arrays, *, kind="logits", space="voc21", resize="half_pixel", sizes=SIZES):
     with ScoreWriter(path, system=path.stem, label_space=space, kind=kind, resize=resize) as store:
         for id, array in arrays.items():
             store.add(id, array, size=sizes[id])
@@ -73,7 +73,12 @@ def read(path, method, id, *space):
 def test_mean_and_product_at_stride_1_equal_numpy(three, kind, weights):
     store = fused(three, Rule(kind, weights=weights, stride=1))
     with ScoreReader(store) as reader:
-        assert (reader.system, reader.kind, reader.space.name, reader.ids) == ("fused", "scores", "voc21", [*SIZES])
+        assert (reader.system, reader.kind, reader.space.name, reader.ids) == (
+            "fused",
+            "log_probabilities",
+            "voc21",
+            [*SIZES],
+        )
     for id in SIZES:
         maps = np.stack([read(path, "probabilities", id, "voc21") for path in three]).astype(np.float64)
         if kind == "mean":
@@ -376,8 +381,39 @@ def test_a_store_of_labels_has_no_probabilities(three, tmp_path):
 
 def test_log_probabilities_are_no_raw_scores(three):
     mean = fused(three, Rule("mean"))
-    refused([mean, three[0]], Rule("release_product"), r"'fused' .* log-probabilities, not raw scores, in picture 'p1'")
+    refused([mean, three[0]], Rule("release_product"), r"'fused' .* kind 'log_probabilities', not 'logits'")
     refused([three[0], mean], Rule("release_product"), "--kind product")
+
+
+def test_raw_scores_are_told_by_the_stores_word_and_not_by_their_signs(three, tmp_path):
+    below = {id: scores - 100 for id, scores in scores_of(1).items()}
+    logits = write(tmp_path / "below.h5", below)
+    product = fused([three[0], logits], Rule("release_product", stride=1))
+    assert not read(product, "labels", "p1").any()
+    above = write(tmp_path / "above.h5", scores_of(1), kind="log_probabilities")
+    refused([three[0], above], Rule("release_product"), "'above' .* kind 'log_probabilities', not 'logits'")
+
+
+def test_a_store_of_an_earlier_version_has_probabilities_but_no_raw_scores(three):
+    expected = read(fused(three, Rule("mean")), "stored", "p1")
+    with h5py.File(three[1], "a") as file:
+        file.attrs["kind"] = "scores"
+    np.testing.assert_array_equal(read(fused(three, Rule("mean")), "stored", "p1"), expected)
+    refused([three[0], three[1]], Rule("release_product"), "'b' .* kind 'scores', not 'logits'")
+
+
+@pytest.mark.parametrize(
+    ("kind", "written"),
+    [
+        ("mean", "log_probabilities"),
+        ("product", "log_probabilities"),
+        ("release_product", "logits"),
+        ("vote", "labels"),
+    ],
+)
+def test_each_rule_says_what_it_stores(three, kind, written):
+    with ScoreReader(fused(three[:2] if kind == "release_product" else three, Rule(kind))) as reader:
+        assert reader.kind == written
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -80,6 +80,7 @@ def test_stored_logits_are_the_networks(examples, tmp_path):
     model = small_network(stride=4, kernel=5)
     with predicted(model, examples, tmp_path / "s.h5") as store:
         assert store.ids == [e.id for e in examples]
+        assert store.kind == "logits"
         for example in examples:
             picture = tf.io.decode_jpeg(example.image.read_bytes(), dct_method="INTEGER_ACCURATE")
             logits = model(tf.cast(picture[None], tf.float32)).numpy()[0]
@@ -303,7 +304,7 @@ def test_of_one_view_the_logits_are_stored_and_read_as_its_probabilities(mode, o
 
 def test_predictions_at_a_storage_stride_go_into_the_released_product(examples, tmp_path):
     deconvnet = tmp_path / "deconvnet.h5"
-    header = {"system": "deconvnet", "label_space": "voc21", "kind": "scores", "resize": "half_pixel"}
+    header = {"system": "deconvnet", "label_space": "voc21", "kind": "logits", "resize": "half_pixel"}
     random = np.random.default_rng(0)
     with predicted(small_network(), examples, tmp_path / "fcn.h5", storage_stride=4) as fcn:
         with ScoreWriter(deconvnet, **header) as store:
@@ -422,7 +423,7 @@ def test_the_verb_predicts_with_its_options(examples, tmp_path, monkeypatch):
     options = "--system t --scales 0.5 1 --flip --output-stride 8 --average-at picture --window 25 --window-stride 16"
     verb.run(parser.parse_args([*files, *options.split(), "--storage-stride", "2", "--pad-to", "33"]))
     with h5py.File(tmp_path / "s.h5") as file:
-        assert file.attrs["kind"] == "scores"
+        assert file.attrs["kind"] == "log_probabilities"
         assert file["pictures/picture0"].shape == (12, 16, CLASSES)
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec | {"protocol": None}))  # published weights
     verb.run(parser.parse_args([*files, "--system", "t", "--flip", "--average-at", "stride"]))

@@ -337,7 +337,7 @@ def test_the_verb_predicts_with_a_deconvnet_and_says_which_pictures_had_no_propo
     assert "1 of 3 pictures have no proposal of at least 12 x 12 pixels and were predicted whole" in said
     assert "the first is 'c'" in said
     assert reader.ids == list(SIZES)
-    assert (reader.kind, reader.resize, reader.system) == ("scores", "half_pixel", "deconvnet")
+    assert (reader.kind, reader.resize, reader.system) == ("log_probabilities", "half_pixel", "deconvnet")
     assert reader.stored("a").shape == (20, 28, CLASSES)
     whole = run_verb(deconvnet_run, "--whole", "--storage-stride", "2", out="whole.h5")
     np.testing.assert_array_equal(whole.stored("c"), reader.stored("c"))

@@ -14,12 +14,12 @@ from scipy.special import softmax
 
 from segrepro.errors import UserError
 from segrepro.labels import COCO91, VOC21, VOID
-from segrepro.provenance.written import NOBODY_KNOWS
 from segrepro.stores.merging import merge_stores
 from segrepro.stores.resize import resize_scores
 from segrepro.stores.scores import ScoreReader, ScoreWriter
+from segrepro.stores.written import NOBODY_KNOWS
 
-HEADER = {"system": "net", "label_space": "voc21", "kind": "scores", "resize": "half_pixel"}
+HEADER = {"system": "net", "label_space": "voc21", "kind": "logits", "resize": "half_pixel"}
 
 
 def logits(classes=21, shape=(3, 4), seed=0):
@@ -37,7 +37,7 @@ def test_scores_come_back_as_stored_with_sizes_and_header(tmp_path):
     path = write(tmp_path / "new" / "s.h5", {"b": logits(seed=1), "a": logits()}, resize="align_corners")
     with ScoreReader(path) as store:
         assert store.ids == ["a", "b"]
-        assert (store.system, store.space, store.kind, store.resize) == ("net", VOC21, "scores", "align_corners")
+        assert (store.system, store.space, store.kind, store.resize) == ("net", VOC21, "logits", "align_corners")
         assert store.size("a") == (40, 60)
         assert store.stored("a").dtype == np.float16
         np.testing.assert_array_equal(store.stored("a"), logits().astype(np.float16))
@@ -188,7 +188,7 @@ def test_a_picture_added_twice_and_an_empty_store_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("wrong", [{"kind": "logits"}, {"resize": "bicubic"}, {"label_space": "ade20k"}])
+@pytest.mark.parametrize("wrong", [{"kind": "scores"}, {"resize": "bicubic"}, {"label_space": "ade20k"}])
 def test_unknown_names_in_the_header_are_refused(tmp_path, wrong):
     with pytest.raises(UserError, match="is unknown: use one of"):
         ScoreWriter(tmp_path / "s.h5", **(HEADER | wrong))

@@ -27,7 +27,7 @@ SIDE = 24
 QUICK = {"folds": 5, "steps": 60, "learning_rate": 0.02, "stride": 4, "crop": 6}
 
 
-def write_store(path, arrays, *, sizes, kind="scores", space="voc21", resize="half_pixel"):
+def write_store(path, arrays, *, sizes, kind="logits", space="voc21", resize="half_pixel"):
     with ScoreWriter(path, system=path.stem, label_space=space, kind=kind, resize=resize) as store:
         for id, array in arrays.items():
             store.add(id, array, size=sizes[id])

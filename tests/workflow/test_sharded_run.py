@@ -18,7 +18,7 @@ ONLY = ("--allowed-rules", "crf", "crf_shard", "gather_scores", "--cores", "2")
 def folder(tmp_path):
     """A working folder with a manifest of five pictures and the scores of the system below the CRF."""
     member, random, examples = tmp_path / "results/scores/deeplabv3_phase2_ms_flip", np.random.default_rng(0), []
-    header = {"system": member.name, "label_space": "voc21", "kind": "scores", "resize": "legacy"}
+    header = {"system": member.name, "label_space": "voc21", "kind": "logits", "resize": "legacy"}
     with ScoreWriter(member / "voc_val.h5", **header) as store:
         for number in range(5):
             picture = tmp_path / f"p{number}.png"

@@ -21,7 +21,7 @@ from segrepro.data.object_examples import (
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.stores.manifests import Example
-from segrepro.stores.proposals import Proposals
+from segrepro.stores.proposals import ProposalReader
 
 # Intersection over union with a ground-truth box, from which a proposal is an example: R-CNN's threshold for a
 # positive region (arXiv 1311.2524), which also keeps the object about as large in its box as in stage 1.
@@ -60,7 +60,7 @@ class ProposalRules:
 
 
 def proposal_examples(
-    examples: list[Example], proposals: Proposals, rules: ProposalRules, *, threads: int = 1
+    examples: list[Example], proposals: ProposalReader, rules: ProposalRules, *, threads: int = 1
 ) -> tuple[list[Example], list[int], list[str]]:
     """Build the stage-2 examples of a dataset: a row a proposal, not yet balanced.
 

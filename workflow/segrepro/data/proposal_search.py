@@ -20,8 +20,9 @@ from segrepro.data.proposal_base import ProposalMethod
 from segrepro.data.proposal_methods import proposal_method
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
+from segrepro.stores.hdf5 import FORMAT_VERSION
 from segrepro.stores.manifests import Example
-from segrepro.stores.proposals import FORMAT_VERSION, ProposalWriter
+from segrepro.stores.proposals import ProposalWriter
 
 
 def find_proposals(

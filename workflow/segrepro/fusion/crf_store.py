@@ -7,11 +7,12 @@ from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.files import scratch_folder
 from segrepro.fusion.densecrf import Parameters, check_drop_below, read_evidence, refine
-from segrepro.provenance.written import Written, written_by
+from segrepro.provenance.written import written_by
 from segrepro.stores.fitting import STORAGE_RESIZE, fit, log_probabilities
 from segrepro.stores.manifests import Example
 from segrepro.stores.merging import merge_stores
-from segrepro.stores.scores import SCORES, ScoreReader, ScoreWriter
+from segrepro.stores.scores import LOG_PROBABILITIES, ScoreReader, ScoreWriter
+from segrepro.stores.written import Written
 
 # Pixels between stored marginals. A CRF draws edges to the pixel: at stride 4, 0.2 to 0.8 % of the pixels would get
 # another label. Its marginals are so sure that they pack well: 0.1 to 1 MB a picture of 500 x 375, by preset, for 8
@@ -73,8 +74,8 @@ class PictureRefiner:
             evidence = read_evidence(reader, example, self.crf.space, hard=parameters.gt_prob is not None)
         marginals = log_probabilities(refine(evidence, parameters, drop_below=self.crf.drop_below))
         part = self.folder / f"{example.id}.h5"
-        header = {"system": self.crf.system, "label_space": self.crf.space, "kind": SCORES, "resize": STORAGE_RESIZE}
-        with ScoreWriter(part, **header, code=self.code) as store:
+        header = {"system": self.crf.system, "label_space": self.crf.space, "kind": LOG_PROBABILITIES}
+        with ScoreWriter(part, **header, resize=STORAGE_RESIZE, code=self.code) as store:
             store.add(example.id, fit(marginals, self.crf.stride), size=evidence.picture.shape[:2])
         return part
 

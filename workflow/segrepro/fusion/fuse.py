@@ -15,7 +15,7 @@ from segrepro.labels import label_space
 from segrepro.provenance.written import written_by
 from segrepro.stores.fitting import STORAGE_RESIZE, fit, log_probabilities
 from segrepro.stores.score_maps import FLOAT16
-from segrepro.stores.scores import LABELS, SCORES, ScoreWriter
+from segrepro.stores.scores import LABELS, LOG_PROBABILITIES, LOGITS, ScoreWriter
 
 VOTE, MEAN, PRODUCT, RELEASE_PRODUCT = KINDS = ("vote", "mean", "product", "release_product")
 BY_PROBABILITY, BY_MEMBER, BY_MIOU, LOWEST = TIES = ("probability", "member", "miou", "lowest")
@@ -160,7 +160,7 @@ def fuse(ensemble: Ensemble, rule: Rule, out: Path, *, system: str, threads: int
     """
     rule.check_members(len(ensemble.paths))
     sizes = ensemble.check(rule.needed)
-    kind = LABELS if rule.kind == VOTE else SCORES
+    kind = {VOTE: LABELS, RELEASE_PRODUCT: LOGITS}.get(rule.kind, LOG_PROBABILITIES)
     fuser = PictureFuser(ensemble, rule)
     header = {"system": system, "label_space": ensemble.space, "kind": kind, "resize": STORAGE_RESIZE}
     with ScoreWriter(out, **header, code=written_by(__name__, ensemble.code())) as store:

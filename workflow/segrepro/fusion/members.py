@@ -7,16 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from segrepro.errors import UserError
-from segrepro.provenance.written import Written, joined
 from segrepro.stores.resize import resize_scores
-from segrepro.stores.scores import SCORES, ScoreReader
+from segrepro.stores.scores import LABELS, LOGITS, ScoreReader
+from segrepro.stores.written import Written, joined
 
 # What is read of the members.
 LABEL_MAPS, PROBABILITIES, RAW_SCORES = "labels", "probabilities", "raw scores"
-
-# Mean over a picture of the best class's score from which on scores count as below zero: more than a coarse storage
-# stride loses where scores are exactly 0.
-BELOW_ZERO = 1e-3
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,8 @@ class Ensemble:
 
         Raises:
             UserError: a store is missing or damaged, has other pictures or other sizes than the first, holds a
-                vote's labels where more is needed, or is in a label space that cannot be mapped.
+                vote's labels where more is needed or no logits where raw scores are, or is in a label space that
+                cannot be mapped.
         """
         sizes: dict[str, tuple[int, int]] = {}
         for number, path in enumerate(self.paths):
@@ -106,26 +103,24 @@ class Ensemble:
         """Yield each member's stored scores at full size, float32 (height, width, classes), one at a time.
 
         Raises:
-            UserError: as `labels`; or the scores are below zero for all classes, as log-probabilities are: of such a
-                member a product of max(0, score) would leave nothing but background, and say nothing.
+            UserError: as `labels`.
         """
-        for number, path in enumerate(self.paths):
+        for path in self.paths:
             with ScoreReader(path) as reader:
-                scores = resize_scores(reader.stored(id), reader.size(id), reader.resize)
-            if scores.max(axis=-1).mean() < -BELOW_ZERO:
-                raise UserError(
-                    f"{self._called(number)} has log-probabilities, not raw scores, in picture '{id}' (nearly all are "
-                    "below 0); predict it with --of scores, or at one scale without --flip and --window, or use "
-                    "--kind product."
-                )
-            yield scores
+                yield resize_scores(reader.stored(id), reader.size(id), reader.resize)
 
     def _check_header(self, number: int, reader: ScoreReader, needed: str) -> None:
         table = reader.mapping(self.space)
-        if needed != LABEL_MAPS and reader.kind != SCORES:
+        if needed != LABEL_MAPS and reader.kind == LABELS:
             raise UserError(
                 f"{self._called(number)} stores labels (a vote), and has no {needed}; replace it by systems that "
                 "store scores, or combine by a vote with --ties member, miou or lowest."
+            )
+        if needed == RAW_SCORES and reader.kind != LOGITS:
+            # Of log-probabilities, all below 0, a product of max(0, score) leaves nothing but background.
+            raise UserError(
+                f"{self._called(number)} has scores of kind '{reader.kind}', not 'logits'; predict it again, with --of "
+                "scores or at one scale without --flip and --window, or use --kind product."
             )
         if needed == RAW_SCORES and table is not None:
             raise UserError(

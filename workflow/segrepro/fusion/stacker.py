@@ -25,7 +25,7 @@ from segrepro.labels import VOID, label_space
 from segrepro.provenance.written import written_by
 from segrepro.stores.fitting import STORAGE_RESIZE
 from segrepro.stores.manifests import Example, read_manifest
-from segrepro.stores.scores import SCORES, ScoreReader, ScoreWriter
+from segrepro.stores.scores import LOGITS, ScoreReader, ScoreWriter
 
 if TYPE_CHECKING:  # TensorFlow costs seconds: members and manifests are checked before it is imported
     from segrepro.fusion.stacker_network import StackerFitter
@@ -87,7 +87,7 @@ def stack(
             source, fit_examples, fit_sizes, stride=settings.stride, folder=out.parent, label=f"{system}: read"
         )
         fit_set = exits.enter_context(reading)
-        header = {"system": system, "label_space": space, "kind": SCORES, "resize": STORAGE_RESIZE}
+        header = {"system": system, "label_space": space, "kind": LOGITS, "resize": STORAGE_RESIZE}
         code = written_by(__name__, scored.members.code(), source.code())
         store = exits.enter_context(ScoreWriter(out, **header, code=code))
         at_cells = fit_set.at_cells if fit_on is None else _reader_of(scored.members, sizes, settings.stride)

@@ -16,7 +16,7 @@ from segrepro.errors import UserError
 from segrepro.inference.augmented import Augmentation, AugmentedModel, at_output_stride
 from segrepro.provenance.written import written_by
 from segrepro.stores.manifests import Example
-from segrepro.stores.scores import ScoreWriter
+from segrepro.stores.scores import LOG_PROBABILITIES, LOGITS, ScoreWriter
 from segrepro.training.augment import decode_picture
 
 # Pictures of equal size share a batch up to this many pixels of network input: about five of 500 x 375, which keeps
@@ -132,10 +132,10 @@ def predict(
     if shard:
         batches = every_nth(batches, shard, "batches of pictures of one size")
     scores_of = _logits_of(model) if augmentation.is_plain else AugmentedModel(model, augmentation, resize=resize)
+    kind = LOGITS if augmentation.has_logits else LOG_PROBABILITIES
+    header = {"system": system, "label_space": label_space, "kind": kind, "resize": resize}
     with (
-        ScoreWriter(
-            out, system=system, label_space=label_space, kind="scores", resize=resize, code=written_by(__name__)
-        ) as store,
+        ScoreWriter(out, **header, code=written_by(__name__)) as store,
         progress_bar(system, total=sum(map(len, batches))) as progress,
     ):
         for batch, pictures in zip(batches, _decoded(batches), strict=True):

@@ -20,14 +20,14 @@ from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import picture_size
 from segrepro.data.shards import block
 from segrepro.errors import UserError
-from segrepro.inference.aggregation import AggregateMap, Aggregation
+from segrepro.inference.aggregation import PROBABILITIES, AggregateMap, Aggregation
 from segrepro.inference.augmented import DEFAULT_STORAGE_STRIDE
 from segrepro.inference.shrink import BILINEAR, resized
 from segrepro.provenance.written import written_by
 from segrepro.stores.manifests import Example
-from segrepro.stores.proposals import Proposals
+from segrepro.stores.proposals import ProposalReader
 from segrepro.stores.resize import HALF_PIXEL
-from segrepro.stores.scores import ScoreWriter
+from segrepro.stores.scores import LOG_PROBABILITIES, LOGITS, ScoreWriter
 from segrepro.training.augment import decode_picture
 
 DEFAULT_BATCH = 8  # crops a call of the network
@@ -39,7 +39,7 @@ def whole_picture(size: tuple[int, int]) -> np.ndarray:
 
 
 def picture_boxes(
-    proposals: Proposals, id: str, size: tuple[int, int], aggregation: Aggregation
+    proposals: ProposalReader, id: str, size: tuple[int, int], aggregation: Aggregation
 ) -> tuple[np.ndarray, bool]:
     """Return the boxes by which a picture is predicted, and whether that is the whole for lack of a proposal.
 
@@ -176,7 +176,7 @@ class _Stretch:
 
 
 def _stretch(
-    examples: list[Example], proposals: Proposals | None, aggregation: Aggregation, batch: int, shard: str
+    examples: list[Example], proposals: ProposalReader | None, aggregation: Aggregation, batch: int, shard: str
 ) -> _Stretch:
     counts = np.array([_number_of_boxes(example, proposals, aggregation) for example in examples])
     ends = np.cumsum(counts)
@@ -189,7 +189,7 @@ def _stretch(
     return _Stretch([examples[number] for number in touched], int(skipped), int(last - first), ids)
 
 
-def _number_of_boxes(example: Example, proposals: Proposals | None, aggregation: Aggregation) -> int:
+def _number_of_boxes(example: Example, proposals: ProposalReader | None, aggregation: Aggregation) -> int:
     if proposals is None:
         return 1
     width, height = picture_size(example.image)
@@ -210,7 +210,7 @@ def predict_proposals(
     examples: list[Example],
     out: Path,
     *,
-    proposals: Proposals | None,
+    proposals: ProposalReader | None,
     aggregation: Aggregation,
     input_size: int,
     system: str,
@@ -256,7 +256,8 @@ def predict_proposals(
     if shard:
         stretch = _stretch(examples, proposals, aggregation, batch, shard)
     crops = islice(_crops(network, stretch, proposals, aggregation, predicted_whole), stretch.length)
-    header = {"system": system, "label_space": label_space, "kind": "scores", "resize": HALF_PIXEL}
+    kind = LOG_PROBABILITIES if aggregation.of == PROBABILITIES else LOGITS
+    header = {"system": system, "label_space": label_space, "kind": kind, "resize": HALF_PIXEL}
     with (
         ScoreWriter(out, **header, code=written_by(__name__)) as store,
         progress_bar(system, total=len(stretch.own)) as progress,
@@ -278,7 +279,7 @@ def predict_proposals(
 def _crops(
     network: CropNetwork,
     stretch: _Stretch,
-    proposals: Proposals | None,
+    proposals: ProposalReader | None,
     aggregation: Aggregation,
     predicted_whole: list[str],
 ) -> Iterator[_Crop]:

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import segrepro
+from segrepro.stores.written import UNKNOWN
 
 PACKAGE = Path(segrepro.__file__).parent
 NAME = segrepro.__name__
 TRAINING = f"{NAME}.training.experiment"
 # What notes the code is no part of what it notes.
 LEFT_OUT = f"{NAME}.provenance"
-UNKNOWN = "unknown"
 GIT_SECONDS = 30
 
 Code = dict[str, str | bool]

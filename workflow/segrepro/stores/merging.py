@@ -5,9 +5,10 @@ from pathlib import Path
 import h5py
 
 from segrepro.errors import UserError
-from segrepro.provenance.written import joined
+from segrepro.stores.hdf5 import STORAGE
 from segrepro.stores.score_maps import is_stored_as, size_of
-from segrepro.stores.scores import STORAGE, ScoreReader, ScoreWriter
+from segrepro.stores.scores import ScoreReader, ScoreWriter
+from segrepro.stores.written import joined
 
 
 class MergingWriter(ScoreWriter):
@@ -34,7 +35,6 @@ class MergingWriter(ScoreWriter):
         for name in ("height", "width"):
             dataset.attrs[name] = int(source.attrs[name])
         self._check_disk()
-        self._count += 1
 
 
 def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = None, by_size: bool = False) -> None:

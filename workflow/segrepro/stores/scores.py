@@ -1,55 +1,50 @@
 """The score store: what a system says about each picture of a split, in one HDF5 file.
 
-Layout, format version 1::
+Layout, as of `segrepro.stores.hdf5`, format version 1::
 
     /                       attributes: format_version, system, label_space, kind, resize; and code
-    /pictures/<id>          one dataset a picture, attributes: height, width (of the picture, in pixels)
+    /pictures/<id>          one dataset per picture, attributes: height, width (of the picture, in pixels)
 
 ``kind`` is
 
-* ``scores``: float16 of shape (h, w, classes) at the network's own stride (or a coarser storage stride). The
-  softmax over the last axis of the map *after* it is brought to full size by ``resize`` (the modes of
-  `segrepro.stores.resize`) gives the probabilities: logits, or log-probabilities.
+* ``logits`` or ``log_probabilities``: float16 of shape (h, w, classes) at the network's own stride (or a coarser
+  storage stride). The softmax over the last axis of the map *after* it is brought to full size by ``resize`` (the
+  modes of `segrepro.stores.resize`) gives the probabilities. Which of the two they are matters where raw scores are
+  combined (`segrepro.fusion.combine.release_product`).
 * ``labels``: uint8 of shape (height, width), for systems that have no probabilities (voting).
 
-``code`` says which code filled the store, and those that it is made from (`segrepro.provenance.written`, JSON); stores
+Stores of earlier versions have the kind ``scores``, which leaves open which of the first two it is. They are read,
+since labels and probabilities are the same either way, and refused where logits are asked for; none are written.
+
+``code`` says which code filled the store, and those that it is made from (`segrepro.stores.written`, JSON); stores
 without it are read too.
 
-A dataset is one chunk with shuffle, the lightest gzip and a checksum: 12 % smaller than raw on float16 scores,
-22 times on labels, for under a millisecond a picture; damage is noticed on reading. No times are stored, so the
-same pictures added in the same order give the same bytes.
+The compression makes float16 scores 12 % smaller than raw and labels 22 times, for under a millisecond per picture.
 """
 
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any
 
 import h5py
 import numpy as np
 
 from segrepro.errors import UserError
-from segrepro.files import atomic_path
 from segrepro.labels import VOC21, LabelSpace, label_space
-from segrepro.provenance.written import Written, from_text, to_text
-from segrepro.stores.hdf5 import FailureKeepingFile
+from segrepro.stores.hdf5 import STORAGE, PicturesReader, PicturesWriter
 from segrepro.stores.resize import RESIZE_MODES, resize_scores, resized_blocks
 from segrepro.stores.score_maps import REMEDY, form_fault, packed_labels, packed_scores, size_of
+from segrepro.stores.written import Written, from_text, to_text
 
-FORMAT_VERSION = 1
-SCORES = "scores"
-LABELS = "labels"
-KINDS = (SCORES, LABELS)
-ATTRIBUTES = ("format_version", "system", "label_space", "kind", "resize")
+LOGITS, LOG_PROBABILITIES, LABELS = KINDS = ("logits", "log_probabilities", "labels")
+SCORES = "scores"  # of stores of earlier versions: logits or log-probabilities, nobody knows which
 CODE = "code"
-STORAGE = {"shuffle": True, "compression": "gzip", "compression_opts": 1, "fletcher32": True}
 
 
-class ScoreWriter:
+class ScoreWriter(PicturesWriter):
     """Write a score store; the file takes its name only when the ``with`` block succeeds.
 
     Example:
-        >>> header = {"system": "fcn", "label_space": "voc21", "kind": "scores", "resize": "half_pixel"}
+        >>> header = {"system": "fcn", "label_space": "voc21", "kind": "logits", "resize": "half_pixel"}
         >>> with ScoreWriter(path, **header) as store:
         ...     store.add("2007_000033", logits, size=(366, 500))
 
@@ -57,7 +52,7 @@ class ScoreWriter:
         path: the file to write.
         system: the system's name, as the tables show it.
         label_space: name of the label space that the scores or labels are in.
-        kind: ``"scores"`` or ``"labels"``.
+        kind: one of `KINDS`.
         resize: how a stored map is brought to full size; of no effect for labels.
         code: which code fills the store, of `segrepro.provenance.written.written_by`; empty: nobody knows.
 
@@ -69,27 +64,11 @@ class ScoreWriter:
     def __init__(
         self, path: Path, *, system: str, label_space: str, kind: str, resize: str, code: Written = ()
     ) -> None:
-        self.path = Path(path)
         self.system = system
         self.space = _space_named(label_space)
-        self.kind = _one_of("kind", kind, KINDS)
-        self.resize = _one_of("resize", resize, RESIZE_MODES)
-        self.code = code
-        self._count = 0
-
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            temporary = stack.enter_context(atomic_path(self.path))
-            try:
-                self._disk = stack.enter_context(FailureKeepingFile(temporary))
-            except OSError as error:
-                raise UserError(f"{self.path}: cannot be written ({error}); check the folder.") from error
-            self._file = stack.enter_context(h5py.File(self._disk, "w"))
-            values = (FORMAT_VERSION, self.system, self.space.name, self.kind, self.resize)
-            self._file.attrs.update(zip((*ATTRIBUTES, CODE), (*values, to_text(self.code)), strict=True))
-            self._pictures = self._file.create_group("pictures")
-            self._stack = stack.pop_all()
-        return self
+        self.kind = _one_of("kind", kind, KINDS, path)
+        header = {"system": system, "label_space": self.space.name, "kind": self.kind}
+        super().__init__(path, header | {"resize": _one_of("resize", resize, RESIZE_MODES, path), CODE: to_text(code)})
 
     def add(self, id: str, array: np.ndarray, *, size: tuple[int, int]) -> None:
         """Store one picture's scores or labels.
@@ -105,48 +84,26 @@ class ScoreWriter:
                 before or cannot name a dataset; the disk refused the data.
         """
         where = f"{self.path}: picture '{id}' of system '{self.system}'"
-        if not id or "/" in id or id == ".":
-            raise UserError(f"{where}: an id must be a plain name without '/'; rename the picture.")
-        if id in self._pictures:
-            raise UserError(f"{where} was added twice; list each picture once.")
+        self._check_id(id, where)
         array = np.asarray(array)
-        if self.kind == SCORES:
-            stored = packed_scores(array, self.space, where=where)
-        else:
+        if self.kind == LABELS:
             stored = packed_labels(array, size, self.space, where=where)
+        else:
+            stored = packed_scores(array, self.space, where=where)
         dataset = self._pictures.create_dataset(id, data=stored, chunks=stored.shape, track_times=False, **STORAGE)
         dataset.flush()  # the chunk before the attributes, as in a merged store: then the files are equal
         dataset.attrs["height"], dataset.attrs["width"] = size
         self._check_disk()
-        self._count += 1
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._stack.__exit__(kind, error, traceback)
-            return
-        with self._stack:
-            if not self._count:
-                raise UserError(f"{self.path}: no picture was added; check the manifest of the prediction.")
-            self._file.close()
-            self._check_disk()
-
-    def _check_disk(self) -> None:
-        if self._disk.failure is not None:
-            raise UserError(
-                f"{self.path}: cannot be written ({self._disk.failure.strerror}); check the disk's free space."
-            ) from self._disk.failure
 
 
-class ScoreReader:
+class ScoreReader(PicturesReader):
     """Read a score store.
 
     Attributes:
         path: the file.
         system: the system's name.
         space: the label space of the scores or labels.
-        kind: ``"scores"`` or ``"labels"``.
+        kind: one of `KINDS`, or `SCORES`.
         resize: how a stored map is brought to full size.
         code: which code filled the store.
         ids: the ids of the pictures, sorted.
@@ -155,65 +112,22 @@ class ScoreReader:
         UserError: the file is missing, truncated, or not a score store of this format.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = Path(path)
-        self._file = self._open()
-        try:
-            self._read_header()
-        except BaseException:
-            self._file.close()
-            raise
+    WHAT = "score store"
+    REMEDY = "make it with `segrepro predict`"
+    ATTRIBUTES = ("system", "label_space", "kind", "resize")
 
-    def _open(self) -> h5py.File:
-        if not self.path.is_file():
-            raise UserError(f"{self.path}: no such score store; make it with `segrepro predict`.")
-        try:
-            # No lock: a store is never changed once it has its name, and network file systems often refuse
-            # locks.
-            return h5py.File(self.path, "r", locking=False)
-        except OSError as error:
-            raise self._damaged(error) from error
-
-    def _read_header(self) -> None:
-        attributes = dict(self._file.attrs)
-        missing = [name for name in ATTRIBUTES if name not in attributes]
-        if missing or not isinstance(self._file.get("pictures"), h5py.Group):
-            what = f"attribute '{missing[0]}'" if missing else "group 'pictures'"
-            raise UserError(f"{self.path}: not a score store ({what} is missing); make it with `segrepro predict`.")
+    def _read_attributes(self, attributes: dict[str, Any]) -> None:
         if not isinstance(attributes["system"], str):
-            raise UserError(f"{self.path}: not a score store (attribute 'system' is no text); {REMEDY}.")
-        if str(attributes["format_version"]) != str(FORMAT_VERSION):
-            raise UserError(
-                f"{self.path}: score store of format {attributes['format_version']}, this version reads "
-                f"{FORMAT_VERSION}; predict again."
-            )
+            raise self._stranger("attribute 'system' is no text")
         self.system: str = attributes["system"]
         self.space: LabelSpace = _space_named(attributes["label_space"], self.path)
-        self.kind: str = _one_of("kind", attributes["kind"], KINDS, self.path)
+        self.kind: str = _one_of("kind", attributes["kind"], KINDS, self.path, former=(SCORES,))
         self.resize: str = _one_of("resize", attributes["resize"], RESIZE_MODES, self.path)
-        self.code: Written = self._code_of(attributes.get(CODE))
-        self._pictures: h5py.Group = self._file["pictures"]
-        self.ids: list[str] = sorted(self._pictures)
-        self._known = frozenset(self.ids)
-        self._sizes: dict[str, tuple[int, int]] = {}
-
-    def _code_of(self, text: object) -> Written:
         try:
-            return from_text(text)
+            self.code: Written = from_text(attributes.get(CODE))
         except (TypeError, ValueError):
-            raise UserError(
-                f"{self.path}: not a score store (attribute '{CODE}' is damaged); make it with `segrepro predict`."
-            ) from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+            raise self._stranger(f"attribute '{CODE}' is damaged") from None
+        self._sizes: dict[str, tuple[int, int]] = {}
 
     def dataset(self, id: str) -> h5py.Dataset:
         """Return the dataset of a picture, whose form is that of the store: axes, classes, type and size.
@@ -221,11 +135,7 @@ class ScoreReader:
         Raises:
             UserError: the picture is not in the store, or its map has another form.
         """
-        if id not in self._known:
-            raise UserError(
-                f"{self.path}: picture '{id}' is not among its {len(self.ids)} pictures; predict the manifest again."
-            )
-        dataset = self._pictures[id]
+        dataset = self._entry(id)
         if id not in self._sizes:  # once a picture: attributes take as long as a small map
             size = size_of(dataset)
             if fault := form_fault(dataset, size, self.space, labels=self.kind == LABELS):
@@ -255,7 +165,7 @@ class ScoreReader:
             values = dataset[()]
         except OSError as error:
             raise self._damaged(error) from error
-        if self.kind == SCORES and not np.isfinite(values).all():
+        if self.kind != LABELS and not np.isfinite(values).all():
             raise UserError(
                 f"'{self.system}' ({self.path}) has NaN or infinity among its scores of picture '{id}'; check its "
                 "model, its training may have diverged, and predict again."
@@ -282,7 +192,7 @@ class ScoreReader:
         """
         table = self.mapping(space)
         stored = self.stored(id)
-        if self.kind == SCORES:
+        if self.kind != LABELS:
             labels = np.empty(self.size(id), np.uint8)
             for top, band in resized_blocks(stored, labels.shape, self.resize):
                 labels[top : top + len(band)] = band.argmax(axis=-1)
@@ -304,7 +214,7 @@ class ScoreReader:
         Raises:
             UserError: as `labels`; and the store holds the labels of a voting system.
         """
-        if self.kind != SCORES:
+        if self.kind == LABELS:
             raise UserError(
                 f"{self.path}: system '{self.system}' stores labels (a vote), it has no probabilities; "
                 "use a system that stores scores."
@@ -339,9 +249,6 @@ class ScoreReader:
     def _foreign(self, id: str, fault: str) -> UserError:
         return UserError(f"{self.path}: picture '{id}' of system '{self.system}' {fault}; {REMEDY}.")
 
-    def _damaged(self, error: OSError) -> UserError:
-        return UserError(f"{self.path}: damaged, truncated or not a score store ({error}); predict it again.")
-
 
 def _space_named(name: str, path: Path | None = None) -> LabelSpace:
     try:
@@ -352,8 +259,7 @@ def _space_named(name: str, path: Path | None = None) -> LabelSpace:
         raise UserError(f"{path}: {error}") from error
 
 
-def _one_of(what: str, value: str, allowed: tuple[str, ...], path: Path | None = None) -> str:
-    if value not in allowed:
-        where = f"{path}: " if path else ""
-        raise UserError(f"{where}{what} '{value}' is unknown: use one of {', '.join(allowed)}.")
+def _one_of(what: str, value: str, allowed: tuple[str, ...], path: Path, *, former: tuple[str, ...] = ()) -> str:
+    if value not in (*allowed, *former):
+        raise UserError(f"{path}: {what} '{value}' is unknown: use one of {', '.join(allowed)}.")
     return value

@@ -1,0 +1,40 @@
+"""Which code filled a score store, as the store keeps it; `segrepro.provenance.written` finds out and compares."""
+
+import json
+from typing import Any
+
+UNKNOWN = "unknown"
+
+# (name of the module that wrote, its hash) pairs, sorted.
+Written = tuple[tuple[str, str], ...]
+
+# Of a store that does not say.
+NOBODY_KNOWS: Written = ((UNKNOWN, UNKNOWN),)
+
+
+def joined(*codes: Written) -> Written:
+    """Return what several stores were written by, as if they were one."""
+    return tuple(sorted({pair for code in codes for pair in code}))
+
+
+def to_text(code: Written) -> str:
+    """Write the code of a store as its attribute."""
+    return json.dumps(code)
+
+
+def from_text(text: Any) -> Written:
+    """Read the code of a store from its attribute; `NOBODY_KNOWS` where there is none or it is empty.
+
+    Raises:
+        ValueError: the attribute is something else.
+    """
+    if text is None:
+        return NOBODY_KNOWS
+    pairs = json.loads(text)
+    if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
+        raise ValueError("no list of modules and hashes")
+    return tuple((module, digest) for module, digest in pairs) or NOBODY_KNOWS
+
+
+def _is_pair(pair: Any) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)

@@ -234,7 +234,7 @@ def test_every_key_is_documented_or_speaks_for_itself():
 
 
 def _sections():
-    from segrepro.config.types import Section
+    from segrepro.schema import Section
 
     return Section.__subclasses__()
 

@@ -181,7 +181,7 @@ def test_a_stacker_below_what_is_tuned_keeps_apart_from_its_pictures_too(plan):
 
 def test_a_tuned_crf_takes_from_the_config_only_what_no_search_finds(plan):
     found = plan(change=lambda config: config["systems"][TUNED]["crf"].update(drop_below=0.01))
-    assert systems.crf_options(found, TUNED) == "--drop-below 0.01"
+    assert systems.crf_options(found, TUNED) == "--drop-below 0.01 --storage-stride 1"
     assert "--drop-below 0.01" in systems.search_options(found, TUNED)
     assert systems.found_parameters(found, TUNED) == f"results/full/crf_search/{TUNED}.json"
     assert systems.found_parameters(found, "edeconvnet_crf") == []

@@ -19,7 +19,7 @@ from segrepro import __version__
 from segrepro.environment import fix_environment
 from segrepro.errors import UserError
 from segrepro.gpu_check import usable_gpus
-from segrepro.options import check_numbers
+from segrepro.options import check_values
 from segrepro.outputs import check_paths
 from segrepro.stopping import STARTED_BY, stop_with, stops_cleanly
 from segrepro.surroundings import open_standard_streams, refuse_removed_folder
@@ -151,7 +151,7 @@ def main(argv: list[str] | None = None) -> None:
     args.argv = argv  # results record the command that made them
     try:
         refuse_removed_folder()
-        check_numbers(parser, args)
+        check_values(parser, args)
         check_paths(parser, args)
         with stops_cleanly():
             stop_with(os.environ.get(STARTED_BY))

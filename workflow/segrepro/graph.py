@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from segrepro.config.types import Section
 from segrepro.data.datasets import DATASETS
 from segrepro.errors import UserError
 from segrepro.json_files import read_model
+from segrepro.schema import Section
 
 if TYPE_CHECKING:
     from segrepro.config import Config

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from segrepro.config.errors import explain
 from segrepro.errors import UserError
 from segrepro.keys import KeyTwiceError, unique_keys
+from segrepro.schema import explain
 
 Model = TypeVar("Model", bound=BaseModel)
 

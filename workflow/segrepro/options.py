@@ -1,22 +1,29 @@
-"""What the options of verbs are: paths that are read or written, and numbers in a range.
+"""The options of verbs: paths that are read or written, numbers in a range, words of a list, and whole sections.
 
-A verb declares the kind of an option as its argparse ``type``. By it, `check_options` and `segrepro.outputs` refuse
-what cannot be used before any work is done, with the same sentences for every verb.
+A setting is declared once, as a field of a `Section`. `add_options` makes the options of a verb from a section,
+`section_of` makes the section again from what a command gives, and `as_options` writes the command that gives it.
+
+Each option has a kind, its argparse ``type``. By it, `check_values` and `segrepro.outputs` refuse what cannot be used
+before any work is done, with the same sentences for every verb.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator, Sequence
+import shlex
+import types
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from segrepro.errors import UserError
 
-if TYPE_CHECKING:
-    from segrepro.config.types import Section
+if TYPE_CHECKING:  # pydantic takes a quarter of a second, and `segrepro --help` needs none
+    from pydantic.fields import FieldInfo
+
+    from segrepro.schema import Section
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,26 @@ class Number:
         return noun
 
 
+@dataclass(frozen=True)
+class Choice:
+    """One of some words or numbers."""
+
+    values: tuple[Any, ...]
+
+    def __call__(self, text: str) -> Any:
+        """Return the value that an argument says; the argument itself where it says none."""
+        return next((value for value in self.values if str(value) == text), text)
+
+    def __contains__(self, value: Any) -> bool:
+        return value in self.values
+
+    @property
+    def wanted(self) -> str:
+        """What to give, in words."""
+        *first, last = map(str, self.values)
+        return f"{', '.join(first)} or {last}" if first else last
+
+
 INPUT, OUTPUT = Input(), OutputFile()
 ARRAYS = OutputFile(endings=(".npz",))  # numpy gives it to any other name as a second ending
 MODEL = OutputFile(endings=(".keras",))  # Keras writes no other
@@ -156,7 +183,7 @@ def with_home(text: str) -> Path:
         return path
 
 
-def given(parser: argparse.ArgumentParser, args: argparse.Namespace, kind: type) -> Iterator[tuple[str, Any, Any]]:
+def given(parser: argparse.ArgumentParser, args: argparse.Namespace, kind: Any) -> Iterator[tuple[str, Any, Any]]:
     """Yield what was given for the options of a kind: option, its kind, and each value."""
     for action in parser._actions:
         if isinstance(action.type, kind):
@@ -166,27 +193,124 @@ def given(parser: argparse.ArgumentParser, args: argparse.Namespace, kind: type)
                     yield action.option_strings[0] if action.option_strings else action.dest, action.type, item
 
 
-def check_numbers(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Check the numbers that a command gives.
+def check_values(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Check the numbers and words that a command gives.
 
     Raises:
-        UserError: one is out of its option's range.
+        UserError: one is out of its option's range, or none of its words.
     """
-    for option, kind, value in given(parser, args, Number):
+    for option, kind, value in given(parser, args, Number | Choice):
         if value not in kind:
             raise UserError(f"{option} is {value}; give {kind.wanted}.")
 
 
-def as_options(section: Section, leave_out: Sequence[str] = ()) -> str:
-    """Return the command-line options that say what a section of the config sets otherwise than by default."""
-    options = []
-    for key, value in section.model_dump(exclude_defaults=True).items():
-        if key in leave_out:
-            continue
-        name = key.replace("_", "-")
-        if value is False:
-            options.append(f"--no-{name}")
+AnySection = TypeVar("AnySection", bound="Section")
+
+
+def add_options(
+    parser: argparse.ArgumentParser | argparse._ArgumentGroup, section: type[Section], leave_out: Collection[str] = ()
+) -> None:
+    """Declare an option for each field of a section, with its range, default and description.
+
+    A flag has ``--no-``, a list takes any number of values. A field without a default is required.
+
+    Args:
+        parser: of the verb, or a group of its options.
+        section: whose fields the options set.
+        leave_out: fields that the verb takes in another way, or not at all.
+    """
+    for name, field in _fields(section, leave_out):
+        kind, is_list = _kind_of(field.annotation, field.metadata)
+        required, value = field.is_required(), None if field.is_required() else field.default
+        text = (field.description or "").replace("%", "%%").replace("null:", "not given:")
+        if value is not None:
+            text += f" (default: {' '.join(map(str, value)) if is_list else value})"
+        how = {"required": required, "default": value, "help": text.strip()}
+        if kind is bool:
+            how["action"] = argparse.BooleanOptionalAction
         else:
-            values = [] if value is True else value if isinstance(value, list) else [value]
-            options += [f"--{name}", *map(str, values)]
-    return " ".join(options)
+            how |= {"type": kind, "metavar": _metavar(kind)} | ({"nargs": "*"} if is_list else {})
+        parser.add_argument(option_of(name), **how)
+
+
+def section_of(args: argparse.Namespace, section: type[AnySection], **given: Any) -> AnySection:
+    """Return the section that a command gives, by the options of `add_options`.
+
+    Args:
+        args: as parsed.
+        section: its class.
+        given: values of fields that have no option.
+
+    Raises:
+        UserError: the values do not go together; says so of the options.
+    """
+    from pydantic import ValidationError
+
+    from segrepro.schema import explain
+
+    values = {name: getattr(args, name) for name in section.model_fields if getattr(args, name, None) is not None}
+    try:
+        return section.model_validate(values | given)
+    except ValidationError as error:
+        told = [sentence.partition(":") for sentence in explain(error, section)]
+        raise UserError(" ".join(f"{option_of(key)}:{rest.rstrip('.')}." for key, _, rest in told)) from None
+
+
+def as_options(section: Section, leave_out: Collection[str] = ()) -> str:
+    """Return the options that give a section, for a shell: every key, so that none depends on a verb's default.
+
+    A key that is null has no option: null is its default (a test holds that).
+    """
+    words = []
+    for name, _ in _fields(type(section), leave_out):
+        option, value = option_of(name), getattr(section, name)
+        if isinstance(value, bool):
+            words.append(option if value else f"--no-{option.removeprefix('--')}")
+        elif value is not None:
+            words += [option, *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join(words)
+
+
+def option_of(name: str) -> str:
+    """Return the option that sets a field."""
+    return "--" + name.replace("_", "-")
+
+
+def _fields(section: type[Section], leave_out: Collection[str]) -> Iterator[tuple[str, FieldInfo]]:
+    yield from ((name, field) for name, field in section.model_fields.items() if name not in leave_out)
+
+
+def _kind_of(annotation: Any, metadata: Sequence[Any] = ()) -> tuple[Any, bool]:
+    """Return the kind of an option that sets a field of a type, and whether it takes several values."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind_of(
+            inner[0], [*metadata, *(bound for each in inner[1:] for bound in getattr(each, "metadata", [each]))]
+        )
+    if origin in (Union, types.UnionType) and len(inner) == 2 and types.NoneType in inner:
+        return _kind_of(next(each for each in inner if each is not types.NoneType), metadata)
+    if origin is list:
+        return _kind_of(inner[0])[0], True
+    if origin is Literal:
+        return Choice(inner), False
+    if annotation in (int, float):
+        return _number(annotation, metadata), False
+    if annotation in (bool, str):
+        return annotation, False
+    raise TypeError(f"a field of type {annotation} has no option; leave it out")
+
+
+def _number(kind: type, metadata: Sequence[Any]) -> Number:
+    """Return the range of a field: of whole numbers, with both ends in it."""
+    ends = {key: getattr(m, key) for m in metadata for key in ("gt", "ge", "lt", "le") if hasattr(m, key)}
+    above, below = "gt" in ends, "lt" in ends
+    least, most = ends.get("gt", ends.get("ge", -math.inf)), ends.get("lt", ends.get("le", math.inf))
+    if kind is int:
+        return Number(int, least + above, most - below)
+    return Number(float, least, most, above, below)
+
+
+def _metavar(kind: Any) -> str:
+    if isinstance(kind, Choice):
+        return "{" + ",".join(map(str, kind.values)) + "}"
+    return {int: "N", float: "X"}[kind.kind] if isinstance(kind, Number) else "NAME"

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from segrepro.config.data import Part
-from segrepro.config.types import Confidence, Positive, Section, Share
 from segrepro.options import KERNEL_WEIGHT, KERNEL_WIDTH
+from segrepro.schema import Confidence, Positive, Section, Share
 
 Width = Annotated[float, Field(ge=KERNEL_WIDTH.least, le=KERNEL_WIDTH.most)]
 Weight = Annotated[float, Field(ge=KERNEL_WEIGHT.least, le=KERNEL_WEIGHT.most)]

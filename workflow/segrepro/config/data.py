@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from segrepro.config.types import Bytes, Digest, PlainName, Positive, Section, Share
+from segrepro.schema import Bytes, Digest, PlainName, Positive, Section, Share
 
 # Where the sample's archives are generated; an archive from elsewhere holds real pictures.
 GENERATED = "data/sample/archives"

@@ -2,8 +2,8 @@
 
 from pydantic import Field, model_validator
 
-from segrepro.config.types import Section
 from segrepro.evaluation.detail_settings import BOUNDARY_RATIO, OBJECT_SIDES, TRIMAP_WIDTHS, DetailSettings
+from segrepro.schema import Section
 
 
 class Detail(Section):

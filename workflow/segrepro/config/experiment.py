@@ -22,7 +22,7 @@ from segrepro.config.protocols import Protocol
 from segrepro.config.references import reference_problems
 from segrepro.config.systems import System
 from segrepro.config.tables import Ablation, StatisticsSettings
-from segrepro.config.types import Name, Positive, Section
+from segrepro.schema import Name, Positive, Section
 
 
 class Submission(Section):

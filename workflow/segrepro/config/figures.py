@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from segrepro.config.types import Count, PlainName, Positive, Section
+from segrepro.schema import Count, PlainName, Positive, Section
 
 
 class Grid(Section):

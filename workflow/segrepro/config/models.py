@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from segrepro.config.data import Archive
-from segrepro.config.types import Positive, Section, Share
+from segrepro.schema import Positive, Section, Share
 
 
 class Weights(Archive):

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from segrepro.config.types import Decay, Positive, Section
 from segrepro.models.geometry import fcn_fault
+from segrepro.schema import Decay, Positive, Section
 
 Normalisation = Literal["mean_rgb", "caffe", "caffe_ilsvrc", "bgr_unit", "keras_tf"]
 Resize = Literal["legacy", "half_pixel", "align_corners"]

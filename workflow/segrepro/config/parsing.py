@@ -5,12 +5,11 @@ from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
-from segrepro.config.errors import explain
 from segrepro.config.experiment import Config
 from segrepro.config.figures import without_systems
 from segrepro.config.tables import ablations_of
-from segrepro.config.types import Section
 from segrepro.errors import UserError
+from segrepro.schema import Section, explain
 
 
 def in_order_of(published: Any, merged: Any) -> Any:

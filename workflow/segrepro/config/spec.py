@@ -5,13 +5,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from segrepro.config.errors import explain
 from segrepro.config.experiment import Config
 from segrepro.config.protocols import Protocol
-from segrepro.config.types import Section
 from segrepro.data.datasets import DATASETS
 from segrepro.errors import UserError
 from segrepro.labels import LABEL_SPACES
+from segrepro.schema import Section, explain
 
 
 def model_spec(config: Config, name: str) -> dict[str, Any]:

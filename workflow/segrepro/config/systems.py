@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from segrepro.config.crf import Crf
 from segrepro.config.data import Part
 from segrepro.config.tables import Server
-from segrepro.config.types import Positive, Section, Share
+from segrepro.schema import Positive, Section, Share
 
 
 class Reported(Section):

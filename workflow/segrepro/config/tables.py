@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from segrepro.config.types import Positive, Section
 from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.labels import VOC_CLASSES
+from segrepro.schema import Positive, Section
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from pydantic import RootModel
 
-from segrepro.config.types import Share
 from segrepro.errors import UserError
 from segrepro.evaluation.stacker_folds import fitted_and_predicted
 from segrepro.graph import ROLES, SYSTEM, WEIGHTS, Graph, Node, Pictures, path_text
 from segrepro.json_files import read_model
+from segrepro.schema import Share
 
 COLUMNS = (
     *("system", "split", "scored", "leaked", "share", "through"),

@@ -18,12 +18,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from segrepro.config.types import Positive, Section
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import bca_interval, bca_p_value, jackknife_mious, resampled_mious
 from segrepro.evaluation.class_counts import TRUE, counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.json_files import read_model
+from segrepro.schema import Positive, Section
 
 METHOD = "BCa"
 SAME = 1e-9  # metrics and confusions of one evaluation agree to rounding errors of a mean of ratios

@@ -10,9 +10,9 @@ from pydantic import Field
 from segrepro.config import Config
 from segrepro.config.digest import system_digest
 from segrepro.config.tables import Ablation, Server
-from segrepro.config.types import Section
 from segrepro.graph import MODEL, SYSTEM, Graph, graph_of
 from segrepro.json_files import read_model
+from segrepro.schema import Section
 
 
 class DeclaredSystem(Section):

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, StrMethodFormatter
 from pydantic import BaseModel, Field
 
-from segrepro.config.types import Count, Share
 from segrepro.errors import UserError
 from segrepro.json_files import read_model
 from segrepro.labels import BACKGROUND, voc_palette
 from segrepro.report.style import INK, figure_style, new_figure
+from segrepro.schema import Count, Share
 
 CLASS_WIDTH_INCHES = {False: 0.46, True: 0.24}  # of one bar, by whether the classes are many
 MARGIN_INCHES = 1.5

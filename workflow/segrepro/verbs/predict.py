@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="factors of the picture's size (default 1)",
     )
-    views.add_argument("--flip", action="store_true", help="also predict each scale mirrored")
+    views.add_argument(
+        "--flip", action=argparse.BooleanOptionalAction, default=False, help="also predict each scale mirrored"
+    )
     views.add_argument(
         "--output-stride", type=POSITIVE, metavar="PIXELS", help="of the network: 8, 16 or 32 (default: as trained)"
     )

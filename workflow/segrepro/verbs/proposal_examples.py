@@ -42,7 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"overlap with an object's box that makes an example (default {rules.min_overlap})",
     )
     add("--max-a-picture", type=POSITIVE, metavar="N", help="proposals of a picture at most (default: no limit)")
-    add("--add-ground-truth", action="store_true", help="the objects' own boxes become examples as well")
+    add(
+        "--add-ground-truth",
+        action=argparse.BooleanOptionalAction,
+        default=rules.add_ground_truth,
+        help="the objects' own boxes become examples as well",
+    )
     add(
         "--min-area",
         type=POSITIVE,

@@ -1,4 +1,9 @@
-"""Turns pydantic's validation errors into sentences that name the key by its full path."""
+"""What every declared setting shares: the class of a section, constrained types, and the sentences of errors.
+
+A section declares each of its settings once: type, range, default, unit and source. The config (`segrepro.config`), the
+options of verbs (`segrepro.options`), specs and digests all come from that declaration, and engines take sections as
+they are.
+"""
 
 import difflib
 import re
@@ -6,9 +11,49 @@ import reprlib
 import types
 import typing
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+
+# Names become those of files, which have room for 255 bytes, of which temporary names need some.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=100)]
+# Below 2 ** 31: products of two such numbers fit what TensorFlow and HDF5 count with.
+Positive = Annotated[int, Field(gt=0, lt=2**31)]
+Bytes = Annotated[int, Field(gt=0, lt=2**63)]
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(gt=0, lt=1)]
+# Probability that a label is right; must exceed 0.5, or another label would win.
+Confidence = Annotated[float, Field(gt=0.5, lt=1)]
+# A file's or picture's own name: no path, nothing that a shell or Snakemake would read otherwise.
+PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=150)]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]+$")]
+
+# pydantic's type of the error, for `explain`.
+NAMED_TWICE = "named_twice"
+
+
+class Section(BaseModel):
+    """A part of the config.
+
+    Unknown keys, values of another type, numbers without end and lists that name something twice are refused.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _named_once(cls, value: Any) -> Any:
+        for names in value.values() if isinstance(value, dict) else [value]:
+            if isinstance(names, list):
+                for name in names:
+                    if isinstance(name, str) and names.count(name) > 1:
+                        raise PydanticCustomError(
+                            NAMED_TWICE, "{name} is named twice; name it once", {"name": repr(name)}
+                        )
+        return value
+
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 60, 60
@@ -78,7 +123,7 @@ def _annotation_at(root: type[BaseModel], loc: Iterable[int | str]) -> Any:
             )
         elif typing.get_args(annotation):  # dict[name, section] or list[section]
             annotation = typing.get_args(annotation)[-1]
-        annotation = _required(annotation)
+        annotation = _without_none(annotation)
     return annotation
 
 
@@ -93,12 +138,12 @@ def _tagged(annotation: Any) -> tuple[str, dict[str, type[BaseModel]]]:
     return "", {}
 
 
-def _required(annotation: Any) -> Any:
+def _without_none(annotation: Any) -> Any:
     """Strip ``| None``, and an ``Annotated`` that tells no kinds apart, off a type."""
     if typing.get_origin(annotation) is typing.Annotated and not _tagged(annotation)[1]:
-        return _required(typing.get_args(annotation)[0])
+        return _without_none(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-        return _required(next(a for a in typing.get_args(annotation) if a is not type(None)))
+        return _without_none(next(a for a in typing.get_args(annotation) if a is not type(None)))
     return annotation
 
 

@@ -2,7 +2,7 @@
 
 Two measurements (Linux only: memory is read from /proc):
 
-1. `segrepro convert-coco` on the archives of a folder, each picture taken several times: pictures a second, projected
+1. `segrepro convert` on the archives of a folder, each picture taken several times: pictures a second, projected
    to 118,287; peak resident memory of the parent and of the largest worker; highest sum over all processes (pages
    that they share counted once: PSS).
 2. The parent alone on a generated annotations archive as large as train2017's (118,287 pictures, 7.3 annotations
@@ -127,9 +127,9 @@ def repeat_archives(folder: Path, split: str, times: int, out: Path) -> None:
 def convert(folder: Path, split: str, threads: int, scratch: Path) -> None:
     """Measure the whole conversion and print it."""
     out = scratch / "coco"
-    command = [sys.executable, "-m", "segrepro", "convert-coco", "--split", split, "--threads", str(threads)]
-    command += ["--pictures", str(folder / f"{split}.zip"), "--out", str(out)]
-    command += ["--annotations", str(folder / "annotations_trainval2017.zip")]
+    command = [sys.executable, "-m", "segrepro", "convert", f"coco_{split.removesuffix('2017')}"]
+    command += ["--archives", str(folder / f"{split}.zip"), str(folder / "annotations_trainval2017.zip")]
+    command += ["--out", str(out), "--threads", str(threads)]
     seconds, parent, child, total = watch(command)
     pictures = len((out / "lists/coco90.txt").read_text().split())
     rate = pictures / seconds

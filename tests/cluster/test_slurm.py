@@ -131,7 +131,7 @@ def checked_data(slurm, tmp_path_factory) -> Path:
 
 def test_the_profile_for_other_schedulers_runs_on_slurm_too(checked_data):
     submitted = {job["name"].rsplit("-", 1)[0]: job for job in jobs() if not job["rule"].startswith("rule_")}
-    assert set(submitted) == {"sample_archives", "convert_voc2012", "manifest", "check_labels"}
+    assert set(submitted) == {"sample_archives", "convert", "manifest", "check_labels"}
     assert {(job["partition"], job["state"]) for job in submitted.values()} == {("cpu", "COMPLETED")}
     assert (submitted["check_labels"]["memory"], submitted["check_labels"]["cores"]) == ("4000M", "1")
     assert submitted["sample_archives"]["cores"] == "2"  # the one rule of the sample that takes more than a core

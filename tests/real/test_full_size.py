@@ -34,7 +34,7 @@ def manifest(tmp_path_factory) -> Path:
     """Four real pictures of VOC train."""
     folder = tmp_path_factory.mktemp("voc")
     archive = Path(SUBSET) / "VOCtrainval_11-May-2012.tar"
-    main(["convert-voc", "--archive", str(archive), "--out", str(folder / "voc2012"), "--threads", "2"])
+    main(["convert", "voc2012", "--archives", str(archive), "--out", str(folder / "voc2012"), "--threads", "2"])
     main(["manifest", "voc_train", "--voc", str(folder / "voc2012"), "--out", str(folder / "all.csv")])
     four = read_manifest(folder / "all.csv")[:4]
     if not FULL:

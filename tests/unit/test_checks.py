@@ -486,7 +486,7 @@ REAL = os.environ.get("SEGREPRO_REAL_SUBSET")
 @pytest.mark.real
 @pytest.mark.skipif(not REAL or not Path(REAL).is_dir(), reason="set SEGREPRO_REAL_SUBSET to the real subset")
 def test_the_real_voc_masks_pass_and_their_shift_fails(tmp_path):
-    main(["convert-voc", "--archive", f"{REAL}/VOCtrainval_11-May-2012.tar", "--out", str(tmp_path / "voc")])
+    main(["convert", "voc2012", "--archives", f"{REAL}/VOCtrainval_11-May-2012.tar", "--out", str(tmp_path / "voc")])
     manifest = tmp_path / "voc_train.csv"
     main(["manifest", "voc_train", "--voc", str(tmp_path / "voc"), "--out", str(manifest)])
     result = run(manifest, "--pictures", "437", "--min-classes", "15", "--min-void-share", "0.005", "--threads", "2")

@@ -145,7 +145,7 @@ def test_a_listed_file_that_is_missing_is_named(folders, kind, suffix, what):
 
 
 def test_a_folder_that_is_not_given_names_its_option(folders):
-    with pytest.raises(UserError, match=r"give it with --sbd .*convert-sbd"):
+    with pytest.raises(UserError, match=r"give it with --sbd .*convert sbd"):
         build_dataset("trainaug", folders | {"sbd": None})
 
 

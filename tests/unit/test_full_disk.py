@@ -50,7 +50,7 @@ def inputs(tmp_path_factory):
     scenes = {id: scene(1, 2, height=64, width=80) for id in IDS}
     lists = {"train": IDS[:1], "val": IDS[1:], "trainval": IDS}
     write_voc_tar(folder / "voc.tar", pictures, scenes, lists)
-    done = segrepro(folder, "convert-voc", "--archive", "voc.tar", "--out", "voc", "--threads", "1")
+    done = segrepro(folder, "convert", "voc2012", "--archives", "voc.tar", "--out", "voc", "--threads", "1")
     assert done.returncode == 0, done.stderr
     (folder / "file.bin").write_bytes(bytes(range(256)) * 400)
     return folder
@@ -60,7 +60,11 @@ def jobs(inputs):
     """Verbs with what they write, and a size that the largest of their files does not keep to."""
     return {
         "download": (["fetch", "--url", (inputs / "file.bin").as_uri(), "--out", "copy.bin"], "copy.bin", 50_000),
-        "conversion": (["convert-voc", "--archive", inputs / "voc.tar", "--out", "voc", "--threads", "2"], "voc", 4000),
+        "conversion": (
+            ["convert", "voc2012", "--archives", inputs / "voc.tar", "--out", "voc", "--threads", "2"],
+            "voc",
+            4000,
+        ),
         "manifest": (["manifest", "voc_val", "--voc", inputs / "voc", "--out", "val.csv"], "val.csv", 10),
     }
 

@@ -117,7 +117,7 @@ def refused(arguments: list, out) -> str:
 
 def voc_refusal(tmp_path, **faults) -> str:
     archive = write_voc_tar(tmp_path / "in/voc.tar", PICTURES, SCENES, LISTS, **faults)
-    message = refused(["convert-voc", "--archive", archive], tmp_path / "out/voc")
+    message = refused(["convert", "voc2012", "--archives", archive], tmp_path / "out/voc")
     assert str(archive) in message
     return message
 
@@ -175,7 +175,7 @@ def test_what_editors_do_to_lists_changes_nothing(tmp_path, content):
     archive = write_voc_tar(
         tmp_path / "voc.tar", PICTURES, SCENES, LISTS, replace={"ImageSets/Segmentation/train.txt": text}
     )
-    main(["convert-voc", "--archive", str(archive), "--out", str(tmp_path / "voc")])
+    main(["convert", "voc2012", "--archives", str(archive), "--out", str(tmp_path / "voc")])
     assert (tmp_path / "voc/lists/train.txt").read_text().split() == list(IDS[:2])
 
 
@@ -189,7 +189,7 @@ def test_grey_and_rotated_pictures_stay_as_they_are_published(tmp_path):
         LISTS,
         replace={f"JPEGImages/{IDS[0]}.jpg": grey, f"JPEGImages/{IDS[1]}.jpg": turned},
     )
-    main(["convert-voc", "--archive", str(archive), "--out", str(tmp_path / "voc")])
+    main(["convert", "voc2012", "--archives", str(archive), "--out", str(tmp_path / "voc")])
     assert (tmp_path / f"voc/images/{IDS[0]}.jpg").read_bytes() == grey
     assert (tmp_path / f"voc/images/{IDS[1]}.jpg").read_bytes() == turned
     assert read_mask(tmp_path / f"voc/masks/{IDS[1]}.png").shape == (24, 32)
@@ -218,7 +218,7 @@ def test_a_mat_file_of_another_structure_is_refused_by_name(tmp_path, content, w
     scenes = {key: scene(1, void=False) for key in IDS}
     lists = {"train": list(IDS[:2]), "val": [IDS[2]]}
     archive = write_sbd_tgz(tmp_path / "in/sbd.tgz", PICTURES, scenes, lists, replace={f"cls/{BAD}.mat": content})
-    message = refused(["convert-sbd", "--archive", archive], tmp_path / "out/sbd")
+    message = refused(["convert", "sbd", "--archives", archive], tmp_path / "out/sbd")
     assert f"{archive}: benchmark_RELEASE/dataset/cls/{BAD}.mat: " in message
     assert words in message
 
@@ -229,7 +229,7 @@ BOX = coco_annotation(1, 7, 1, [rectangle(2, 2, 20, 20)])
 
 def coco_arguments(folder, annotations):
     pictures, zipped = write_coco_zips(folder, COCO_PICTURES, annotations)
-    return ["convert-coco", "--pictures", pictures, "--annotations", zipped, "--split", "train2017"]
+    return ["convert", "coco_train", "--archives", pictures, zipped]
 
 
 @pytest.mark.parametrize(
@@ -292,10 +292,10 @@ def test_names_in_odd_encodings_are_passed_over_or_refused_in_ascii(tmp_path, en
     archive = write_voc_tar(tmp_path / "in/voc.tar", PICTURES, SCENES, LISTS)
     with tarfile.open(archive, "a", format=tarfile.GNU_FORMAT, encoding=encoding) as tar:
         tar.addfile(tarfile.TarInfo(f"VOCdevkit/{name}"))
-    main(["convert-voc", "--archive", str(archive), "--out", str(tmp_path / "voc")])
+    main(["convert", "voc2012", "--archives", str(archive), "--out", str(tmp_path / "voc")])
     with tarfile.open(archive, "a", format=tarfile.GNU_FORMAT, encoding=encoding) as tar:
         tar.addfile(tarfile.TarInfo(f"../{name}"))
-    message = refused(["convert-voc", "--archive", archive], tmp_path / "out/voc")
+    message = refused(["convert", "voc2012", "--archives", archive], tmp_path / "out/voc")
     assert "leads out of the archive" in message
     message.encode("utf-8")  # what is no UTF-8 is shown as escapes
 
@@ -311,6 +311,6 @@ def test_a_link_out_of_the_tree_is_refused_before_its_target_is_touched(tmp_path
         behind = tarfile.TarInfo("VOCdevkit/VOC2012/link")
         behind.size = 4
         tar.addfile(behind, io.BytesIO(b"evil"))
-    message = refused(["convert-voc", "--archive", archive], tmp_path / "out/voc")
+    message = refused(["convert", "voc2012", "--archives", archive], tmp_path / "out/voc")
     assert "member 'VOCdevkit/VOC2012/link' is a symbolic link" in message
     assert target.read_text() == "mine"

@@ -70,7 +70,7 @@ def test_several_processes_work_with_a_temporary_folder_of_any_length(tmp_path, 
     assert done.stdout.strip() == "['b', 'd', 'f']", done.stderr
 
 
-@pytest.mark.parametrize(("word", "near"), [("evalute", "evaluate"), ("convert_voc", "convert-voc"), ("Crf", "crf")])
+@pytest.mark.parametrize(("word", "near"), [("evalute", "evaluate"), ("check_labels", "check-labels"), ("Crf", "crf")])
 def test_a_mistyped_verb_is_told_the_nearest_one(word, near, capsys):
     with pytest.raises(SystemExit) as end:
         main([word, "--out", "x"])

@@ -60,9 +60,7 @@ TARGETS = (
 KINDS = (
     "sample",
     "fetch",
-    "convert-voc",
-    "convert-sbd",
-    "convert-coco",
+    "convert",
     "manifest",
     "check-labels",
     "proposals",

@@ -36,7 +36,7 @@ def test_the_full_scale_takes_the_test_pictures_where_they_are_configured(tmp_pa
         "archives": {"voc2012_test": {"file": "VOC2012test.tar", "urls": ["https://example.org/VOC2012test.tar"]}},
     }
     rules = planned(tmp_path, overlay=overlay)
-    assert rules["convert_voc2012_test"] == 1
+    assert rules["convert"] == 5  # VOC and its test pictures, SBD, two of COCO
     assert rules["fetch"] == 12
     assert rules["submission"] == 1
     assert rules["predict"] == 25
@@ -75,7 +75,7 @@ def test_any_kind_of_system_can_be_sent_to_the_test_server(tmp_path, system):
 
 def test_the_table_alone_makes_only_what_it_needs(tmp_path):
     rules = planned(tmp_path, "results/tables/miou.csv", overlay=without_others("deeplabv3_trainaug"))
-    assert "convert_coco2017" not in rules
+    assert rules["convert"] == 2  # VOC and SBD
     assert "figure_grid" not in rules
     assert "submission" not in rules
     assert rules["train"] == 1
@@ -95,7 +95,7 @@ def test_published_weights_stand_in_for_training(tmp_path):
     rules = planned(tmp_path, "results/full/tables/miou.csv", overlay=overlay)
     assert rules["import_weights"] == 1
     assert "train" not in rules
-    assert "convert_coco2017" not in rules
+    assert rules["convert"] == 2  # VOC and SBD
 
 
 def test_a_config_of_published_weights_alone_is_planned_to_its_end(tmp_path):

@@ -61,84 +61,17 @@ rule fetch:
         "&> {log}"
 
 
-rule convert_voc2012:
+rule convert:
     input:
-        fetching.download(PLAN, CONFIG.archives.voc2012_trainval),
+        lambda w: datasets.archives(PLAN, w.folder),
     output:
-        directory(f"{DATA}/voc2012"),
+        directory(f"{DATA}/{{folder}}"),
     log:
-        f"{RESULTS}/logs/convert/voc2012.log",
+        f"{RESULTS}/logs/convert/{{folder}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/convert/voc2012.tsv"
-    conda:
-        "../../envs/cpu.yaml"
-    threads: PLAN.cores(8)
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    shell:
-        "segrepro convert-voc --archive {input} --out {output} --threads {threads} &> {log}"
-
-
-if CONFIG.archives.voc2012_test is not None:
-
-    rule convert_voc2012_test:
-        input:
-            fetching.download(PLAN, CONFIG.archives.voc2012_test),
-        output:
-            directory(f"{DATA}/voc2012_test"),
-        log:
-            f"{RESULTS}/logs/convert/voc2012_test.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/convert/voc2012_test.tsv"
-        conda:
-            "../../envs/cpu.yaml"
-        threads: PLAN.cores(8)
-        resources:
-            mem_mb=4000,
-            runtime=60,
-        shell:
-            "segrepro convert-voc --test --archive {input} --out {output} --threads {threads} &> {log}"
-
-
-rule convert_sbd:
-    input:
-        fetching.download(PLAN, CONFIG.archives.sbd),
-    output:
-        directory(f"{DATA}/sbd"),
-    log:
-        f"{RESULTS}/logs/convert/sbd.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/convert/sbd.tsv"
-    conda:
-        "../../envs/cpu.yaml"
-    threads: PLAN.cores(8)
-    resources:
-        mem_mb=4000,
-        runtime=120,
-    shell:
-        "segrepro convert-sbd --archive {input} --out {output} --threads {threads} &> {log}"
-
-
-rule convert_coco2017:
-    input:
-        pictures=lambda w: fetching.download(
-            PLAN,
-            (
-                CONFIG.archives.coco2017_train
-                if w.coco_split == "train2017"
-                else CONFIG.archives.coco2017_val
-            ),
-        ),
-        annotations=fetching.download(PLAN, CONFIG.archives.coco2017_annotations),
-    output:
-        directory(f"{DATA}/coco2017/{{coco_split}}"),
-    log:
-        f"{RESULTS}/logs/convert/coco2017_{{coco_split}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/convert/coco2017_{{coco_split}}.tsv"
+        f"{RESULTS}/benchmarks/convert/{{folder}}.tsv"
     wildcard_constraints:
-        coco_split="train2017|val2017",
+        folder=one_of(datasets.converted(PLAN)),
     conda:
         "../../envs/cpu.yaml"
     threads: PLAN.cores(16)
@@ -146,11 +79,9 @@ rule convert_coco2017:
         mem_mb=6000,
         runtime=480,
     params:
-        min_pixels=CONFIG.coco.min_pixels,
+        options=lambda w: datasets.convert_options(PLAN, w.folder),
     shell:
-        "segrepro convert-coco --pictures {input.pictures} --annotations {input.annotations} "
-        "--split {wildcards.coco_split} --min-pixels {params.min_pixels} "
-        "--out {output} --threads {threads} &> {log}"
+        "segrepro convert {params.options} --archives {input} --out {output} --threads {threads} &> {log}"
 
 
 rule manifest:

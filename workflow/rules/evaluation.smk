@@ -31,20 +31,6 @@ rule evaluate:
         "--detail {output.detail} {params.detail} {params.provenance} --threads {threads} &> {log}"
 
 
-rule lineage:
-    output:
-        f"{RESULTS}/lineage.json",
-    log:
-        f"{RESULTS}/logs/lineage.log",
-    localrule: True
-    conda:
-        "../../envs/cpu.yaml"
-    params:
-        lineage=resolved.resolved(PLAN, "lineage.json", config),
-    shell:
-        "segrepro spec --json {params.lineage:q} --out {output} &> {log}"
-
-
 rule audit:
     input:
         lineage=f"{RESULTS}/lineage.json",

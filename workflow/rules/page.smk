@@ -1,22 +1,6 @@
 # The report page: one folder that opens from disk, with an explorer of every prediction.
 
 
-# Neither where archives lie nor how a run goes changes a result, so neither may make the page anew.
-rule run_config:
-    output:
-        f"{RESULTS}/config.json",
-    log:
-        f"{RESULTS}/logs/page/config.log",
-    localrule: True
-    conda:
-        "../../envs/cpu.yaml"
-    params:
-        # by a function, for the places in it may name environment variables in braces
-        config=lambda w: resolved.resolved(PLAN, "config.json", config),
-    shell:
-        "segrepro spec --json {params.config:q} --out {output} &> {log}"
-
-
 # Snakemake's own drawing of the rules, as text; it only plans, and takes no lock.
 # Drawn anew when what the rules say changes, not when a checkout touches their files.
 rule rule_graph:

@@ -1,34 +1,6 @@
 # Tables and figures.
 
 
-rule reported:
-    output:
-        f"{RESULTS}/metrics/reported.json",
-    log:
-        f"{RESULTS}/logs/reported.log",
-    localrule: True
-    conda:
-        "../../envs/cpu.yaml"
-    params:
-        numbers=resolved.resolved(PLAN, "metrics/reported.json", config),
-    shell:
-        "segrepro spec --json {params.numbers:q} --out {output} &> {log}"
-
-
-rule declared:
-    output:
-        f"{RESULTS}/metrics/declared.json",
-    log:
-        f"{RESULTS}/logs/declared.log",
-    localrule: True
-    conda:
-        "../../envs/cpu.yaml"
-    params:
-        declared=resolved.resolved(PLAN, "metrics/declared.json", config),
-    shell:
-        "segrepro spec --json {params.declared:q} --out {output} &> {log}"
-
-
 rule statistics:
     input:
         metrics=[

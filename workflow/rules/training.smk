@@ -1,19 +1,23 @@
 # From a manifest and a spec to a trained model.
 
 
+# A resolved part of the config: a model's spec, and what the audit, the tables and the page are told of the config. All
+# that a model's weights depend on, besides data and code, is in its spec: a change reruns this rule, and with it just
+# the models that it touches.
 rule spec:
     output:
-        f"{RESULTS}/models/{{model}}/spec.yaml",
+        f"{RESULTS}/{{part}}",
     log:
-        f"{RESULTS}/logs/spec/{{model}}.log",
+        f"{RESULTS}/logs/spec/{{part}}.log",
+    wildcard_constraints:
+        part=one_of(map(re.escape, resolved.parts(PLAN))),
     localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
-        # All that the weights depend on, besides data and code: a change reruns this rule, and with it this model.
-        spec=lambda w: resolved.resolved(PLAN, f"models/{w.model}/spec.yaml", config),
+        part=lambda w: resolved.resolved(PLAN, w.part, config),
     shell:
-        "segrepro spec --json {params.spec:q} --out {output} &> {log}"
+        "segrepro spec --json {params.part:q} --out {output} &> {log}"
 
 
 rule train:

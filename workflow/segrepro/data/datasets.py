@@ -31,20 +31,25 @@ class Folder:
     Attributes:
         path: where it is, below the data folder.
         option: the option of ``segrepro manifest`` that names it.
-        converter: the verb that writes it.
+        archives: the archives of the config that it is converted from; COCO's pictures before its annotations.
     """
 
     path: str
     option: str
-    converter: str
+    archives: tuple[str, ...]
+
+    @property
+    def of_coco(self) -> bool:
+        """Whether its pictures are COCO's."""
+        return self.option == "--coco"
 
 
 FOLDERS = {
-    "voc2012": Folder("voc2012", "--voc", "convert-voc"),
-    "voc2012_test": Folder("voc2012_test", "--voc-test", "convert-voc --test"),
-    "sbd": Folder("sbd", "--sbd", "convert-sbd"),
-    "coco_train": Folder("coco2017/train2017", "--coco", "convert-coco --split train2017"),
-    "coco_val": Folder("coco2017/val2017", "--coco", "convert-coco --split val2017"),
+    "voc2012": Folder("voc2012", "--voc", ("voc2012_trainval",)),
+    "voc2012_test": Folder("voc2012_test", "--voc-test", ("voc2012_test",)),
+    "sbd": Folder("sbd", "--sbd", ("sbd",)),
+    "coco_train": Folder("coco2017/train2017", "--coco", ("coco2017_train", "coco2017_annotations")),
+    "coco_val": Folder("coco2017/val2017", "--coco", ("coco2017_val", "coco2017_annotations")),
 }
 
 
@@ -103,7 +108,7 @@ def build_dataset(name: str, folders: Folders) -> list[Example]:
             folder = FOLDERS[key]
             raise UserError(
                 f"dataset '{name}' needs the folder {folder.path}: give it with {folder.option} "
-                f"(`segrepro {folder.converter}` writes it)."
+                f"(`segrepro convert {key}` writes it)."
             )
     examples = sorted(dataset.build(folders))
     if not examples:

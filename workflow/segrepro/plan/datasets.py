@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from segrepro.config.data import DatasetChecks
+from segrepro.config.data import Archive, DatasetChecks
 from segrepro.config.places import expanded
 from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.options import as_options
@@ -18,6 +18,30 @@ def folders(plan: Plan, dataset: str) -> list[str]:
     return [f"{plan.data}/{FOLDERS[key].path}" for key in DATASETS[dataset].needs]
 
 
+def converted(plan: Plan) -> list[str]:
+    """Return the folders that archives can be converted to, below the data folder."""
+    return [FOLDERS[key].path for key in FOLDERS if all(_archives(plan, key))]
+
+
+def archives(plan: Plan, folder: str) -> list[str]:
+    """Return the archives that a folder is converted from, as rule inputs."""
+    return [download(plan, archive) for archive in _archives(plan, _key_of(folder))]
+
+
+def convert_options(plan: Plan, folder: str) -> str:
+    """Return the options of the conversion to a folder: which one it is, and for COCO its smallest pictures' size."""
+    key = _key_of(folder)
+    return f"{key} --min-pixels {plan.config.coco.min_pixels}" if FOLDERS[key].of_coco else key
+
+
+def _archives(plan: Plan, key: str) -> list[Archive | None]:
+    return [getattr(plan.config.archives, archive) for archive in FOLDERS[key].archives]
+
+
+def _key_of(folder: str) -> str:
+    return next(key for key, entry in FOLDERS.items() if entry.path == folder)
+
+
 def manifest_options(plan: Plan, dataset: str) -> str:
     """Return the options that name the folders (and lists) of a dataset."""
     options = [f"{FOLDERS[key].option} {plan.data}/{FOLDERS[key].path}" for key in DATASETS[dataset].needs]
@@ -28,7 +52,7 @@ def manifest_options(plan: Plan, dataset: str) -> str:
 
 def available(plan: Plan, dataset: str) -> bool:
     """Return whether the config has the archives that a dataset needs (VOC test is optional)."""
-    return plan.config.archives.voc2012_test is not None or "voc2012_test" not in DATASETS[dataset].needs
+    return all(all(_archives(plan, key)) for key in DATASETS[dataset].needs)
 
 
 def checks_of(plan: Plan, dataset: str) -> DatasetChecks:

@@ -1,5 +1,6 @@
 """A validated config with the places of its files, and which of its entries are of which kind."""
 
+from collections.abc import Iterable
 from functools import cached_property
 
 from segrepro.config import Config
@@ -173,6 +174,6 @@ class Plan:
         return f"{as_options(self.config.statistics, leave_out=['seed_deviation'])} --seed {self.config.seed}"
 
 
-def one_of(names: list[str]) -> str:
+def one_of(names: Iterable[str]) -> str:
     """Return a wildcard's constraint: one of these names, or nothing at all where there are none."""
     return "|".join(names) or "(?!)"

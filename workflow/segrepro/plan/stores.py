@@ -126,7 +126,7 @@ def timed_jobs(plan: Plan) -> list[str]:
     splits = dict.fromkeys(split for _, split in plan.scored())
     return [
         *["sample"] * plan.sample,
-        *(f"convert/{folder.replace('/', '_')}" for folder in _folders_made(plan)),
+        *(f"convert/{folder}" for folder in _folders_made(plan)),
         *(f"checks/{name}" for name in _datasets_made(plan)),
         *["near_duplicates"] * is_compared(plan),
         *(f"proposals/{name}_{dataset}" for name, dataset in proposals_made(plan)),

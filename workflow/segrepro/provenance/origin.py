@@ -7,20 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from segrepro.config.digest import system_sha256
-from segrepro.data.datasets import DATASETS
+from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.graph import MODEL, PROPOSALS, WEIGHTS, Graph
 
 if TYPE_CHECKING:
     from segrepro.config import Config
-
-# Which archives (keys of the config's section) a dataset folder is converted from.
-ARCHIVES = {
-    "voc2012": ("voc2012_trainval",),
-    "voc2012_test": ("voc2012_test",),
-    "sbd": ("sbd",),
-    "coco_train": ("coco2017_train", "coco2017_annotations"),
-    "coco_val": ("coco2017_val", "coco2017_annotations"),
-}
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,7 @@ def origin(config: Config, graph: Graph, system: str, split: str) -> Origin:
     trained = [node for node in graph.ancestors(system) if node[0] != WEIGHTS]
     seen = {pictures.name for node in trained for pictures in graph.seen(node)}
     datasets = sorted({config.dataset_of(name) for name in {split} | seen})
-    archives = {key for name in datasets for folder in DATASETS[name].needs for key in ARCHIVES[folder]}
+    archives = {key for name in datasets for folder in DATASETS[name].needs for key in FOLDERS[folder].archives}
     entries = [getattr(config.archives, key) for key in archives]
     entries += [config.weights[name] for name in graph.of_kind(WEIGHTS, system)]
     entries += [detector(config, name) for name in graph.of_kind(PROPOSALS, system)]

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", choices=list(DATASETS), metavar="NAME", help="the dataset, see above")
     parser.add_argument("--out", type=OUTPUT, required=True, metavar="X.csv", help="the manifest to write")
     for option in dict.fromkeys(folder.option for folder in FOLDERS.values()):
-        written = [f"{f.path} ({f.converter})" for f in FOLDERS.values() if f.option == option]
+        written = [f.path for f in FOLDERS.values() if f.option == option]
         text = f"dataset folder {' or '.join(written)}"
         parser.add_argument(option, type=INPUT, metavar="DIR", help=text)
     parser.add_argument(

@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parents[2] / "workflow/segrepro"
 # named by itself stands there, and not where its room does. What is not named is at the bottom: errors, files, words.
 ROOMS = [
     *("__main__", "cli", "verbs", "plan", "report"),
-    *("fusion", "inference", "evaluation", "training", "models", "data"),
-    *("stores", "provenance", "config", "graph"),
+    *("fusion", "inference", "evaluation", "training", "models", "provenance", "data"),
+    *("stores", "config", "graph"),
     *("data.datasets", "data.id_lists", "stores.manifests", "labels"),
 ]
 
@@ -24,8 +24,6 @@ STILL_UP = {
     "config.networks -> models.geometry",
     "config.references -> models.geometry",
     "config.tables -> evaluation.bootstrap_settings",
-    "graph -> config.types",
-    "json_files -> config.errors",
     "models.importing -> training.model_files",
 }
 

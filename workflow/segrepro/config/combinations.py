@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from segrepro.config.uses import dataset_use, unknown
 from segrepro.data.datasets import DATASETS
+from segrepro.graph import SYSTEM, graph_of
 
 if TYPE_CHECKING:
     from segrepro.config import Config, System
@@ -35,8 +36,6 @@ def combination_problems(config: Config) -> list[str]:
 
 def _parts(config: Config, name: str) -> list[str]:
     """Return a system and all that it is made of, however deep, nearest first."""
-    from segrepro.graph import SYSTEM, graph_of
-
     return [part for part in graph_of(config).of_kind(SYSTEM, name) if part in config.systems]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from segrepro.config.combinations import combination_problems, submission_problems
 from segrepro.config.uses import dataset_use, unknown
 from segrepro.data.datasets import DATASETS
+from segrepro.graph import SYSTEM, graph_of
 from segrepro.labels import LABEL_SPACES, VOC21, VOC_CLASSES
 from segrepro.models.geometry import is_crop_allowed
 
@@ -226,8 +227,6 @@ def _ablation_problems(config: Config) -> list[str]:
 
 
 def _circles(config: Config) -> list[str]:
-    from segrepro.graph import SYSTEM, graph_of
-
     circle = graph_of(config).circle()
     if not circle:
         return []

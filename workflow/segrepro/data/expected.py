@@ -6,7 +6,7 @@ from pathlib import Path
 
 from segrepro.errors import UserError
 from segrepro.files import file_digest
-from segrepro.options import INPUT, POSITIVE
+from segrepro.options import BYTES, INPUT
 
 DIGEST_CHARACTERS = {"md5": 32, "sha256": 64}
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--md5", metavar="HEX", help="md5 that the file must have")
     parser.add_argument("--sha256", metavar="HEX", help="sha256 that the file must have")
     parser.add_argument("--sha256-list", type=INPUT, metavar="FILE", help="SHA256SUMS file that names the file")
-    parser.add_argument("--bytes", type=POSITIVE, metavar="N", help="size that the file must have")
+    parser.add_argument("--bytes", type=BYTES, metavar="N", help="size that the file must have")
 
 
 def expected_of(args: argparse.Namespace, name: str) -> Expected:

@@ -29,7 +29,8 @@ def proposals_of(plan: Plan, model: str) -> str | list[Any]:
 
 def example_options(plan: Plan, model: str) -> str:
     """Return the options of a model's training examples, boxes of objects or of proposals."""
-    return as_options(plan.config.models[model].examples, leave_out=["kind", "proposals"])
+    examples = plan.config.models[model].examples
+    return as_options(examples, leave_out=["kind", *(["proposals"] if examples.kind == "proposals" else [])])
 
 
 def repeat_options(plan: Plan, model: str) -> str:

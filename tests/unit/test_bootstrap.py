@@ -230,7 +230,8 @@ def test_every_system_and_pair_has_its_interval_and_the_same_bytes_each_time(tmp
 
 def test_only_systems_on_the_same_pictures_are_paired(tmp_path):
     options = scored(tmp_path, a=pictures(20, 5), b=pictures(19, 5))
-    assert "b.npz: 'voc_val' has other pictures here than in" in refusal(tmp_path, *options)
+    assert "b.npz, the first is '" in (message := refusal(tmp_path, *options))
+    assert "1 of the 20 pictures of " in message
     options = scored(tmp_path, a=pictures(20, 5), b=pictures(20, 6))
     assert "b.npz: 'voc_val' has other masks here than in" in refusal(tmp_path, *options)
 

@@ -218,7 +218,7 @@ def test_impossible_options_are_named(data, options, message):
 def test_a_picture_without_mask_or_scores_is_named(data):
     examples = read_manifest(data / "train.csv")
     write_manifest(data / "train.csv", [*examples, Example("t9", data / "t0.png", data / "m0.png")])
-    refused(data, "--bilateral-sxy", 1, 20, named="the first is 't9'; predict this manifest first")
+    refused(data, "--bilateral-sxy", 1, 20, named="the first is 't9'; predict this manifest again")
     write_manifest(data / "train.csv", [Example("t0", data / "t0.png")])
     refused(data, "--bilateral-sxy", 1, 20, named="picture 't0' has no mask")
 

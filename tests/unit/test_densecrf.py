@@ -333,7 +333,7 @@ def test_other_pictures_are_named(data):
     write(data / "fewer.h5", {"p1": scores_of(1)["p1"]})
     refused(data, scores="fewer.h5", named="2 of the 3 pictures of")
     write_manifest(data / "m.csv", [Example("p1", data / "p1.png")])
-    refused(data, named="'p2'; give the manifest that was predicted")
+    refused(data, named="m.csv, the first is 'p2'; predict this manifest again")
     write_manifest(data / "m.csv", [Example("p1", data / "p1.png", box=(0, 0, 5, 5))])
     refused(data, named="picture 'p1' has a box")
 
@@ -375,10 +375,11 @@ def test_parts_that_do_not_belong_together_are_named(tmp_path):
         merge_stores([one, one], tmp_path / "out.h5")
     with pytest.raises(UserError, match="--parts: the list is empty"):
         merge_stores([], tmp_path / "out.h5")
-    with pytest.raises(UserError, match="picture 'p2' is missing from the parts"):
+    with pytest.raises(UserError, match=r"1 of the 2 pictures of the manifest are not in the parts, the first is 'p2'"):
         merge_stores([one], tmp_path / "out.h5", expected={"p1", "p2"})
-    with pytest.raises(UserError, match="picture 'p1' is not in the manifest"):
-        merge_stores([one], tmp_path / "out.h5", expected={"p2", "p3"})
+    other = write(tmp_path / "other" / "one.h5", {"p2": scores["p2"]})
+    with pytest.raises(UserError, match="1 of the 2 pictures of the parts are not in the manifest, the first is 'p2'"):
+        merge_stores([one, other], tmp_path / "out.h5", expected={"p1"})
     assert not (tmp_path / "out.h5").exists()
 
 

@@ -135,9 +135,9 @@ def test_a_picture_that_its_own_fold_saw_leaks_whatever_the_config_says(family, 
 @pytest.mark.parametrize(
     ("folds", "options", "part"),
     [
-        ([("v2", "v1")], {}, "no fold predicts 'v2' (3 of 4 pictures)"),
+        ([("v2", "v1")], {}, "3 of the 4 pictures of the scored split 'val' are not in the folds of"),
         ([("v1", "v2 v3 v4"), ("v2", "v1 v2")], {}, "two folds predict 'v2'"),
-        ([("v1", "v2 v3 v4"), ("v2", "v1 v9")], {}, "predicts 'v9', which is not among the scored pictures"),
+        ([("v1", "v2 v3 v4"), ("v2", "v1 v9")], {}, "are not in the scored split 'val', the first is 'v9'"),
         ([("", "v1 v2 v3 v4")], {}, "stackers.0.fitted"),
         ([], {}, "stackers"),
         ([("v1", "v2")], {"system": "other"}, "is of system 'other', not 'stack'"),
@@ -148,7 +148,7 @@ def test_a_broken_report_of_folds_is_named(family, tmp_path, folds, options, par
     path = tmp_path / "folds.json"
     family["systems"]["stack"] = stacker(path, *folds, **options)
     message = refused(family)
-    assert message.startswith(f"{path}: ")
+    assert str(path) in message
     assert part in message
     assert "`segrepro stack`" in message
 

@@ -273,7 +273,7 @@ def test_pictures_that_cannot_be_read_and_rows_with_boxes_are_named(model, tmp_p
     for name in ("bad", "absent"):
         with pytest.raises(UserError, match=rf"{name}\.jpg: missing or damaged"):
             predicted(model, [Example("a", tmp_path / f"{name}.jpg")], tmp_path / "x.h5")
-    with pytest.raises(UserError, match="'a' has a box in the manifest"):
+    with pytest.raises(UserError, match="the manifest: picture 'a' has a box"):
         predicted(model, [Example("a", tmp_path / "bad.jpg", box=(0, 0, 2, 2))], tmp_path / "x.h5")
     assert not (tmp_path / "x.h5").exists()
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from prediction_setup import CLASSES, at_full_size, mean_of, random_pictures, small_network, softmax
 from segrepro.inference.augmented import scaled_extent
-from segrepro.inference.windows import ViewAxis, mapped_positions, window_starts
-from segrepro.stores.resize import RESIZE_MODES, interpolation_taps, resize_scores
+from segrepro.inference.windows import ViewAxis, window_starts
+from segrepro.stores.resize import RESIZE_MODES, interpolation_taps, mapped_positions, resize_scores
 
 
 def test_windows_start_every_stride_and_end_at_the_border():

@@ -16,7 +16,6 @@ from typing import Any
 
 from segrepro.locks import WITHOUT_LOCKS, HeldError, hold
 
-HASH_BLOCK_BYTES = 1 << 20
 LOCK_SUFFIX = ".lock"
 # Of a temporary file: what it is to be, host and process; a name and a host may both have dots.
 LEFTOVER = re.compile(r"(\..+)\.(\d+)\.partial.*")
@@ -234,17 +233,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """Return the hexadecimal digest of a file, read block by block.
+    """Return the hexadecimal digest of a file.
 
     Args:
         path: the file.
         algorithm: a name that ``hashlib`` knows, e.g. ``"md5"`` or ``"sha256"``.
     """
-    digest = hashlib.new(algorithm)
     with Path(path).open("rb") as stream:
-        while block := stream.read(HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
 def ids_sha256(ids: list[str]) -> str:

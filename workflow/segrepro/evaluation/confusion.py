@@ -10,6 +10,7 @@ import numpy as np
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
 from segrepro.labels import VOID, LabelSpace
+from segrepro.stores.same_pictures import refuse_other_pictures
 
 
 def confusion(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
@@ -85,7 +86,8 @@ def confusions_of(path: Path, wanted: list[str], space: LabelSpace) -> np.ndarra
         UserError: the file cannot be read, or is of other pictures or labels.
     """
     ids, confusions = load_confusions(path)
-    if sorted(ids) != sorted(wanted) or confusions.shape[1:] != (len(space), len(space)):
-        raise UserError(f"{path}: not of these pictures and label space '{space.name}'; evaluate again.")
+    refuse_other_pictures(ids, wanted, found_in=path, wanted_in="the manifest", remedy="evaluate again")
+    if confusions.shape[1:] != (len(space), len(space)):
+        raise UserError(f"{path}: not of label space '{space.name}'; evaluate again.")
     place = {id: number for number, id in enumerate(ids)}
     return confusions[[place[id] for id in wanted]].astype(np.int64)

@@ -65,26 +65,3 @@ def picture_confusions(scorer: PictureScorer, examples: list[Example], *, thread
         UserError: a picture cannot be scored, or a process died.
     """
     return np.stack(map_in_processes(scorer, examples, threads=threads, label=label, total=len(examples)))
-
-
-def check_same_pictures(reader: ScoreReader, examples: list[Example], manifest: Path) -> None:
-    """Check that a store holds exactly the pictures of a manifest, and that each row is a picture with a mask.
-
-    Raises:
-        UserError: names the first picture that is missing, surplus, without a mask or with a box, and how many.
-    """
-    for example in examples:
-        if example.box is not None:
-            raise UserError(f"{manifest}: picture '{example.id}' has a box; evaluation takes whole pictures.")
-        if example.mask is None:
-            raise UserError(
-                f"{manifest}: picture '{example.id}' has no mask; a test split is scored by its own server."
-            )
-    wanted, stored = {example.id for example in examples}, set(reader.ids)
-    _refuse(wanted - stored, f"the {len(wanted)} pictures of {manifest} are not in {reader.path}")
-    _refuse(stored - wanted, f"the {len(stored)} pictures of {reader.path} are not in {manifest}")
-
-
-def _refuse(ids: set[str], what: str) -> None:
-    if ids:
-        raise UserError(f"{len(ids)} of {what}, the first is '{min(ids)}'; predict this manifest again.")

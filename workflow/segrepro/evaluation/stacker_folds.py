@@ -1,12 +1,13 @@
 """What a stacker's report says of its folds: which of the scored pictures it was fitted on when it predicted them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from segrepro.errors import UserError
 from segrepro.json_files import read_model
+from segrepro.stores.same_pictures import refuse_other_pictures
 
 REMEDY = "the folds cannot be audited, make scores and report again by `segrepro stack`"
 
@@ -28,7 +29,7 @@ class _Report(BaseModel):
     stackers: list[_Stacker] = Field(min_length=1)
 
 
-def fitted_and_predicted(path: Path, *, system: str, split: str, scored: Iterable[str]) -> tuple[frozenset[str], int]:
+def fitted_and_predicted(path: Path, *, system: str, split: str, scored: Collection[str]) -> tuple[frozenset[str], int]:
     """Check a stacker's report against the pictures that it is scored on.
 
     Args:
@@ -49,13 +50,10 @@ def fitted_and_predicted(path: Path, *, system: str, split: str, scored: Iterabl
         if found != wanted:
             raise _broken(path, f"is of {what} '{found}', not '{wanted}'")
     predicted = [id for stacker in report.stackers for id in stacker.predicted]
-    wanted_ids, found_ids = set(scored), set(predicted)
-    if missing := wanted_ids - found_ids:
-        raise _broken(path, f"no fold predicts '{min(missing)}' ({len(missing)} of {len(wanted_ids)} pictures)")
-    if surplus := found_ids - wanted_ids:
-        raise _broken(path, f"predicts '{min(surplus)}', which is not among the scored pictures of '{split}'")
-    if len(predicted) > len(found_ids):
-        twice = min(id for id in found_ids if predicted.count(id) > 1)
+    places = {"found_in": f"the folds of {path}", "wanted_in": f"the scored split '{split}'"}
+    refuse_other_pictures(predicted, scored, **places, remedy=REMEDY)
+    if len(predicted) > len(set(predicted)):
+        twice = min(id for id in predicted if predicted.count(id) > 1)
         raise _broken(path, f"two folds predict '{twice}'")
     seen = frozenset(id for stacker in report.stackers for id in set(stacker.fitted) & set(stacker.predicted))
     return seen, len(report.stackers)

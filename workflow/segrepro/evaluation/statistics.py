@@ -24,6 +24,7 @@ from segrepro.evaluation.class_counts import TRUE, counts_of_confusions, mean_io
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.json_files import read_model
 from segrepro.schema import Positive, Section
+from segrepro.stores.same_pictures import refuse_other_pictures
 
 METHOD = "BCa"
 SAME = 1e-9  # metrics and confusions of one evaluation agree to rounding errors of a mean of ratios
@@ -186,13 +187,13 @@ def _or_none(value: float) -> float | None:
 def _check_same_pictures(entries: list[Scored]) -> None:
     first = entries[0]
     for other in entries[1:]:
-        if other.ids != first.ids:
-            fault = "other pictures"
-        elif not np.array_equal(other.counts[:, TRUE], first.counts[:, TRUE]):
-            fault = "other masks"
-        else:
-            continue
-        raise UserError(f"{other.path}: '{other.split}' has {fault} here than in {first.path}; evaluate both again.")
+        places = {"found_in": other.path, "wanted_in": first.path}
+        refuse_other_pictures(other.ids, first.ids, **places, remedy="evaluate both again")
+        if other.ids != first.ids or not np.array_equal(other.counts[:, TRUE], first.counts[:, TRUE]):
+            raise UserError(
+                f"{other.path}: '{other.split}' has other masks here than in {first.path}, or its pictures in another "
+                "order; evaluate both again."
+            )
 
 
 def read_statistics(path: Path) -> Statistics:

@@ -117,8 +117,6 @@ class PictureTrials:
         Raises:
             UserError: picture, mask or scores cannot be used.
         """
-        if example.mask is None:
-            raise UserError(f"picture '{example.id}' has no mask; tune on pictures that have ground truth.")
         truth = read_mask(example.mask)
         with ScoreReader(self.store) as reader:
             evidence = read_evidence(reader, example, self.space, hard=self.trials[0].gt_prob is not None)

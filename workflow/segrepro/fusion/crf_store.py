@@ -102,26 +102,3 @@ def refine_store(crf: StoreCRF, examples: list[Example], out: Path, *, threads: 
         refiner = PictureRefiner(crf, folder, code)
         parts = map_in_processes(refiner, examples, threads=threads, label=crf.system, total=len(examples))
         merge_stores(parts, out)
-
-
-def check_pictures(reader: ScoreReader, examples: list[Example], manifest: Path, *, all_of_store: bool) -> None:
-    """Check that a store holds the pictures of a manifest, and (``all_of_store``) no others.
-
-    Raises:
-        UserError: names the first picture that is missing, surplus, or has a box.
-    """
-    for example in examples:
-        if example.box is not None:
-            raise UserError(f"{manifest}: picture '{example.id}' has a box; a CRF takes whole pictures.")
-    wanted, stored = {example.id for example in examples}, set(reader.ids)
-    missing, surplus = wanted - stored, stored - wanted
-    if missing:
-        raise UserError(
-            f"{len(missing)} of the {len(wanted)} pictures of {manifest} are not in {reader.path}, the first is "
-            f"'{min(missing)}'; predict this manifest first."
-        )
-    if surplus and all_of_store:
-        raise UserError(
-            f"{len(surplus)} of the {len(stored)} pictures of {reader.path} are not in {manifest}, the first is "
-            f"'{min(surplus)}'; give the manifest that was predicted."
-        )

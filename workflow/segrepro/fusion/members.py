@@ -8,6 +8,7 @@ import numpy as np
 
 from segrepro.errors import UserError
 from segrepro.stores.resize import resize_scores
+from segrepro.stores.same_pictures import refuse_other_pictures
 from segrepro.stores.scores import LABELS, LOGITS, ScoreReader
 from segrepro.stores.written import Written, joined
 
@@ -129,14 +130,13 @@ class Ensemble:
             )
 
     def _check_pictures(self, number: int, reader: ScoreReader, sizes: dict[str, tuple[int, int]]) -> None:
-        ids = set(reader.ids)
-        if other := sizes.keys() ^ ids:
-            first = min(other)
-            has, lacks = (0, number) if first in sizes else (number, 0)
-            raise UserError(
-                f"the members hold other pictures: {self._called(lacks)} lacks '{first}' of {self._called(has)}, "
-                f"and {len(other)} differ in all; predict both from the same manifest."
-            )
+        refuse_other_pictures(
+            reader.ids,
+            sizes,
+            found_in=self._called(number),
+            wanted_in=self._called(0),
+            remedy="predict both from the same manifest",
+        )
         for id, (height, width) in sizes.items():
             if (size := reader.size(id)) != (height, width):
                 raise UserError(

@@ -15,7 +15,6 @@ import numpy as np
 
 from segrepro.data.parallel import progress_bar
 from segrepro.errors import UserError
-from segrepro.evaluation.pictures import check_same_pictures
 from segrepro.files import ids_sha256, write_json
 from segrepro.fusion.folds import assign_folds
 from segrepro.fusion.members import PROBABILITIES, Ensemble
@@ -25,6 +24,7 @@ from segrepro.labels import VOID, label_space
 from segrepro.provenance.written import written_by
 from segrepro.stores.fitting import STORAGE_RESIZE
 from segrepro.stores.manifests import Example, read_manifest
+from segrepro.stores.same_pictures import check_same_pictures
 from segrepro.stores.scores import LOGITS, ScoreReader, ScoreWriter
 
 if TYPE_CHECKING:  # TensorFlow costs seconds: members and manifests are checked before it is imported
@@ -207,14 +207,8 @@ def _checked(split: Split, *, masks: bool) -> tuple[dict[str, tuple[int, int]], 
     """
     sizes = split.members.check(PROBABILITIES)
     examples = read_manifest(split.manifest)
-    if masks:
-        with ScoreReader(split.members.paths[0]) as reader:
-            check_same_pictures(reader, examples, split.manifest)
-    elif other := sizes.keys() ^ {example.id for example in examples}:
-        raise UserError(
-            f"{split.manifest} and {split.members.paths[0]} differ in {len(other)} pictures, the first is "
-            f"'{min(other)}'; predict this manifest again."
-        )
+    with ScoreReader(split.members.paths[0]) as reader:
+        check_same_pictures(reader, examples, split.manifest, masks=masks)
     return sizes, examples
 
 

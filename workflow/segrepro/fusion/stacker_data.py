@@ -20,7 +20,7 @@ from segrepro.fusion.members import Ensemble
 from segrepro.labels import VOID, label_space
 from segrepro.stores.fitting import PROBABILITY_FLOOR, log_probabilities
 from segrepro.stores.manifests import Example
-from segrepro.stores.resize import interpolation_taps
+from segrepro.stores.resize import HALF_PIXEL, interpolation_taps, mapped_positions
 from segrepro.stores.scores import ScoreReader
 
 # The least log-probability there is; also what lies beside a picture: nothing is known there.
@@ -71,7 +71,7 @@ def _at_centres(reader: ScoreReader, id: str, cells: tuple[int, int]) -> np.ndar
     scores = reader.stored(id).astype(np.float32)
     for axis, (extent, count) in enumerate(zip(reader.size(id), cells, strict=True)):
         lower, _, weight = interpolation_taps(scores.shape[axis], extent, reader.resize)
-        centres = (np.arange(count) + 0.5) * extent / count - 0.5  # in pixels, of the cells
+        centres = mapped_positions(np.arange(count), count, extent, HALF_PIXEL)  # of the cells, in pixels
         # Where a pixel lies on the stored axis follows from its place; a centre may lie between two pixels.
         places = np.interp(centres, np.arange(extent), lower + weight)
         scores = _interpolated(scores, axis, places)

@@ -16,6 +16,7 @@ from segrepro.errors import UserError
 from segrepro.inference.augmented import Augmentation, AugmentedModel, at_output_stride
 from segrepro.provenance.written import written_by
 from segrepro.stores.manifests import Example
+from segrepro.stores.same_pictures import check_whole_pictures
 from segrepro.stores.scores import LOG_PROBABILITIES, LOGITS, ScoreWriter
 from segrepro.training.augment import decode_picture
 
@@ -116,14 +117,15 @@ def predict(
             can change a score's last bit, and so each picture keeps its company, and its score, in any shard.
 
     Raises:
-        UserError: a shard is none, a picture cannot be read, the scores hold NaN, or the network has no such output
-            stride, or takes boxes instead of whole pictures.
+        UserError: a shard is none, a row has a box, a picture cannot be read, the scores hold NaN, or the network has
+            no such output stride, or takes boxes instead of whole pictures.
     """
     if "input_size" in network:
         raise UserError(
             f"system '{system}': its network is a {network['architecture']}, which predicts boxes and no whole "
             "pictures; use `segrepro predict-proposals`."
         )
+    check_whole_pictures(examples, "the manifest")
     model = at_output_stride(model, network, augmentation.output_stride)
     resize = network["resize"]
     output_stride = augmentation.output_stride or network.get("output_stride", PIXELS_AT_STRIDE)

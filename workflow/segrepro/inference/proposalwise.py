@@ -27,6 +27,7 @@ from segrepro.provenance.written import written_by
 from segrepro.stores.manifests import Example
 from segrepro.stores.proposals import ProposalReader
 from segrepro.stores.resize import HALF_PIXEL
+from segrepro.stores.same_pictures import check_whole_pictures
 from segrepro.stores.scores import LOG_PROBABILITIES, LOGITS, ScoreWriter
 from segrepro.training.augment import decode_picture
 
@@ -245,9 +246,7 @@ def predict_proposals(
         if value < 1:
             raise UserError(f"{name} is {value}: give 1 or more.")
     examples = sorted(examples)
-    boxed = next((example.id for example in examples if example.box is not None), None)
-    if boxed is not None:
-        raise UserError(f"picture '{boxed}' has a box in the manifest; prediction takes whole pictures.")
+    check_whole_pictures(examples, "the manifest")
     if proposals is not None:
         for example in examples:
             proposals.boxes(example.id)  # an hour of prediction should not end at a picture without an entry

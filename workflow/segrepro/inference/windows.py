@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segrepro.stores.resize import ALIGN_CORNERS, HALF_PIXEL, RESIZE_MODES
+from segrepro.stores.resize import mapped_positions, taps_at
 
 
 def window_starts(extent: int, window: int, stride: int) -> list[int]:
@@ -28,30 +28,6 @@ def window_starts(extent: int, window: int, stride: int) -> list[int]:
         raise ValueError(f"windows of {window} every {stride} pixels cannot cover {extent} pixels without gaps.")
     last = max(extent - window, 0)
     return [*range(0, last, stride), last]
-
-
-def mapped_positions(positions: np.ndarray, extent: int, to_extent: int, mode: str) -> np.ndarray:
-    """Return where positions on an axis lie once the axis is resized, as `segrepro.stores.resize` defines it.
-
-    Not clipped to the new axis, so that mappings chain: from picture to scaled picture to score map is the same as
-    from picture to score map.
-
-    Args:
-        positions: float64, in pixels of the axis (0 is the first pixel's place).
-        extent: pixels of the axis.
-        to_extent: pixels of the resized axis.
-        mode: a member of ``RESIZE_MODES``.
-
-    Raises:
-        ValueError: the mode is unknown.
-    """
-    if mode not in RESIZE_MODES:
-        raise ValueError(f"resize mode '{mode}' is unknown: use one of {', '.join(RESIZE_MODES)}.")
-    if mode == HALF_PIXEL:
-        return (positions + 0.5) * to_extent / extent - 0.5
-    if mode == ALIGN_CORNERS:
-        return positions * (to_extent - 1) / max(extent - 1, 1)
-    return positions * to_extent / extent
 
 
 @dataclass(frozen=True)
@@ -122,13 +98,12 @@ class ViewAxis:
         found = np.flatnonzero(window)
         nodes = slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
         inside = mapped_positions(positions[nodes] - start, self.window_extent(), map_extent, self.mode)
-        inside = np.clip(inside, 0, map_extent - 1)
-        lower = np.floor(inside).astype(np.int32)
+        lower, upper, weight = taps_at(inside, map_extent)
         return Taps(
             nodes=nodes,
-            lower=lower,
-            upper=np.minimum(lower + 1, map_extent - 1).astype(np.int32),
-            weight=(inside - lower).astype(np.float32),
+            lower=lower.astype(np.int32),
+            upper=upper.astype(np.int32),
+            weight=weight,
             share=(1 / seen.sum(axis=0)[nodes]).astype(np.float32),
         )
 

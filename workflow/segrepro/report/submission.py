@@ -19,10 +19,10 @@ import numpy as np
 
 from segrepro.data.masks import write_palette_mask
 from segrepro.data.parallel import map_in_processes
-from segrepro.errors import UserError
 from segrepro.files import atomic_path
 from segrepro.labels import VOC21
 from segrepro.stores.manifests import read_manifest
+from segrepro.stores.same_pictures import refuse_other_pictures
 from segrepro.stores.scores import ScoreReader
 
 FOLDER = "results/VOC2012/Segmentation"
@@ -77,12 +77,9 @@ def pack(scores: Path, manifest: Path, out: Path, *, competition: int, threads: 
     ids = sorted({example.id for example in read_manifest(manifest)})
     with ScoreReader(scores) as reader:
         reader.mapping(VOC21.name)
-        if different := sorted({*ids} ^ {*reader.ids}):
-            where = "manifest" if different[0] in ids else "store"
-            raise UserError(
-                f"{scores}: does not hold the pictures of {manifest} ({len(different)} differ, the first is "
-                f"'{different[0]}', only in the {where}); predict this manifest."
-            )
+        refuse_other_pictures(
+            reader.ids, ids, found_in=scores, wanted_in=manifest, remedy="predict this manifest again"
+        )
     pictures = map_in_processes(Answer(Path(scores)), ids, threads=threads, label="answers", total=len(ids))
     with atomic_path(out) as temporary:
         _write(temporary, ((member_name(i, competition), png) for i, png in zip(ids, pictures, strict=True)))

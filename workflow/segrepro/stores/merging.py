@@ -6,6 +6,7 @@ import h5py
 
 from segrepro.errors import UserError
 from segrepro.stores.hdf5 import STORAGE
+from segrepro.stores.same_pictures import refuse_other_pictures
 from segrepro.stores.score_maps import is_stored_as, size_of
 from segrepro.stores.scores import ScoreReader, ScoreWriter
 from segrepro.stores.written import joined
@@ -66,9 +67,9 @@ def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = No
                 places[id] = part
                 order[id] = (*reversed(reader.size(id)), id) if by_size else (id,)
     _check_headers(headers)
-    if expected is not None and (other := expected ^ places.keys()):
-        what = "missing from the parts" if min(other) in expected else "not in the manifest"
-        raise UserError(f"picture '{min(other)}' is {what} ({len(other)} differ in all); give all parts of this split.")
+    if expected is not None:
+        remedy = "give all parts of this split"
+        refuse_other_pictures(places, expected, found_in="the parts", wanted_in="the manifest", remedy=remedy)
     with MergingWriter(out, **headers[parts[0]], code=joined(*codes)) as store:
         reader = None
         try:

@@ -77,18 +77,40 @@ def interpolation_taps(in_size: int, out_size: int, mode: str) -> tuple[np.ndarr
     Raises:
         ValueError: the mode is unknown, or a size is not positive.
     """
-    if mode not in RESIZE_MODES:
-        raise ValueError(f"resize mode '{mode}' is unknown: use one of {', '.join(RESIZE_MODES)}.")
     if in_size < 1 or out_size < 1:
         raise ValueError(f"cannot resize an axis of {in_size} to {out_size}: sizes must be positive.")
-    position = np.arange(out_size, dtype=np.float64)
+    return taps_at(mapped_positions(np.arange(out_size, dtype=np.float64), out_size, in_size, mode), in_size)
+
+
+def taps_at(positions: np.ndarray, extent: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the two places between which positions on an axis of ``extent`` lie, as `interpolation_taps` does.
+
+    Positions beside the axis count as its ends.
+    """
+    positions = np.clip(positions, 0, extent - 1)
+    lower = np.floor(positions).astype(np.int64)
+    return lower, np.minimum(lower + 1, extent - 1), (positions - lower).astype(np.float32)
+
+
+def mapped_positions(positions: np.ndarray, extent: int, to_extent: int, mode: str) -> np.ndarray:
+    """Return where positions on an axis lie once the axis is resized, as `resize_scores` says of the modes.
+
+    Not clipped to the new axis, so that mappings chain: from picture to scaled picture to score map is the same as
+    from picture to score map.
+
+    Args:
+        positions: float64, in pixels of the axis (0 is the first pixel's place).
+        extent: pixels of the axis.
+        to_extent: pixels of the resized axis.
+        mode: a member of ``RESIZE_MODES``.
+
+    Raises:
+        ValueError: the mode is unknown.
+    """
+    if mode not in RESIZE_MODES:
+        raise ValueError(f"resize mode '{mode}' is unknown: use one of {', '.join(RESIZE_MODES)}.")
     if mode == HALF_PIXEL:
-        position = (position + 0.5) * in_size / out_size - 0.5
-    elif mode == ALIGN_CORNERS and out_size > 1:
-        position = position * (in_size - 1) / (out_size - 1)
-    else:
-        position = position * in_size / out_size
-    position = np.clip(position, 0, in_size - 1)
-    lower = np.floor(position).astype(np.int64)
-    upper = np.minimum(lower + 1, in_size - 1)
-    return lower, upper, (position - lower).astype(np.float32)
+        return (positions + 0.5) * to_extent / extent - 0.5
+    if mode == ALIGN_CORNERS:
+        return positions * (to_extent - 1) / max(extent - 1, 1)
+    return positions * to_extent / extent

@@ -84,8 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Refine."""
     from segrepro.data.shards import every_nth
-    from segrepro.fusion.crf_store import StoreCRF, check_pictures, refine_store
+    from segrepro.fusion.crf_store import StoreCRF, refine_store
     from segrepro.stores.manifests import read_manifest
+    from segrepro.stores.same_pictures import check_same_pictures
     from segrepro.stores.scores import ScoreReader
 
     crf = StoreCRF(
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> None:
     examples = read_manifest(args.manifest)
     with ScoreReader(args.scores) as reader:
         reader.mapping(args.label_space)
-        check_pictures(reader, examples, args.manifest, all_of_store=True)
+        check_same_pictures(reader, examples, args.manifest, masks=False)
     if args.shard:
         examples = every_nth(examples, args.shard)
     refine_store(crf, examples, args.out, threads=args.threads)

@@ -53,8 +53,8 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.data.subsets import refuse_overlap, spread
     from segrepro.evaluation.leakage import share_text
     from segrepro.fusion.crf_search import search, write_best, write_search
-    from segrepro.fusion.crf_store import check_pictures
     from segrepro.stores.manifests import read_manifest
+    from segrepro.stores.same_pictures import check_same_pictures
     from segrepro.stores.scores import ScoreReader
 
     trials = _trials(args)
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
     examples = spread(examples, args.pictures)
     with ScoreReader(args.scores) as reader:
         reader.mapping(args.label_space)
-        check_pictures(reader, examples, args.manifest, all_of_store=False)
+        check_same_pictures(reader, examples, args.manifest, more_allowed=True)
         system = reader.system
     leaks = share_text(_seen_share(args.seen, [example.id for example in examples]))
     result = search(

@@ -57,11 +57,12 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.evaluation.confusion import save_confusions
     from segrepro.evaluation.detail import DetailScorer, detail_summary, save_detail, score_in_detail
     from segrepro.evaluation.metrics import summary
-    from segrepro.evaluation.pictures import PictureScorer, check_same_pictures, picture_confusions
+    from segrepro.evaluation.pictures import PictureScorer, picture_confusions
     from segrepro.files import ids_sha256, write_json
     from segrepro.labels import label_space
     from segrepro.provenance.record import provenance
     from segrepro.stores.manifests import read_manifest
+    from segrepro.stores.same_pictures import check_same_pictures
     from segrepro.stores.scores import ScoreReader
 
     space = label_space(args.label_space)

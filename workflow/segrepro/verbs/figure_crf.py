@@ -36,12 +36,12 @@ def run(args: argparse.Namespace) -> None:
     """Choose the pictures, draw and save."""
     from segrepro.errors import UserError
     from segrepro.evaluation.leakage import marked_systems
-    from segrepro.evaluation.pictures import check_same_pictures
     from segrepro.labels import label_space
     from segrepro.report.crf_figure import Change, draw_change
     from segrepro.report.grid import load_row
     from segrepro.report.style import save_figure
     from segrepro.stores.manifests import read_manifest
+    from segrepro.stores.same_pictures import check_same_pictures
     from segrepro.stores.scores import ScoreReader
 
     if args.rows < 1:

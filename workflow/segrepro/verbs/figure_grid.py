@@ -63,9 +63,9 @@ def run(args: argparse.Namespace) -> None:
 
 def _by_rule(args: argparse.Namespace, examples: list) -> dict[str, str]:
     from segrepro.errors import UserError
-    from segrepro.evaluation.pictures import check_same_pictures
     from segrepro.labels import label_space
     from segrepro.report.choice import RULES, OpinionReader, choose, opinions
+    from segrepro.stores.same_pictures import check_same_pictures
     from segrepro.stores.scores import ScoreReader
 
     counts = {rule: getattr(args, rule) for rule in RULES}

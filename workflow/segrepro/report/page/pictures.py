@@ -24,11 +24,11 @@ from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.evaluation.confusion import confusions_of
 from segrepro.evaluation.metrics import metrics
-from segrepro.evaluation.pictures import check_same_pictures
 from segrepro.files import atomic_directory
 from segrepro.labels import VOID, LabelSpace, voc_palette
 from segrepro.report.page.scripts import packed, packed_labels, write_script
 from segrepro.stores.manifests import Example
+from segrepro.stores.same_pictures import check_same_pictures
 from segrepro.stores.scores import ScoreReader
 
 # Shares are kept as whole numbers of this part: two decimals of a percent, as the tables print.

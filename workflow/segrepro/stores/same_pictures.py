@@ -1,0 +1,78 @@
+"""Whether files that belong together hold the same pictures: asked before any picture is predicted or scored."""
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from segrepro.errors import UserError
+from segrepro.stores.manifests import Example
+from segrepro.stores.scores import ScoreReader
+
+
+def refuse_other_pictures(
+    found: Collection[str],
+    wanted: Collection[str],
+    *,
+    found_in: object,
+    wanted_in: object,
+    remedy: str,
+    more_allowed: bool = False,
+) -> None:
+    """Check that two places hold the same pictures.
+
+    Args:
+        found: ids of the pictures in the one place.
+        wanted: ids of the pictures in the other.
+        found_in: what messages call the one place, such as its path.
+        wanted_in: what they call the other.
+        remedy: what to do.
+        more_allowed: whether the one place may hold more pictures than are wanted.
+
+    Raises:
+        UserError: names the first picture that is missing or surplus, and how many are.
+    """
+    pairs = [(set(wanted), wanted_in, set(found), found_in), (set(found), found_in, set(wanted), wanted_in)]
+    for here, here_in, there, there_in in pairs[: 1 if more_allowed else 2]:
+        if lacking := here - there:
+            raise UserError(
+                f"{len(lacking)} of the {len(here)} pictures of {here_in} are not in {there_in}, the first is "
+                f"'{min(lacking)}'; {remedy}."
+            )
+
+
+def check_whole_pictures(examples: Iterable[Example], manifest: object, *, masks: bool = False) -> None:
+    """Check that each row of a manifest is a whole picture, and (``masks``) has a mask.
+
+    Raises:
+        UserError: names the first that is not.
+    """
+    for example in examples:
+        if example.box is not None:
+            raise UserError(f"{manifest}: picture '{example.id}' has a box; give a manifest of whole pictures.")
+        if masks and example.mask is None:
+            raise UserError(f"{manifest}: picture '{example.id}' has no mask; give a split that has ground truth.")
+
+
+def check_same_pictures(
+    reader: ScoreReader, examples: list[Example], manifest: Path, *, masks: bool = True, more_allowed: bool = False
+) -> None:
+    """Check that a store holds the pictures of a manifest, each row of which is a whole picture.
+
+    Args:
+        reader: of the store.
+        examples: the manifest's rows.
+        manifest: its path.
+        masks: whether each picture must have a mask.
+        more_allowed: whether the store may hold other pictures too.
+
+    Raises:
+        UserError: as `check_whole_pictures` and `refuse_other_pictures`.
+    """
+    check_whole_pictures(examples, manifest, masks=masks)
+    refuse_other_pictures(
+        reader.ids,
+        [example.id for example in examples],
+        found_in=reader.path,
+        wanted_in=manifest,
+        remedy="predict this manifest again",
+        more_allowed=more_allowed,
+    )

@@ -13,7 +13,7 @@ from scipy import stats
 from segrepro.cli import main
 from segrepro.errors import UserError
 from segrepro.evaluation import bootstrap
-from segrepro.evaluation.bootstrap import bca_interval, bca_p_value, jackknife_mious, resampled_mious
+from segrepro.evaluation.bootstrap import bca_interval, bca_p_value, draws
 from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.class_counts import class_ious, counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import save_confusions
@@ -51,14 +51,14 @@ def test_the_resampled_metric_is_the_metric_of_the_drawn_pictures(monkeypatch):
     assert (weights.sum(axis=1) == 30).all()
     expected = [metrics(np.tensordot(drawn, confusions, 1)).miou for drawn in weights]
     counts = counts_of_confusions(confusions)
-    assert resampled_mious([counts], resamples=20, seed=5)[0] == pytest.approx(expected, abs=1e-12)
+    assert draws(mean_iou, counts, resamples=20, seed=5).resampled == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_interval_is_that_of_scipy():
     confusions = pictures(40, 1)
     counts = counts_of_confusions(confusions)
-    drawn = resampled_mious([counts], resamples=400, seed=0)[0]
-    interval = bca_interval(float(mean_iou(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.9)
+    drawn = draws(mean_iou, counts, resamples=400, seed=0)
+    interval = bca_interval(*drawn, 0.9)
     scipy = partial(
         stats.bootstrap,
         (np.arange(40),),
@@ -69,7 +69,7 @@ def test_the_interval_is_that_of_scipy():
     )
     own = scipy(n_resamples=400, rng=3)
     assert interval == pytest.approx(tuple(own.confidence_interval), abs=0.01)
-    of_the_same = scipy(n_resamples=0, bootstrap_result=replace(own, bootstrap_distribution=drawn))
+    of_the_same = scipy(n_resamples=0, bootstrap_result=replace(own, bootstrap_distribution=drawn.resampled))
     assert interval == pytest.approx(tuple(of_the_same.confidence_interval), abs=1e-12)
 
 
@@ -80,18 +80,19 @@ def test_nine_in_ten_intervals_hold_the_truth():
     held = 0
     for sample in range(200):
         counts = population[np.random.default_rng(sample).integers(0, len(population), 120)]
-        drawn = resampled_mious([counts], resamples=400, seed=sample)[0]
-        interval = bca_interval(float(mean_iou(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.9)
+        drawn = draws(mean_iou, counts, resamples=400, seed=sample)
+        interval = bca_interval(*drawn, 0.9)
         held += interval.low <= truth <= interval.high
     assert 0.836 <= held / 200 <= 0.964
 
 
 def test_pairing_narrows_the_interval_of_a_difference():
     better, worse = (counts_of_confusions(pictures(60, 3, skill)) for skill in (0.85, 0.8))
-    drawn = resampled_mious([better, worse], resamples=1000, seed=0)
-    difference = np.std(drawn[0] - drawn[1])
-    assert difference < np.hypot(*np.std(drawn, axis=1))
-    assert np.array_equal(drawn[1], resampled_mious([worse], resamples=1000, seed=0)[0])
+    one, two = (draws(mean_iou, counts, resamples=1000, seed=0) for counts in (better, worse))
+    difference = one.minus(two)
+    assert np.std(difference.resampled) < np.hypot(np.std(one.resampled), np.std(two.resampled))
+    assert np.array_equal(difference.left_out, one.left_out - two.left_out)
+    assert difference.value == one.value - two.value
 
 
 def test_a_class_that_a_resample_loses_is_left_out_of_its_mean():
@@ -101,15 +102,15 @@ def test_a_class_that_a_resample_loses_is_left_out_of_its_mean():
     counts = counts_of_confusions(confusions)
     assert mean_iou(counts.sum(axis=0)) == pytest.approx((15 / 20 + 10 / 15) / 2)
     assert mean_iou(counts[1]) == pytest.approx(0.5)
-    assert set(np.round(resampled_mious([counts], resamples=100, seed=0)[0], 6)) == {1.0, 0.5, 0.708333}
+    assert set(np.round(draws(mean_iou, counts, resamples=100, seed=0).resampled, 6)) == {1.0, 0.5, 0.708333}
 
 
 def test_pictures_without_ground_truth_do_no_harm():
     confusions = np.concatenate([pictures(3, 4), np.zeros((3, CLASSES, CLASSES), np.int32)])
     counts = counts_of_confusions(confusions)
-    drawn = resampled_mious([counts], resamples=2000, seed=0)[0]
-    assert np.isnan(drawn).any()
-    interval = bca_interval(float(mean_iou(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.95)
+    drawn = draws(mean_iou, counts, resamples=2000, seed=0)
+    assert np.isnan(drawn.resampled).any()
+    interval = bca_interval(*drawn, 0.95)
     assert 0 <= interval.low < interval.high <= 1
 
 
@@ -117,8 +118,8 @@ def test_pictures_without_ground_truth_do_no_harm():
 @settings(max_examples=30, deadline=None)
 def test_intervals_are_ordered_and_of_the_metrics_range(number, seed, confidence):
     counts = counts_of_confusions(pictures(number, seed))
-    drawn = resampled_mious([counts], resamples=50, seed=seed)[0]
-    interval = bca_interval(float(mean_iou(counts.sum(axis=0))), drawn, jackknife_mious(counts), confidence)
+    drawn = draws(mean_iou, counts, resamples=50, seed=seed)
+    interval = bca_interval(*drawn, confidence)
     assert 0 <= interval.low <= interval.high <= 1
 
 

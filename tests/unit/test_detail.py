@@ -11,7 +11,7 @@ from sklearn.metrics import jaccard_score
 from segrepro.cli import main
 from segrepro.config.detail import Detail as DetailSection
 from segrepro.errors import UserError
-from segrepro.evaluation.bootstrap import bca_interval, jackknife_mious, resampled_mious
+from segrepro.evaluation.bootstrap import bca_interval, draws
 from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.boundary import boundary_counts, trimap_counts
 from segrepro.evaluation.class_counts import counts_of_confusions, mean_iou
@@ -192,8 +192,7 @@ def test_intervals_of_miou_are_those_of_the_main_table(made):
     detail, (_, confusions) = load_detail(made / "a.detail.npz"), load_confusions(made / "a.npz")
     measured = estimate(lambda sums: mean_iou(sums)[:, np.newaxis], detail.whole, Bootstrap(300, 0.9, 4))
     counts = counts_of_confusions(confusions)
-    (drawn,) = resampled_mious([counts], resamples=300, seed=4)
-    expected = bca_interval(float(mean_iou(counts.sum(axis=0))), drawn, jackknife_mious(counts), 0.9)
+    expected = bca_interval(*draws(mean_iou, counts, resamples=300, seed=4), 0.9)
     assert (measured.low[0], measured.high[0]) == pytest.approx(tuple(expected))
     assert measured.value[0] == pytest.approx(mean_iou(counts.sum(axis=0)))
 

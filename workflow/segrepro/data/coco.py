@@ -38,8 +38,6 @@ from segrepro.errors import UserError
 from segrepro.files import atomic_directory, write_json
 from segrepro.labels import BACKGROUND, COCO91, VOID
 
-SPLITS = ("train2017", "val2017")
-
 # DeepLabv3 (arXiv 1706.05587) pre-trains on the COCO pictures with more labelled pixels of VOC's classes.
 MIN_PIXELS = 1000
 

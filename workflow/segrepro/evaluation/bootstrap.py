@@ -1,7 +1,7 @@
 """Bootstrap intervals of mIoU and of differences in mIoU, over the pictures of a split.
 
 Pictures are drawn with replacement, as many as there are, and the metric is computed on each such resample. All
-that mIoU needs of a picture are three counts a class, so a resample is a weighted sum: weights (how often each
+that mIoU needs of a picture are three counts per class, so a resample is a weighted sum: weights (how often each
 picture was drawn) times counts. Systems on the same pictures share the resamples, which pairs their differences.
 
 The interval is the bias-corrected and accelerated one, BCa (Efron, "Better bootstrap confidence intervals", 1987;
@@ -18,13 +18,11 @@ is in one mask only, has no interval.
 The interval says what other pictures of the kind would change. It knows nothing of another seed or training.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
-
-from segrepro.evaluation.class_counts import mean_iou
 
 # Draws beyond zero from which on their share measures a tail; of fewer, a normal curve through the draws does.
 TAIL = 20
@@ -38,25 +36,40 @@ class Interval(NamedTuple):
     high: float
 
 
-def resampled_mious(counts: Sequence[np.ndarray], *, resamples: int, seed: int) -> np.ndarray:
-    """Return the mIoU of each system on each resample of the pictures.
+class Draws(NamedTuple):
+    """A metric, or several, and what bootstrap intervals are made from.
+
+    Attributes:
+        value: of all pictures, shape (...).
+        resampled: of each resample of the pictures, shape (resamples, ...).
+        left_out: of all pictures but one, for each picture, shape (pictures, ...).
+    """
+
+    value: np.ndarray
+    resampled: np.ndarray
+    left_out: np.ndarray
+
+    def minus(self, other: "Draws") -> "Draws":
+        """Return the difference to another system's, on the same pictures in the same order and the same draws."""
+        return Draws(*(own - others for own, others in zip(self, other, strict=True)))
+
+
+def draws(metric: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, *, resamples: int, seed: int) -> Draws:
+    """Compute metrics of all pictures, of resamples, and without each picture.
 
     Args:
-        counts: for each system the `counts_of_confusions` of each picture, shape (pictures, 3, classes); all of the
-            same pictures in the same order.
+        metric: from sums over pictures, shape (n, ...), to metrics of shape (n, ...); NaN where undefined.
+        counts: whole numbers, shape (pictures, ...), their sums below 2^53: sums are exact in whatever order.
         resamples: number of resamples.
         seed: of the drawing; the same seed and number of pictures draw the same pictures.
-
-    Returns:
-        Shape (systems, resamples).
     """
-    pictures, _, classes = counts[0].shape
-    flat = [system.reshape(pictures, -1).astype(np.float64) for system in counts]
+    exact = counts.astype(np.float64)
+    total, flat = exact.sum(axis=0), exact.reshape(len(exact), -1)
     blocks = [
-        np.stack([mean_iou((weights @ system).reshape(-1, 3, classes)) for system in flat])
-        for weights in resample_weights(pictures, resamples, seed)
+        metric((weights @ flat).reshape(-1, *counts.shape[1:]))
+        for weights in resample_weights(len(counts), resamples, seed)
     ]
-    return np.concatenate(blocks, axis=1)
+    return Draws(metric(total[np.newaxis])[0], np.concatenate(blocks), metric(total - exact))
 
 
 def resample_weights(pictures: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
@@ -66,11 +79,6 @@ def resample_weights(pictures: int, resamples: int, seed: int) -> Iterator[np.nd
         rows = min(BLOCK, resamples - start)
         drawn = generator.integers(0, pictures, (rows, pictures)) + np.arange(rows)[:, None] * pictures
         yield np.bincount(drawn.ravel(), minlength=rows * pictures).reshape(rows, pictures).astype(np.float64)
-
-
-def jackknife_mious(counts: np.ndarray) -> np.ndarray:
-    """Return the mIoU of all pictures but one, for each picture: (pictures,) from (pictures, 3, classes)."""
-    return mean_iou(counts.sum(axis=0) - counts)
 
 
 def bca_interval(estimate: float, resampled: np.ndarray, jackknife: np.ndarray, confidence: float) -> Interval:

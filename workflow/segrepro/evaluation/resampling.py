@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segrepro.evaluation.bootstrap import bca_interval, resample_weights
+from segrepro.evaluation.bootstrap import bca_interval, draws
 from segrepro.evaluation.bootstrap_settings import Bootstrap
 
 
@@ -29,24 +29,15 @@ def estimate(metric: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, boo
     """Compute metrics of all pictures, and the BCa interval of each.
 
     Args:
-        metric: from sums over pictures, shape (n, ...), to metrics of shape (n, metrics); NaN where undefined.
-        counts: whole numbers, shape (pictures, ...), their sums below 2^53: sums are exact in whatever order.
+        metric: as of `draws`, to metrics of shape (n, metrics).
+        counts: as of `draws`.
         bootstrap: how intervals are made; with equal settings and numbers of pictures, two systems get the same draws.
 
     Returns:
         Arrays of shape (metrics,). Ends are NaN where the metric is undefined in all draws, or without one of the
         pictures, such as the IoU of a class that a single one holds; see `bca_interval`.
     """
-    exact = counts.astype(np.float64)
-    total = exact.sum(axis=0)
-    values, left_out = metric(total[np.newaxis])[0], metric(total - exact)
-    flat = exact.reshape(len(exact), -1)
-    drawn = np.concatenate(
-        [
-            metric((weights @ flat).reshape(-1, *counts.shape[1:]))
-            for weights in resample_weights(len(counts), bootstrap.resamples, bootstrap.seed)
-        ]
-    )
+    values, drawn, left_out = draws(metric, counts, resamples=bootstrap.resamples, seed=bootstrap.seed)
     ends = np.full((2, len(values)), np.nan)
     for place in np.flatnonzero(~np.isnan(values) & ~np.isnan(drawn).all(axis=0)):
         ends[:, place] = bca_interval(float(values[place]), drawn[:, place], left_out[:, place], bootstrap.confidence)

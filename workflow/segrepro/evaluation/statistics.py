@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import Field
 
 from segrepro.errors import UserError
-from segrepro.evaluation.bootstrap import bca_interval, bca_p_value, jackknife_mious, resampled_mious
+from segrepro.evaluation.bootstrap import Draws, bca_interval, bca_p_value, draws
 from segrepro.evaluation.class_counts import TRUE, counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.json_files import read_model
@@ -158,24 +158,20 @@ def statistics(scored: list[Scored], *, resamples: int, confidence: float, seed:
 
 def _split_statistics(entries: list[Scored], *, resamples: int, confidence: float, seed: int) -> SplitStatistics:
     _check_same_pictures(entries)
-    values = [float(mean_iou(entry.counts.sum(axis=0))) for entry in entries]
-    resampled = resampled_mious([entry.counts for entry in entries], resamples=resamples, seed=seed)
-    jackknife = [jackknife_mious(entry.counts) for entry in entries]
+    drawn = {entry.system: draws(mean_iou, entry.counts, resamples=resamples, seed=seed) for entry in entries}
 
-    def ends(value: float, drawn: np.ndarray, left_out: np.ndarray) -> dict[str, float | None]:
-        low, high = map(_or_none, bca_interval(value, drawn, left_out, confidence))
-        return {"value": value, "low": low, "high": high}
+    def ends(found: Draws) -> dict[str, float | None]:
+        low, high = map(_or_none, bca_interval(*found, confidence))
+        return {"value": float(found.value), "low": low, "high": high}
 
     differences: dict[str, dict[str, Difference]] = {}
-    for one, two in itertools.combinations(range(len(entries)), 2):
-        paired = (values[one] - values[two], resampled[one] - resampled[two], jackknife[one] - jackknife[two])
-        difference = Difference(**ends(*paired), p=_or_none(bca_p_value(*paired)))
-        differences.setdefault(entries[one].system, {})[entries[two].system] = difference
+    for one, two in itertools.combinations(drawn, 2):
+        paired = drawn[one].minus(drawn[two])
+        difference = Difference(**ends(paired), p=_or_none(bca_p_value(*paired)))
+        differences.setdefault(one, {})[two] = difference
     return SplitStatistics(
         pictures=len(entries[0].ids),
-        systems={
-            entry.system: Estimate(**ends(values[n], resampled[n], jackknife[n])) for n, entry in enumerate(entries)
-        },
+        systems={system: Estimate(**ends(found)) for system, found in drawn.items()},
         differences=differences,
     )
 

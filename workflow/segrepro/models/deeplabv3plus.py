@@ -12,8 +12,6 @@ from segrepro.models.blocks import LayerMaker
 from segrepro.models.deeplabv3 import SEPARABLE_INITIALIZERS, aspp, with_dropout
 from segrepro.models.layers import ResizeLike
 
-# Logits come at the stride of the low-level features, whatever the encoder's output stride.
-DECODER_STRIDE = 4
 LOGITS_DEVIATION = 0.01
 
 

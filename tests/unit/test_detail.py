@@ -9,7 +9,7 @@ from PIL import Image
 from sklearn.metrics import jaccard_score
 
 from segrepro.cli import main
-from segrepro.config.detail import Detail as DetailSection
+from segrepro.config.detail import Detail as DetailSettings
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import bca_interval, draws
 from segrepro.evaluation.bootstrap_settings import Bootstrap
@@ -17,7 +17,6 @@ from segrepro.evaluation.boundary import boundary_counts, trimap_counts
 from segrepro.evaluation.class_counts import counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.detail import load_detail
-from segrepro.evaluation.detail_settings import DetailSettings
 from segrepro.evaluation.object_sizes import size_counts
 from segrepro.evaluation.resampling import estimate
 from segrepro.labels import VOC21, VOID
@@ -147,7 +146,9 @@ def test_the_confusions_are_the_same_with_and_without_detail(made):
 def test_the_options_are_kept_with_the_counts(made):
     options = ["--boundary-ratio", "0.1", "--trimap-widths", "2", "9", "--object-sides", "10"]
     measured = evaluate(made, "a", *options, name="other")
-    assert load_detail(made / "other.detail.npz").settings == DetailSettings(0.1, (2, 9), (10,))
+    assert load_detail(made / "other.detail.npz").settings == DetailSettings(
+        boundary_ratio=0.1, trimap_widths=[2, 9], object_sides=[10]
+    )
     assert sum(measured["object_sizes"]["objects"]) == load_detail(made / "a.detail.npz").objects[:, 0].sum()
     assert measured["object_sizes"]["objects"][1] == 6
     assert len(measured["trimap"]["miou"]) == 2
@@ -157,7 +158,7 @@ def test_the_options_are_kept_with_the_counts(made):
     ("options", "sentence"),
     [
         (["--boundary-ratio", "1.5"], "--boundary-ratio is 1.5; give a number above 0 and below 1."),
-        (["--trimap-widths", "3", "3"], "--trimap-widths is [3, 3]; give increasing numbers of pixels"),
+        (["--trimap-widths", "3", "3"], "--trimap-widths: is [3, 3]; give increasing numbers of pixels"),
         (["--object-sides", "0", "9"], "--object-sides is 0; give a whole number from 1 to 2147483647."),
     ],
 )
@@ -166,7 +167,7 @@ def test_settings_out_of_range_are_refused_before_anything_is_scored(folder, opt
     assert sentence in error_of(folder, "a", *options)
     assert not (folder / "a.json").exists()
     with pytest.raises(ValueError, match="increasing"):
-        DetailSection(trimap_widths=[4, 2])
+        DetailSettings(trimap_widths=[4, 2])
 
 
 def test_an_instance_mask_of_another_size_or_a_damaged_one_is_named(folder):

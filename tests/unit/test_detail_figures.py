@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from segrepro.cli import main
+from segrepro.config.detail import Detail as DetailSettings
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.confusion import save_confusions
 from segrepro.evaluation.detail import Detail, save_detail
-from segrepro.evaluation.detail_settings import DetailSettings
 from segrepro.evaluation.object_sizes import UNITS
 from segrepro.labels import COCO91, VOC21
 from segrepro.report.confusion_figure import draw_confusion
@@ -23,7 +23,7 @@ from segrepro.report.size_figure import draw_sizes
 from segrepro.report.style import save_figure
 from segrepro.report.trimap import draw_trimaps
 
-SETTINGS = DetailSettings(trimap_widths=(1, 5, 12))
+SETTINGS = DetailSettings(trimap_widths=[1, 5, 12])
 FEW = Bootstrap(resamples=100)
 PICTURES = 8
 
@@ -89,7 +89,7 @@ def test_the_table_has_a_row_a_system_with_intervals_and_leaks(files):
     assert f"{rows[0]['miou']} [{rows[0]['miou_low']}, {rows[0]['miou_high']}]" in printed
     assert "b †" in printed
     assert r"\toprule" in (files / "boundary.tex").read_text()
-    only = replace(made(), settings=DetailSettings(trimap_widths=(2, 4, 7)))
+    only = replace(made(), settings=DetailSettings(trimap_widths=[2, 4, 7]))
     assert {"trimap_2", "trimap_4", "trimap_7"} <= set(boundary_rows([only], FEW)[0])
 
 
@@ -97,7 +97,10 @@ def test_the_table_has_a_row_a_system_with_intervals_and_leaks(files):
     ("other", "sentence"),
     [
         (made("net"), "was given twice"),
-        (replace(made("x"), settings=DetailSettings(0.05, (1, 5, 12))), "measured otherwise than 'net'"),
+        (
+            replace(made("x"), settings=DetailSettings(boundary_ratio=0.05, trimap_widths=[1, 5, 12])),
+            "measured otherwise than 'net'",
+        ),
         (made("x", split="test"), "of other pictures than 'net'"),
         (replace(made("x"), ids=[*made().ids[1:], "new"]), "of other pictures than 'net'"),
     ],

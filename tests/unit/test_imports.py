@@ -20,7 +20,6 @@ ROOMS = [
 
 # Imports that still run up, to be taken away one by one.
 STILL_UP = {
-    "config.detail -> evaluation.detail_settings",
     "config.networks -> models.geometry",
     "config.references -> models.geometry",
     "config.tables -> evaluation.bootstrap_settings",

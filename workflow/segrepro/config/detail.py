@@ -1,21 +1,37 @@
 """The part of the config that says what is measured beside mIoU: changing it reruns evaluation, and no prediction."""
 
+import itertools
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
-from segrepro.evaluation.detail_settings import BOUNDARY_RATIO, OBJECT_SIDES, TRIMAP_WIDTHS, DetailSettings
-from segrepro.schema import Section
+from segrepro.schema import Positive, Section
+
+Sides = Annotated[list[Positive], Field(min_length=1)]
 
 
 class Detail(Section):
-    """What is measured near boundaries and by size; see segrepro.evaluation.detail."""
+    """What is measured near boundaries and by size; see segrepro.evaluation.detail.
 
-    boundary_ratio: float = Field(BOUNDARY_RATIO, description="distance of boundary IoU, share of the diagonal")
-    trimap_widths: list[int] = Field(list(TRIMAP_WIDTHS), description="bands around boundaries, in pixels, increasing")
-    object_sides: list[int] = Field(
-        list(OBJECT_SIDES), description="where sizes of objects part, as sides of squares in pixels, increasing"
+    The defaults are those of boundary IoU's authors, of Kraehenbuehl and Koltun's curves (up to 40 pixels), and of
+    COCO's small and large objects.
+    """
+
+    boundary_ratio: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.02, description="distance of boundary IoU, share of the diagonal"
+    )
+    trimap_widths: Sides = Field(
+        [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 35, 40],
+        description="bands around boundaries, in pixels, increasing",
+    )
+    object_sides: Sides = Field(
+        [32, 96], description="where sizes of objects part, as sides of squares in pixels, increasing"
     )
 
     @model_validator(mode="after")
-    def _ranges(self) -> "Detail":
-        DetailSettings(self.boundary_ratio, tuple(self.trimap_widths), tuple(self.object_sides))
+    def _increasing(self) -> "Detail":
+        for name in ("trimap_widths", "object_sides"):
+            values = getattr(self, name)
+            if any(a >= b for a, b in itertools.pairwise(values)):
+                raise ValueError(f"{name}: is {values}; give increasing numbers of pixels, 1 or more")
         return self

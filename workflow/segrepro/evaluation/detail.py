@@ -13,12 +13,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from segrepro.config.detail import Detail as DetailSettings
 from segrepro.data.masks import check_size, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.evaluation.boundary import boundary_counts, trimap_counts
 from segrepro.evaluation.class_counts import TRUE, class_ious, counts_of_confusions, mean_iou, mean_over_classes
-from segrepro.evaluation.detail_settings import DetailSettings
 from segrepro.evaluation.object_sizes import UNITS, size_counts
 from segrepro.evaluation.pictures import PictureScorer
 from segrepro.files import atomic_path
@@ -181,7 +181,7 @@ def _fraction(value: float) -> float | None:
 
 def save_detail(path: Path, detail: Detail) -> None:
     """Write the counts as compressed ``.npz``, atomically; same values, same bytes."""
-    arrays = {name: getattr(detail, name) for name in (*NAMES, *ARRAYS)} | vars(detail.settings)
+    arrays = {name: getattr(detail, name) for name in (*NAMES, *ARRAYS)} | detail.settings.model_dump()
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, ids=np.array(detail.ids, dtype=np.str_), **arrays)
 
@@ -194,11 +194,7 @@ def load_detail(path: Path) -> Detail:
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            settings = DetailSettings(
-                float(arrays["boundary_ratio"]),
-                tuple(arrays["trimap_widths"].tolist()),
-                tuple(arrays["object_sides"].tolist()),
-            )
+            settings = DetailSettings(**{name: arrays[name].tolist() for name in DetailSettings.model_fields})
             names = [str(arrays[name]) for name in NAMES]
             return Detail(*names, settings, arrays["ids"].tolist(), **{name: arrays[name] for name in ARRAYS})
     except FileNotFoundError:

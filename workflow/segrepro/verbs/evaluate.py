@@ -20,28 +20,20 @@ that predicted), packages, hardware and this command (without --threads, which c
 
 import argparse
 
-from segrepro.options import ARRAYS, INNER_SHARE, INPUT, OUTPUT, POSITIVE
+from segrepro.options import ARRAYS, INPUT, OUTPUT, POSITIVE, add_options, section_of
 from segrepro.provenance.record import add_arguments as add_provenance_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
+    from segrepro.config.detail import Detail
+
     parser.add_argument("--scores", type=INPUT, required=True, metavar="H5", help="score store of the system")
     parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the split: pictures and masks")
     parser.add_argument("--json", type=OUTPUT, required=True, metavar="JSON", help="metrics to write")
     parser.add_argument("--confusions", type=ARRAYS, required=True, metavar="NPZ", help="confusions to write")
     parser.add_argument("--detail", type=ARRAYS, metavar="NPZ", help="counts near boundaries and by size to write")
-    parser.add_argument(
-        "--boundary-ratio", type=INNER_SHARE, metavar="R", help="distance of boundary IoU, share of the diagonal (0.02)"
-    )
-    parser.add_argument("--trimap-widths", type=POSITIVE, nargs="+", metavar="W", help="bands, in pixels (1 to 40)")
-    parser.add_argument(
-        "--object-sides",
-        type=POSITIVE,
-        nargs="+",
-        metavar="S",
-        help="where sizes of objects part: squares' sides (32 96)",
-    )
+    add_options(parser, Detail)
     parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
@@ -53,6 +45,7 @@ def run(args: argparse.Namespace) -> None:
     """Evaluate and write both files."""
     import numpy as np
 
+    from segrepro.config.detail import Detail
     from segrepro.errors import UserError
     from segrepro.evaluation.confusion import save_confusions
     from segrepro.evaluation.detail import DetailScorer, detail_summary, save_detail, score_in_detail
@@ -74,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     scorer = PictureScorer(args.scores, space.name, len(space))
     detail = None
     if args.detail:
-        scorer = DetailScorer(scorer, _settings(args))
+        scorer = DetailScorer(scorer, section_of(args, Detail))
         split = args.manifest.stem
         confusions, detail = score_in_detail(scorer, examples, system=system, split=split, threads=args.threads)
     else:
@@ -102,16 +95,3 @@ def run(args: argparse.Namespace) -> None:
     )
     miou, classes = 100 * measured["miou"], measured["classes"]
     print(f"{system} on {args.manifest.stem}: mIoU {miou:.2f} % over {classes} classes")
-
-
-def _settings(args: argparse.Namespace):
-    """Return the settings of --detail: those given, else the defaults."""
-    from segrepro.errors import UserError
-    from segrepro.evaluation.detail_settings import DetailSettings
-
-    given = {name: getattr(args, name) for name in ("boundary_ratio", "trimap_widths", "object_sides")}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    try:
-        return DetailSettings(**{name: tuple(v) if isinstance(v, list) else v for name, v in chosen.items()})
-    except ValueError as error:
-        raise UserError(f"--{str(error).replace('_', '-', 1).replace(':', '', 1)}.") from None

@@ -57,8 +57,15 @@ def dataset(folder, count=3):
     return examples
 
 
-def find(name, settings, picture, seed=0):
-    return proposal_method(name, settings).find(picture, id="p", seed=seed)
+def method(name, options=None):
+    """A method by its name, settings and files."""
+    files = {key: value for key, value in (options or {}).items() if key in ("model", "edges")}
+    settings = {key: value for key, value in (options or {}).items() if key not in files}
+    return proposal_method(METHODS[name](**settings), **files)
+
+
+def find(name, options, picture, seed=0):
+    return method(name, options).find(picture, id="p", seed=seed)
 
 
 def forest(path, *, bins=(0, 1, 2, 3)):
@@ -202,28 +209,28 @@ def test_edge_maps_of_a_folder_take_the_place_of_gradients(tmp_path):
     options = SOBEL | {"edges": str(tmp_path / "edges")}
     for cache_round in range(2):
         summary = find_proposals(
-            [example], tmp_path / "m.h5", method="edge_boxes", settings=options, cache=tmp_path / "c"
+            [example], tmp_path / "m.h5", method=method("edge_boxes", options), cache=tmp_path / "c"
         )
         assert summary["cached"] == cache_round
     with ProposalReader(tmp_path / "m.h5") as reader:
         assert len(reader.boxes("p0")) > 3
         assert reader.settings["edges"] == "maps"
     write_mask(tmp_path / "edges" / "p0.png", np.zeros_like(edges))  # other edges, other boxes
-    summary = find_proposals([example], tmp_path / "m.h5", method="edge_boxes", settings=options, cache=tmp_path / "c")
+    summary = find_proposals([example], tmp_path / "m.h5", method=method("edge_boxes", options), cache=tmp_path / "c")
     assert summary == {"pictures": 1, "boxes": 0, "without_boxes": 1, "cached": 0}
 
 
 def test_edges_of_a_structured_forest_are_used_and_its_digest_recorded(tmp_path):
     paths = [forest(tmp_path / "a.yml"), forest(tmp_path / "b.yml", bins=(0, 1, 16, 17, 255))]
     picture, _ = scene()
-    methods = [proposal_method("edge_boxes", {"model": str(path)}) for path in paths]
-    for path, method in zip(paths, methods, strict=True):
+    methods = [method("edge_boxes", {"model": path}) for path in paths]
+    for path, with_forest in zip(paths, methods, strict=True):
         expected = cv2.ximgproc.createStructuredEdgeDetection(str(path)).detectEdges(picture.astype(np.float32) / 255)
-        edges = method._edges(picture, "p", edge_boxes._edge_detector(str(path)))
+        edges = with_forest._edges(picture, "p", edge_boxes._edge_detector(str(path)))
         assert edges.any()
         np.testing.assert_array_equal(edges, expected)
-        method.find(picture, id="p", seed=0)
-    digests = [method.described()["model"] for method in methods]
+        with_forest.find(picture, id="p", seed=0)
+    digests = [each.described()["model"] for each in methods]
     assert len(set(digests)) == 2
     assert all(len(digest) == 64 for digest in digests)
 
@@ -234,7 +241,7 @@ def test_the_file_is_the_same_for_any_number_of_processes_and_order_of_rows(tmp_
         written = []
         for threads, rows in ((1, examples), (2, examples[::-1] + examples[:1])):
             out = tmp_path / f"{name}{threads}.h5"
-            summary = find_proposals(rows, out, method=name, settings=options, threads=threads)
+            summary = find_proposals(rows, out, method=method(name, options), threads=threads)
             assert summary["pictures"] == 3
             written.append(out.read_bytes())
         assert written[0] == written[1]
@@ -242,7 +249,7 @@ def test_the_file_is_the_same_for_any_number_of_processes_and_order_of_rows(tmp_
 
 def test_a_run_goes_on_from_the_cache_and_damaged_entries_are_made_again(tmp_path, monkeypatch):
     examples, cache, out = dataset(tmp_path / "set"), tmp_path / "cache", tmp_path / "p.h5"
-    calls, original = [], selective_search.SelectiveSearch.find
+    calls, original = [], selective_search.SelectiveSearchMethod.find
 
     def counted(self, picture, *, id, seed):
         if len(calls) == 2 and not out.exists() and not resumed:
@@ -250,9 +257,9 @@ def test_a_run_goes_on_from_the_cache_and_damaged_entries_are_made_again(tmp_pat
         calls.append(id)
         return original(self, picture, id=id, seed=seed)
 
-    monkeypatch.setattr(selective_search.SelectiveSearch, "find", counted)
+    monkeypatch.setattr(selective_search.SelectiveSearchMethod, "find", counted)
     resumed = False
-    run = {"method": "selective_search", "settings": SEARCH, "cache": cache}
+    run = {"method": method("selective_search", SEARCH), "cache": cache}
     with pytest.raises(KeyboardInterrupt):
         find_proposals(examples, out, **run)
     assert calls == ["p0", "p1"]
@@ -269,8 +276,9 @@ def test_a_run_goes_on_from_the_cache_and_damaged_entries_are_made_again(tmp_pat
     assert find_proposals(examples, out, **run)["cached"] == 1
     assert out.read_bytes() == first
 
-    assert find_proposals(examples, out, **(run | {"settings": SEARCH | {"base_k": 100}}))["cached"] == 0
-    find_proposals(examples, tmp_path / "plain.h5", method="selective_search", settings=SEARCH)
+    other = {"method": method("selective_search", SEARCH | {"base_k": 100})}
+    assert find_proposals(examples, out, **(run | other))["cached"] == 0
+    find_proposals(examples, tmp_path / "plain.h5", method=method("selective_search", SEARCH))
     assert (tmp_path / "plain.h5").read_bytes() == first
 
 
@@ -294,7 +302,7 @@ def test_a_run_killed_outright_leaves_no_file_and_goes_on(tmp_path):
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], cwd=tmp_path, capture_output=True)
     assert ended.returncode == -signal.SIGKILL
     assert not (tmp_path / "p.h5").exists()
-    summary = find_proposals(examples, tmp_path / "p.h5", method="selective_search", settings={}, cache=tmp_path / "c")
+    summary = find_proposals(examples, tmp_path / "p.h5", method=method("selective_search"), cache=tmp_path / "c")
     assert summary["cached"] == 2
 
 
@@ -382,53 +390,60 @@ def test_an_empty_missing_foreign_or_damaged_file_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("magic", {}, "proposal method 'magic' is unknown: use one of selective_search, edge_boxes"),
-        ("selective_search", {"alpha": 0.5}, "selective_search: setting 'alpha' is unknown"),
-        ("selective_search", {"strategy": "slow"}, "strategy 'slow' is unknown"),
-        ("selective_search", {"max_boxes": 0}, "max_boxes is 0; it must be 1 or more"),
-        ("selective_search", {"max_boxes": "many"}, "max_boxes is 'many'; give it as int"),
-        ("selective_search", {"max_boxes": 2.5}, "give it as int"),
-        ("selective_search", {"near_duplicate_iou": "nan"}, "it must be 0 to 1"),
+        ("selective_search", {"edges": "sobel"}, "selective_search: takes neither model nor edges"),
         ("edge_boxes", {}, "give either model"),
         ("edge_boxes", {"model": "m", "edges": "sobel"}, "give either model"),
-        ("edge_boxes", {"edges": "sobel", "alpha": 1}, "alpha is 1.0; it must be 0.01 to 0.99"),
         ("edge_boxes", {"edges": "nowhere"}, "nowhere: no such folder of edge maps"),
         ("edge_boxes", {"model": "nowhere.yml.gz"}, "nowhere.yml.gz: no such model file"),
     ],
 )
-def test_a_wrong_method_or_setting_is_named(name, options, message):
+def test_files_that_are_missing_or_too_many_are_named(name, options, message):
     with pytest.raises(UserError, match=message):
-        proposal_method(name, options)
+        method(name, options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--method", "magic"], "--method is magic; give selective_search or edge_boxes"),
+        (["--method", "selective_search", "--alpha", "0.5"], "--alpha is no setting of selective_search; leave it out"),
+        (["--method", "edge_boxes", "--strategy", "fast"], "--strategy is no setting of edge_boxes; leave it out"),
+        (["--method", "selective_search", "--strategy", "slow"], "--strategy is slow; give fast or quality"),
+        (["--method", "selective_search", "--max-boxes", "0"], "--max-boxes is 0; give a whole number from 1"),
+        (["--method", "selective_search", "--near-duplicate-iou", "nan"], "--near-duplicate-iou is nan; give a number"),
+        (["--method", "edge_boxes", "--edges", "sobel", "--alpha", "1"], "--alpha is 1.0; give a number from 0.01 to"),
+    ],
+)
+def test_the_verb_names_a_wrong_method_or_setting(tmp_path, options, message):
+    write_manifest(tmp_path / "m.csv", dataset(tmp_path / "set", 1))
+    with pytest.raises(SystemExit, match=f"^segrepro proposals: {message}"):
+        main(["proposals", "--manifest", str(tmp_path / "m.csv"), "--out", str(tmp_path / "p.h5"), *options])
+    assert not (tmp_path / "p.h5").exists()
 
 
 @pytest.mark.parametrize("content", ["", "no model", "%YAML:1.0\n---\noptions: {a: 1}\n", edge_boxes.TREELESS_FOREST])
 def test_a_file_that_is_no_forest_is_refused_before_opencv_crashes_on_it(tmp_path, content):
     (tmp_path / "m.yml").write_text(content)
     with pytest.raises(UserError, match=r"m\.yml: not a structured forest"):
-        proposal_method("edge_boxes", {"model": str(tmp_path / "m.yml")})
-
-
-def test_settings_as_text_of_the_command_line_are_the_same_as_numbers():
-    text = proposal_method("edge_boxes", {"edges": "sobel", "alpha": "0.6", "max_boxes": "7"})
-    assert text == proposal_method("edge_boxes", {"edges": "sobel", "alpha": 0.6, "max_boxes": 7})
+        method("edge_boxes", {"model": tmp_path / "m.yml"})
 
 
 def test_defaults_are_the_published_ones():
-    method = METHODS["edge_boxes"](edges="sobel")
+    section = METHODS["edge_boxes"]()
     published = {"alpha": 0.65, "beta": 0.75, "eta": 1, "min_score": 0.01, "search_boxes": 10_000}
     published |= {"min_box_area": 1000, "max_aspect_ratio": 3, "max_boxes": 2000}
-    assert method.described() == method.described() | published
+    assert section.model_dump() == section.model_dump() | published
     search = cv2.ximgproc.createEdgeBoxes()
-    assert method.edge_min_magnitude == pytest.approx(search.getEdgeMinMag())
-    assert method.edge_merge_threshold == pytest.approx(search.getEdgeMergeThr())
-    assert method.cluster_min_magnitude == pytest.approx(search.getClusterMinMag())
-    assert (method.gamma, method.kappa) == pytest.approx((search.getGamma(), search.getKappa()))
+    assert section.edge_min_magnitude == pytest.approx(search.getEdgeMinMag())
+    assert section.edge_merge_threshold == pytest.approx(search.getEdgeMergeThr())
+    assert section.cluster_min_magnitude == pytest.approx(search.getClusterMinMag())
+    assert (section.gamma, section.kappa) == pytest.approx((search.getGamma(), search.getKappa()))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_missing_damaged_or_ambiguous_picture_is_named_and_nothing_is_written(tmp_path, threads):
     examples, out = dataset(tmp_path / "set"), tmp_path / "p.h5"
-    run = {"method": "selective_search", "settings": SEARCH, "threads": threads}
+    run = {"method": method("selective_search", SEARCH), "threads": threads}
     with pytest.raises(UserError, match="picture 'p0' comes with two files"):
         find_proposals([*examples, Example("p0", examples[1].image)], out, **run)
     examples[1].image.write_bytes(examples[1].image.read_bytes()[:200])
@@ -445,8 +460,8 @@ def test_an_edge_map_that_is_missing_of_another_size_or_kind_is_named(tmp_path):
     edges.mkdir()
 
     def run():
-        settings = {"edges": str(edges)}
-        find_proposals(examples, tmp_path / "p.h5", method="edge_boxes", settings=settings, cache=tmp_path / "c")
+        by_maps = method("edge_boxes", {"edges": edges})
+        find_proposals(examples, tmp_path / "p.h5", method=by_maps, cache=tmp_path / "c")
 
     with pytest.raises(UserError, match=r"p0\.png: no such edge map"):
         run()
@@ -516,8 +531,6 @@ def test_verbs_write_proposals_and_their_recall(tmp_path, monkeypatch, capsys):
     ]
     assert rows[2]["recall"] == "1.0000"
     assert "proposals,iou,objects,recall" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="edge_boxes: setting 'strategy' is unknown"):
-        main(["proposals", "--manifest", "m.csv", "--method", "edge_boxes", "--strategy", "fast", "--out", "p.h5"])
 
 
 def test_reading_and_searching_import_no_tensorflow():
@@ -530,13 +543,13 @@ def test_a_picture_that_opencv_refuses_is_named(tmp_path, monkeypatch):
     def refuse(*args, **options):
         cv2.cvtColor(np.empty((0, 0, 3), np.uint8), cv2.COLOR_RGB2GRAY)
 
-    monkeypatch.setattr(selective_search.SelectiveSearch, "find", refuse)
+    monkeypatch.setattr(selective_search.SelectiveSearchMethod, "find", refuse)
     with pytest.raises(UserError, match=r"p0\.jpg: selective_search cannot search this picture of 80 x 60 pixels"):
-        find_proposals(dataset(tmp_path / "set", 1), tmp_path / "p.h5", method="selective_search", settings={})
+        find_proposals(dataset(tmp_path / "set", 1), tmp_path / "p.h5", method=method("selective_search"))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 40), (40, 5), (33, 31)])
 def test_pictures_smaller_than_a_forests_patch_can_be_searched(tmp_path, shape):
-    options = {"model": str(forest(tmp_path / "m.yml")), "min_box_area": 20, "min_side": 1}
+    options = {"model": forest(tmp_path / "m.yml"), "min_box_area": 20, "min_side": 1}
     boxes = find("edge_boxes", options, np.zeros((*shape, 3), np.uint8))
     assert (boxes <= [*shape[::-1], *shape[::-1]]).all()

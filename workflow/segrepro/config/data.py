@@ -118,33 +118,3 @@ class LabelChecks(Section):
         if self.min_background_share > self.max_background_share:
             raise ValueError("min_background_share: is above max_background_share; no picture could pass")
         return self
-
-
-class SelectiveSearch(Section):
-    """Object proposals by selective search (Uijlings et al. 2013), OpenCV's."""
-
-    method: Literal["selective_search"]
-    strategy: Literal["fast", "quality"] = "fast"
-    max_boxes: Positive = Field(2000, description="a picture, best first")
-
-
-class EdgeBoxes(Section):
-    """Object proposals by EdgeBoxes (Zitnick and Dollar 2014), OpenCV's."""
-
-    method: Literal["edge_boxes"]
-    model: Archive | None = Field(None, description="structured-forest model; null: see edges")
-    edges: Annotated[str, Field(min_length=1)] | None = Field(
-        None,
-        description="folder of edge maps <id>.png (8-bit, the picture's size, 255 = edge) instead of a model; null "
-        "without a model: the picture's gradients",
-    )
-    max_boxes: Positive = Field(2000, description="a picture, best first")
-
-    @model_validator(mode="after")
-    def _one_source_of_edges(self) -> "EdgeBoxes":
-        if self.model is not None and self.edges is not None:
-            raise ValueError("edges: has no meaning beside 'model'; set model to null, or remove edges")
-        return self
-
-
-Proposals = Annotated[SelectiveSearch | EdgeBoxes, Field(discriminator="method")]

@@ -11,13 +11,13 @@ from segrepro.config.data import (
     LabelChecks,
     Part,
     PicturesKind,
-    Proposals,
     SampleData,
 )
 from segrepro.config.detail import Detail
 from segrepro.config.figures import Figures
 from segrepro.config.models import Model, Weights
 from segrepro.config.networks import Network
+from segrepro.config.proposals import Proposals
 from segrepro.config.protocols import Protocol
 from segrepro.config.references import reference_problems
 from segrepro.config.systems import System

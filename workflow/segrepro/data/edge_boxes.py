@@ -8,13 +8,14 @@ import functools
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from segrepro.config.proposals import EdgeBoxes
 from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
-from segrepro.data.proposal_base import ProposalMethod, corners, setting
+from segrepro.data.proposal_base import ProposalMethod, corners
 from segrepro.errors import UserError
 from segrepro.files import file_digest
 
@@ -44,49 +45,21 @@ FOREST_KEYS = ("childs", "featureIds", "thresholds", "edgeBoundaries", "edgeBins
 
 
 @dataclass(frozen=True)
-class EdgeBoxes(ProposalMethod):
-    """EdgeBoxes (Zitnick and Dollar, ECCV 2014), with the defaults of its release.
+class EdgeBoxesMethod(ProposalMethod):
+    """EdgeBoxes, with edges from a structured forest, as published, from ready maps, or from the picture's gradient.
 
-    Defaults: pdollar/edges edgeBoxes.m, and createEdgeBoxes of OpenCV's ximgproc, which has eta besides.
-
-    Edges come from a structured forest (``model``, as published), from ready maps, or from the picture's gradient
-    (``edges``: ``sobel``), which the release offers behind a switch and which needs no file. Maps are thinned
-    (non-maximum suppression over 2 pixels) as in the release.
+    The release offers the gradient behind a switch; it needs no file. Maps are thinned (non-maximum suppression over 2
+    pixels) as in the release.
 
     Attributes:
         model: structured-forest file of OpenCV (model.yml.gz of opencv_extra), or None.
         edges: None with a model; ``sobel``; or a folder of maps ``<id>.png``: 8-bit, one channel, as large as their
             pictures, 255 = edge.
-        alpha: step size of the sliding window, as IoU of neighbouring windows.
-        beta: IoU above which the lower-scoring of two boxes is dropped.
-        eta: factor that lowers beta box by box; 1 for none.
-        min_score: least score of a box.
-        search_boxes: most boxes that the search returns, before `max_boxes` counts.
-        edge_min_magnitude: edges below it do not count, of 1.
-        edge_merge_threshold: most change of direction within an edge group, in half turns.
-        cluster_min_magnitude: edge groups below it join their neighbours.
-        max_aspect_ratio: of boxes.
-        min_box_area: of boxes, in pixels.
-        gamma: sensitivity of the affinity of edge groups to direction.
-        kappa: exponent by which large boxes are favoured less.
     """
 
-    name: ClassVar[str] = "edge_boxes"
-
-    model: str | None = setting(None, "structured-forest file of OpenCV (model.yml.gz)")
-    edges: str | None = setting(None, f"'{SOBEL}', or a folder of edge maps <id>.png (8-bit, 255 = edge)")
-    alpha: float = setting(0.65, "step of the sliding window, as IoU of neighbours", 0.01, 0.99)
-    beta: float = setting(0.75, "IoU above which the worse of two boxes is dropped", 0.01, 1)
-    eta: float = setting(1.0, "factor that lowers beta box by box", 0.01, 1)
-    min_score: float = setting(0.01, "least score of a box", 0)
-    search_boxes: int = setting(10_000, "most boxes that the search returns", 1)
-    edge_min_magnitude: float = setting(0.1, "weaker edges do not count", 0, 1)
-    edge_merge_threshold: float = setting(0.5, "most change of direction in an edge group, half turns", 0)
-    cluster_min_magnitude: float = setting(0.5, "weaker edge groups join their neighbours", 0)
-    max_aspect_ratio: float = setting(3.0, "of boxes", 1)
-    min_box_area: float = setting(1000.0, "of boxes, in pixels", 1)
-    gamma: float = setting(2.0, "sensitivity of affinity to direction", 0)
-    kappa: float = setting(1.5, "exponent by which large boxes are favoured less", 0)
+    settings: EdgeBoxes
+    model: str | None = None
+    edges: str | None = None
 
     def __post_init__(self) -> None:
         """Check that there is one source of edges, and that it is usable."""
@@ -106,19 +79,20 @@ class EdgeBoxes(ProposalMethod):
         edges = self._edges(picture, id, detector)
         directions = detector.computeOrientation(edges)
         edges = detector.edgesNms(edges, directions, r=2, s=0, m=1, isParallel=False)
+        settings = self.settings
         search = cv2.ximgproc.createEdgeBoxes(
-            alpha=self.alpha,
-            beta=self.beta,
-            eta=self.eta,
-            minScore=self.min_score,
-            maxBoxes=self.search_boxes,
-            edgeMinMag=self.edge_min_magnitude,
-            edgeMergeThr=self.edge_merge_threshold,
-            clusterMinMag=self.cluster_min_magnitude,
-            maxAspectRatio=self.max_aspect_ratio,
-            minBoxArea=self.min_box_area,
-            gamma=self.gamma,
-            kappa=self.kappa,
+            alpha=settings.alpha,
+            beta=settings.beta,
+            eta=settings.eta,
+            minScore=settings.min_score,
+            maxBoxes=settings.search_boxes,
+            edgeMinMag=settings.edge_min_magnitude,
+            edgeMergeThr=settings.edge_merge_threshold,
+            clusterMinMag=settings.cluster_min_magnitude,
+            maxAspectRatio=settings.max_aspect_ratio,
+            minBoxArea=settings.min_box_area,
+            gamma=settings.gamma,
+            kappa=settings.kappa,
         )
         boxes, _ = search.getBoundingBoxes(edges, directions)
         return corners(boxes) - np.array([1, 1, 0, 0])  # see the top of the file
@@ -131,10 +105,11 @@ class EdgeBoxes(ProposalMethod):
 
     def described(self) -> dict[str, Any]:
         """As for every method; the forest by its digest, a folder of maps as such (`file_for` gives each map)."""
-        value = super().described()
-        value["model"] = self.model and file_digest(Path(self.model))
-        value["edges"] = self.edges if self.edges in (None, SOBEL) else "maps"
-        return value
+        files = {
+            "model": self.model and file_digest(Path(self.model)),
+            "edges": self.edges if self.edges in (None, SOBEL) else "maps",
+        }
+        return super().described() | files
 
     def file_for(self, id: str) -> Path | None:
         """The picture's edge map, where edges come from a folder."""

@@ -1,32 +1,29 @@
 """What the methods that propose boxes have in common."""
 
-import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-
-def setting(default: Any, text: str, low: float | None = None, high: float | None = None) -> Any:
-    """A field of a method: its default, what it means, and the closed interval that it must lie in."""
-    return dataclasses.field(default=default, metadata={"help": text, "low": low, "high": high})
+from segrepro.config.proposals import ProposalSettings
 
 
 @dataclass(frozen=True)
 class ProposalMethod(ABC):
-    """What every method is told, and what it does for one picture.
+    """What a method does for one picture.
 
     Attributes:
-        max_boxes: most boxes kept for a picture, best first. 2000: what DeconvNet's authors took of EdgeBoxes.
-        min_side: least width and height of a box, in pixels.
+        settings: from the config, or the options of the verb.
     """
 
-    name: ClassVar[str]
+    settings: ProposalSettings
 
-    max_boxes: int = setting(2000, "most boxes kept for a picture", 1)
-    min_side: int = setting(10, "least width and height of a box, in pixels", 1)
+    @property
+    def name(self) -> str:
+        """The method's name in the config."""
+        return self.settings.method
 
     def find(self, picture: np.ndarray, *, id: str, seed: int) -> np.ndarray:
         """Return a picture's proposals.
@@ -45,9 +42,9 @@ class ProposalMethod(ABC):
         """
         height, width = picture.shape[:2]
         boxes = np.clip(self._ranked(picture, id, seed), 0, [width, height, width, height])
-        boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= self.min_side]
+        boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(axis=1) >= self.settings.min_side]
         _, first = np.unique(boxes, axis=0, return_index=True)
-        return boxes[np.sort(first)][: self.max_boxes].astype(np.int32)
+        return boxes[np.sort(first)][: self.settings.max_boxes].astype(np.int32)
 
     @abstractmethod
     def _ranked(self, picture: np.ndarray, id: str, seed: int) -> np.ndarray:
@@ -55,7 +52,7 @@ class ProposalMethod(ABC):
 
     def described(self) -> dict[str, Any]:
         """The settings for records and hashes: plain values, files by their content, the same on every machine."""
-        return dataclasses.asdict(self)
+        return self.settings.model_dump(exclude={"method"})
 
     def file_for(self, id: str) -> Path | None:
         """The file, besides the picture, that the boxes of picture ``id`` depend on."""

@@ -4,11 +4,10 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +16,6 @@ from PIL import Image
 from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
 from segrepro.data.parallel import map_in_processes
 from segrepro.data.proposal_base import ProposalMethod
-from segrepro.data.proposal_methods import proposal_method
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
 from segrepro.stores.hdf5 import FORMAT_VERSION
@@ -29,8 +27,7 @@ def find_proposals(
     examples: Iterable[Example],
     out: Path,
     *,
-    method: str,
-    settings: Mapping[str, Any],
+    method: ProposalMethod,
     threads: int = 1,
     cache: Path | None = None,
 ) -> dict[str, int]:
@@ -39,8 +36,7 @@ def find_proposals(
     Args:
         examples: the manifest's rows.
         out: the proposals file to write.
-        method: name of a method, see `segrepro.data.proposal_methods.METHODS`.
-        settings: of the method; the others keep their defaults.
+        method: by `segrepro.data.proposal_methods.proposal_method`.
         threads: number of processes.
         cache: a folder that keeps each picture's boxes, so that a killed run goes on where it was and pictures
             shared by manifests are searched once; None for a temporary one. What is in it depends on the method,
@@ -51,17 +47,16 @@ def find_proposals(
         that were not searched again).
 
     Raises:
-        UserError: the method, a setting, a picture or an edge map cannot be used.
+        UserError: a picture or an edge map cannot be used.
     """
-    finder = proposal_method(method, settings)
     pictures = _pictures(examples)
     summary = {"pictures": len(pictures), "boxes": 0, "without_boxes": 0, "cached": 0}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if cache is None else Path(cache)
-        searcher = PictureSearcher(finder, folder / f"{finder.name}-{_digest(_recipe(finder))[:16]}")
+        searcher = PictureSearcher(method, folder / f"{method.name}-{_digest(_recipe(method))[:16]}")
         tasks = list(pictures.items())
-        found = map_in_processes(searcher, tasks, threads=threads, label=finder.name, total=len(tasks))
-        writer = stack.enter_context(ProposalWriter(out, method=finder.name, settings=finder.described()))
+        found = map_in_processes(searcher, tasks, threads=threads, label=method.name, total=len(tasks))
+        writer = stack.enter_context(ProposalWriter(out, method=method.name, settings=method.described()))
         for id, (path, was_cached) in zip(pictures, found, strict=True):
             boxes = np.load(path, allow_pickle=False)
             writer.add(id, boxes)
@@ -83,9 +78,9 @@ def _pictures(examples: Iterable[Example]) -> dict[str, Path]:
     return pictures
 
 
-def _recipe(finder: ProposalMethod) -> bytes:
+def _recipe(method: ProposalMethod) -> bytes:
     """All that boxes depend on besides files: OpenCV's version too, its methods change now and then."""
-    recipe = {"format": FORMAT_VERSION, "method": finder.name, "settings": finder.described(), "cv2": cv2.__version__}
+    recipe = {"format": FORMAT_VERSION, "method": method.name, "settings": method.described(), "cv2": cv2.__version__}
     return json.dumps(recipe, sort_keys=True).encode()
 
 
@@ -101,11 +96,11 @@ class PictureSearcher:
     """Finds one picture's boxes and keeps them in a file; can be sent to another process.
 
     Attributes:
-        finder: the method with its settings.
+        method: the method with its settings.
         folder: where the files are kept, one a picture, named by the content that the boxes were found in.
     """
 
-    finder: ProposalMethod
+    method: ProposalMethod
     folder: Path
 
     def __call__(self, task: tuple[str, Path]) -> tuple[Path, bool]:
@@ -121,7 +116,7 @@ class PictureSearcher:
             UserError: the picture, or a file that goes with it, cannot be read, or OpenCV refuses it.
         """
         id, image = task
-        beside = self.finder.file_for(id)
+        beside = self.method.file_for(id)
         content = _content(image)
         digest = _digest(content, *([beside.read_bytes()] if beside is not None and beside.is_file() else []))
         path = self.folder / f"{digest}.npy"
@@ -130,10 +125,10 @@ class PictureSearcher:
         cv2.setNumThreads(1)  # the processes are the threads that the caller granted
         picture = _decoded(content, image)
         try:
-            boxes = self.finder.find(picture, id=id, seed=int(digest[:16], 16))
+            boxes = self.method.find(picture, id=id, seed=int(digest[:16], 16))
         except cv2.error as error:
             raise UserError(
-                f"{image}: {self.finder.name} cannot search this picture of {picture.shape[1]} x {picture.shape[0]} "
+                f"{image}: {self.method.name} cannot search this picture of {picture.shape[1]} x {picture.shape[0]} "
                 f"pixels ({' '.join(str(error).split())}); leave it out of the manifest or use another method."
             ) from error
         with atomic_path(path) as temporary:

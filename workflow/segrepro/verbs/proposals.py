@@ -11,52 +11,51 @@ Example: segrepro proposals --manifest data/manifests/voc_val.csv --method selec
 
 import argparse
 
-from segrepro.options import INPUT, OUTPUT, POSITIVE, SHARED_FOLDER
+from segrepro.config.proposals import ProposalSettings
+from segrepro.options import INPUT, OUTPUT, POSITIVE, SHARED_FOLDER, Choice, add_options, option_of, section_of
 
-PLACES = ("model", "edges")  # settings that name a file or folder
+COMMON = tuple(ProposalSettings.model_fields)
+FILES = ("model", "edges")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options; those of the methods come from their settings."""
-    import dataclasses
-
-    from segrepro.data.proposal_base import ProposalMethod
+    """Declare the verb's options; the methods' settings come from their sections."""
     from segrepro.data.proposal_methods import METHODS
 
     parser.add_argument("--manifest", type=INPUT, required=True, help="the pictures")
     parser.add_argument("--out", type=OUTPUT, required=True, help="proposals file to write (HDF5)")
-    parser.add_argument("--method", required=True, help=f"one of {', '.join(METHODS)}")
+    parser.add_argument("--method", type=Choice(tuple(METHODS)), required=True, help=f"one of {', '.join(METHODS)}")
     parser.add_argument("--threads", type=POSITIVE, default=1, help="number of processes (1)")
     parser.add_argument("--cache", type=SHARED_FOLDER, help="folder that keeps each picture's boxes")
-    common = {field.name for field in dataclasses.fields(ProposalMethod)}
-    groups = {"every method": common}
-    groups |= {name: {f.name for f in dataclasses.fields(method)} - common for name, method in METHODS.items()}
-    settings = {field.name: field for method in METHODS.values() for field in dataclasses.fields(method)}
-    for title, names in groups.items():
-        group = parser.add_argument_group(f"settings of {title}")
-        for name in [name for name in settings if name in names]:
-            default = settings[name].default
-            group.add_argument(
-                f"--{name.replace('_', '-')}",
-                type=INPUT if name in PLACES else None,
-                dest=f"settings.{name}",
-                default=argparse.SUPPRESS,
-                metavar="VALUE",
-                help=settings[name].metadata["help"] + (f" ({default})" if default is not None else ""),
-            )
+    parser.add_argument("--model", type=INPUT, help="edge_boxes: structured-forest file of OpenCV (model.yml.gz)")
+    parser.add_argument(
+        "--edges", type=INPUT, help="edge_boxes: 'sobel', or a folder of edge maps <id>.png (8-bit, 255 = edge)"
+    )
+    add_options(parser, ProposalSettings)
+    for name, section in METHODS.items():
+        add_options(parser.add_argument_group(f"settings of {name}"), section, leave_out=("method", *FILES, *COMMON))
+        # what is not given has the section's default; what is given to another method is refused
+        parser.set_defaults(**dict.fromkeys(_own(section)))
+
+
+def _own(section: type[ProposalSettings]) -> list[str]:
+    return [name for name in section.model_fields if name not in ("method", *FILES, *COMMON)]
 
 
 def run(args: argparse.Namespace) -> None:
     """Find the proposals and say how many there are."""
+    from segrepro.data.proposal_methods import METHODS, proposal_method
     from segrepro.data.proposal_search import find_proposals
+    from segrepro.errors import UserError
     from segrepro.stores.manifests import read_manifest
 
-    prefix = "settings."
-    settings = {key.removeprefix(prefix): str(value) for key, value in vars(args).items() if key.startswith(prefix)}
-    examples = read_manifest(args.manifest)
-    done = find_proposals(
-        examples, args.out, method=args.method, settings=settings, threads=args.threads, cache=args.cache
-    )
+    section = METHODS[args.method]
+    for name in (name for other in METHODS.values() if other is not section for name in _own(other)):
+        if getattr(args, name) is not None:
+            raise UserError(f"{option_of(name)} is no setting of {args.method}; leave it out.")
+    settings = section_of(args, section, **({"model": None, "edges": None} if "edges" in section.model_fields else {}))
+    method = proposal_method(settings, args.model, args.edges)
+    done = find_proposals(read_manifest(args.manifest), args.out, method=method, threads=args.threads, cache=args.cache)
     print(
         f"{args.out}: {done['boxes']} boxes in {done['pictures']} pictures ({done['without_boxes']} without any box, "
         f"{done['cached']} from the cache)"

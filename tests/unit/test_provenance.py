@@ -31,7 +31,7 @@ from segrepro.provenance.code import (
 from segrepro.provenance.machine import PACKAGES, command_text, gpu_names, hardware, versions
 from segrepro.provenance.made import UNKNOWN_CODE, age, note_devices, note_training_code, oldest, read_made, write_made
 from segrepro.provenance.origin import origin
-from segrepro.provenance.written import written_by
+from segrepro.provenance.stores import written_by
 from segrepro.stores.manifests import Example, write_manifest
 from segrepro.stores.scores import ScoreWriter
 

@@ -14,10 +14,10 @@ from scipy.special import softmax
 
 from segrepro.errors import UserError
 from segrepro.labels import COCO91, VOC21, VOID
+from segrepro.stores.codes import NOBODY_KNOWS
 from segrepro.stores.merging import merge_stores
 from segrepro.stores.resize import resize_scores
 from segrepro.stores.scores import ScoreReader, ScoreWriter
-from segrepro.stores.written import NOBODY_KNOWS
 
 HEADER = {"system": "net", "label_space": "voc21", "kind": "logits", "resize": "half_pixel"}
 

@@ -21,8 +21,8 @@ from segrepro.errors import UserError
 from segrepro.gpu_check import usable_gpus
 from segrepro.options import check_values
 from segrepro.outputs import check_paths
+from segrepro.startup import open_standard_streams, refuse_removed_folder
 from segrepro.stopping import STARTED_BY, stop_with, stops_cleanly
-from segrepro.surroundings import open_standard_streams, refuse_removed_folder
 
 # verb -> one line of help; the module is segrepro.verbs.<verb with _ for ->
 VERBS = {

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from segrepro.errors import UserError
-from segrepro.keys import KeyTwiceError, unique_keys
 from segrepro.schema import explain
+from segrepro.unique_keys import KeyTwiceError, unique_keys
 
 Model = TypeVar("Model", bound=BaseModel)
 

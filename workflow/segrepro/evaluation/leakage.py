@@ -3,7 +3,7 @@
 A picture counts as seen when its id is in the training set (held-out pictures included, they choose the learning
 rate) or the tuning set of the system or of any of its ancestors: the model that predicts, the models that this one
 was initialised from, pretrained weights, the members of an ensemble, the system below a CRF. VOC and SBD share their
-ids; COCO's never equal VOC's, so for COCO see `segrepro.evaluation.duplicates`. A stacker fitted by folds has not
+ids; COCO's never equal VOC's, so for COCO see `segrepro.evaluation.near_duplicates`. A stacker fitted by folds has not
 seen the pictures it predicts: that is no leak, where its own report confirms it, picture by picture.
 
 Of pretrained weights only the datasets that the config states are known (`trained_on` of their entry): they are listed

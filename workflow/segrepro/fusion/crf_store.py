@@ -7,12 +7,12 @@ from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.files import scratch_folder
 from segrepro.fusion.densecrf import Parameters, check_drop_below, read_evidence, refine
-from segrepro.provenance.written import written_by
+from segrepro.provenance.stores import written_by
+from segrepro.stores.codes import Written
 from segrepro.stores.fitting import STORAGE_RESIZE, fit, log_probabilities
 from segrepro.stores.manifests import Example
 from segrepro.stores.merging import merge_stores
 from segrepro.stores.scores import LOG_PROBABILITIES, ScoreReader, ScoreWriter
-from segrepro.stores.written import Written
 
 # Pixels between stored marginals. A CRF draws edges to the pixel: at stride 4, 0.2 to 0.8 % of the pixels would get
 # another label. Its marginals are so sure that they pack well: 0.1 to 1 MB a picture of 500 x 375, by preset, for 8

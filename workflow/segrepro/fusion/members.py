@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from segrepro.errors import UserError
+from segrepro.stores.codes import Written, joined
 from segrepro.stores.resize import resize_scores
 from segrepro.stores.same_pictures import refuse_other_pictures
 from segrepro.stores.scores import LABELS, LOGITS, ScoreReader
-from segrepro.stores.written import Written, joined
 
 # What is read of the members.
 LABEL_MAPS, PROBABILITIES, RAW_SCORES = "labels", "probabilities", "raw scores"

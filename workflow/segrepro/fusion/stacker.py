@@ -21,7 +21,7 @@ from segrepro.fusion.members import PROBABILITIES, Ensemble
 from segrepro.fusion.stacker_data import FitSet, StackerMembers, collected, grid_of
 from segrepro.fusion.stacker_settings import LINEAR, StackerSettings
 from segrepro.labels import VOID, label_space
-from segrepro.provenance.written import written_by
+from segrepro.provenance.stores import written_by
 from segrepro.stores.fitting import STORAGE_RESIZE
 from segrepro.stores.manifests import Example, read_manifest
 from segrepro.stores.same_pictures import check_same_pictures

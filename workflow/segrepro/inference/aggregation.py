@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from segrepro.data.boxes import enlarge
 from segrepro.errors import UserError
-from segrepro.inference.shrink import BILINEAR, SHRINKS, resized
+from segrepro.inference.box_resizing import BILINEAR, SHRINKS, resized
 from segrepro.labels import BACKGROUND
 from segrepro.stores.fitting import fit, log_probabilities
 from segrepro.stores.resize import HALF_PIXEL, resize_scores

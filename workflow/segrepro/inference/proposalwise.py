@@ -22,8 +22,8 @@ from segrepro.data.shards import block
 from segrepro.errors import UserError
 from segrepro.inference.aggregation import PROBABILITIES, AggregateMap, Aggregation
 from segrepro.inference.augmented import DEFAULT_STORAGE_STRIDE
-from segrepro.inference.shrink import BILINEAR, resized
-from segrepro.provenance.written import written_by
+from segrepro.inference.box_resizing import BILINEAR, resized
+from segrepro.provenance.stores import written_by
 from segrepro.stores.manifests import Example
 from segrepro.stores.proposals import ProposalReader
 from segrepro.stores.resize import HALF_PIXEL
@@ -86,7 +86,7 @@ class CropNetwork:
     Args:
         model: takes (n, side, side, 3), values 0..255, gives logits (n, h, w, classes).
         side: of its input, in pixels.
-        shrink: one of `segrepro.inference.shrink.SHRINKS`, for boxes larger than that.
+        shrink: one of `segrepro.inference.box_resizing.SHRINKS`, for boxes larger than that.
     """
 
     def __init__(self, model: keras.Model, side: int, shrink: str = BILINEAR) -> None:

@@ -15,12 +15,12 @@ from snakemake.io import IOFile
 
 from segrepro.config import Config, in_order_of, model_spec, parse_config
 from segrepro.errors import UserError
-from segrepro.keys import refuse_twins
 from segrepro.plan.experiment import Plan
 from segrepro.plan.lineage import config_sha256
 from segrepro.plan.resolved import declared_config
-from segrepro.provenance.standing import refuse_other_results
+from segrepro.provenance.unrecorded import refuse_other_results
 from segrepro.training.choices import require_tensorboard
+from segrepro.unique_keys import refuse_twins
 
 
 @contextmanager

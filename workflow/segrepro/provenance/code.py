@@ -7,7 +7,7 @@ Two hashes tell codes apart, with or without git:
   package that it reaches): comments, docstrings and layout do not count, and neither do figures, tables, the config's
   classes or prediction. A model whose training hash is not that of the code at hand was made by other code.
 
-Score stores carry the hashes of the modules that filled them, made in the same way (`segrepro.provenance.written`).
+Score stores carry the hashes of the modules that filled them, made in the same way (`segrepro.provenance.stores`).
 """
 
 import ast
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import segrepro
-from segrepro.stores.written import UNKNOWN
+from segrepro.stores.codes import UNKNOWN
 
 PACKAGE = Path(segrepro.__file__).parent
 NAME = segrepro.__name__

@@ -7,8 +7,8 @@ significant after Holm's correction for all differences of its table, else uncle
 import itertools
 from collections.abc import Sequence
 
+from segrepro.evaluation.holm import holm
 from segrepro.evaluation.leakage import Marks
-from segrepro.evaluation.multiple import holm
 from segrepro.evaluation.statistics import Difference, Statistics
 from segrepro.report.declared import Declared
 from segrepro.report.main_tables import statistics_notes

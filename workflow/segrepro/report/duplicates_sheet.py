@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from segrepro.data.pictures import read_rgb
-from segrepro.evaluation.duplicates import HASH_BITS, Pair
+from segrepro.evaluation.near_duplicates import HASH_BITS, Pair
 from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure
 
 PAIRS_A_ROW = 3

@@ -5,11 +5,11 @@ from pathlib import Path
 import h5py
 
 from segrepro.errors import UserError
+from segrepro.stores.codes import joined
 from segrepro.stores.hdf5 import STORAGE
 from segrepro.stores.same_pictures import refuse_other_pictures
 from segrepro.stores.score_maps import is_stored_as, size_of
 from segrepro.stores.scores import ScoreReader, ScoreWriter
-from segrepro.stores.written import joined
 
 
 class MergingWriter(ScoreWriter):

@@ -16,7 +16,7 @@ Layout, as of `segrepro.stores.hdf5`, format version 1::
 Stores of earlier versions have the kind ``scores``, which leaves open which of the first two it is. They are read,
 since labels and probabilities are the same either way, and refused where logits are asked for; none are written.
 
-``code`` says which code filled the store, and those that it is made from (`segrepro.stores.written`, JSON); stores
+``code`` says which code filled the store, and those that it is made from (`segrepro.stores.codes`, JSON); stores
 without it are read too.
 
 The compression makes float16 scores 12 % smaller than raw and labels 22 times, for under a millisecond per picture.
@@ -30,10 +30,10 @@ import numpy as np
 
 from segrepro.errors import UserError
 from segrepro.labels import VOC21, LabelSpace, label_space
+from segrepro.stores.codes import Written, from_text, to_text
 from segrepro.stores.hdf5 import STORAGE, PicturesReader, PicturesWriter
 from segrepro.stores.resize import RESIZE_MODES, resize_scores, resized_blocks
 from segrepro.stores.score_maps import REMEDY, form_fault, packed_labels, packed_scores, size_of
-from segrepro.stores.written import Written, from_text, to_text
 
 LOGITS, LOG_PROBABILITIES, LABELS = KINDS = ("logits", "log_probabilities", "labels")
 SCORES = "scores"  # of stores of earlier versions: logits or log-probabilities, nobody knows which
@@ -54,7 +54,7 @@ class ScoreWriter(PicturesWriter):
         label_space: name of the label space that the scores or labels are in.
         kind: one of `KINDS`.
         resize: how a stored map is brought to full size; of no effect for labels.
-        code: which code fills the store, of `segrepro.provenance.written.written_by`; empty: nobody knows.
+        code: which code fills the store, of `segrepro.provenance.stores.written_by`; empty: nobody knows.
 
     Raises:
         UserError: an argument is not one of the allowed names, a map cannot be stored, nothing was added, or

@@ -9,7 +9,7 @@ import yaml
 
 from segrepro.differences import first_difference
 from segrepro.errors import UserError
-from segrepro.keys import refuse_twins
+from segrepro.unique_keys import refuse_twins
 
 
 def read_spec(path: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.data.expected import expected_of, find_fault
     from segrepro.errors import UserError
     from segrepro.files import write_json
-    from segrepro.provenance.record import checksum
+    from segrepro.provenance.results import checksum
 
     expected = expected_of(args, args.file.name)
     found = checksum(args.file)

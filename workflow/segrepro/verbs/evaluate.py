@@ -21,7 +21,7 @@ that predicted), packages, hardware and this command (without --threads, which c
 import argparse
 
 from segrepro.options import ARRAYS, INPUT, OUTPUT, POSITIVE, add_options, section_of
-from segrepro.provenance.record import add_arguments as add_provenance_arguments
+from segrepro.provenance.results import add_arguments as add_provenance_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.evaluation.pictures import PictureScorer, picture_confusions
     from segrepro.files import ids_sha256, write_json
     from segrepro.labels import label_space
-    from segrepro.provenance.record import provenance
+    from segrepro.provenance.results import provenance
     from segrepro.stores.manifests import read_manifest
     from segrepro.stores.same_pictures import check_same_pictures
     from segrepro.stores.scores import ScoreReader

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Hash, compare, write table, counts and sheet."""
-    from segrepro.evaluation.duplicates import hash_pictures, nearest_pairs, unique_pictures
+    from segrepro.evaluation.near_duplicates import hash_pictures, nearest_pairs, unique_pictures
     from segrepro.files import write_json
     from segrepro.report.duplicates_sheet import draw_pairs
     from segrepro.report.style import save_figure

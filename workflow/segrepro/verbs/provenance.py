@@ -13,7 +13,7 @@ fused, stacked, refined) the scores. Hashes in the table are cut to 12 digits.
 import argparse
 
 from segrepro.options import INPUT, OUTPUT
-from segrepro.provenance.record import add_arguments as add_provenance_arguments
+from segrepro.provenance.results import add_arguments as add_provenance_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write both files, and name the systems whose models are older than the code that scored them."""
     from segrepro.files import write_json
-    from segrepro.provenance.overview import COLUMNS, overview, overview_rows, read_provenance
-    from segrepro.provenance.record import provenance
+    from segrepro.provenance.results import provenance
+    from segrepro.provenance.run import COLUMNS, overview, overview_rows, read_provenance
     from segrepro.report.tables import write_table
 
     entries = [read_provenance(path) for path in args.metrics]

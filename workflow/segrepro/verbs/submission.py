@@ -12,7 +12,7 @@ competition, sources, checksum of the archive and provenance. `segrepro check-su
 import argparse
 
 from segrepro.options import INPUT, OUTPUT, POSITIVE
-from segrepro.provenance.record import add_arguments as add_provenance_arguments
+from segrepro.provenance.results import add_arguments as add_provenance_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Pack, and write the entry."""
     from segrepro.files import file_digest, write_json
-    from segrepro.provenance.record import provenance
+    from segrepro.provenance.results import provenance
     from segrepro.report.submission import pack
     from segrepro.stores.scores import ScoreReader
 

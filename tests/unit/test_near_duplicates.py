@@ -11,8 +11,8 @@ from PIL import Image
 
 from segrepro.cli import main
 from segrepro.errors import UserError
-from segrepro.evaluation import duplicates
-from segrepro.evaluation.duplicates import (
+from segrepro.evaluation import near_duplicates
+from segrepro.evaluation.near_duplicates import (
     DEFAULT_DISTANCE,
     HASH_BITS,
     WORDS,
@@ -114,7 +114,7 @@ def test_blocks_find_what_a_plain_loop_finds(first, second, bound, at_least, blo
     )
     near = sum(pair.distance <= bound for pair in plain)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "BLOCK_PAIRS", block)
+        patch.setattr(near_duplicates, "BLOCK_PAIRS", block)
         found = nearest_pairs(ids_a, a, ids_b, b, max_distance=bound, at_least=at_least)
     assert found == plain[: max(near, at_least)]
 
@@ -139,7 +139,7 @@ def test_processes_give_the_same_hashes_and_boxes_count_a_picture_once(tmp_path)
 
 
 def test_too_many_pairs_are_refused(monkeypatch):
-    monkeypatch.setattr(duplicates, "MOST_PAIRS", 3)
+    monkeypatch.setattr(near_duplicates, "MOST_PAIRS", 3)
     hashes = np.zeros((3, WORDS), np.uint64)
     with pytest.raises(UserError, match="more than 3 pairs; take a smaller one"):
         nearest_pairs(["a", "b", "c"], hashes, ["d", "e", "f"], hashes, max_distance=5, at_least=1)

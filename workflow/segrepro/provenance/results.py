@@ -12,8 +12,8 @@ from segrepro.options import INPUT, SEED
 from segrepro.provenance.code import code_identity
 from segrepro.provenance.machine import command_text, hardware, versions
 from segrepro.provenance.made import age, oldest, read_made
-from segrepro.provenance.written import described
-from segrepro.stores.written import Written
+from segrepro.provenance.stores import described
+from segrepro.stores.codes import Written
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -35,7 +35,7 @@ def overview(entries: list[dict[str, Any]], made: list[Path], run: dict[str, Any
     Args:
         entries: of `read_provenance`.
         made: the models' ``made.json``.
-        run: `segrepro.provenance.record.provenance` of the whole run.
+        run: `segrepro.provenance.results.provenance` of the whole run.
         scale: of the config.
 
     Returns:

@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from segrepro.inference.aggregation import AggregateMap, Aggregation
+from segrepro.inference.box_resizing import resized
 from segrepro.inference.proposalwise import CropNetwork
-from segrepro.inference.shrink import resized
 
 
 def weights_of_imresize(extent: int, size: int) -> np.ndarray:

@@ -7,8 +7,8 @@ from segrepro.cli import main
 from segrepro.data.coco_annotations import parse_annotations
 from segrepro.errors import UserError
 from segrepro.json_files import read_json
-from segrepro.keys import refuse_twins
 from segrepro.training.specs import read_spec
+from segrepro.unique_keys import refuse_twins
 
 
 @pytest.mark.parametrize(

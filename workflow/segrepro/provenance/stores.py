@@ -8,7 +8,7 @@ from typing import Any
 
 from segrepro.provenance.code import module_sha256
 from segrepro.provenance.made import OLDER, SAME, oldest
-from segrepro.stores.written import UNKNOWN, Written, joined
+from segrepro.stores.codes import UNKNOWN, Written, joined
 
 
 def written_by(module: str, *read: Written) -> Written:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from segrepro.errors import UserError
-from segrepro.provenance.standing import refuse_other_results
+from segrepro.provenance.unrecorded import refuse_other_results
 
 SPEC = {"name": "m", "seed": 0, "network": {"crop": 33}, "protocol": {"learning_rate": 0.2, "steps": 3}}
 CONFIG = {"seed": 0, "figures": {"grid": {"ids": ["a"]}}, "weights": (1, 2)}

@@ -119,7 +119,16 @@ def test_a_full_size_deconvnet_trains_two_steps_on_boxes(merged_config, manifest
     spec = model_spec(parse_config(merged_config("full")), "deconvnet_stage1")
     boxes = tmp_path / "boxes.csv"
     main(
-        ["object-examples", "--manifest", str(manifest), "--out", str(boxes), "--counts", str(tmp_path / "counts.csv")]
+        [
+            "training-set",
+            "objects",
+            "--manifest",
+            str(manifest),
+            "--out",
+            str(boxes),
+            "--counts",
+            str(tmp_path / "counts.csv"),
+        ]
     )
     assert read_manifest(boxes)[0].box is not None
     small = {"micro_batch": 2, "accumulation": 1, "batch_norm_passes": 1, "batch_norm_batch": 2}

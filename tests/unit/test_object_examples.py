@@ -13,6 +13,7 @@ from PIL import Image
 
 from builders import picture, scene
 from segrepro.cli import main
+from segrepro.config.models import ObjectExamples, ProposalExamples
 from segrepro.data.boxes import overlaps, tight_boxes
 from segrepro.data.object_examples import (
     LeftOut,
@@ -22,7 +23,7 @@ from segrepro.data.object_examples import (
     object_examples,
     picture_objects,
 )
-from segrepro.data.proposal_examples import ProposalRules, fitting_proposals, proposal_examples
+from segrepro.data.proposal_examples import fitting_proposals, proposal_examples
 from segrepro.errors import UserError
 from segrepro.labels import VOC_CLASSES
 from segrepro.stores.manifests import Example, read_manifest, write_manifest
@@ -50,7 +51,7 @@ def dataset(tmp_path):
 
 def stage1(dataset, *options):
     files = ["--manifest", str(dataset / "m.csv"), "--out", str(dataset / "x.csv")]
-    main(["object-examples", *files, "--counts", str(dataset / "counts.csv"), *options])
+    main(["training-set", "objects", *files, "--counts", str(dataset / "counts.csv"), *options])
     return read_manifest(dataset / "x.csv")
 
 
@@ -143,7 +144,7 @@ def test_absent_unlabelled_and_small_objects_are_left_out(tmp_path):
 
 def test_a_dataset_without_instance_masks_is_refused(dataset, capsys):
     (dataset / "voc" / "instances").rename(dataset / "voc" / "elsewhere")
-    with pytest.raises(SystemExit, match=r"^segrepro object-examples: .*instances/a\.png: picture 'a' has no instance"):
+    with pytest.raises(SystemExit, match=r"^segrepro training-set: .*instances/a\.png: picture 'a' has no instance"):
         stage1(dataset)
     assert not (dataset / "x.csv").exists()
 
@@ -171,9 +172,9 @@ def test_labels_of_another_space_are_refused(dataset):
 def test_only_whole_pictures_with_masks_are_taken(dataset, change, message):
     examples = [replace(read_manifest(dataset / "m.csv")[0], **change)]
     with pytest.raises(UserError, match=message):
-        object_examples(examples)
+        object_examples(examples, ObjectExamples(kind="objects"))
     with pytest.raises(UserError, match=message):
-        proposal_examples(examples, FakeProposals({"a": []}), ProposalRules())
+        proposal_examples(examples, FakeProposals({"a": []}), ProposalExamples(kind="proposals", proposals="p"))
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_only_whole_pictures_with_masks_are_taken(dataset, change, message):
     ],
 )
 def test_impossible_options_are_refused(dataset, options, message):
-    with pytest.raises(SystemExit, match=f"object-examples: {message}"):
+    with pytest.raises(SystemExit, match=f"training-set: {message}"):
         stage1(dataset, *options)
     assert not (dataset / "x.csv").exists()
 
@@ -226,7 +227,7 @@ def stage2(dataset, monkeypatch):
         module.ProposalReader = lambda _: FakeProposals(boxes)
         monkeypatch.setitem(sys.modules, "segrepro.stores.proposals", module)
         files = ["--manifest", str(dataset / "m.csv"), "--out", str(dataset / "x.csv"), "--proposals", "p.h5"]
-        main(["proposal-examples", *files, "--counts", str(dataset / "counts.csv"), *options])
+        main(["training-set", "proposals", *files, "--counts", str(dataset / "counts.csv"), *options])
         return read_manifest(dataset / "x.csv")
 
     return write
@@ -277,7 +278,7 @@ def test_boxes_that_become_one_are_one_example(stage2):
     ],
 )
 def test_stage_2_is_refused_in_one_sentence(stage2, dataset, options, boxes, message):
-    with pytest.raises(SystemExit, match=f"^segrepro proposal-examples: {message}"):
+    with pytest.raises(SystemExit, match=f"^segrepro training-set: {message}"):
         stage2(*options, boxes=boxes)
     assert not (dataset / "x.csv").exists()
 
@@ -293,7 +294,7 @@ some_boxes = st.lists(
 @given(some_boxes, some_boxes, st.floats(0.05, 1), st.none() | st.integers(1, 4))
 def test_fitting_proposals_keep_rank_and_take_the_class_overlapped_most(proposals, boxes, enough, limit):
     objects = [PictureObject(number, number + 1, box) for number, box in enumerate(boxes)]
-    rules = ProposalRules(min_overlap=enough, max_a_picture=limit)
+    rules = ProposalExamples(kind="proposals", proposals="p", min_overlap=enough, max_a_picture=limit)
     found, labels = fitting_proposals(np.array(proposals).reshape(-1, 4), objects, rules)
     expected = []
     for proposal in proposals:

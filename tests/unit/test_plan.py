@@ -128,6 +128,16 @@ def test_a_model_trains_on_its_dataset_or_on_a_set_of_its_own(plan):
     assert models.proposals_of(found, found.on_objects[0]) == []
 
 
+def test_a_training_set_is_made_as_its_section_says(plan):
+    found = plan()
+    objects, proposals = found.on_objects[0], found.on_proposals[0]
+    assert models.training_set_options(found, objects).startswith("objects --enlarge 1.2 ")
+    assert models.training_set_options(found, proposals).startswith(
+        "proposals --proposals data/proposals/edge_boxes/trainaug.h5 --enlarge 1.2 "
+    )
+    assert models.training_set_options(found, found.repeating[0]).startswith("repeat --label-space voc21 --classes ")
+
+
 def test_a_model_starts_from_a_model_a_file_or_scratch(plan):
     found = plan(change=lambda config: config["models"]["deeplabv3_trainaug"].pop("init"))
     assert models.initial_weights(found, "fcn16s") == "results/full/models/fcn32s/model.keras"

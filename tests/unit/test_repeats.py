@@ -22,12 +22,37 @@ def manifest(tmp_path):
 
 def repeat(manifest, *classes, times="3"):
     out = manifest.with_name("out.csv")
-    main(["repeat-classes", "--manifest", str(manifest), "--classes", *classes, "--times", times, "--out", str(out)])
+    files = ["--manifest", str(manifest), "--out", str(out), "--counts", str(manifest.with_name("counts.csv"))]
+    main(["training-set", "repeat", *files, "--classes", *classes, "--times", times])
     return {example.id: example.repeats for example in read_manifest(out)}
 
 
 def test_pictures_with_one_of_the_classes_are_repeated(manifest):
     assert repeat(manifest, "chair", "bicycle") == {"a": 3, "b": 1, "c": 3, "d": 1}
+
+
+def test_the_table_counts_the_pictures_of_each_class_in_an_epoch(manifest):
+    repeat(manifest, "chair")
+    rows = dict(line.split(",", 1) for line in manifest.with_name("counts.csv").read_text().splitlines())
+    assert rows["class"] == "pictures,examples"
+    assert (rows["background"], rows["chair"], rows["person"]) == ("4,6", "1,3", "2,2")
+    assert (rows["sofa"], rows["total"]) == ("0,0", "4,6")
+
+
+def test_what_a_kind_of_training_set_does_not_know_is_refused(manifest):
+    files = ["--manifest", str(manifest), "--out", "x.csv", "--counts", "y.csv"]
+    for kind, option, value in (
+        ("repeat", "--enlarge", "2"),
+        ("objects", "--min-overlap", "0.7"),
+        ("objects", "--classes", "chair"),
+        ("proposals", "--times", "2"),
+    ):
+        with pytest.raises(SystemExit, match=f"{option} has no meaning for '{kind}'; leave it out"):
+            main(["training-set", kind, *files, option, value])
+    with pytest.raises(SystemExit, match="--classes"):
+        main(["training-set", "repeat", *files, "--times", "2"])
+    with pytest.raises(SystemExit, match="--proposals: is missing"):
+        main(["training-set", "proposals", *files])
 
 
 def test_a_manifest_without_repeats_has_no_such_column(manifest):
@@ -37,7 +62,7 @@ def test_a_manifest_without_repeats_has_no_such_column(manifest):
 
 @pytest.mark.parametrize(("name", "message"), [("chare", "not in voc21"), ("sofa", "occurs in no picture")])
 def test_a_class_that_cannot_be_repeated_is_named(manifest, name, message):
-    with pytest.raises(SystemExit, match=rf"repeat-classes: class '{name}' .*{message}"):
+    with pytest.raises(SystemExit, match=rf"training-set: class '{name}' .*{message}"):
         repeat(manifest, name)
     assert not manifest.with_name("out.csv").exists()
 

@@ -51,7 +51,9 @@ BASE = {
 
 
 # What takes more than seconds at scale full, or a network: data, weights, scores, metrics. All else is made of these.
-COSTLY = re.compile("fetch|convert|manifest|check_labels|spec|train|import|predict|proposals|fuse|stack|crf|evaluate")
+COSTLY = re.compile(
+    "fetch|convert|manifest|check_labels|spec|train(?!ing)|import|predict|proposals|fuse|stack|crf|evaluate"
+)
 
 
 PAGE = {"spec", "rule_graph", "page"}  # the page shows the config

@@ -1,4 +1,4 @@
-# DeconvNet's examples: object proposals, and the boxes that its two stages train on.
+# Training sets of a model's own: object proposals, the boxes that DeconvNet's two stages train on, repeated classes.
 
 
 rule proposals:
@@ -53,37 +53,7 @@ rule proposal_recall:
         "--out {output} --threads {threads} &> {log}"
 
 
-rule object_examples:
-    input:
-        manifest=lambda w: models.dataset_manifest(PLAN, w.model),
-        checks=passed_checks(lambda w: CONFIG.models[w.model].dataset),
-    output:
-        manifest=f"{RESULTS}/models/{{model}}/training_set.csv",
-        counts=report(
-            f"{RESULTS}/tables/examples/{{model}}.csv",
-            caption="../segrepro/report/captions/examples.rst",
-            category="Tables",
-            labels={"table": "training examples a class", "model": "{model}"},
-        ),
-    log:
-        f"{RESULTS}/logs/examples/{{model}}.log",
-    wildcard_constraints:
-        model=one_of(PLAN.on_objects),
-    priority: 10  # trainings wait for it
-    conda:
-        "../../envs/cpu.yaml"
-    threads: PLAN.cores(8)
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        options=lambda w: models.example_options(PLAN, w.model),
-    shell:
-        "segrepro object-examples --manifest {input.manifest} {params.options} --out {output.manifest} "
-        "--counts {output.counts} --threads {threads} &> {log}"
-
-
-rule proposal_examples:
+rule training_set:
     input:
         manifest=lambda w: models.dataset_manifest(PLAN, w.model),
         checks=passed_checks(lambda w: CONFIG.models[w.model].dataset),
@@ -94,12 +64,12 @@ rule proposal_examples:
             f"{RESULTS}/tables/examples/{{model}}.csv",
             caption="../segrepro/report/captions/examples.rst",
             category="Tables",
-            labels={"table": "training examples a class", "model": "{model}"},
+            labels={"table": "training examples per class", "model": "{model}"},
         ),
     log:
         f"{RESULTS}/logs/examples/{{model}}.log",
     wildcard_constraints:
-        model=one_of(PLAN.on_proposals),
+        model=one_of(PLAN.own_sets),
     priority: 10  # trainings wait for it
     conda:
         "../../envs/cpu.yaml"
@@ -108,10 +78,10 @@ rule proposal_examples:
         mem_mb=8000,
         runtime=120,
     params:
-        options=lambda w: models.example_options(PLAN, w.model),
+        options=lambda w: models.training_set_options(PLAN, w.model),
     shell:
-        "segrepro proposal-examples --manifest {input.manifest} --proposals {input.proposals} {params.options} "
-        "--out {output.manifest} --counts {output.counts} --threads {threads} &> {log}"
+        "segrepro training-set {params.options} --manifest {input.manifest} --out {output.manifest} "
+        "--counts {output.counts} --threads {threads} &> {log}"
 
 
 rule figure_examples:

@@ -56,28 +56,6 @@ rule train:
         "--gpus {resources.gpu} --threads {threads} &> {log}"
 
 
-rule repeat_classes:
-    input:
-        lambda w: models.dataset_manifest(PLAN, w.model),
-    output:
-        f"{RESULTS}/models/{{model}}/training_set.csv",
-    log:
-        f"{RESULTS}/logs/repeat/{{model}}.log",
-    wildcard_constraints:
-        model=one_of(PLAN.repeating),
-    priority: 10  # a training waits for it
-    conda:
-        "../../envs/cpu.yaml"
-    threads: PLAN.cores(8)
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    params:
-        options=lambda w: models.repeat_options(PLAN, w.model),
-    shell:
-        "segrepro repeat-classes --manifest {input} {params.options} --out {output} --threads {threads} &> {log}"
-
-
 rule import_weights:
     input:
         spec=f"{RESULTS}/models/{{model}}/spec.yaml",

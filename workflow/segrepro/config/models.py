@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from segrepro.config.data import Archive
-from segrepro.schema import Positive, Section, Share
+from segrepro.schema import Positive, Section
 
 
 class Weights(Archive):
@@ -41,7 +41,10 @@ class ObjectExamples(Section):
     """DeconvNet's stage 1: one example an object, all else is background."""
 
     kind: Literal["objects"]
+    # Section 4.2 of the paper: "enlarge the tight bounding boxes by 1.2 times".
     enlarge: Annotated[float, Field(ge=1, le=100)] = Field(1.2, description="factor of the tight box (paper: 1.2)")
+    # Neither the paper nor the release names a limit; of the 1,969 objects in the real subset's trainaug none has fewer
+    # than 64 pixels.
     min_area: Positive = Field(1, description="pixels, of the smallest object that becomes an example")
     balance: bool = Field(True, description="repeat the examples of rare classes until all classes are equal")
     max_repeats: Positive | None = Field(None, description="most repeats of an example; null: no bound")
@@ -53,7 +56,10 @@ class ProposalExamples(Section):
     kind: Literal["proposals"]
     proposals: str = Field(description="an entry of the section `proposals`")
     enlarge: Annotated[float, Field(ge=1, le=100)] = Field(1.2, description="factor of the proposal (paper: 1.2)")
-    min_overlap: Share = Field(0.5, description="smallest IoU of a proposal with an object's box")
+    # R-CNN's threshold for a positive region (arXiv 1311.2524); the object is about as large in its box as in stage 1.
+    min_overlap: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="smallest IoU of a proposal with an object's box"
+    )
     max_a_picture: Positive | None = Field(None, description="proposals a picture, best first; null: all that fit")
     add_ground_truth: bool = Field(False, description="the objects' own boxes too")
     min_area: Positive = Field(1, description="pixels, of the smallest object that counts")

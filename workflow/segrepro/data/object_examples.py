@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segrepro.config.models import ObjectExamples
 from segrepro.data.boxes import Box, check_touches, enlarge, tight_boxes
 from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask
 from segrepro.data.parallel import map_in_processes
@@ -20,13 +21,6 @@ from segrepro.errors import UserError
 from segrepro.files import atomic_path
 from segrepro.labels import BACKGROUND, VOC_CLASSES, VOID
 from segrepro.stores.manifests import Example, instances_beside, write_manifest
-
-# Sides of a box are scaled by this: paper, section 4.2 ("enlarge the tight bounding boxes by 1.2 times").
-ENLARGE = 1.2
-
-# Pixels of the smallest object that is taken: every object, for neither the paper nor the release names a limit. Of the
-# 1,969 objects in the real subset's trainaug none has fewer than 64 pixels.
-MIN_AREA = 1
 
 ABSENT, UNLABELLED, SMALL = "without a pixel", "background or void only", "too small"
 
@@ -89,7 +83,7 @@ def instance_mask_path(example: Example) -> Path:
     return path
 
 
-def picture_objects(example: Example, *, min_area: int = MIN_AREA) -> PictureObjects:
+def picture_objects(example: Example, *, min_area: int = 1) -> PictureObjects:
     """Read mask and instance mask of a picture and return its objects.
 
     Args:
@@ -125,14 +119,13 @@ def _reason_to_leave_out(counts: np.ndarray, label: int, min_area: int) -> str |
 
 
 def object_examples(
-    examples: list[Example], *, factor: float = ENLARGE, min_area: int = MIN_AREA, threads: int = 1
+    examples: list[Example], rules: ObjectExamples, *, threads: int = 1
 ) -> tuple[list[Example], list[int], list[LeftOut]]:
     """Build the stage-1 examples of a dataset: a row an object, not yet balanced.
 
     Args:
         examples: whole pictures of VOC or SBD dataset folders.
-        factor: by which the sides of the tight boxes are scaled.
-        min_area: an object of fewer pixels is left out, in pixels.
+        rules: which objects are taken, and by how much their boxes are enlarged.
         threads: number of processes.
 
     Returns:
@@ -144,21 +137,20 @@ def object_examples(
             out of range, or there is no object at all.
     """
     check_whole_pictures(examples)
-    check_options(factor=factor, min_area=min_area)
-    tasks = ((example, min_area) for example in examples)
+    tasks = ((example, rules.min_area) for example in examples)
     found = map_in_processes(_picture_objects, tasks, threads=threads, label="objects", total=len(examples))
     rows, labels = [], []
     for example, picture in zip(examples, found, strict=True):
         instance_mask = instance_mask_path(example)
         for item in picture.objects:
-            box = tuple(enlarge(item.box, factor).tolist())
+            box = tuple(enlarge(item.box, rules.enlarge).tolist())
             check_touches(box, picture.width, picture.height, name=str(example.image))
             rows.append(Example(example.id, example.image, example.mask, box, instance_mask, item.number))
             labels.append(item.label)
     if not rows:
         raise UserError(
-            f"none of the {len(examples)} pictures has an object of {min_area} pixels or more; take another manifest, "
-            "or lower --min-area."
+            f"none of the {len(examples)} pictures has an object of {rules.min_area} pixels or more; take another "
+            "manifest, or lower --min-area."
         )
     return rows, labels, [entry for picture in found for entry in picture.left_out]
 
@@ -179,18 +171,6 @@ def check_whole_pictures(examples: list[Example]) -> None:
             raise UserError(
                 f"picture '{example.id}' {what}; give a manifest of whole pictures, as `segrepro manifest` writes it."
             )
-
-
-def check_options(*, factor: float, min_area: int) -> None:
-    """Refuse options that both stages share and that are out of range.
-
-    Raises:
-        UserError: an option is out of range.
-    """
-    if not 0 < factor < float("inf"):
-        raise UserError(f"--enlarge {factor}: give a factor above 0, such as {ENLARGE}.")
-    if min_area < 1:
-        raise UserError(f"--min-area {min_area}: give 1 pixel or more.")
 
 
 def balanced_repeats(labels: Iterable[int], *, max_repeats: int | None = None) -> dict[int, int]:

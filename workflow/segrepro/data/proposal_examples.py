@@ -5,16 +5,13 @@ classes by repetition (arXiv 1505.04366, sections 4.2 and 5.1: 2.7 million examp
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from segrepro.config.models import ProposalExamples
 from segrepro.data.boxes import Box, check_touches, enlarge, overlaps
 from segrepro.data.object_examples import (
-    ENLARGE,
-    MIN_AREA,
     PictureObject,
-    check_options,
     check_whole_pictures,
     picture_objects,
 )
@@ -23,44 +20,9 @@ from segrepro.errors import UserError
 from segrepro.stores.manifests import Example
 from segrepro.stores.proposals import ProposalReader
 
-# Intersection over union with a ground-truth box, from which a proposal is an example: R-CNN's threshold for a
-# positive region (arXiv 1311.2524), which also keeps the object about as large in its box as in stage 1.
-MIN_OVERLAP = 0.5
-
-
-@dataclass(frozen=True)
-class ProposalRules:
-    """Which boxes of a picture become examples.
-
-    Attributes:
-        factor: by which the sides of each box are scaled, after the overlap was measured.
-        min_overlap: IoU with an object's tight box, in (0, 1], from which a proposal is taken.
-        max_a_picture: at most so many proposals of a picture, the best ranked; no limit where None.
-        add_ground_truth: the tight boxes of the objects become examples as well.
-        min_area: an object of fewer pixels attracts no proposal, in pixels.
-    """
-
-    factor: float = ENLARGE
-    min_overlap: float = MIN_OVERLAP
-    max_a_picture: int | None = None
-    add_ground_truth: bool = False
-    min_area: int = MIN_AREA
-
-    def check(self) -> None:
-        """Refuse values out of range.
-
-        Raises:
-            UserError: a value is out of range; named as the option of ``segrepro proposal-examples``.
-        """
-        check_options(factor=self.factor, min_area=self.min_area)
-        if not 0 < self.min_overlap <= 1:
-            raise UserError(f"--min-overlap {self.min_overlap}: give an IoU above 0 and up to 1.")
-        if self.max_a_picture is not None and self.max_a_picture < 1:
-            raise UserError(f"--max-a-picture {self.max_a_picture}: give 1 or more.")
-
 
 def proposal_examples(
-    examples: list[Example], proposals: ProposalReader, rules: ProposalRules, *, threads: int = 1
+    examples: list[Example], proposals: ProposalReader, rules: ProposalExamples, *, threads: int = 1
 ) -> tuple[list[Example], list[int], list[str]]:
     """Build the stage-2 examples of a dataset: a row a proposal, not yet balanced.
 
@@ -79,9 +41,8 @@ def proposal_examples(
             proposals; a rule is out of range; or there is no example at all.
     """
     check_whole_pictures(examples)
-    rules.check()
 
-    def tasks() -> Iterator[tuple[Example, np.ndarray, ProposalRules]]:
+    def tasks() -> Iterator[tuple[Example, np.ndarray, ProposalExamples]]:
         for example in examples:
             yield example, proposals.boxes(example.id), rules
 
@@ -98,7 +59,7 @@ def proposal_examples(
     return rows, labels, [example.id for example, (_, fitting) in zip(examples, found, strict=True) if not fitting]
 
 
-def _chosen_boxes(task: tuple[Example, np.ndarray, ProposalRules]) -> tuple[dict[Box, int], int]:
+def _chosen_boxes(task: tuple[Example, np.ndarray, ProposalExamples]) -> tuple[dict[Box, int], int]:
     """Return a picture's boxes with the class of each, and how many of its proposals fit.
 
     A dictionary: two proposals that become one box when enlarged are one example.
@@ -113,14 +74,14 @@ def _chosen_boxes(task: tuple[Example, np.ndarray, ProposalRules]) -> tuple[dict
     else:
         boxes = fitting
     chosen: dict[Box, int] = {}
-    for box, label in zip(map(tuple, enlarge(boxes, rules.factor).tolist()), labels, strict=True):
+    for box, label in zip(map(tuple, enlarge(boxes, rules.enlarge).tolist()), labels, strict=True):
         check_touches(box, picture.width, picture.height, name=str(example.image))
         chosen.setdefault(box, label)
     return chosen, len(fitting)
 
 
 def fitting_proposals(
-    proposals: np.ndarray, objects: list[PictureObject], rules: ProposalRules
+    proposals: np.ndarray, objects: list[PictureObject], rules: ProposalExamples
 ) -> tuple[np.ndarray, list[int]]:
     """Choose the proposals of a picture that overlap an object enough, in rank order.
 

@@ -120,6 +120,11 @@ class Plan:
         return [name for name, model in models if model.examples and model.examples.kind == kind]
 
     @property
+    def own_sets(self) -> list[str]:
+        """Models with a training set of their own: boxes, or repeated classes."""
+        return [*self.on_boxes, *self.repeating]
+
+    @property
     def on_boxes(self) -> list[str]:
         """Models that train on boxes."""
         return [*self.on_objects, *self.on_proposals]

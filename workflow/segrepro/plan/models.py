@@ -1,6 +1,5 @@
 """Models: what they train on, what they start from, and the GPUs that they share."""
 
-import shlex
 from typing import Any
 
 from segrepro.options import as_options
@@ -27,18 +26,15 @@ def proposals_of(plan: Plan, model: str) -> str | list[Any]:
     return plan.proposals(name, plan.config.models[model].dataset) if name else []
 
 
-def example_options(plan: Plan, model: str) -> str:
-    """Return the options of a model's training examples, boxes of objects or of proposals."""
-    examples = plan.config.models[model].examples
-    return as_options(examples, leave_out=["kind", *(["proposals"] if examples.kind == "proposals" else [])])
-
-
-def repeat_options(plan: Plan, model: str) -> str:
-    """Return the options of a training set in which some classes are repeated."""
+def training_set_options(plan: Plan, model: str) -> str:
+    """Return the options of a training set of a model's own: its kind, and the settings of its section."""
     entry = plan.config.models[model]
-    classes = shlex.join(entry.repeat.classes)
-    space = plan.dataset_of(entry.dataset).label_space
-    return f"--label-space {space} --classes {classes} --times {entry.repeat.times}"
+    if entry.repeat:
+        return f"repeat --label-space {plan.dataset_of(entry.dataset).label_space} {as_options(entry.repeat)}"
+    if entry.examples.kind == "objects":
+        return f"objects {as_options(entry.examples, leave_out=['kind'])}"
+    options = as_options(entry.examples, leave_out=["kind", "proposals"])
+    return f"proposals --proposals {proposals_of(plan, model)} {options}"
 
 
 def training_gpus(plan: Plan, model: str) -> int:

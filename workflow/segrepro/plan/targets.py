@@ -53,7 +53,7 @@ def tables(plan: Plan) -> list[str]:
     return [
         *(f"{folder}/{table}.{form}" for table in COMPARISONS for form in ("csv", "md", "tex")),
         *(f"{folder}/{table}.csv" for table in single),
-        *(f"{folder}/examples/{model}.csv" for model in plan.on_boxes),
+        *(f"{folder}/examples/{model}.csv" for model in plan.own_sets),
         *(f"{folder}/proposals/{name}_{split}.csv" for name, split in sorted(predicted)),
         *(f"{folder}/crf_search/{system}.csv" for system in plan.tuned),
     ]

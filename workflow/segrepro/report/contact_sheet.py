@@ -66,9 +66,7 @@ def example_labels(example: Example, space: LabelSpace) -> np.ndarray:
             ``space``, or the box lies wholly outside.
     """
     if example.box is None:
-        raise UserError(
-            f"picture '{example.id}' has no box; draw a manifest of `segrepro object-examples` or `proposal-examples`."
-        )
+        raise UserError(f"picture '{example.id}' has no box; draw a training set of boxes (`segrepro training-set`).")
     if example.mask is None:
         raise UserError(f"picture '{example.id}' has no mask; draw a dataset that has ground truth.")
     mask = read_mask(example.mask)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from segrepro.cli import main
+from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
 from segrepro.evaluation import bootstrap
 from segrepro.evaluation.bootstrap import bca_interval, bca_p_value, draws
-from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.class_counts import class_ious, counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import save_confusions
 from segrepro.evaluation.metrics import metrics

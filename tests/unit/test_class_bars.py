@@ -7,7 +7,7 @@ from scipy.stats import bootstrap as scipy_bootstrap
 from sklearn.metrics import jaccard_score
 
 from segrepro.cli import main
-from segrepro.evaluation.bootstrap_settings import Bootstrap
+from segrepro.config.tables import Bootstrap
 from segrepro.evaluation.class_counts import HITS, PREDICTED, TRUE, class_ious, counts_of_confusions
 from segrepro.evaluation.confusion import confusion, save_confusions
 from segrepro.evaluation.resampling import estimate

@@ -10,9 +10,9 @@ from sklearn.metrics import jaccard_score
 
 from segrepro.cli import main
 from segrepro.config.detail import Detail as DetailSettings
+from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import bca_interval, draws
-from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.boundary import boundary_counts, trimap_counts
 from segrepro.evaluation.class_counts import counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import load_confusions
@@ -191,7 +191,9 @@ def test_files_that_are_no_detail_are_refused(folder):
 
 def test_intervals_of_miou_are_those_of_the_main_table(made):
     detail, (_, confusions) = load_detail(made / "a.detail.npz"), load_confusions(made / "a.npz")
-    measured = estimate(lambda sums: mean_iou(sums)[:, np.newaxis], detail.whole, Bootstrap(300, 0.9, 4))
+    measured = estimate(
+        lambda sums: mean_iou(sums)[:, np.newaxis], detail.whole, Bootstrap(resamples=300, confidence=0.9, seed=4)
+    )
     counts = counts_of_confusions(confusions)
     expected = bca_interval(*draws(mean_iou, counts, resamples=300, seed=4), 0.9)
     assert (measured.low[0], measured.high[0]) == pytest.approx(tuple(expected))
@@ -203,7 +205,9 @@ def test_what_is_undefined_has_no_interval_and_draws_without_it_are_left_out():
     counts[:2] = 1, 2  # two pictures of six have anything to count
     with np.errstate(invalid="ignore"):
         measured = estimate(
-            lambda sums: np.stack([sums[:, 0] / sums[:, 1], 0 * sums[:, 0] + np.nan], axis=1), counts, Bootstrap(50)
+            lambda sums: np.stack([sums[:, 0] / sums[:, 1], 0 * sums[:, 0] + np.nan], axis=1),
+            counts,
+            Bootstrap(resamples=50),
         )
     assert (measured.low[0], measured.value[0], measured.high[0]) == (0.5, 0.5, 0.5)
     assert np.isnan([measured.low[1], measured.value[1], measured.high[1]]).all()

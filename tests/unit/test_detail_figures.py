@@ -11,8 +11,8 @@ from PIL import Image
 
 from segrepro.cli import main
 from segrepro.config.detail import Detail as DetailSettings
+from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
-from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.confusion import save_confusions
 from segrepro.evaluation.detail import Detail, save_detail
 from segrepro.evaluation.object_sizes import UNITS

@@ -22,7 +22,6 @@ ROOMS = [
 STILL_UP = {
     "config.networks -> models.geometry",
     "config.references -> models.geometry",
-    "config.tables -> evaluation.bootstrap_settings",
     "models.importing -> training.model_files",
 }
 

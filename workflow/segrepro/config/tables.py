@@ -4,20 +4,30 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.labels import VOC_CLASSES
-from segrepro.schema import Positive, Section
+from segrepro.schema import Count, Positive, Section
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 ROUNDING = 0.1  # percentage points: the server prints class scores and their mean with one to three decimals
 
 
-class StatisticsSettings(Section):
+class Intervals(Section):
     """Bootstrap intervals over pictures; see segrepro.evaluation.bootstrap."""
 
-    resamples: Positive = Field(Bootstrap.resamples, description="of the pictures; more make the ends steadier")
-    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(Bootstrap.confidence, description="of the intervals")
+    resamples: Positive = Field(2000, description="of the pictures; more make the ends steadier")
+    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(0.95, description="of the intervals")
+
+
+class Bootstrap(Intervals):
+    """How a verb makes intervals: the experiment's seed draws the pictures."""
+
+    seed: Count = Field(0, description="of the drawing")
+
+
+class StatisticsSettings(Intervals):
+    """Bootstrap intervals over pictures; see segrepro.evaluation.bootstrap."""
+
     seed_deviation: Annotated[float, Field(ge=0, le=100)] = Field(
         0.3,
         description="standard deviation of mIoU over seeds, percentage points, where report/spread.csv has none. Three "

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segrepro.config.tables import Bootstrap
 from segrepro.evaluation.bootstrap import bca_interval, draws
-from segrepro.evaluation.bootstrap_settings import Bootstrap
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import Draws, bca_interval, bca_p_value, draws
 from segrepro.evaluation.class_counts import TRUE, counts_of_confusions, mean_iou
@@ -135,7 +136,7 @@ def read_scored(metrics: list[dict[str, Any]], confusions: list[Path]) -> list[S
     return scored
 
 
-def statistics(scored: list[Scored], *, resamples: int, confidence: float, seed: int) -> Statistics:
+def statistics(scored: list[Scored], bootstrap: Bootstrap) -> Statistics:
     """Compute all intervals.
 
     Raises:
@@ -146,22 +147,18 @@ def statistics(scored: list[Scored], *, resamples: int, confidence: float, seed:
         by_split.setdefault(entry.split, []).append(entry)
     return Statistics(
         method=METHOD,
-        resamples=resamples,
-        confidence=confidence,
-        seed=seed,
-        splits={
-            split: _split_statistics(entries, resamples=resamples, confidence=confidence, seed=seed)
-            for split, entries in by_split.items()
-        },
+        **bootstrap.model_dump(),
+        splits={split: _split_statistics(entries, bootstrap) for split, entries in by_split.items()},
     )
 
 
-def _split_statistics(entries: list[Scored], *, resamples: int, confidence: float, seed: int) -> SplitStatistics:
+def _split_statistics(entries: list[Scored], bootstrap: Bootstrap) -> SplitStatistics:
     _check_same_pictures(entries)
-    drawn = {entry.system: draws(mean_iou, entry.counts, resamples=resamples, seed=seed) for entry in entries}
+    how = {"resamples": bootstrap.resamples, "seed": bootstrap.seed}
+    drawn = {entry.system: draws(mean_iou, entry.counts, **how) for entry in entries}
 
     def ends(found: Draws) -> dict[str, float | None]:
-        low, high = map(_or_none, bca_interval(*found, confidence))
+        low, high = map(_or_none, bca_interval(*found, bootstrap.confidence))
         return {"value": float(found.value), "low": low, "high": high}
 
     differences: dict[str, dict[str, Difference]] = {}

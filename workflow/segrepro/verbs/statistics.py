@@ -34,7 +34,5 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.files import write_json
     from segrepro.report.tables import read_metrics
 
-    bootstrap = bootstrap_of(args)
     scored = read_scored(read_metrics(args.metrics), args.confusions)
-    computed = statistics(scored, resamples=bootstrap.resamples, confidence=bootstrap.confidence, seed=bootstrap.seed)
-    write_json(args.out, computed.model_dump(mode="json"))
+    write_json(args.out, statistics(scored, bootstrap_of(args)).model_dump(mode="json"))

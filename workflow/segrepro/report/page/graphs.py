@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from segrepro.errors import UserError
-from segrepro.graph import Graph
+from segrepro.graph import MODEL, SYSTEM, WEIGHTS, Graph, walk
 from segrepro.report.page.layered import acyclic, draw, reduced
 
 NODE = re.compile(r'^\s*(\d+)\[label = "([^"]+)"', re.MULTILINE)
@@ -14,26 +14,17 @@ TARGETS = ("all", "page")  # everything leads there: drawn, they would hide the 
 
 def lineage_svg(graph: Graph) -> str:
     """Draw data sets, weights, models and systems: from what each system was made."""
-    nodes: dict[str, tuple[str, str]] = {}
+    made = [node for node in graph.nodes if node[0] in (MODEL, SYSTEM)]
+    drawn = [node for node in walk(made, graph.parents) if node[0] in (MODEL, SYSTEM, WEIGHTS)]
+    nodes = {f"{kind} {name}": (name, kind) for kind, name in drawn}
     edges: list[tuple[str, str]] = []
-    for name, model in graph.models.items():
-        nodes[f"model {name}"] = (name, "model")
-        if model.trained_on:
-            nodes[f"data {model.trained_on.name}"] = (model.trained_on.name, "data")
-            edges.append((f"data {model.trained_on.name}", f"model {name}"))
-        if model.weights:
-            nodes[f"weights {model.weights}"] = (model.weights, "weights")
-            edges.append((f"weights {model.weights}", f"model {name}"))
-            for seen in graph.weights[model.weights].trained_on:
+    for kind, name in drawn:
+        if kind != SYSTEM:
+            for seen in graph.seen((kind, name)):
                 nodes[f"data {seen.name}"] = (seen.name, "data")
-                edges.append((f"data {seen.name}", f"weights {model.weights}"))
-        if model.init:
-            edges.append((f"model {model.init}", f"model {name}"))
-    for name, system in graph.systems.items():
-        nodes[f"system {name}"] = (name, "system")
-        edges += [(f"system {member}", f"system {name}") for member in system.members]
-        if system.model:
-            edges.append((f"model {system.model}", f"system {name}"))
+                edges.append((f"data {seen.name}", f"{kind} {name}"))
+        parents = (f"{each} {parent}" for each, parent in graph.parents((kind, name)))
+        edges += [(parent, f"{kind} {name}") for parent in parents if parent in nodes]
     return draw(nodes, edges, title="From data sets and weights by models to systems")
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segrepro.cli import main
-from segrepro.data.checks import Limits, check_manifest, check_statistics
+from segrepro.config.data import DatasetChecks, LabelChecks
+from segrepro.data.checks import check_manifest, check_statistics
 from segrepro.data.label_statistics import LabelStatistics, measure, measure_picture
 from segrepro.errors import UserError
 from segrepro.files import ids_sha256
@@ -116,7 +117,7 @@ def test_a_set_without_ground_truth_is_checked_for_its_pictures(manifest):
     refused_picture = manifest.parent / "images" / "p03.jpg"
     refused_picture.write_bytes(refused_picture.read_bytes()[:-200])
     with pytest.raises(UserError, match=r"p03\.jpg: cannot be decoded"):
-        check_manifest(manifest, None, Limits())
+        check_manifest(manifest, None, DatasetChecks(), LabelChecks())
 
 
 @settings(max_examples=30, deadline=None)
@@ -242,10 +243,10 @@ def test_no_shift_of_a_plausible_label_set_passes(objects, background, void, shi
     statistics = LabelStatistics(5, shifted, (shifted > 0) * 5)
     outside = shifted[21:VOID].any()  # refused by the mask that holds such a value
     if shift == 0:
-        check_statistics(Path("m.csv"), statistics, VOC21, Limits())
+        check_statistics(Path("m.csv"), statistics, VOC21, DatasetChecks(), LabelChecks())
     elif not outside:
         with pytest.raises(UserError):
-            check_statistics(Path("m.csv"), statistics, VOC21, Limits())
+            check_statistics(Path("m.csv"), statistics, VOC21, DatasetChecks(), LabelChecks())
 
 
 # ---- pictures and masks that cannot be used ---------------------------------------------------------------------
@@ -282,7 +283,7 @@ def test_a_file_of_the_wrong_kind_is_named(manifest, file, content, message):
 def test_a_png_among_the_pictures_passes(manifest, mode, grey):
     """COCO's train2017 has one."""
     (manifest.parent / "images/p04.jpg").write_bytes(picture_bytes(mode, "PNG"))
-    statistics, _ = check_manifest(manifest, VOC21, Limits(max_grey_share=1))
+    statistics, _ = check_manifest(manifest, VOC21, DatasetChecks(), LabelChecks(max_grey_share=1.0))
     assert statistics.grey == grey
 
 
@@ -348,13 +349,13 @@ def test_a_picture_in_common_with_another_manifest_is_refused(manifest, tmp_path
 def test_absent_classes_are_declared_or_refused(tmp_path):
     manifest = make_set(tmp_path / "set", {n: m for n, m in voc_like_masks().items() if n not in ("p00", "p01")})
     refused(manifest, r"class aeroplane occurs in no picture \(4 such classes\)")
-    refused(manifest, "class bird", "--absent-class", "aeroplane", "bicycle")
-    result = run(manifest, "--absent-class", "aeroplane", "bicycle", "--absent-class", "bird", "boat")
+    refused(manifest, "class bird", "--absent-classes", "aeroplane", "bicycle")
+    result = run(manifest, "--absent-classes", "aeroplane", "bicycle", "bird", "boat")
     assert result["absent_classes"] == ["aeroplane", "bicycle", "bird", "boat"]
 
 
 def test_a_misspelt_absent_class_is_refused_with_the_nearest_name(manifest):
-    refused(manifest, "'aeroplan' is no class of voc21; did you mean 'aeroplane'", "--absent-class", "aeroplan")
+    refused(manifest, "'aeroplan' is no class of voc21; did you mean 'aeroplane'", "--absent-classes", "aeroplan")
 
 
 def test_a_number_of_classes_may_be_demanded_instead(tmp_path):

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segrepro.cli import main
+from segrepro.config.experiment import NearDuplicates
 from segrepro.errors import UserError
 from segrepro.evaluation import near_duplicates
 from segrepro.evaluation.near_duplicates import (
-    DEFAULT_DISTANCE,
     HASH_BITS,
     WORDS,
     Pair,
@@ -64,13 +64,13 @@ def test_a_changed_copy_is_near(tmp_path, change):
         photograph(seed).save(tmp_path / "a.jpg", quality=95)
         change(photograph(seed)).save(tmp_path / "b.jpg", quality=40)
         found = distances(hash_file(tmp_path / "a.jpg")[None], hash_file(tmp_path / "b.jpg")[None])
-        assert found.item() <= DEFAULT_DISTANCE
+        assert found.item() <= NearDuplicates().max_distance
 
 
 def test_other_pictures_are_not_near():
     hashes = np.stack([perceptual_hash(np.array(photograph(seed).convert("L"))) for seed in range(30)])
     others = distances(hashes, hashes)[np.triu_indices(30, 1)]
-    assert others.min() > DEFAULT_DISTANCE
+    assert others.min() > NearDuplicates().max_distance
     assert abs(others.mean() - HASH_BITS / 2) < 12
 
 
@@ -89,7 +89,7 @@ def test_the_verb_finds_the_copies_and_nothing_else(tmp_path, capsys):
     assert [int(row["distance"]) for row in rows] == sorted(int(row["distance"]) for row in rows)
     stated = json.loads(counts.read_text())
     assert (stated["pictures"], stated["pairs"], stated["pictures_in_pairs"]) == ([6, 3], 2, [2, 2])
-    assert stated["nearest_other"] > stated["max_distance"] == DEFAULT_DISTANCE
+    assert stated["nearest_other"] > stated["max_distance"] == NearDuplicates().max_distance
     assert "2 near-duplicates" in capsys.readouterr().out
     with Image.open(sheet) as drawn:
         assert drawn.width == 1750  # a page of 7 inches

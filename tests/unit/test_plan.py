@@ -104,8 +104,8 @@ def test_label_checks_are_given_all_that_the_config_says(plan):
     options = datasets.check_options(plan(change=change), "voc_val")
     for part in (
         *("--label-space voc21", "--pictures 9", "--disjoint-from data/manifests/voc_train.csv"),
-        *("--absent-class tvmonitor", "--min-classes 3", "--max-empty-share 0.5", "--min-void-share 0.01"),
-        *("--max-void-share", "--min-background-share", "--max-background-share"),
+        *("--absent-classes tvmonitor", "--min-classes 3", "--max-empty-share 0.5", "--min-void-share 0.01"),
+        *("--max-void-share", "--min-background-share", "--max-background-share", "--max-grey-share"),
     ):
         assert part in options
     assert datasets.check_options(plan(), "voc_test").startswith("--label-space none")

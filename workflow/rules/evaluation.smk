@@ -83,6 +83,8 @@ rule near_duplicates:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        options=as_options(CONFIG.near_duplicates),
     shell:
         "segrepro near-duplicates --first {input.coco} --second {input.others} --names COCO 'VOC and SBD' "
-        "--out {output.table} --counts {output.counts} --sheet {output.sheet} --threads {threads} &> {log}"
+        "{params.options} --out {output.table} --counts {output.counts} --sheet {output.sheet} --threads {threads} &> {log}"

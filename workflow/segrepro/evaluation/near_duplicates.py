@@ -27,11 +27,6 @@ SIDE = 64  # pixels that a picture is shrunk to; its quarters have PHash's own 3
 WORDS = 5  # of 64 bits: the whole picture, then the quarters by rows
 HASH_BITS = 64 * WORDS
 
-# Nine in ten of the copies with 2% cropped off each side, and all that were only saved anew, resized or brightened;
-# the nearest unrelated pair was at 93 of half a million pairs. COCO with VOC has 2,600 times as many, of which some
-# may be nearer, which is why there is a sheet to look at.
-DEFAULT_DISTANCE = 48  # also the default of `segrepro near-duplicates`
-
 # Pairs compared at a time: 1.5 MB of hashes differing stays in a core's cache.
 BLOCK_PAIRS = 1 << 17
 

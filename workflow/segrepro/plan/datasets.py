@@ -67,25 +67,11 @@ def disjoint_from(plan: Plan, dataset: str) -> list[str]:
 
 def check_options(plan: Plan, dataset: str) -> str:
     """Return the options of a dataset's label checks."""
-    checks, masks = checks_of(plan, dataset), DATASETS[dataset].has_masks
     options = [f"--label-space {DATASETS[dataset].label_space or 'none'}"]
-    if checks.pictures is not None:
-        options.append(f"--pictures {checks.pictures}")
-    if checks.ids_sha256 is not None:
-        options.append(f"--ids-sha256 {checks.ids_sha256}")
-    if checks.disjoint_from:
-        options.append(f"--disjoint-from {' '.join(disjoint_from(plan, dataset))}")
-    if checks.absent_classes:
-        options.append(f"--absent-class {shlex.join(checks.absent_classes)}")
-    if checks.min_classes is not None:
-        options.append(f"--min-classes {checks.min_classes}")
-    if checks.max_empty_share is not None:
-        options.append(f"--max-empty-share {checks.max_empty_share}")
-    if masks:
-        bounds = plan.config.label_checks.model_dump().items()
-        options.append(f"--min-void-share {checks.min_void_share}")
-        options += [f"--{name.replace('_', '-')} {value}" for name, value in bounds]
-    return " ".join(options)
+    options.append(as_options(checks_of(plan, dataset), leave_out=["disjoint_from"]))
+    if others := disjoint_from(plan, dataset):
+        options.append(f"--disjoint-from {' '.join(others)}")
+    return " ".join([*options, as_options(plan.config.label_checks)])
 
 
 def sample_options(plan: Plan) -> str:

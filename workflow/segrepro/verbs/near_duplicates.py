@@ -6,18 +6,20 @@ r"""Find near-duplicates between two sets of pictures by perceptual hash, e.g. o
 
 Each picture is hashed to 320 bits; two pictures are near-duplicates when at most --max-distance of them differ. Writes
 the pairs (id_a, id_b, distance) nearest first, their number with the numbers of pictures, and a contact sheet of the
-nearest pairs: also of pairs that are not near, so that the bound can be judged by eye. Copies that were saved anew,
+nearest pairs: also of pairs that are not near, so that the bound can be judged by eye. Copies that were saved again,
 resized or brightened are found, and most with 2% cropped off each side; mirrored ones and closer crops are not.
 A picture that is in both sets under one id is left out: `segrepro audit` counts those.
 """
 
 import argparse
 
-from segrepro.options import FIGURE, INPUT, OUTPUT, POSITIVE, Number
+from segrepro.options import FIGURE, INPUT, OUTPUT, POSITIVE, add_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
+    from segrepro.config.experiment import NearDuplicates
+
     add = parser.add_argument
     add("--first", type=INPUT, nargs="+", required=True, metavar="CSV", help="manifests of the first set")
     add("--second", type=INPUT, nargs="+", required=True, metavar="CSV", help="manifests of the second set")
@@ -25,14 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=OUTPUT, required=True, metavar="CSV", help="table of pairs to write")
     add("--counts", type=OUTPUT, required=True, metavar="JSON", help="numbers of pictures and pairs to write")
     add("--sheet", type=FIGURE, required=True, metavar="PNG", help="contact sheet to write")
-    add(
-        "--max-distance",
-        type=Number(int, 0, 319),
-        default=48,
-        metavar="BITS",
-        help="of near-duplicates, of 320 (default 48)",
-    )
-    add("--pairs", type=POSITIVE, default=24, metavar="N", help="pairs on the sheet (default 24)")
+    add_options(parser, NearDuplicates)
     add("--threads", type=POSITIVE, default=1, metavar="N", help="number of processes (default 1)")
 
 

@@ -11,9 +11,9 @@ from PIL import Image
 from scipy.ndimage import map_coordinates
 
 from prediction_setup import CLASSES, at_full_size, mean_of, random_pictures, small_network, softmax
-from segrepro.config.systems import Prediction
+from segrepro.config.systems import Fusion, Prediction
 from segrepro.errors import UserError
-from segrepro.fusion.fuse import Rule, fuse
+from segrepro.fusion.fuse import fuse
 from segrepro.fusion.members import ensemble_of
 from segrepro.inference import predict as predict_module
 from segrepro.inference.augmented import (
@@ -311,7 +311,8 @@ def test_predictions_at_a_storage_stride_go_into_the_released_product(examples, 
             for id in fcn.ids:
                 store.add(id, np.maximum(random.normal(size=fcn.stored(id).shape), 0), size=fcn.size(id))
         ensemble = ensemble_of([deconvnet, fcn.path], space="voc21")
-        fuse(ensemble, Rule("release_product", stride=1), tmp_path / "both.h5", system="both", threads=1)
+        rule = Fusion(kind="release_product", members=["a", "b"], storage_stride=1)
+        fuse(ensemble, rule, tmp_path / "both.h5", system="both", threads=1)
         with ScoreReader(tmp_path / "both.h5") as both, ScoreReader(deconvnet) as first:
             for id in fcn.ids:
                 one, other = (resize_scores(each.stored(id), fcn.size(id), each.resize) for each in (first, fcn))

@@ -76,6 +76,8 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
             case "union_tag_invalid":
                 key, tags = item["ctx"]["discriminator"].strip("'"), item["ctx"]["expected_tags"]
                 sentences.append(f"{path}.{key}: input should be one of {tags}, not {_shown(item['ctx']['tag'])}")
+            case "too_short":
+                sentences.append(f"{prefix}give {item['ctx']['min_length']} or more, not {_shown(item['input'])}")
             case "named_twice":
                 sentences.append(prefix + item["msg"])
             case "value_error":

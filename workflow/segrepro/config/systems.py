@@ -79,22 +79,31 @@ class ProposalWise(Section):
 
 
 class Fusion(Section):
-    """Several systems made one; see segrepro.fusion."""
+    """Several systems combined into one; see segrepro.fusion."""
 
     kind: Literal["vote", "mean", "product", "release_product"] = Field(
-        description="majority of labels; mean or product of probabilities; EDeconvNet's product as released"
+        description="majority of labels; mean or product of probabilities; product of raw scores, as EDeconvNet's "
+        "release has it"
     )
     members: list[str] = Field(description="systems, in order")
-    weights: list[Annotated[float, Field(gt=0)]] | None = Field(None, description="of the members; null: equal")
+    weights: list[Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="of the members: of their votes, in the mean, or as exponents in the product; null: equal"
+    )
     ties: Literal["probability", "lowest", "member", "miou"] | None = Field(
         None,
-        description="vote: label of the largest summed probability, lowest label (report 2), or that of the first "
-        "member, or of the member with the highest mIoU on `ties_from`; null: probability",
+        description="vote: which of the labels with equally many votes wins: that of the largest summed probability, "
+        "the lowest (report 2), or that of the first member, or of the member with the highest mIoU on `ties_from`; "
+        "null: probability",
     )
     ties_from: str | None = Field(
         None, description="ties: miou: a dataset that all members are scored on, and the vote is not"
     )
     storage_stride: Positive = Field(4, description="pixels, of the stored map; a vote is stored at full size")
+
+    @property
+    def broken_by(self) -> str:
+        """What breaks the ties of a vote."""
+        return self.ties or "probability"
 
     @model_validator(mode="after")
     def _combinations(self) -> "Fusion":
@@ -102,6 +111,8 @@ class Fusion(Section):
         exact = self.kind == "release_product"
         if len(self.members) < least or (exact and len(self.members) != 2):
             raise ValueError(f"members: '{self.kind}' needs {least}{'' if exact else ' or more'}")
+        if self.weights is not None and exact:
+            raise ValueError("weights: have no meaning for 'kind: release_product'; remove them")
         if self.weights is not None and len(self.weights) != len(self.members):
             raise ValueError("weights: give one for each member")
         if self.ties is not None and self.kind != "vote":
@@ -115,7 +126,8 @@ class Stacking(Section):
     """A learned combination of several systems; see segrepro.fusion.stacker."""
 
     kind: Literal["network", "shared", "linear"] = Field(
-        description="three layers on all scores; three with weights that all classes share; a weight a member and class"
+        description="three convolutions on all scores; three with weights that all classes share, for few pictures; or "
+        "one weight per member and class"
     )
     members: Annotated[list[str], Field(min_length=2)] = Field(description="systems, in order")
     folds: Annotated[int, Field(ge=2)] | None = Field(None, description="of the scored pictures; null: 5")
@@ -123,14 +135,21 @@ class Stacking(Section):
     fit_pictures: Positive | None = Field(
         None, description="so many of `fit_on`, at equal steps of the sorted list; null: all"
     )
-    hidden: Positive | None = Field(None, description="channels of two layers; null: 64, shared 16")
-    kernel: Literal[1, 3] | None = Field(None, description="side of the kernels, cells; null: 1")
+    hidden: Positive | None = Field(
+        None, description="channels of the first two convolutions; null: 64, of `shared` 16 per class"
+    )
+    kernel: Literal[1, 3] = Field(1, description="side of the kernels, cells")
+    residual: bool = Field(True, description="add the network's answer to the members' mean log-probability")
     steps: Positive = Field(300, description="updates of each fit")
-    batch: Positive = Field(8, description="crops a step")
+    batch: Positive = Field(8, description="crops per step, each of another picture")
     crop: Positive = Field(16, description="side of a crop, in cells")
     learning_rate: Annotated[float, Field(gt=0)] = Field(3e-3, description="of Adam, at first; half a cosine to 0")
     weight_decay: Annotated[float, Field(ge=0)] = Field(1e-4, description="coupled L2, on kernels")
-    balance: Share = Field(0.5, description="class weights frequency^-b in the loss; 0: none")
+    balance: Share = Field(
+        0.5,
+        description="exponent b of the loss's class weights frequency^-b, among the cells fitted on: 0 is the plain "
+        "mean, which drops rare classes for accuracy; 1 weighs all classes alike",
+    )
     storage_stride: Positive = Field(4, description="pixels, side of a cell: read, fitted and stored")
 
     @model_validator(mode="after")
@@ -139,9 +158,29 @@ class Stacking(Section):
             raise ValueError("folds: has no meaning beside 'fit_on'; remove it")
         if self.fit_pictures is not None and self.fit_on is None:
             raise ValueError("fit_pictures: needs 'fit_on'")
-        if self.kind == "linear" and (self.hidden is not None or self.kernel is not None):
-            raise ValueError("kind: 'linear' takes no 'hidden' and no 'kernel'")
+        if self.kind == "linear" and (self.hidden is not None or self.kernel != 1 or not self.residual):
+            raise ValueError("kind: 'linear' has no convolutions; remove 'hidden', 'kernel' and 'residual'")
         return self
+
+    @property
+    def parts(self) -> int | None:
+        """Into how many folds the scored pictures are dealt; None where it is fitted on others."""
+        return None if self.fit_on is not None else self.folds or 5
+
+    @property
+    def channels(self) -> int:
+        """Channels of the first two convolutions."""
+        return self.hidden or {"network": 64, "shared": 16}[self.kind]
+
+    @property
+    def margin(self) -> int:
+        """Cells around a cell that its answer depends on."""
+        return self.layers * (self.kernel - 1) // 2
+
+    @property
+    def layers(self) -> int:
+        """Number of convolutions, one after the other."""
+        return 0 if self.kind == "linear" else 3
 
 
 class System(Section):

@@ -28,7 +28,7 @@ class Ensemble:
         space: name of the label space that all are mapped to: labels after the argmax, probabilities by sums.
 
     Raises:
-        UserError: no members, one given twice, or another number of names than of stores.
+        UserError: another number of names than of stores.
     """
 
     paths: tuple[Path, ...]
@@ -36,15 +36,10 @@ class Ensemble:
     space: str
 
     def __post_init__(self) -> None:
-        if not self.paths:
-            raise UserError("--members: the list is empty; give the score stores to combine.")
         if len(self.names) != len(self.paths):
             raise UserError(
                 f"--names: {len(self.names)} names for {len(self.paths)} members; give one name a member, in order."
             )
-        for number, path in enumerate(self.paths):
-            if path in self.paths[:number]:
-                raise UserError(f"--members: {path} is given twice; let it count more by --weights.")
 
     def check(self, needed: str) -> dict[str, tuple[int, int]]:
         """Check headers, pictures and sizes before any picture is combined.

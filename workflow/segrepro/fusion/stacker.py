@@ -7,19 +7,19 @@ names, for each stacker, the pictures it was fitted on and those it predicted.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segrepro.config.systems import Stacking
 from segrepro.data.parallel import progress_bar
 from segrepro.errors import UserError
 from segrepro.files import ids_sha256, write_json
 from segrepro.fusion.folds import assign_folds
 from segrepro.fusion.members import PROBABILITIES, Ensemble
 from segrepro.fusion.stacker_data import FitSet, StackerMembers, collected, grid_of
-from segrepro.fusion.stacker_settings import LINEAR, StackerSettings
 from segrepro.labels import VOID, label_space
 from segrepro.provenance.stores import written_by
 from segrepro.stores.fitting import STORAGE_RESIZE
@@ -29,8 +29,6 @@ from segrepro.stores.scores import LOGITS, ScoreReader, ScoreWriter
 
 if TYPE_CHECKING:  # TensorFlow costs seconds: members and manifests are checked before it is imported
     from segrepro.fusion.stacker_network import StackerFitter
-
-LEAST_MEMBERS = 2
 
 Sizes = Mapping[str, tuple[int, int]]
 
@@ -54,44 +52,52 @@ def split_of(ensemble: Ensemble, manifest: Path) -> Split:
 
 
 def stack(
-    scored: Split, settings: StackerSettings, out: Path, report: Path, *, system: str, fit_on: Split | None = None
+    scored: Split,
+    settings: Stacking,
+    out: Path,
+    report: Path,
+    *,
+    system: str,
+    seed: int = 0,
+    fit_on: Split | None = None,
 ) -> None:
     """Fit stackers, predict with them, and write the score store and the report.
 
     Args:
         scored: the pictures to predict; with folds also those to fit on.
-        settings: how; the folds are of no effect where ``fit_on`` is given.
+        settings: how; ``settings.fit_on`` is given where ``fit_on`` is.
         out: score store to write: logits at the settings' stride.
         report: JSON to write: settings; for each stacker its pictures, losses and (linear) weights.
         system: name of the stacked system, recorded in the store.
+        seed: of folds, crops and initial weights.
         fit_on: other pictures of the same systems to fit one stacker on; the masks of the scored ones are not read.
 
     Raises:
         UserError: the members, manifests or masks do not fit each other, there are fewer pictures than folds, a
             picture to fit on is scored too, or the loss is not finite.
     """
-    _check_count(scored.members)
-    settings = replace(settings, folds=None) if fit_on else settings
     sizes, examples = _checked(scored, masks=fit_on is None)
     if fit_on:
         fit_sizes, fit_examples = _checked_apart(fit_on, scored, sizes)
         plan = [([example.id for example in fit_examples], sorted(sizes))]
     else:
         fit_sizes, fit_examples = sizes, examples
-        folds = assign_folds(sizes, settings.folds, settings.seed)
+        folds = assign_folds(sizes, settings.parts, seed)
         plan = [(sorted(sizes.keys() - set(fold)), fold) for fold in folds]
     space = scored.members.space
     with ExitStack() as exits:
         source = (fit_on or scored).members
         reading = collected(
-            source, fit_examples, fit_sizes, stride=settings.stride, folder=out.parent, label=f"{system}: read"
+            source, fit_examples, fit_sizes, stride=settings.storage_stride, folder=out.parent, label=f"{system}: read"
         )
         fit_set = exits.enter_context(reading)
         header = {"system": system, "label_space": space, "kind": LOGITS, "resize": STORAGE_RESIZE}
         code = written_by(__name__, scored.members.code(), source.code())
         store = exits.enter_context(ScoreWriter(out, **header, code=code))
-        at_cells = fit_set.at_cells if fit_on is None else _reader_of(scored.members, sizes, settings.stride)
-        run = _Run(settings, scored.members.names, space, sizes, fit_set, at_cells, store, labelled=fit_on is None)
+        at_cells = fit_set.at_cells if fit_on is None else _reader_of(scored.members, sizes, settings.storage_stride)
+        run = _Run(
+            settings, seed, scored.members.names, space, sizes, fit_set, at_cells, store, labelled=fit_on is None
+        )
         stackers = run.all(plan, system)
     write_json(
         report,
@@ -103,7 +109,7 @@ def stack(
             "label_space": space,
             "pictures": len(sizes),
             "ids_sha256": ids_sha256(list(sizes)),
-            "settings": settings.described(),
+            "settings": settings.model_dump(exclude={"members"}) | {"folds": settings.parts, "seed": seed},
             "stackers": stackers,
         },
     )
@@ -113,7 +119,8 @@ def stack(
 class _Run:
     """One run of `stack`, after all checks: fits and predicts stacker after stacker."""
 
-    settings: StackerSettings
+    settings: Stacking
+    seed: int
     names: Sequence[str]
     space: str
     sizes: Sizes
@@ -126,7 +133,9 @@ class _Run:
         """Return a report for each (pictures to fit on, pictures to predict)."""
         from segrepro.fusion.stacker_network import StackerFitter
 
-        fitter = StackerFitter(self.settings, members=len(self.names), classes=len(label_space(self.space)))
+        fitter = StackerFitter(
+            self.settings, members=len(self.names), classes=len(label_space(self.space)), seed=self.seed
+        )
         return [self._one(fitter, number, *ids, system=system) for number, ids in enumerate(plan)]
 
     def _one(
@@ -148,7 +157,7 @@ class _Run:
         self, ids: list[str], number: int, advance: Callable[[], Any]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for step in range(self.settings.steps):
-            random = np.random.default_rng((self.settings.seed, number, step))
+            random = np.random.default_rng((self.seed, number, step))
             chosen = random.choice(ids, min(self.settings.batch, len(ids)), replace=False)
             yield self.fit_set.crops(chosen, self.settings.crop, self.settings.margin, random)
             advance()
@@ -170,7 +179,7 @@ class _Run:
         return {"loss_unseen": losses[0] / total, "loss_unseen_product": losses[1] / total}
 
     def _weights(self, fitter: "StackerFitter") -> dict[str, Any]:
-        if self.settings.kind != LINEAR:
+        if self.settings.kind != "linear":
             return {}
         weights, bias = fitter.weights()
         classes = label_space(self.space).classes
@@ -192,11 +201,6 @@ def _summed_loss(logits: np.ndarray, labels: np.ndarray, class_weights: np.ndarr
 
 def _reader_of(members: StackerMembers, sizes: Sizes, stride: int) -> Callable[[str], np.ndarray]:
     return lambda id: members.at_cells(id, grid_of(sizes[id], stride))
-
-
-def _check_count(members: StackerMembers) -> None:
-    if len(members.paths) < LEAST_MEMBERS:
-        raise UserError(f"--members: {len(members.paths)} given, a stacker needs {LEAST_MEMBERS} or more.")
 
 
 def _checked(split: Split, *, masks: bool) -> tuple[dict[str, tuple[int, int]], list[Example]]:

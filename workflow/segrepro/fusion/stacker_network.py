@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from segrepro.config.systems import Stacking
 from segrepro.errors import UserError
 from segrepro.fusion.stacker_data import FLOOR
-from segrepro.fusion.stacker_settings import LAYERS, LINEAR, SHARED, StackerSettings
 from segrepro.labels import VOID
 
 
@@ -43,7 +43,7 @@ def linear_stacker(members: int, classes: int) -> keras.Model:
     return keras.Model(inputs, MemberWeights(name="weights")(inputs), name="linear_stacker")
 
 
-def network_stacker(members: int, classes: int, settings: StackerSettings) -> keras.Model:
+def network_stacker(members: int, classes: int, settings: Stacking, seed: int) -> keras.Model:
     """Return the three-layer network: convolutions with ReLU between them, from the members' scores to logits.
 
     Maps log-probabilities (batch, h + 2 m, w + 2 m, members, classes) to logits (batch, h, w, classes), m being
@@ -58,20 +58,20 @@ def network_stacker(members: int, classes: int, settings: StackerSettings) -> ke
     zero: the unfitted stacker is the members' product. Other weights start by He et al., the last by Glorot.
     """
     inputs = keras.Input((None, None, members, classes))
-    if settings.kind == SHARED:
+    if settings.kind == "shared":
         x, outputs, side = ops.moveaxis(inputs, 3, 4), 1, (settings.kernel, settings.kernel, 1)
         convolution = keras.layers.Conv3D
     else:
         x = ops.concatenate([inputs[..., member, :] for member in range(members)], axis=-1)
         outputs, side, convolution = classes, settings.kernel, keras.layers.Conv2D
     x = keras.layers.Rescaling(-1 / FLOOR, offset=1.0, name="to_unit_range")(x)  # `FLOOR`, and outside: 0
-    for number in range(1, LAYERS):
-        initial = keras.initializers.HeNormal(seed=settings.seed + number)
-        x = convolution(settings.hidden, side, kernel_initializer=initial, name=f"convolution{number}")(x)
+    for number in range(1, settings.layers):
+        initial = keras.initializers.HeNormal(seed=seed + number)
+        x = convolution(settings.channels, side, kernel_initializer=initial, name=f"convolution{number}")(x)
         x = ops.relu(x)
-    initial = "zeros" if settings.residual else keras.initializers.GlorotUniform(seed=settings.seed + LAYERS)
-    x = convolution(outputs, side, kernel_initializer=initial, name=f"convolution{LAYERS}")(x)
-    x = x[..., 0] if settings.kind == SHARED else x
+    initial = "zeros" if settings.residual else keras.initializers.GlorotUniform(seed=seed + settings.layers)
+    x = convolution(outputs, side, kernel_initializer=initial, name=f"convolution{settings.layers}")(x)
+    x = x[..., 0] if settings.kind == "shared" else x
     if settings.residual:
         x = x + keras.layers.Cropping2D(settings.margin, name="without_margin")(ops.mean(inputs, axis=-2))
     return keras.Model(inputs, x, name=f"{settings.kind}_stacker")
@@ -87,15 +87,16 @@ class StackerFitter:
         settings: of the stacker.
         members: number of members.
         classes: number of classes.
+        seed: of the initial weights.
 
     Attributes:
         model: the network; after a fit, fitted.
     """
 
-    def __init__(self, settings: StackerSettings, *, members: int, classes: int):
+    def __init__(self, settings: Stacking, *, members: int, classes: int, seed: int = 0):
         self.settings = settings
-        linear = settings.kind == LINEAR
-        self.model = linear_stacker(members, classes) if linear else network_stacker(members, classes, settings)
+        linear = settings.kind == "linear"
+        self.model = linear_stacker(members, classes) if linear else network_stacker(members, classes, settings, seed)
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
         self.optimiser = keras.optimizers.Adam(rate)
         self.optimiser.build(self.model.trainable_variables)

@@ -20,65 +20,58 @@ Example:
 """
 
 import argparse
+import math
 from pathlib import Path
 
-from segrepro.options import FACTOR, INPUT, OUTPUT, POSITIVE
+from segrepro.config.systems import Fusion
+from segrepro.errors import UserError
+from segrepro.options import INPUT, OUTPUT, POSITIVE, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--kind", required=True, help="vote, mean, product or release_product")
     parser.add_argument("--members", type=INPUT, nargs="*", required=True, metavar="H5", help="score stores, in order")
     parser.add_argument(
         "--names", nargs="*", metavar="NAME", help="what messages call the members (default: as their stores say)"
     )
     parser.add_argument("--system", required=True, help="name of the fused system, recorded in the store")
     parser.add_argument("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
-    parser.add_argument("--weights", type=FACTOR, nargs="+", metavar="W", help="one a member (default: 1 each)")
-    parser.add_argument("--ties", metavar="RULE", help="vote: probability (default), member, miou or lowest")
     parser.add_argument(
         "--metrics", type=INPUT, nargs="+", metavar="JSON", help="the members', of one split, in order; for --ties miou"
     )
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the result (default: voc21)"
     )
-    parser.add_argument(
-        "--storage-stride",
-        type=POSITIVE,
-        default=4,
-        metavar="PIXELS",
-        help="of the stored map (default: 4; 1: exact); a vote is stored at full size",
-    )
     parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
+    add_options(parser, Fusion, leave_out=("members", "ties_from"))
 
 
 def run(args: argparse.Namespace) -> None:
     """Combine."""
-    from segrepro.fusion.fuse import Rule, fuse
+    from segrepro.fusion.fuse import fuse
     from segrepro.fusion.members import ensemble_of
 
+    if (args.metrics is None) == (args.ties == "miou"):
+        raise UserError("--metrics and --ties miou belong together; give both, or neither.")
+    ranked = str(args.metrics) if args.metrics else None
+    rule = section_of(args, Fusion, members=list(map(str, args.members)), ties_from=ranked)
     ensemble = ensemble_of(args.members, names=args.names, space=args.label_space)
-    rule = Rule(
-        args.kind,
-        weights=tuple(args.weights) if args.weights else None,
-        ties=args.ties,
-        mious=_mious(args.metrics, ensemble.names) if args.metrics else None,
-        stride=args.storage_stride,
-    )
-    fuse(ensemble, rule, args.out, system=args.system, threads=args.threads)
+    mious = _mious(args.metrics, ensemble.names) if args.metrics else ()
+    fuse(ensemble, rule, args.out, system=args.system, threads=args.threads, mious=mious)
 
 
-def _mious(paths: list[Path], names: tuple[str, ...]) -> tuple[float, ...]:
-    """Read the mIoU of each member, all on the same pictures; `segrepro.fusion.fuse.Rule` checks how many.
+def _mious(paths: list[Path], names: tuple[str, ...]) -> list[float]:
+    """Read the mIoU of each member, all on the same pictures.
 
     Raises:
         UserError: a file is no metrics, of another system than the member in its place, or of other pictures.
     """
-    from segrepro.errors import UserError
     from segrepro.report.tables import read_metrics
 
+    if len(paths) != len(names):
+        raise UserError(f"--metrics: {len(paths)} given for {len(names)} members; give one per member, in order.")
     entries = read_metrics(paths)
-    for path, entry, name in zip(paths, entries, names, strict=False):
+    for path, entry, name in zip(paths, entries, names, strict=True):
         if entry["system"] != name:
             raise UserError(
                 f"{path}: of system '{entry['system']}' where the member is '{name}'; give the members' metrics, in "
@@ -89,4 +82,6 @@ def _mious(paths: list[Path], names: tuple[str, ...]) -> tuple[float, ...]:
                 f"{path}: of split '{entry['split']}', but {paths[0]} of '{entries[0]['split']}'; give metrics of one "
                 "split, to be compared."
             )
-    return tuple(entry["miou"] for entry in entries)
+        if not (isinstance(entry["miou"], float) and math.isfinite(entry["miou"])):
+            raise UserError(f"{path}: the mIoU is {entry['miou']}; evaluate '{name}' again.")
+    return [entry["miou"] for entry in entries]

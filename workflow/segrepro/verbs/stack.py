@@ -1,10 +1,8 @@
 r"""Learn to combine the score stores of several systems into one.
 
-Kinds:
-  network  three layers of convolutions on the members' log-probabilities (63 channels for three members of VOC-21)
-  shared   the same for each class on the members' log-probabilities of that class, with weights that all classes
-           share: for few pictures
-  linear   one weight a member and class, and a bias a class: a product of the members whose exponents are learned
+The kinds are `network`, three layers of convolutions on the members' log-probabilities (63 channels for three members
+of VOC-21); `shared`, the same for each class on the members' log-probabilities of that class, with weights that all
+classes share; and `linear`, a product of the members whose exponents, one per member and class, are learned.
 
 Without --fit-manifest the pictures are dealt into --folds, and each fold is predicted by a stacker that was fitted on
 the others; with it, one stacker is fitted on other pictures, and no mask of the scored ones is read. The report (JSON)
@@ -23,13 +21,15 @@ Example:
 
 import argparse
 
+from segrepro.config.systems import Stacking
 from segrepro.gpus import add_gpus_argument
-from segrepro.options import FACTOR, INPUT, MOST, NOT_NEGATIVE, OUTPUT, POSITIVE, SEED, SHARE, Number
+from segrepro.options import INPUT, OUTPUT, POSITIVE, SEED, add_options, section_of
+
+LEFT_OUT = ("members", "fit_on", "fit_pictures")  # these are files here
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--kind", required=True, help="network, shared or linear")
     parser.add_argument("--members", type=INPUT, nargs="*", required=True, metavar="H5", help="score stores, in order")
     parser.add_argument(
         "--names", nargs="*", metavar="NAME", help="what the report calls the members (default: as their stores say)"
@@ -43,50 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_gpus_argument(parser)
     parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="CPU cores to use (default: 1)")
-    pictures = parser.add_argument_group("what it is fitted on")
-    pictures.add_argument("--folds", type=Number(int, 2, MOST), metavar="K", help="of the scored pictures (default: 5)")
-    pictures.add_argument("--fit-manifest", type=INPUT, metavar="CSV", help="other pictures, instead of folds")
-    pictures.add_argument(
-        "--fit-members",
-        type=INPUT,
-        nargs="*",
-        metavar="H5",
-        help="score stores of those pictures, in order",
+    parser.add_argument("--fit-manifest", type=INPUT, metavar="CSV", help="other pictures to fit on, instead of folds")
+    parser.add_argument(
+        "--fit-members", type=INPUT, nargs="*", metavar="H5", help="score stores of those pictures, in order"
     )
-    network = parser.add_argument_group("network")
-    network.add_argument(
-        "--hidden", type=POSITIVE, metavar="N", help="channels of two layers (default: 64; shared: 16)"
-    )
-    network.add_argument("--kernel", type=POSITIVE, metavar="CELLS", help="side of the kernels, 1 (default) or 3")
-    network.add_argument(
-        "--residual",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="add the network's answer to the members' mean log-probability (default: yes)",
-    )
-    fit = parser.add_argument_group("fit")
-    fit.add_argument("--steps", type=POSITIVE, default=300, metavar="N", help="updates of each fit (default: 300)")
-    fit.add_argument("--batch", type=POSITIVE, default=8, metavar="N", help="crops a step (default: 8)")
-    fit.add_argument("--crop", type=POSITIVE, default=16, metavar="CELLS", help="side of a crop (default: 16)")
-    fit.add_argument(
-        "--learning-rate", type=FACTOR, default=3e-3, metavar="R", help="of Adam, at first (default: 3e-3)"
-    )
-    fit.add_argument("--weight-decay", type=NOT_NEGATIVE, default=1e-4, metavar="D", help="coupled L2 (default: 1e-4)")
-    fit.add_argument(
-        "--balance",
-        type=SHARE,
-        default=0.5,
-        metavar="B",
-        help="exponent of the loss's class weights, frequency^-B: 0 none, 1 all classes alike (default: 0.5)",
-    )
-    fit.add_argument("--seed", type=SEED, default=0, metavar="N", help="of folds, crops and weights (default: 0)")
-    fit.add_argument(
-        "--storage-stride",
-        type=POSITIVE,
-        default=4,
-        metavar="PIXELS",
-        help="side of a cell: of what is read and what is stored (default: 4)",
-    )
+    parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="of folds, crops and weights (default: 0)")
+    add_options(parser.add_argument_group("the stacker"), Stacking, LEFT_OUT)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -94,26 +56,14 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.errors import UserError
     from segrepro.fusion.members import ensemble_of
     from segrepro.fusion.stacker import split_of, stack
-    from segrepro.fusion.stacker_settings import DEFAULT_FOLDS, StackerSettings
 
     if (args.fit_manifest is None) != (args.fit_members is None):
         raise UserError("--fit-manifest and --fit-members belong together; give both, or neither.")
-    if args.fit_manifest and args.folds is not None:
-        raise UserError("--folds has no meaning beside --fit-manifest; leave it out.")
-    settings = StackerSettings(
-        args.kind,
-        hidden=args.hidden,
-        kernel=args.kernel,
-        residual=args.residual,
-        folds=DEFAULT_FOLDS if args.folds is None else args.folds,
-        steps=args.steps,
-        batch=args.batch,
-        crop=args.crop,
-        learning_rate=args.learning_rate,
-        weight_decay=args.weight_decay,
-        balance=args.balance,
-        seed=args.seed,
-        stride=args.storage_stride,
+    settings = section_of(
+        args,
+        Stacking,
+        members=list(map(str, args.members)),
+        fit_on=str(args.fit_manifest) if args.fit_manifest else None,
     )
     space = args.label_space
     scored = split_of(ensemble_of(args.members, names=args.names, space=space), args.manifest)
@@ -124,4 +74,4 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.training.experiment import prepare_tensorflow
 
     prepare_tensorflow(args.threads)
-    stack(scored, settings, args.out, args.json, system=args.system, fit_on=fit_on)
+    stack(scored, settings, args.out, args.json, system=args.system, seed=args.seed, fit_on=fit_on)

@@ -1,11 +1,14 @@
 """The config of CRFs: single parameters, the search for them, and what cannot be."""
 
+from dataclasses import fields
+from typing import get_args
+
 import pytest
 
 from segrepro.config import parse_config
-from segrepro.config.crf import PARAMETERS
+from segrepro.config.crf import PARAMETERS, Crf
 from segrepro.errors import UserError
-from segrepro.fusion.densecrf import NAMES
+from segrepro.fusion.densecrf import NORMALISATIONS, PRESETS, Parameters
 
 TUNED = "deeplabv3_phase2_ms_flip_crf_tuned"
 
@@ -21,12 +24,14 @@ def searching(config, **changes):
 
 
 def test_the_config_takes_every_parameter_of_the_crf(merged_config):
-    assert PARAMETERS == NAMES
+    assert tuple(field.name for field in fields(Parameters)) == PARAMETERS
+    assert get_args(Crf.model_fields["preset"].annotation) == tuple(PRESETS)
+    assert get_args(get_args(Crf.model_fields["normalisation"].annotation)[0]) == tuple(NORMALISATIONS)
     values = {"iterations": 3, "gaussian_sxy": 2, "gaussian_compat": 0, "bilateral_sxy": 8.5, "bilateral_srgb": 4}
     values |= {"bilateral_compat": 7.5, "normalisation": "before", "gt_prob": 0.6}
     crf = parse_config(with_crf(merged_config(), **values, search=None, drop_below=0.01)).systems[TUNED].crf
     assert crf.given == values
-    assert list(crf.given) == list(NAMES)
+    assert list(crf.given) == list(PARAMETERS)
 
 
 def test_the_tuning_pictures_have_a_name(merged_config):
@@ -49,7 +54,7 @@ def test_the_tuning_pictures_have_a_name(merged_config):
         ({"drop_below": 1.0}, ["crf.drop_below", "less than 1"]),
         ({"iteration": 5}, ["crf.iteration", "did you mean 'iterations'"]),
         ({"bilateral_sxy": 30}, ["crf.bilateral_sxy: is searched too"]),
-        ({"members": []}, ["crf.members", "at least 1"]),
+        ({"members": []}, ["crf.members", "give 1 or more"]),
         ({"members": ["ghost"]}, ["crf.members", "'ghost' names no system"]),
     ],
 )

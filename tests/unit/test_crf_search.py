@@ -199,16 +199,19 @@ def test_pictures_that_are_scored_later_are_refused_by_name(data):
     [
         ((), "no parameter has two values"),
         (("--bilateral-sxy", 5), "no parameter has two values"),
-        (("--bilateral-sxy", 1, 20, "--method", "bayes"), "--method 'bayes' is unknown"),
-        (("--bilateral-sxy", 1, 20, "--trials", 5), "--trials has no meaning for --method grid"),
-        (("--bilateral-sxy", 1, 20, "--method", "random"), "--method random needs --trials"),
+        (("--bilateral-sxy", 1, 20, "--method", "bayes"), "--method is bayes; give grid or random"),
+        (("--bilateral-sxy", 1, 20, "--trials", 5), "--trials: 'method: random' needs it, and no other takes it"),
+        (("--bilateral-sxy", 1, 20, "--method", "random"), "--trials: 'method: random' needs it"),
         (("--bilateral-sxy", 1, 20, "--method", "random", "--trials", 0), "--trials is 0"),
-        (("--bilateral-compat", 0, 20, "--method", "random", "--trials", 1), "--bilateral-compat 0.0: --method random"),
+        (
+            ("--bilateral-compat", 0, 20, "--method", "random", "--trials", 1),
+            "--bilateral-compat: 'method: random' draws on a log scale",
+        ),
         (("--bilateral-sxy", 1, -20), "--bilateral-sxy is -20.0"),
         (("--bilateral-sxy", 1, 20, "--pictures", 0), "--pictures is 0"),
         (("--bilateral-sxy", 1, 20, "--drop-below", 1), "--drop-below is 1.0; give a number from 0 and below 1"),
         (("--bilateral-sxy", 1, "--gt-prob", 0.4, 0.7), "--gt-prob is 0.4; give a number above 0.5"),
-        (("--bilateral-sxy", 1, 20, "--preset", "best"), "--preset 'best' is unknown"),
+        (("--bilateral-sxy", 1, 20, "--preset", "best"), "--preset is best; give deconvnet"),
     ],
 )
 def test_impossible_options_are_named(data, options, message):
@@ -229,9 +232,9 @@ def test_a_picture_without_mask_or_scores_is_named(data):
         (None, "no such file"),
         ("{", "not JSON"),
         ("{}", "not parameters of a CRF"),
-        ('{"parameters": {"iteration": 5}}', "'iteration'"),
+        ('{"parameters": {"iteration": 5}}', "iteration: unknown key"),
         ('{"parameters": {"iterations": 5}}', "parameter 'gaussian_sxy' is missing"),
-        ('{"parameters": {"iterations": 5.5}}', "is missing"),
+        ('{"parameters": {"iterations": 5.5}}', "iterations: input should be a valid integer"),
     ],
 )
 def test_a_file_of_parameters_that_is_none_is_named(tmp_path, text, message):
@@ -246,7 +249,9 @@ def test_parameters_in_a_file_are_checked(tmp_path):
     values = dict.fromkeys(("gaussian_sxy", "gaussian_compat", "bilateral_srgb", "bilateral_compat"), 3)
     path = tmp_path / "best.json"
     path.write_text(json.dumps({"parameters": values | {"iterations": 5, "bilateral_sxy": "wide"}}))
-    with pytest.raises(UserError, match=r"best\.json: --bilateral-sxy is wide"):
+    with pytest.raises(
+        UserError, match=r"best\.json: not parameters of a CRF .bilateral_sxy: input should be a valid number"
+    ):
         read_best(path)
 
 

@@ -345,12 +345,12 @@ def test_label_spaces_that_cannot_be_mapped_are_named(data):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--preset", "best"), "--preset 'best' is unknown: use one of deconvnet, deeplab_vgg"),
+        (("--preset", "best"), "--preset is best; give deconvnet, deeplab_vgg"),
         (("--iterations", 0), "--iterations is 0"),
         (("--gaussian-sxy", 0), "--gaussian-sxy is 0.0; give a number from 0.01 to 1000"),
         (("--bilateral-srgb", "nan"), "--bilateral-srgb is nan"),
         (("--bilateral-compat", -1), "--bilateral-compat is -1.0; give a number from 0 to 10000"),
-        (("--normalisation", "l2"), "--normalisation 'l2' is unknown"),
+        (("--normalisation", "l2"), "--normalisation is l2; give symmetric, before"),
         (("--gt-prob", 1), "--gt-prob is 1.0; give a number above 0.5 and below 1"),
         (("--gt-prob", 0.5), "--gt-prob is 0.5; give a number above 0.5 and below 1"),
         (("--drop-below", 1), "--drop-below is 1.0"),

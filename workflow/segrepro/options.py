@@ -167,11 +167,6 @@ NOT_NEGATIVE = Number(float, 0)
 FACTOR = Number(float, 0, above=True)
 # A picture of 500 pixels a side becomes one of a pixel, or takes hundreds of GB: nothing beyond is meant.
 SCALE = Number(float, 0.01, 100)
-# Widths and weights of a CRF's kernels: below 1e-5, pydensecrf's lattice overflows and ends the process; weights above
-# 1e38 give nan.
-KERNEL_WIDTH = Number(float, 0.01, 1000)
-KERNEL_WEIGHT = Number(float, 0, 10_000)
-HARD_PROBABILITY = Number(float, 0.5, 1, above=True, below=True)
 
 
 def with_home(text: str) -> Path:

@@ -1,39 +1,60 @@
 """The typed config of a CRF: preset, single parameters, and the search for them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from segrepro.config.data import Part
-from segrepro.options import KERNEL_WEIGHT, KERNEL_WIDTH
 from segrepro.schema import Confidence, Positive, Section, Share
 
-Width = Annotated[float, Field(ge=KERNEL_WIDTH.least, le=KERNEL_WIDTH.most)]
-Weight = Annotated[float, Field(ge=KERNEL_WEIGHT.least, le=KERNEL_WEIGHT.most)]
-Normalisation = Literal["symmetric", "before", "after", "none"]
+# Below a width of 1e-5, pydensecrf's lattice overflows and ends the process; weights above 1e38 give nan.
+Width = Annotated[float, Field(ge=0.01, le=1000)]
+Weight = Annotated[float, Field(ge=0, le=10_000)]
 
-# Single parameters, in the order of `segrepro.fusion.densecrf.Parameters`.
-PARAMETERS = (
-    *("iterations", "gaussian_sxy", "gaussian_compat", "bilateral_sxy", "bilateral_srgb", "bilateral_compat"),
-    *("normalisation", "gt_prob"),
+
+class GivenParameters(Section):
+    """Single parameters of a CRF; null: the preset's."""
+
+    iterations: Positive | None = Field(None, description="of mean field")
+    gaussian_sxy: Width | None = Field(None, description="width of the smoothness kernel, pixels")
+    gaussian_compat: Weight | None = Field(None, description="weight of the smoothness kernel; 0: none")
+    bilateral_sxy: Width | None = Field(None, description="width of the appearance kernel in position, pixels")
+    bilateral_srgb: Width | None = Field(None, description="width of the appearance kernel in colour, of 255")
+    bilateral_compat: Weight | None = Field(None, description="weight of the appearance kernel; 0: none")
+    normalisation: Literal["symmetric", "before", "after", "none"] | None = Field(None, description="of both kernels")
+    gt_prob: Confidence | None = Field(
+        None,
+        description="take hard labels, right with this probability, above 0.5; null: probabilities where there are any",
+    )
+
+    @property
+    def given(self) -> dict[str, int | float | str]:
+        """The parameters that are set here instead of by the preset."""
+        return {name: getattr(self, name) for name in PARAMETERS if getattr(self, name) is not None}
+
+
+PARAMETERS = tuple(GivenParameters.model_fields)
+
+SearchedParameters = create_model(
+    "SearchedParameters",
+    __base__=Section,
+    **{
+        name: (
+            Annotated[list[get_args(field.annotation)[0]], Field(min_length=1)] | None,
+            Field(None, description=f"values to try: {field.description}"),
+        )
+        for name, field in GivenParameters.model_fields.items()
+    },
 )
 
 
-class CrfSearch(Section):
+class CrfSearch(SearchedParameters):
     """The search for a CRF's parameters on pictures that are not scored; see segrepro.fusion.crf_search."""
 
     tune_on: str = Field(description="a dataset with masks, none of whose pictures is in the system's splits")
     pictures: Positive | None = Field(None, description="so many of them, at equal steps of the sorted list; null: all")
     method: Literal["grid", "random"] = Field("grid", description="every combination, or draws between the extremes")
     trials: Positive | None = Field(None, description="random: how many")
-    iterations: Annotated[list[Positive], Field(min_length=1)] | None = None
-    gaussian_sxy: Annotated[list[Width], Field(min_length=1)] | None = None
-    gaussian_compat: Annotated[list[Weight], Field(min_length=1)] | None = None
-    bilateral_sxy: Annotated[list[Width], Field(min_length=1)] | None = None
-    bilateral_srgb: Annotated[list[Width], Field(min_length=1)] | None = None
-    bilateral_compat: Annotated[list[Weight], Field(min_length=1)] | None = None
-    normalisation: Annotated[list[Normalisation], Field(min_length=1)] | None = None
-    gt_prob: Annotated[list[Confidence], Field(min_length=1)] | None = None
 
     @property
     def part(self) -> Part:
@@ -61,34 +82,18 @@ class CrfSearch(Section):
         return self
 
 
-class Crf(Section):
+class Crf(GivenParameters):
     """A system refined by a fully connected CRF; see segrepro.fusion.densecrf. Null parameters are the preset's."""
 
     members: Annotated[list[str], Field(min_length=1, max_length=1)] = Field(description="the system that is refined")
     preset: Literal["deconvnet", "deeplab_vgg", "deeplabv2_resnet101", "pydensecrf_example", "report2"] = Field(
         description="whose parameters; docs/protocols.md has the numbers"
     )
-    iterations: Positive | None = Field(None, description="of mean field")
-    gaussian_sxy: Width | None = Field(None, description="width of the smoothness kernel, pixels")
-    gaussian_compat: Weight | None = Field(None, description="weight of the smoothness kernel; 0: none")
-    bilateral_sxy: Width | None = Field(None, description="width of the appearance kernel in position, pixels")
-    bilateral_srgb: Width | None = Field(None, description="width of the appearance kernel in colour, of 255")
-    bilateral_compat: Weight | None = Field(None, description="weight of the appearance kernel; 0: none")
-    normalisation: Normalisation | None = Field(None, description="of both kernels")
-    gt_prob: Confidence | None = Field(
-        None,
-        description="take hard labels, right with this probability, above 0.5; null: probabilities where there are any",
-    )
     drop_below: Annotated[Share, Field(lt=1)] = Field(
         0.0, description="leave out labels less probable than this all over a picture: faster, not exact; 0: keep all"
     )
     storage_stride: Positive = Field(1, description="pixels, of the stored map; 1 keeps every label")
     search: CrfSearch | None = Field(None, description="choose parameters on other pictures; null: as given here")
-
-    @property
-    def given(self) -> dict[str, int | float | str]:
-        """The parameters that are set here instead of by the preset."""
-        return {name: getattr(self, name) for name in PARAMETERS if getattr(self, name) is not None}
 
     @model_validator(mode="after")
     def _given_or_searched(self) -> "Crf":

@@ -4,20 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segrepro.data.parallel import map_in_processes
-from segrepro.errors import UserError
 from segrepro.files import scratch_folder
-from segrepro.fusion.densecrf import Parameters, check_drop_below, read_evidence, refine
+from segrepro.fusion.densecrf import Parameters, read_evidence, refine
 from segrepro.provenance.stores import written_by
 from segrepro.stores.codes import Written
 from segrepro.stores.fitting import STORAGE_RESIZE, fit, log_probabilities
 from segrepro.stores.manifests import Example
 from segrepro.stores.merging import merge_stores
 from segrepro.stores.scores import LOG_PROBABILITIES, ScoreReader, ScoreWriter
-
-# Pixels between stored marginals. A CRF draws edges to the pixel: at stride 4, 0.2 to 0.8 % of the pixels would get
-# another label. Its marginals are so sure that they pack well: 0.1 to 1 MB a picture of 500 x 375, by preset, for 8
-# MB of numbers.
-DEFAULT_STRIDE = 1
 
 
 @dataclass(frozen=True)
@@ -29,11 +23,10 @@ class StoreCRF:
         space: name of the label space of the result; the store's answers are mapped to it before the CRF.
         parameters: of the CRF.
         drop_below: see `segrepro.fusion.densecrf.refine`.
-        stride: pixels between stored marginals.
+        stride: pixels between stored marginals. A CRF draws edges to the pixel: at stride 4, 0.2 to 0.8 % of the
+            pixels would get another label. Its marginals are so sure that they pack well: 0.1 to 1 MB per picture of
+            500 x 375, by preset, for 8 MB of numbers.
         system: name of the refined system.
-
-    Raises:
-        UserError: a number is out of range.
     """
 
     store: Path
@@ -41,12 +34,7 @@ class StoreCRF:
     parameters: Parameters
     system: str
     drop_below: float = 0.0
-    stride: int = DEFAULT_STRIDE
-
-    def __post_init__(self) -> None:
-        check_drop_below(self.drop_below)
-        if self.stride < 1:
-            raise UserError(f"--storage-stride {self.stride}: give a positive number of pixels.")
+    stride: int = 1
 
 
 @dataclass(frozen=True)

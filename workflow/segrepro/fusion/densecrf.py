@@ -6,20 +6,21 @@ appearance). Mean-field iterations give each pixel's marginals. All labels of a 
 one object a picture, and turned several into one class.
 """
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 from pydensecrf import densecrf
 from pydensecrf.utils import unary_from_labels, unary_from_softmax
 
+from segrepro.config.crf import PARAMETERS, GivenParameters
 from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
 from segrepro.labels import label_space
-from segrepro.options import HARD_PROBABILITY, KERNEL_WEIGHT, KERNEL_WIDTH
+from segrepro.schema import explain
 from segrepro.stores.manifests import Example
 from segrepro.stores.scores import LABELS, ScoreReader
 
@@ -39,18 +40,15 @@ class Parameters:
 
     Attributes:
         iterations: of mean field, 1 or more.
-        gaussian_sxy: standard deviation of the smoothness kernel, pixels, in `KERNEL_WIDTH`.
-        gaussian_compat: Potts weight of the smoothness kernel, in `KERNEL_WEIGHT` (0: no such kernel).
-        bilateral_sxy: standard deviation of the appearance kernel in position, pixels, in `KERNEL_WIDTH`.
-        bilateral_srgb: the same in colour, of 0..255, in `KERNEL_WIDTH`.
-        bilateral_compat: Potts weight of the appearance kernel, in `KERNEL_WEIGHT` (0: no such kernel).
+        gaussian_sxy: standard deviation of the smoothness kernel, pixels.
+        gaussian_compat: Potts weight of the smoothness kernel (0: no such kernel).
+        bilateral_sxy: standard deviation of the appearance kernel in position, pixels.
+        bilateral_srgb: the same in colour, of 0..255.
+        bilateral_compat: Potts weight of the appearance kernel (0: no such kernel).
         normalisation: of both kernels, one of `NORMALISATIONS`.
         gt_prob: None: the unary is the negative logarithm of the probabilities. A number above 0.5 and below 1: it
             is made of hard labels, which are taken to be right with this probability; all other labels of the
             picture share the rest. (With 0.5 or less the other label of a picture of two would win.)
-
-    Raises:
-        UserError: a number is out of its range, or a name unknown; the message names the command's option.
     """
 
     iterations: int
@@ -62,33 +60,9 @@ class Parameters:
     normalisation: str = "symmetric"
     gt_prob: float | None = None
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.iterations, int) or isinstance(self.iterations, bool) or self.iterations < 1:
-            raise UserError(f"--iterations is {self.iterations}; give a whole number, 1 or more.")
-        widths = dict.fromkeys(("gaussian_sxy", "bilateral_sxy", "bilateral_srgb"), KERNEL_WIDTH)
-        weights = dict.fromkeys(("gaussian_compat", "bilateral_compat"), KERNEL_WEIGHT)
-        for name, kind in (widths | weights).items():
-            if not _is_number(value := getattr(self, name)) or value not in kind:
-                raise UserError(f"{option(name)} is {value}; give {kind.wanted}.")
-        if self.normalisation not in NORMALISATIONS:
-            raise UserError(
-                f"--normalisation '{self.normalisation}' is unknown: use one of {', '.join(NORMALISATIONS)}."
-            )
-        if self.gt_prob is not None and not (_is_number(self.gt_prob) and self.gt_prob in HARD_PROBABILITY):
-            raise UserError(f"--gt-prob is {self.gt_prob}; give {HARD_PROBABILITY.wanted}.")
-
     def for_store(self, kind: str) -> "Parameters":
         """Return what is applied to a store of a kind: labels need a ``gt_prob``, `GT_PROB` where there is none."""
         return replace(self, gt_prob=GT_PROB) if kind == LABELS and self.gt_prob is None else self
-
-
-def option(name: str) -> str:
-    """Return the command line's name of a parameter."""
-    return "--" + name.replace("_", "-")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 # Which kernel has which numbers differs from source to source, so that each preset was read in two (weight: compat,
@@ -107,22 +81,11 @@ PRESETS = {
     "pydensecrf_example": Parameters(5, 3, 3, 80, 13, 10),
     "report2": Parameters(1, 3, 3, 80, 13, 10, gt_prob=GT_PROB),
 }
-NAMES = tuple(field.name for field in fields(Parameters))
 
 
 def parameters_from(preset: str, changes: Mapping[str, Any] | None = None) -> Parameters:
-    """Return a preset's parameters with changes.
-
-    Args:
-        preset: a key of `PRESETS`.
-        changes: parameter -> value; None leaves the preset's.
-
-    Raises:
-        UserError: the preset is unknown, or a value out of range.
-    """
-    if preset not in PRESETS:
-        raise UserError(f"--preset '{preset}' is unknown: use one of {', '.join(PRESETS)}.")
-    return replace(PRESETS[preset], **{name: value for name, value in (changes or {}).items() if value is not None})
+    """Return a preset's parameters with changes: parameter -> value."""
+    return replace(PRESETS[preset], **(changes or {}))
 
 
 def parameters_of(values: Any, where: Path) -> Parameters:
@@ -131,16 +94,15 @@ def parameters_of(values: Any, where: Path) -> Parameters:
     Raises:
         UserError: they are no mapping, lack or have surplus keys, or a value is out of range; names the file.
     """
-    if not isinstance(values, dict) or not set(values) <= set(NAMES):
-        surplus = f"'{min(set(values) - set(NAMES))}'" if isinstance(values, dict) else "no mapping"
-        raise UserError(f"{where}: not parameters of a CRF ({surplus}); write it with `segrepro crf-search`.")
     try:
-        return Parameters(**values)
-    except TypeError:
-        missing = [name for name in asdict(PRESETS["report2"]) if name not in values]
-        raise UserError(f"{where}: parameter '{missing[0]}' is missing; write it with `segrepro crf-search`.") from None
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from error
+        given = GivenParameters.model_validate(values)
+    except ValidationError as error:
+        told = explain(error, GivenParameters)[0]
+        raise UserError(f"{where}: not parameters of a CRF ({told}); write it with `segrepro crf-search`.") from None
+    needed = [name for name in PARAMETERS if name != "gt_prob"]
+    if missing := [name for name in needed if getattr(given, name) is None]:
+        raise UserError(f"{where}: parameter '{missing[0]}' is missing; write it with `segrepro crf-search`.")
+    return Parameters(**given.model_dump())
 
 
 def mean_field(unary: np.ndarray, picture: np.ndarray, parameters: Parameters) -> np.ndarray:
@@ -201,16 +163,6 @@ def read_evidence(reader: ScoreReader, example: Example, space: str, *, hard: bo
         )
     maps = reader.labels(example.id, space) if hard else reader.probabilities(example.id, space)
     return Evidence(picture, maps, len(label_space(space)))
-
-
-def check_drop_below(drop_below: float) -> None:
-    """Check `refine`'s option.
-
-    Raises:
-        UserError: it is no probability below 1.
-    """
-    if not 0 <= drop_below < 1:
-        raise UserError(f"--drop-below {drop_below}: give a probability, from 0 to below 1.")
 
 
 def refine(evidence: Evidence, parameters: Parameters, *, drop_below: float = 0.0) -> np.ndarray:

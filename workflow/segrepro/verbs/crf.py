@@ -20,44 +20,10 @@ A CRF can make a strong system worse: evaluate both. --shard 2/8 does the 2nd of
 """
 
 import argparse
+from typing import get_args
 
-from segrepro.options import HARD_PROBABILITY, INPUT, KERNEL_WEIGHT, KERNEL_WIDTH, OUTPUT, POSITIVE, Number
-
-# parameter -> kind, help; the names of `segrepro.fusion.densecrf.Parameters`
-PARAMETERS = {
-    "iterations": (POSITIVE, "of mean field"),
-    "gaussian_sxy": (KERNEL_WIDTH, "width of the smoothness kernel, pixels"),
-    "gaussian_compat": (KERNEL_WEIGHT, "weight of the smoothness kernel (0: none)"),
-    "bilateral_sxy": (KERNEL_WIDTH, "width of the appearance kernel in position, pixels"),
-    "bilateral_srgb": (KERNEL_WIDTH, "width of the appearance kernel in colour, of 255"),
-    "bilateral_compat": (KERNEL_WEIGHT, "weight of the appearance kernel (0: none)"),
-    "normalisation": (str, "of the kernels: symmetric, before, after or none"),
-    "gt_prob": (HARD_PROBABILITY, "take hard labels, right with this probability, above 0.5"),
-}
-
-
-def add_parameter_arguments(parser: argparse.ArgumentParser, *, nargs: str | None = None) -> None:
-    """Declare an option for each parameter of the CRF; ``nargs="+"`` lets each take several values."""
-    group = parser.add_argument_group("parameters", "instead of the preset's")
-    for name, (kind, text) in PARAMETERS.items():
-        metavar = "NAME" if kind is str else {int: "N", float: "X"}[kind.kind]
-        group.add_argument("--" + name.replace("_", "-"), type=kind, nargs=nargs, metavar=metavar, help=text)
-
-
-def add_drop_below(parser: argparse.ArgumentParser) -> None:
-    """Declare the option for labels that are left out; not a parameter of the CRF, but of its computation."""
-    parser.add_argument(
-        "--drop-below",
-        type=Number(float, 0, 1, below=True),
-        default=0.0,
-        metavar="P",
-        help="leave out labels less probable than this all over a picture: faster, not exact (default: keep all)",
-    )
-
-
-def given_parameters(args: argparse.Namespace) -> dict:
-    """Return the parameters that the command line gives: name -> value or values."""
-    return {name: getattr(args, name) for name in PARAMETERS if getattr(args, name) is not None}
+from segrepro.config.crf import Crf, GivenParameters
+from segrepro.options import INPUT, OUTPUT, POSITIVE, Choice, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,13 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", required=True, help="name of the refined system, recorded in the store")
     parser.add_argument("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--preset", metavar="NAME", help="see above")
+    source.add_argument("--preset", type=Choice(get_args(Crf.model_fields["preset"].annotation)), help="see above")
     source.add_argument("--parameters", type=INPUT, metavar="JSON", help="what `segrepro crf-search` found")
-    add_parameter_arguments(parser)
-    add_drop_below(parser)
-    parser.add_argument(
-        "--storage-stride", type=POSITIVE, default=1, metavar="PIXELS", help="of the stored map (default: 1, exact)"
-    )
+    add_options(parser, Crf, leave_out=("members", "preset", "search"))
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the result (default: voc21)"
     )
@@ -110,8 +72,7 @@ def _parameters(args: argparse.Namespace):
     from dataclasses import replace
 
     from segrepro.fusion.crf_search import read_best
-    from segrepro.fusion.densecrf import parameters_from
+    from segrepro.fusion.densecrf import PRESETS
 
-    if args.parameters is None:
-        return parameters_from(args.preset, given_parameters(args))
-    return replace(read_best(args.parameters), **given_parameters(args))
+    start = read_best(args.parameters) if args.parameters else PRESETS[args.preset]
+    return replace(start, **section_of(args, GivenParameters).given)

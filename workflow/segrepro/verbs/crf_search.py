@@ -19,8 +19,8 @@ Writes all trials (CSV; the first row is the system without a CRF, mIoU and gain
 import argparse
 from pathlib import Path
 
-from segrepro.options import INPUT, OUTPUT, POSITIVE, SEED
-from segrepro.verbs.crf import add_drop_below, add_parameter_arguments, given_parameters
+from segrepro.config.crf import Crf, CrfSearch
+from segrepro.options import INPUT, OUTPUT, POSITIVE, SEED, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seen", type=INPUT, nargs="+", default=[], metavar="CSV", help="manifests that the system was trained on"
     )
-    parser.add_argument("--pictures", type=POSITIVE, metavar="N", help="take so many of the manifest (default: all)")
-    parser.add_argument("--preset", required=True, metavar="NAME", help="see `segrepro crf --help`")
-    parser.add_argument("--method", default="grid", metavar="NAME", help="grid (default) or random")
-    parser.add_argument("--trials", type=POSITIVE, metavar="N", help="random: how many")
-    parser.add_argument("--seed", type=SEED, metavar="N", help="random: of the draws (default: 0)")
-    add_parameter_arguments(parser, nargs="+")
-    add_drop_below(parser)
+    parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="random: of the draws (default: 0)")
+    add_options(parser, Crf, leave_out=set(Crf.model_fields) - {"preset", "drop_below"})
+    add_options(parser, CrfSearch, leave_out=["tune_on"])
     parser.add_argument("--csv", type=OUTPUT, required=True, metavar="CSV", help="table of all trials to write")
     parser.add_argument("--json", type=OUTPUT, required=True, metavar="JSON", help="best parameters to write")
     parser.add_argument(
@@ -52,16 +48,19 @@ def run(args: argparse.Namespace) -> None:
     """Search and write both files."""
     from segrepro.data.subsets import refuse_overlap, spread
     from segrepro.evaluation.leakage import share_text
-    from segrepro.fusion.crf_search import search, write_best, write_search
+    from segrepro.fusion.crf_search import grid_trials, random_trials, search, write_best, write_search
     from segrepro.stores.manifests import read_manifest
     from segrepro.stores.same_pictures import check_same_pictures
     from segrepro.stores.scores import ScoreReader
 
-    trials = _trials(args)
+    how = section_of(args, CrfSearch, tune_on=args.manifest.stem)
+    trials = grid_trials(args.preset, how.searched)
+    if how.method == "random":
+        trials = random_trials(args.preset, how.searched, how.trials, seed=args.seed)
     examples = read_manifest(args.manifest)
     # the whole list, not the chosen pictures alone: --pictures must not decide whether a tuning set is clean
     refuse_overlap(args.manifest, examples, args.forbid)
-    examples = spread(examples, args.pictures)
+    examples = spread(examples, how.pictures)
     with ScoreReader(args.scores) as reader:
         reader.mapping(args.label_space)
         check_same_pictures(reader, examples, args.manifest, more_allowed=True)
@@ -79,9 +78,9 @@ def run(args: argparse.Namespace) -> None:
         ids=[example.id for example in examples],
         how={
             "preset": args.preset,
-            "method": args.method,
-            "seed": args.seed or 0,
-            "ranges": given_parameters(args),
+            "method": how.method,
+            "seed": args.seed,
+            "ranges": how.searched,
             "drop_below": args.drop_below,
         },
     )
@@ -101,22 +100,3 @@ def _seen_share(manifests: list[Path], ids: list[str]) -> float:
 
     seen = {id for path in manifests for id in manifest_ids(path, "what the system was trained on")}
     return len(seen.intersection(ids)) / len(ids)
-
-
-def _trials(args: argparse.Namespace) -> list:
-    from segrepro.errors import UserError
-    from segrepro.fusion.crf_search import GRID, METHODS, RANDOM, grid_trials, random_trials
-
-    ranges = given_parameters(args)
-    if args.method not in METHODS:
-        raise UserError(f"--method '{args.method}' is unknown: use one of {', '.join(METHODS)}.")
-    if all(len(set(values)) == 1 for values in ranges.values()):
-        raise UserError("no parameter has two values, there is nothing to search; give one, as --bilateral-sxy 30 80.")
-    if args.method == GRID:
-        for name in ("trials", "seed"):
-            if getattr(args, name) is not None:
-                raise UserError(f"--{name} has no meaning for --method grid; leave it out.")
-        return grid_trials(args.preset, ranges)
-    if args.trials is None:
-        raise UserError(f"--method {RANDOM} needs --trials; give how many.")
-    return random_trials(args.preset, ranges, args.trials, seed=args.seed or 0)

@@ -87,10 +87,11 @@ def measure_augmented(model: Any, resize: str) -> tuple[float, int]:
     import numpy as np
     import tensorflow as tf
 
-    from segrepro.inference.augmented import Augmentation, AugmentedModel, scaled_extent
+    from segrepro.config.systems import Prediction
+    from segrepro.inference.augmented import AugmentedModel, scaled_extent
     from segrepro.models.operations import PICTURE, multiply_adds
 
-    augmented = AugmentedModel(model, Augmentation(scales=SCALES, flip=True), resize=resize)
+    augmented = AugmentedModel(model, Prediction(scales=list(SCALES), flip=True), resize=resize)
     pictures = np.random.default_rng(0).integers(0, 256, (1, *PICTURE, 3), np.uint8)
     augmented(tf.constant(pictures[:, :64, :64]))  # compiles
     started = time.perf_counter()

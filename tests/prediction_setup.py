@@ -4,11 +4,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from segrepro.inference.augmented import Augmentation, AugmentedModel
+from segrepro.config.systems import Prediction
+from segrepro.inference.augmented import AugmentedModel
 from segrepro.models.layers import Normalise
 from segrepro.stores.resize import resize_scores
 
 CLASSES = 21
+
+
+def prediction_of(**options) -> Prediction:
+    """Return a prediction; scales may be a tuple."""
+    return Prediction(**options | ({"scales": list(options["scales"])} if "scales" in options else {}))
 
 
 def small_network(
@@ -41,4 +47,4 @@ def at_full_size(logits: np.ndarray, size: tuple[int, int], mode: str) -> np.nda
 
 
 def mean_of(model, pictures, resize="legacy", **options) -> np.ndarray:
-    return AugmentedModel(model, Augmentation(**options), resize=resize).mean_probabilities(pictures)
+    return AugmentedModel(model, prediction_of(**options), resize=resize).mean_probabilities(pictures)

@@ -10,15 +10,15 @@ import yaml
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
-from prediction_setup import CLASSES, at_full_size, mean_of, random_pictures, small_network, softmax
-from segrepro.config.systems import Fusion, Prediction
+from prediction_setup import CLASSES, at_full_size, mean_of, prediction_of, random_pictures, small_network, softmax
+from segrepro.cli import main
+from segrepro.config.systems import Fusion
 from segrepro.errors import UserError
 from segrepro.fusion.fuse import fuse
 from segrepro.fusion.members import ensemble_of
 from segrepro.inference import predict as predict_module
 from segrepro.inference.augmented import (
     DEFAULT_STORAGE_STRIDE,
-    Augmentation,
     AugmentedModel,
     at_output_stride,
     logits_stride,
@@ -57,7 +57,7 @@ def examples(tmp_path) -> list[Example]:
 
 
 def predicted(model, examples, path, network=None, **options):
-    augmentation = Augmentation(**options)
+    augmentation = prediction_of(**options)
     network = network or {"resize": "legacy"}
     predict(model, examples, path, system="small", label_space="voc21", network=network, augmentation=augmentation)
     return ScoreReader(path)
@@ -205,7 +205,7 @@ def test_at_stride_the_scales_meet_on_the_networks_own_map(mode):
     options = {"scales": (0.5, 1.0, 1.5), "average_at": "stride"}
     mean = mean_of(model, pictures, mode, **options)
     np.testing.assert_allclose(mean, np.mean(views, axis=0), atol=2e-5)
-    stored = AugmentedModel(model, Augmentation(**options), resize=mode)(pictures)
+    stored = AugmentedModel(model, prediction_of(**options), resize=mode)(pictures)
     np.testing.assert_allclose(stored, np.log(np.maximum(mean, PROBABILITY_FLOOR)), atol=1e-5)
 
 
@@ -234,7 +234,7 @@ def test_padding_gives_the_network_a_larger_picture_and_is_cut_off(options):
     caffe_mean_rgb = (123.68, 116.779, 103.939)
     larger = np.tile(np.float32(caffe_mean_rgb), (1, 65, 70, 1))  # taller than the picture, and as wide
     larger[:, :40] = pictures
-    expected = AugmentedModel(model, Augmentation(**options), resize="align_corners").mean_probabilities(larger)
+    expected = AugmentedModel(model, prediction_of(**options), resize="align_corners").mean_probabilities(larger)
     mean = mean_of(model, pictures, "align_corners", pad_to=65, **options)
     np.testing.assert_allclose(mean, expected[:, :40], atol=1e-5)
     unpadded = mean_of(model, pictures, "align_corners", **options)
@@ -261,7 +261,7 @@ def test_a_store_at_every_pixel_gives_the_mean_back(examples, tmp_path, mode):
 def test_the_fitted_map_keeps_the_labels_of_the_mean(mode):
     pictures = random_pictures(2, 96, 130)
     model = AugmentedModel(
-        small_network(stride=8, kernel=9, gain=0.1), Augmentation(scales=PAPER_SCALES, flip=True), resize=mode
+        small_network(stride=8, kernel=9, gain=0.1), prediction_of(scales=PAPER_SCALES, flip=True), resize=mode
     )
     mean, fitted = model.mean_probabilities(pictures), model(pictures)
     assert fitted.shape == (2, 96 // DEFAULT_STORAGE_STRIDE, -(-130 // DEFAULT_STORAGE_STRIDE), CLASSES)
@@ -287,7 +287,7 @@ def test_the_fit_inverts_the_readers_interpolation(mode, extent, nodes):
 )
 def test_of_one_view_the_logits_are_stored_and_read_as_its_probabilities(mode, options):
     model, pictures = small_network(stride=4, kernel=9, gain=0.5, normalisation="mean_rgb"), random_pictures(1, 36, 52)
-    augmentation = Augmentation(**options)
+    augmentation = prediction_of(**options)
     single = AugmentedModel(model, augmentation, resize=mode)
     mean, stored = single.mean_probabilities(pictures), single(pictures)
     if augmentation.average_at == "stride":
@@ -332,45 +332,39 @@ def test_extreme_logits_are_stored_finite(examples, tmp_path, options):
 
 
 def test_plain_means_no_view_but_the_picture():
-    assert Augmentation().is_plain
-    assert Augmentation(output_stride=8).is_plain
-    assert Augmentation(storage_stride=2, pad_to=9).has_logits
-    assert not any(Augmentation(**options).has_logits for options in ({"flip": True}, {"window": 513}))
+    assert prediction_of().is_plain
+    assert prediction_of(output_stride=8).is_plain
+    assert prediction_of(storage_stride=2, pad_to=9).has_logits
+    assert not any(prediction_of(**options).has_logits for options in ({"flip": True}, {"window": 513}))
     for options in ({"scales": (0.5,)}, {"flip": True}, {"window": 513}, {"storage_stride": 2}, {"pad_to": 9}):
-        assert not Augmentation(**options).is_plain
-    assert Augmentation(scales=(0.5, 1), flip=True).views == [(0.5, False), (0.5, True), (1.0, False), (1.0, True)]
-    assert Augmentation(scales=(0.5, 2.0)).largest_input(100, 300) == 120_000
-    assert Augmentation(scales=(0.5, 2.0), window=250).largest_input(100, 300) == 50_000
-    assert Augmentation(scales=(0.5, 2.0), pad_to=200).largest_input(100, 300) == 240_000
-
-
-@pytest.mark.parametrize(
-    "options", [{}, {"storage_stride": 4}, {"pad_to": 513}, {"scales": [0.5, 1.0]}, {"flip": True}, {"window": 9}]
-)
-def test_the_config_knows_which_predictions_store_logits(options):
-    assert Prediction(**options).has_logits == Augmentation(**options).has_logits
+        assert not prediction_of(**options).is_plain
+    assert prediction_of(scales=(0.5, 1), flip=True).views == [(0.5, False), (0.5, True), (1.0, False), (1.0, True)]
+    assert prediction_of(scales=(0.5, 2.0)).largest_input(100, 300) == 120_000
+    assert prediction_of(scales=(0.5, 2.0), window=250).largest_input(100, 300) == 50_000
+    assert prediction_of(scales=(0.5, 2.0), pad_to=200).largest_input(100, 300) == 240_000
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"scales": ()}, "scales are"),
-        ({"scales": (1.0, 0.0)}, "factors above 0"),
-        ({"scales": (1.0, 1.0)}, "each scale once"),
-        ({"output_stride": 4}, "use one of 8, 16, 32"),
-        ({"average_at": "logits"}, "use one of picture, stride"),
-        ({"window": 0}, "window is 0"),
-        ({"window_stride": 10}, "no meaning without window"),
-        ({"window": 10, "window_stride": 11}, "leaves gaps"),
-        ({"storage_stride": 0}, "storage_stride is 0"),
-        ({"pad_to": 0}, "pad_to is 0"),
-        ({"pad_to": 513, "average_at": "stride"}, "pad_to needs average_at 'picture'"),
-        ({"storage_stride": 2, "average_at": "stride"}, "no meaning for average_at 'stride'"),
+        ("--scales", "--scales: give 1 or more"),
+        ("--scales 1 0", "--scales is 0.0; give a number above 0 to 8"),
+        ("--scales 1 1", r"--scales: \[1.0, 1.0\] names a scale twice; give each once"),
+        ("--output-stride 4", "--output-stride is 4; give 8, 16 or 32"),
+        ("--average-at logits", "--average-at is logits; give picture or stride"),
+        ("--window 0", "--window is 0; give a whole number from 1"),
+        ("--window-stride 10", "--window-stride: needs 'window', and may be at most its side"),
+        ("--window 10 --window-stride 11", "--window-stride: needs 'window', and may be at most its side"),
+        ("--storage-stride 0", "--storage-stride is 0"),
+        ("--pad-to 0", "--pad-to is 0"),
+        ("--pad-to 513 --average-at stride", "--pad-to: needs 'average_at: picture'"),
+        ("--storage-stride 2 --average-at stride", "--storage-stride: has no meaning for 'average_at: stride'"),
     ],
 )
 def test_impossible_augmentations_are_refused(options, said):
-    with pytest.raises(UserError, match=said):
-        Augmentation(**options)
+    files = ["--model", "m", "--spec", "s", "--manifest", "p", "--system", "s", "--out", "o"]
+    with pytest.raises(SystemExit, match=f"segrepro predict: {said}"):
+        main(["predict", *files, *options.split()])
 
 
 # --- another output stride -----------------------------------------------------------------------------------------
@@ -430,5 +424,5 @@ def test_the_verb_predicts_with_its_options(examples, tmp_path, monkeypatch):
     verb.run(parser.parse_args([*files, "--system", "t", "--flip", "--average-at", "stride"]))
     with ScoreReader(tmp_path / "s.h5") as store:
         assert store.stored("picture0").shape == (2, 2, CLASSES)
-    with pytest.raises(UserError, match="average_at is 'logits'"):
+    with pytest.raises(UserError, match="--average-at: input should be 'picture' or 'stride'"):
         verb.run(parser.parse_args([*files, "--system", "t", "--average-at", "logits"]))

@@ -1,5 +1,6 @@
 """The part of the config that says what a system is: a model that predicts, or other systems combined."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -29,7 +30,11 @@ class Prediction(Section):
     )
     flip: bool = Field(False, description="also predict each scale mirrored")
     output_stride: Literal[8, 16, 32] | None = Field(None, description="at test time; null: as trained")
-    average_at: Literal["picture", "stride"] = Field("picture", description="where probabilities are averaged")
+    average_at: Literal["picture", "stride"] = Field(
+        "picture",
+        description="average probabilities at full size (DeepLab release), or at the stride of the network's logits: "
+        "many times cheaper, less exact; of a single view, logits take their place",
+    )
     storage_stride: Positive | None = Field(None, description="pixels, of the map stored; null: 4")
     pad_to: Positive | None = Field(
         None, description="least height and width, pixels, reached by padding (DeepLab release: 513); null: as it is"
@@ -50,9 +55,25 @@ class Prediction(Section):
         return self
 
     @property
+    def is_plain(self) -> bool:
+        """Whether there is one view, the whole picture: then its logits are stored as they come."""
+        return self == Prediction(output_stride=self.output_stride, average_at=self.average_at)
+
+    @property
     def has_logits(self) -> bool:
-        """Whether logits are stored, and not log-probabilities; as `segrepro.inference.augmented` has it."""
-        return len(self.scales) == 1 and not self.flip and self.window is None
+        """Whether logits are stored, and not log-probabilities: there is one view, in one piece."""
+        return len(self.views) == 1 and self.window is None
+
+    @property
+    def views(self) -> list[tuple[float, bool]]:
+        """The (scale, mirrored) of each view."""
+        return [(scale, mirrored) for scale in self.scales for mirrored in ((False, True) if self.flip else (False,))]
+
+    def largest_input(self, height: int, width: int) -> int:
+        """Return the pixels of the largest input that a picture gives the network."""
+        side = self.window or math.inf
+        extents = (max(extent, self.pad_to or 0) * max(self.scales) for extent in (height, width))
+        return int(math.prod(min(extent, side) for extent in extents))
 
 
 class ProposalWise(Section):

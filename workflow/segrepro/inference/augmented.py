@@ -10,9 +10,7 @@ Of a single view there is nothing to average: its logits themselves are stored, 
 logits and log-probabilities differ, cancels in the reader's softmax.
 """
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,105 +18,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from segrepro.config.systems import Prediction
 from segrepro.errors import UserError
 from segrepro.inference.windows import Taps, ViewAxis
 from segrepro.models.build import build_network
-from segrepro.models.geometry import OUTPUT_STRIDES, feature_size
+from segrepro.models.geometry import feature_size
 from segrepro.models.layers import neutral_pixel, resize_bilinear
 from segrepro.stores.fitting import fit, log_probabilities
 from segrepro.stores.resize import ALIGN_CORNERS
 from segrepro.training.augment import pad_below_and_right
 
-PICTURE, STRIDE = "picture", "stride"
-AVERAGE_AT = (PICTURE, STRIDE)
-
 DEFAULT_STORAGE_STRIDE = 4
 PROBE = 257  # side of the picture by which a network's stride is told: 256 + 1
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How pictures are predicted; the default is each picture once, whole, as it is.
-
-    Attributes:
-        scales: factors of the picture's size.
-        flip: whether each scale is also predicted mirrored.
-        output_stride: of the network at test time, in pixels (8, 16, 32); None for that of the training.
-        average_at: ``picture``: probabilities at full size are averaged (released DeepLab code), and a map at
-            ``storage_stride`` is fitted to the mean; ``stride``: probabilities at the stride of the network's
-            logits are averaged and stored, many times cheaper and less exact. Of a single view the logits take the
-            place of the mean.
-        window: side of square windows in pixels of the scaled picture, for pictures that do not fit; None for
-            the whole.
-        window_stride: pixels between windows; None for two thirds of the window (513: 342).
-        storage_stride: pixels between the stored scores of ``average_at: picture``; None for 4.
-        pad_to: least height and width in pixels, reached by padding below and to the right with what the network's
-            normalisation turns into zeros, before anything else; None for pictures as they are. The DeepLab release
-            evaluates at 513 (``eval_crop_size``), which its image pooling sees.
-
-    Raises:
-        UserError: a value is impossible.
-    """
-
-    scales: tuple[float, ...] = (1.0,)
-    flip: bool = False
-    output_stride: int | None = None
-    average_at: str = PICTURE
-    window: int | None = None
-    window_stride: int | None = None
-    storage_stride: int | None = None
-    pad_to: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scales", tuple(float(scale) for scale in self.scales))
-        if not self.scales or not all(0 < scale <= 8 for scale in self.scales):
-            raise UserError(f"scales are {list(self.scales)}: give factors above 0 and up to 8, e.g. 0.5 1.0 1.5.")
-        if len(set(self.scales)) < len(self.scales):
-            raise UserError(f"scales are {list(self.scales)}: give each scale once.")
-        if self.output_stride not in (None, *OUTPUT_STRIDES):
-            raise UserError(f"output_stride is {self.output_stride}: use one of {_listing(OUTPUT_STRIDES)}.")
-        if self.average_at not in AVERAGE_AT:
-            raise UserError(f"average_at is '{self.average_at}': use one of {_listing(AVERAGE_AT)}.")
-        for name in ("window", "window_stride", "storage_stride", "pad_to"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"{name} is {value}: give a positive number of pixels.")
-        if self.window_stride is not None and self.window is None:
-            raise UserError("window_stride has no meaning without window: give both, or neither.")
-        if self.window_stride is not None and self.window_stride > self.window:
-            raise UserError(
-                f"window_stride is {self.window_stride}, which leaves gaps between windows of {self.window} pixels: "
-                "give at most the window's side."
-            )
-        if self.storage_stride is not None and self.average_at == STRIDE:
-            raise UserError("storage_stride has no meaning for average_at 'stride', which stores what it averages.")
-        if self.pad_to is not None and self.average_at == STRIDE:
-            raise UserError("pad_to needs average_at 'picture': the padding is cut off from a map of full size.")
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether there is one view, the whole picture: then its logits are stored as they come."""
-        return self == Augmentation(output_stride=self.output_stride, average_at=self.average_at)
-
-    @property
-    def has_logits(self) -> bool:
-        """Whether logits are stored, and not log-probabilities: there is one view, in one piece."""
-        return len(self.views) == 1 and self.window is None
-
-    @property
-    def views(self) -> list[tuple[float, bool]]:
-        """The (scale, mirrored) of each view."""
-        return [(scale, mirrored) for scale in self.scales for mirrored in ((False, True) if self.flip else (False,))]
-
-    def largest_input(self, height: int, width: int) -> int:
-        """Return the pixels of the largest input that a picture gives the network."""
-        side = self.window or np.inf
-        extents = (max(extent, self.pad_to or 0) * max(self.scales) for extent in (height, width))
-        return int(math.prod(min(extent, side) for extent in extents))
-
-
-def _listing(values: tuple) -> str:
-    return ", ".join(map(str, values))
 
 
 def at_output_stride(model: keras.Model, network: Mapping[str, Any], output_stride: int | None) -> keras.Model:
@@ -176,12 +87,12 @@ class AugmentedModel:
         resize: how pictures are scaled and logits brought to the common grid, a key of ``RESIZE_MODES``.
     """
 
-    def __init__(self, model: keras.Model, augmentation: Augmentation, *, resize: str) -> None:
+    def __init__(self, model: keras.Model, augmentation: Prediction, *, resize: str) -> None:
         self.augmentation = augmentation
         self.resize = resize
         self.classes = model.output_shape[-1]
         self.fill = neutral_pixel(model) if augmentation.pad_to else None
-        self.stride = logits_stride(model) if augmentation.average_at == STRIDE else 1
+        self.stride = logits_stride(model) if augmentation.average_at == "stride" else 1
         maps, vector, index = [None] * 4, tf.TensorSpec([None], tf.float32), tf.TensorSpec([None], tf.int32)
         axis = [index, index, vector, vector]
         nodes_of = _logits if augmentation.has_logits else _probabilities
@@ -211,7 +122,7 @@ class AugmentedModel:
         scores = self._over_views(pictures)
         if not self.augmentation.has_logits:
             scores = log_probabilities(scores)
-        if self.augmentation.average_at == STRIDE:
+        if self.augmentation.average_at == "stride":
             return scores
         stride = self.augmentation.storage_stride or DEFAULT_STORAGE_STRIDE
         return np.stack([fit(each, stride, self.resize) for each in scores])

@@ -9,11 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from segrepro.config.systems import Prediction
 from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import picture_size
 from segrepro.data.shards import every_nth
 from segrepro.errors import UserError
-from segrepro.inference.augmented import Augmentation, AugmentedModel, at_output_stride
+from segrepro.inference.augmented import AugmentedModel, at_output_stride
 from segrepro.provenance.stores import written_by
 from segrepro.stores.manifests import Example
 from segrepro.stores.same_pictures import check_whole_pictures
@@ -25,7 +26,7 @@ from segrepro.training.augment import decode_picture
 PIXELS_A_BATCH = 1 << 20
 PIXELS_AT_STRIDE = 16  # at output stride 8 the features, and so the memory, are four times as many
 
-PLAIN = Augmentation()
+PLAIN = Prediction()
 
 
 def batches_by_size(
@@ -96,7 +97,7 @@ def predict(
     system: str,
     label_space: str,
     network: Mapping[str, Any],
-    augmentation: Augmentation = PLAIN,
+    augmentation: Prediction = PLAIN,
     shard: str | None = None,
 ) -> None:
     """Fill a score store with a model's scores.

@@ -15,8 +15,9 @@ Example:
 
 import argparse
 
+from segrepro.config.systems import Prediction
 from segrepro.gpus import add_gpus_argument
-from segrepro.options import INPUT, OUTPUT, POSITIVE, Number
+from segrepro.options import INPUT, OUTPUT, POSITIVE, add_options, section_of
 from segrepro.training.choices import add_deterministic_argument
 
 
@@ -31,60 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_deterministic_argument(parser)
     parser.add_argument("--threads", type=POSITIVE, default=1, help="CPU cores to use (default 1)")
     parser.add_argument("--shard", metavar="K/N", help="only the K-th of every N batches of pictures")
-    views = parser.add_argument_group("test-time augmentation")
-    views.add_argument(
-        "--scales",
-        type=Number(float, 0, 8, above=True),
-        nargs="+",
-        default=[1.0],
-        metavar="S",
-        help="factors of the picture's size (default 1)",
-    )
-    views.add_argument(
-        "--flip", action=argparse.BooleanOptionalAction, default=False, help="also predict each scale mirrored"
-    )
-    views.add_argument(
-        "--output-stride", type=POSITIVE, metavar="PIXELS", help="of the network: 8, 16 or 32 (default: as trained)"
-    )
-    views.add_argument(
-        "--average-at",
-        default="picture",
-        metavar="WHERE",
-        help="average probabilities at full size (picture, the default) or at the logits' stride (stride)",
-    )
-    views.add_argument(
-        "--storage-stride", type=POSITIVE, metavar="PIXELS", help="of the map fitted to full size (default 4)"
-    )
-    views.add_argument(
-        "--pad-to", type=POSITIVE, metavar="PIXELS", help="least height and width, by padding with the mean pixel"
-    )
-    views.add_argument(
-        "--window", type=POSITIVE, metavar="PIXELS", help="side of sliding windows, for pictures that do not fit"
-    )
-    views.add_argument(
-        "--window-stride", type=POSITIVE, metavar="PIXELS", help="between windows (default: two thirds of the window)"
-    )
+    add_options(parser.add_argument_group("test-time augmentation"), Prediction)
 
 
 def run(args: argparse.Namespace) -> None:
     """Predict."""
-    from segrepro.inference.augmented import Augmentation
     from segrepro.inference.predict import predict
     from segrepro.stores.manifests import read_manifest
     from segrepro.training.experiment import prepare_tensorflow
     from segrepro.training.model_files import load_model
     from segrepro.training.specs import read_spec_of
 
-    augmentation = Augmentation(
-        scales=tuple(args.scales),
-        flip=args.flip,
-        output_stride=args.output_stride,
-        average_at=args.average_at,
-        window=args.window,
-        window_stride=args.window_stride,
-        storage_stride=args.storage_stride,
-        pad_to=args.pad_to,
-    )
+    prediction = section_of(args, Prediction)
     spec = read_spec_of(args.model, args.spec)
     prepare_tensorflow(args.threads, spec["protocol"], deterministic=args.deterministic)
     predict(
@@ -94,6 +53,6 @@ def run(args: argparse.Namespace) -> None:
         system=args.system,
         label_space=spec["label_space"],
         network=spec["network"],
-        augmentation=augmentation,
+        augmentation=prediction,
         shard=args.shard,
     )

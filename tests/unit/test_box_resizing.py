@@ -7,7 +7,8 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from segrepro.inference.aggregation import AggregateMap, Aggregation
+from segrepro.config.systems import ProposalWise
+from segrepro.inference.aggregation import AggregateMap
 from segrepro.inference.box_resizing import resized
 from segrepro.inference.proposalwise import CropNetwork
 
@@ -62,7 +63,7 @@ def test_a_box_is_shrunk_to_the_input_and_its_scores_to_the_box():
     crop = network.crop(picture, (5, 3, 45, 33), name="p").numpy()
     np.testing.assert_allclose(crop, imresize(picture[3:33, 5:45].astype(float), (side, side)), atol=0.02)
     scores = random.normal(5, 3, (side, side, 3)).astype(np.float32)
-    pasted = AggregateMap((20, 20), 3, Aggregation(of="scores", shrink="antialias"))
+    pasted = AggregateMap((20, 20), 3, ProposalWise(of="scores", shrink="antialias"))
     pasted.paste(tf.constant(scores), np.array([2, 4, 11, 11]))
     np.testing.assert_allclose(pasted.result()[4:11, 2:11], np.maximum(imresize(scores, (7, 9)), 0), atol=1e-3)
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segrepro.cli import main
+from segrepro.config.systems import ProposalWise
 from segrepro.errors import UserError
-from segrepro.inference.aggregation import AGGREGATED, AGGREGATES, AggregateMap, Aggregation
+from segrepro.inference.aggregation import AggregateMap, chosen
 from segrepro.inference.proposalwise import (
     CropNetwork,
     growing_maps,
@@ -37,7 +38,7 @@ BOXES = {
     "b": [[5, 5, 35, 50]],
     "c": [[0, 0, 9, 30], [3, 3, 12, 12]],  # each with a side below 12
 }
-MODES = [(aggregate, of) for aggregate in AGGREGATES for of in AGGREGATED]
+MODES = [(aggregate, of) for aggregate in ("max", "mean") for of in ("probabilities", "scores")]
 HEADER = {"system": "d", "label_space": "voc21"}
 
 
@@ -129,7 +130,7 @@ def pasted_boxes(draw):
 def test_the_aggregate_equals_a_loop_over_pixels_and_boxes(aggregate, of, case):
     size, boxes, side, seed = case
     logits = np.random.default_rng(seed).normal(0, 3, (len(boxes), side, side, 5)).astype(np.float32)
-    result = AggregateMap(size, 5, Aggregation(aggregate=aggregate, of=of))
+    result = AggregateMap(size, 5, ProposalWise(aggregate=aggregate, of=of))
     for part, box in zip(logits, boxes, strict=True):
         result.paste(tf.constant(part), np.array(box))
     np.testing.assert_allclose(result.result(), aggregate_by_loop(size, logits, boxes, aggregate, of), atol=2e-5)
@@ -157,7 +158,7 @@ def test_a_crop_is_what_the_training_cuts(case):
 
 def test_boxes_of_all_sizes_share_one_trace(network):
     picture = np.zeros((30, 40, 3), np.uint8)
-    result = AggregateMap((30, 40), CLASSES, Aggregation())
+    result = AggregateMap((30, 40), CLASSES, ProposalWise())
     for edge in range(2, 12):
         box = np.array([0, 0, edge, 2 * edge])
         result.paste(network.logits([network.crop(picture, box, name="p")] * (edge % 3 + 1))[0], box)
@@ -167,31 +168,26 @@ def test_boxes_of_all_sizes_share_one_trace(network):
 
 def test_the_first_proposals_of_sufficient_size_are_predicted_in_rank_order_and_enlarged_after_that():
     boxes = np.array([[0, 0, 9, 40], [10, 10, 20, 30], [0, 0, 40, 9], [0, 0, 10, 10], [5, 5, 25, 25]], np.int32)
-    chosen = Aggregation(count=2, min_side=10, enlarge=1.2).chosen(boxes, (40, 40), name="p")
-    np.testing.assert_array_equal(chosen, [[9, 8, 21, 32], [-1, -1, 11, 11]])
-    assert len(Aggregation(count=9, min_side=10, enlarge=1.0).chosen(boxes, (40, 40), name="p")) == 3
-    assert Aggregation(min_side=41).chosen(boxes, (40, 40), name="p").shape == (0, 4)
-    assert Aggregation().chosen(np.zeros((0, 4), np.int32), (40, 40), name="p").shape == (0, 4)
+    found = chosen(boxes, (40, 40), ProposalWise(count=2, min_side=10, enlarge=1.2), name="p")
+    np.testing.assert_array_equal(found, [[9, 8, 21, 32], [-1, -1, 11, 11]])
+    assert len(chosen(boxes, (40, 40), ProposalWise(count=9, min_side=10, enlarge=1.0), name="p")) == 3
+    assert chosen(boxes, (40, 40), ProposalWise(min_side=41), name="p").shape == (0, 4)
+    assert chosen(np.zeros((0, 4), np.int32), (40, 40), ProposalWise(), name="p").shape == (0, 4)
 
 
 @pytest.mark.parametrize("box", [[40, 0, 60, 20], [0, 30, 20, 50], [-20, 0, 0, 20], [0, -20, 20, 0]])
 def test_a_proposal_wholly_outside_is_named(box):
     boxes = np.array([[0, 0, 20, 20], box], np.int32)
     with pytest.raises(UserError, match=rf"picture 'x': proposal {box[0]},{box[1]},.* outside the 40 x 30 picture"):
-        picture_boxes(FakeProposals({"x": boxes}), "x", (30, 40), Aggregation(min_side=5, enlarge=2.0))
-    assert len(Aggregation(min_side=5, count=1).chosen(boxes, (30, 40), name="p")) == 1
+        picture_boxes(FakeProposals({"x": boxes}), "x", (30, 40), ProposalWise(min_side=5, enlarge=2.0))
+    assert len(chosen(boxes, (30, 40), ProposalWise(min_side=5, count=1), name="p")) == 1
 
 
 def predicted(model, examples, out, *, mode=("max", "probabilities"), proposals=BOXES, **options):
+    settings = ProposalWise(**{"min_side": 12, "aggregate": mode[0], "of": mode[1], "enlarge": 1.0} | options)
+    proposals = proposals and FakeProposals(proposals)
     whole = predict_proposals(
-        model,
-        examples,
-        out,
-        proposals=proposals and FakeProposals(proposals),
-        aggregation=Aggregation(min_side=12, aggregate=mode[0], of=mode[1], enlarge=options.pop("enlarge", 1.0)),
-        input_size=SIDE,
-        **HEADER,
-        **options,
+        model, examples, out, proposals=proposals, aggregation=settings, input_size=SIDE, **HEADER
     )
     return whole, ScoreReader(out)
 
@@ -203,8 +199,8 @@ def test_a_store_of_stride_1_holds_the_aggregate_of_each_picture(model, network,
     for example in examples:
         picture = read_pixels(example.image)
         size = picture.shape[:2]
-        options = Aggregation(min_side=12, enlarge=1.2)
-        boxes = options.chosen(np.array(BOXES[example.id]), size, name="p")
+        options = ProposalWise(min_side=12, enlarge=1.2)
+        boxes = chosen(np.array(BOXES[example.id]), size, options, name="p")
         boxes = boxes if len(boxes) else whole_picture(size)
         logits = [network.logits([network.crop(picture, box, name="p")])[0].numpy() for box in boxes]
         expected = aggregate_by_loop(size, logits, boxes, *mode)
@@ -253,8 +249,7 @@ def test_whole_pictures_are_one_box_each(model, network, examples, tmp_path):
 
 def test_growing_maps_are_the_aggregates_of_the_first_boxes(network, examples):
     picture, boxes = read_pixels(examples[0].image), np.array(BOXES["a"])
-    options = {"aggregation": Aggregation(), "batch": 2}
-    maps = growing_maps(network, picture, boxes, [1, 3, 9], **options)
+    maps = growing_maps(network, picture, boxes, [1, 3, 9], aggregation=ProposalWise(batch=2))
     for count, grown in zip((1, 3, 4), maps, strict=True):
         logits = [network.logits([network.crop(picture, box, name="p")])[0].numpy() for box in boxes[:count]]
         expected = aggregate_by_loop(SIZES["a"], logits, boxes[:count], "max", "probabilities")
@@ -281,23 +276,20 @@ def test_pictures_that_cannot_be_read_and_rows_with_boxes_are_named(model, tmp_p
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"count": 0}, "count is 0"),
-        ({"min_side": -1}, "min_side is -1: give 0 or more"),
-        ({"enlarge": 0.5}, "enlarge is 0.5"),
-        ({"aggregate": "median"}, "aggregate is 'median': use one of max, mean"),
-        ({"of": "logits"}, "of is 'logits': use one of probabilities, scores"),
-        ({"shrink": "nearest"}, "shrink is 'nearest': use one of bilinear, antialias"),
+        ("--count 0", "--count is 0; give a whole number from 1"),
+        ("--min-side -1", "--min-side is -1; give a whole number"),
+        ("--enlarge 0.5", "--enlarge is 0.5; give a number from 1 to 100"),
+        ("--aggregate median", "--aggregate is median; give max or mean"),
+        ("--of logits", "--of is logits; give probabilities or scores"),
+        ("--shrink nearest", "--shrink is nearest; give bilinear or antialias"),
+        ("--batch 0", "--batch is 0"),
+        ("--storage-stride 0", "--storage-stride is 0"),
     ],
 )
 def test_impossible_options_are_refused(options, message):
-    with pytest.raises(UserError, match=message):
-        Aggregation(**options)
-
-
-@pytest.mark.parametrize("option", ["batch", "storage_stride"])
-def test_sizes_below_1_are_refused(model, examples, tmp_path, option):
-    with pytest.raises(UserError, match=f"{option} is 0"):
-        predicted(model, examples, tmp_path / "x.h5", **{option: 0})
+    files = ["--model", "m", "--spec", "s", "--manifest", "p", "--system", "s", "--out", "o", "--whole"]
+    with pytest.raises(SystemExit, match=f"segrepro predict-proposals: {message}"):
+        main(["predict-proposals", *files, *options.split()])
 
 
 def test_a_network_without_an_input_size_is_refused():

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segrepro.cli import main
+from segrepro.config.systems import ProposalWise
 from segrepro.data.shards import block, every_nth
 from segrepro.errors import UserError
 from segrepro.inference import predict as predict_module
 from segrepro.inference import proposalwise
-from segrepro.inference.aggregation import Aggregation
 from segrepro.inference.predict import predict
 from segrepro.inference.proposalwise import predict_proposals
 from segrepro.stores.manifests import Example, write_manifest
@@ -75,8 +75,12 @@ def test_shards_of_proposals_merge_to_the_bytes_of_one_run(examples, tmp_path, c
     pictures = keras.Input((SIDE, SIDE, 3))
     model = keras.Model(pictures, keras.layers.Conv2D(21, 3, padding="same")(pictures))
     proposals = Boxes({e.id: n for e, n in zip(examples, (3, 1, 0, 9, 2, 4, 1), strict=True)}) if boxed else None
-    options = {"proposals": proposals, "aggregation": Aggregation(9, 2, 1.0, "max", "scores"), "input_size": SIDE}
-    options |= {"system": "s", "label_space": "voc21", "batch": 4}
+    options = {
+        "proposals": proposals,
+        "aggregation": ProposalWise(count=9, min_side=2, enlarge=1.0, of="scores", batch=4),
+        "input_size": SIDE,
+    }
+    options |= {"system": "s", "label_space": "voc21"}
     alone = predict_proposals(model, examples, tmp_path / "whole.h5", **options)
     parts, predicted_whole = [tmp_path / f"{k}.h5" for k in range(1, count + 1)], []
     for k, part in enumerate(parts, start=1):

@@ -96,7 +96,8 @@ class ProposalWise(Section):
         description="a box larger than the network's input, and scores larger than their box: two taps an axis, as in "
         "the training; or antialiased, as MATLAB's imresize in the released code",
     )
-    storage_stride: Positive = Field(4, description="pixels, of the stored map")
+    batch: Positive = Field(8, description="crops per call of the network; can change a score's last bit")
+    storage_stride: Positive = Field(4, description="pixels, of the stored map; 1 stores the aggregate itself")
 
 
 class Fusion(Section):

@@ -10,90 +10,46 @@ is can be read in two ways:
   lowest of equals), its probabilities are equal. With ``mean``: the mean over the boxes that cover a pixel.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
 import tensorflow as tf
 
+from segrepro.config.systems import ProposalWise
 from segrepro.data.boxes import enlarge
 from segrepro.errors import UserError
-from segrepro.inference.box_resizing import BILINEAR, SHRINKS, resized
+from segrepro.inference.box_resizing import resized
 from segrepro.labels import BACKGROUND
 from segrepro.stores.fitting import fit, log_probabilities
 from segrepro.stores.resize import HALF_PIXEL, resize_scores
 
-MAX, MEAN = "max", "mean"
-AGGREGATES = (MAX, MEAN)
-PROBABILITIES, SCORES = "probabilities", "scores"
-AGGREGATED = (PROBABILITIES, SCORES)
 
-DEFAULT_COUNT = 50  # proposals a picture (paper and released code)
-# Boxes are enlarged as those of the training, and must then have half the side of the network's input, 112 pixels
-# (released code): 94 x 1.2 = 112.8.
-DEFAULT_MIN_SIDE = 94
-DEFAULT_ENLARGE = 1.2
+def chosen(boxes: np.ndarray, size: tuple[int, int], settings: ProposalWise, *, name: str) -> np.ndarray:
+    """Return the boxes to predict: the first ``count`` that are large enough, enlarged.
 
+    Args:
+        boxes: int (n, 4), best first.
+        size: (height, width) of the picture, in pixels.
+        settings: how many boxes, how large, and by how much they are enlarged.
+        name: how messages call the picture.
 
-@dataclass(frozen=True)
-class Aggregation:
-    """Which proposals are predicted, and what becomes of their scores.
-
-    Attributes:
-        count: most proposals a picture, in rank order.
-        min_side: least width and height of a proposal in pixels, before it is enlarged; 0 takes any.
-        enlarge: factor of width and height, 1 or more; DeconvNet is trained on boxes enlarged by 1.2.
-        aggregate: ``max`` or ``mean`` over the boxes that cover a pixel.
-        of: ``probabilities`` or raw ``scores``.
-        shrink: how a box becomes the network's input where it is larger, and its scores the box where this is smaller:
-            ``bilinear``, two taps an axis, or ``antialias`` (released code: MATLAB's ``imresize``).
+    Returns:
+        int64 (m, 4), in the order given; m = 0 where none is large enough.
 
     Raises:
-        UserError: a value is impossible.
+        UserError: one of the boxes to predict lies wholly outside the picture.
     """
-
-    count: int = DEFAULT_COUNT
-    min_side: int = DEFAULT_MIN_SIDE
-    enlarge: float = DEFAULT_ENLARGE
-    aggregate: str = MAX
-    of: str = PROBABILITIES
-    shrink: str = BILINEAR
-
-    def __post_init__(self) -> None:
-        for name, least in (("count", 1), ("min_side", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} is {getattr(self, name)}: give {least} or more.")
-        if not 1 <= self.enlarge < np.inf:
-            raise UserError(f"enlarge is {self.enlarge}: give a factor of 1 or more, e.g. 1.2.")
-        for name, choices in (("aggregate", AGGREGATES), ("of", AGGREGATED), ("shrink", SHRINKS)):
-            if getattr(self, name) not in choices:
-                raise UserError(f"{name} is '{getattr(self, name)}': use one of {', '.join(choices)}.")
-
-    def chosen(self, boxes: np.ndarray, size: tuple[int, int], *, name: str) -> np.ndarray:
-        """Return the boxes to predict: the first ``count`` that are large enough, enlarged.
-
-        Args:
-            boxes: int (n, 4), best first.
-            size: (height, width) of the picture, in pixels.
-            name: how messages call the picture.
-
-        Returns:
-            int64 (m, 4), in the order given; m = 0 where none is large enough.
-
-        Raises:
-            UserError: one of the boxes to predict lies wholly outside the picture.
-        """
-        sides = boxes[:, 2:] - boxes[:, :2]
-        boxes = boxes[sides.min(axis=1, initial=np.iinfo(boxes.dtype).max) >= self.min_side][: self.count]
-        height, width = size
-        outside = (boxes[:, :2] >= (width, height)).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
-        if outside.any():
-            box = ",".join(map(str, boxes[outside.argmax()]))
-            raise UserError(
-                f"{name}: proposal {box} lies outside the {width} x {height} picture; make the proposals of these "
-                "pictures again."
-            )
-        return enlarge(boxes, self.enlarge)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    boxes = boxes[sides.min(axis=1, initial=np.iinfo(boxes.dtype).max) >= settings.min_side][: settings.count]
+    height, width = size
+    outside = (boxes[:, :2] >= (width, height)).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
+    if outside.any():
+        box = ",".join(map(str, boxes[outside.argmax()]))
+        raise UserError(
+            f"{name}: proposal {box} lies outside the {width} x {height} picture; make the proposals of these "
+            "pictures again."
+        )
+    return enlarge(boxes, settings.enlarge)
 
 
 class AggregateMap:
@@ -105,7 +61,7 @@ class AggregateMap:
         aggregation: what is aggregated, and how.
     """
 
-    def __init__(self, size: tuple[int, int], classes: int, aggregation: Aggregation) -> None:
+    def __init__(self, size: tuple[int, int], classes: int, aggregation: ProposalWise) -> None:
         self.aggregation = aggregation
         self.coverage = np.zeros(size, np.int32)  # boxes over each pixel
         self._total = tf.zeros((*size, classes))
@@ -128,11 +84,11 @@ class AggregateMap:
         Probabilities that sum to 1, or scores, which are 0 where nothing was pasted.
         """
         total = self._total.numpy()
-        if self.aggregation.of == PROBABILITIES:
+        if self.aggregation.of == "probabilities":
             # Each box adds 1 to a pixel's sum over the classes: normalised, the sum over the boxes is their mean.
             total[self.coverage == 0, BACKGROUND] = 1
             total /= total.sum(axis=-1, keepdims=True)
-        elif self.aggregation.aggregate == MEAN:
+        elif self.aggregation.aggregate == "mean":
             total /= np.maximum(self.coverage, 1)[..., np.newaxis]
         return total
 
@@ -146,7 +102,7 @@ class AggregateMap:
             float32 (ceil(height / stride), ceil(width / stride), classes): log-probabilities, or scores.
         """
         result = self.result()
-        if self.aggregation.of == PROBABILITIES:
+        if self.aggregation.of == "probabilities":
             return fit(log_probabilities(result), stride, HALF_PIXEL)
         return _zeroed_beside(self.coverage > 0, fit(result, stride, HALF_PIXEL))
 
@@ -166,7 +122,7 @@ def _zeroed_beside(covered: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return np.where(inside == 1, scores, np.float32(0))
 
 
-@lru_cache(maxsize=len(AGGREGATED) * len(AGGREGATES) * len(SHRINKS))
+@lru_cache(maxsize=8)  # all ways there are
 def _paste_function(of: str, aggregate: str, shrink: str) -> tf.types.experimental.PolymorphicFunction:
     maps = tf.TensorSpec([None, None, None], tf.float32)
     return tf.function(
@@ -182,7 +138,7 @@ def _pasted(total: tf.Tensor, logits: tf.Tensor, box: tf.Tensor, *, of: str, agg
     part = resized(logits, tf.stack([y2 - y1, x2 - x1]), shrink)
     top, left, bottom, right = tf.maximum(y1, 0), tf.maximum(x1, 0), tf.minimum(y2, height), tf.minimum(x2, width)
     part = part[top - y1 : bottom - y1, left - x1 : right - x1]
-    if of == PROBABILITIES:
+    if of == "probabilities":
         part = tf.nn.softmax(part)
     part = tf.pad(part, [[top, height - bottom], [left, width - right], [0, 0]])
-    return tf.maximum(total, part) if aggregate == MAX else total + part
+    return tf.maximum(total, part) if aggregate == "max" else total + part

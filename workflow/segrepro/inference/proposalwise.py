@@ -15,13 +15,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from segrepro.config.systems import ProposalWise
 from segrepro.data.boxes import cut
 from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import picture_size
 from segrepro.data.shards import block
 from segrepro.errors import UserError
-from segrepro.inference.aggregation import PROBABILITIES, AggregateMap, Aggregation
-from segrepro.inference.augmented import DEFAULT_STORAGE_STRIDE
+from segrepro.inference.aggregation import AggregateMap, chosen
 from segrepro.inference.box_resizing import BILINEAR, resized
 from segrepro.provenance.stores import written_by
 from segrepro.stores.manifests import Example
@@ -31,8 +31,6 @@ from segrepro.stores.same_pictures import check_whole_pictures
 from segrepro.stores.scores import LOG_PROBABILITIES, LOGITS, ScoreWriter
 from segrepro.training.augment import decode_picture
 
-DEFAULT_BATCH = 8  # crops a call of the network
-
 
 def whole_picture(size: tuple[int, int]) -> np.ndarray:
     """Return the picture of (height, width) as the one box: int64 (1, 4)."""
@@ -40,7 +38,7 @@ def whole_picture(size: tuple[int, int]) -> np.ndarray:
 
 
 def picture_boxes(
-    proposals: ProposalReader, id: str, size: tuple[int, int], aggregation: Aggregation
+    proposals: ProposalReader, id: str, size: tuple[int, int], aggregation: ProposalWise
 ) -> tuple[np.ndarray, bool]:
     """Return the boxes by which a picture is predicted, and whether that is the whole for lack of a proposal.
 
@@ -56,7 +54,7 @@ def picture_boxes(
     Raises:
         UserError: the picture has no entry, or a proposal lies wholly outside it.
     """
-    boxes = aggregation.chosen(proposals.boxes(id), size, name=f"picture '{id}'")
+    boxes = chosen(proposals.boxes(id), size, aggregation, name=f"picture '{id}'")
     return (boxes, False) if len(boxes) else (whole_picture(size), True)
 
 
@@ -128,8 +126,7 @@ def growing_maps(
     boxes: np.ndarray,
     counts: list[int],
     *,
-    aggregation: Aggregation,
-    batch: int = DEFAULT_BATCH,
+    aggregation: ProposalWise,
 ) -> list[np.ndarray]:
     """Predict a picture once, and keep its aggregate after some numbers of boxes.
 
@@ -139,15 +136,14 @@ def growing_maps(
         boxes: int (n, 4), n at least 1, in the order in which they are pasted.
         counts: numbers of boxes, growing; more than n means all.
         aggregation: what is aggregated, and how.
-        batch: crops a call of the network.
 
     Returns:
         For each count float32 (H, W, classes): probabilities or scores.
     """
     result, snapshots = AggregateMap(picture.shape[:2], network.classes, aggregation), {}
     boxes = boxes[: max(counts)]
-    for start in range(0, len(boxes), batch):
-        part = boxes[start : start + batch]
+    for start in range(0, len(boxes), aggregation.batch):
+        part = boxes[start : start + aggregation.batch]
         logits = network.logits([network.crop(picture, box, name="the picture") for box in part])
         for number, (box, scores) in enumerate(zip(part, logits, strict=True), start=start + 1):
             result.paste(scores, box)
@@ -177,7 +173,7 @@ class _Stretch:
 
 
 def _stretch(
-    examples: list[Example], proposals: ProposalReader | None, aggregation: Aggregation, batch: int, shard: str
+    examples: list[Example], proposals: ProposalReader | None, aggregation: ProposalWise, batch: int, shard: str
 ) -> _Stretch:
     counts = np.array([_number_of_boxes(example, proposals, aggregation) for example in examples])
     ends = np.cumsum(counts)
@@ -190,7 +186,7 @@ def _stretch(
     return _Stretch([examples[number] for number in touched], int(skipped), int(last - first), ids)
 
 
-def _number_of_boxes(example: Example, proposals: ProposalReader | None, aggregation: Aggregation) -> int:
+def _number_of_boxes(example: Example, proposals: ProposalReader | None, aggregation: ProposalWise) -> int:
     if proposals is None:
         return 1
     width, height = picture_size(example.image)
@@ -212,12 +208,10 @@ def predict_proposals(
     out: Path,
     *,
     proposals: ProposalReader | None,
-    aggregation: Aggregation,
+    aggregation: ProposalWise,
     input_size: int,
     system: str,
     label_space: str,
-    storage_stride: int = DEFAULT_STORAGE_STRIDE,
-    batch: int = DEFAULT_BATCH,
     shard: str | None = None,
 ) -> list[str]:
     """Fill a score store with a model's scores, predicted box by box.
@@ -231,8 +225,6 @@ def predict_proposals(
         input_size: side of the network's input, in pixels.
         system: name of the system, recorded in the store.
         label_space: of the model's classes.
-        storage_stride: pixels between the stored scores; 1 stores the aggregate itself.
-        batch: crops a call of the network, of one picture or of several.
         shard: ``k/n`` for the k-th of n blocks of pictures, which get the scores of a run without shards.
 
     Returns:
@@ -242,9 +234,7 @@ def predict_proposals(
         UserError: a shard is none, a picture cannot be read or has no proposals, a row or a proposal has a box that it
             should not have, or the scores hold NaN.
     """
-    for name, value in (("storage_stride", storage_stride), ("batch", batch)):
-        if value < 1:
-            raise UserError(f"{name} is {value}: give 1 or more.")
+    batch = aggregation.batch
     examples = sorted(examples)
     check_whole_pictures(examples, "the manifest")
     if proposals is not None:
@@ -255,7 +245,7 @@ def predict_proposals(
     if shard:
         stretch = _stretch(examples, proposals, aggregation, batch, shard)
     crops = islice(_crops(network, stretch, proposals, aggregation, predicted_whole), stretch.length)
-    kind = LOG_PROBABILITIES if aggregation.of == PROBABILITIES else LOGITS
+    kind = LOG_PROBABILITIES if aggregation.of == "probabilities" else LOGITS
     header = {"system": system, "label_space": label_space, "kind": kind, "resize": HALF_PIXEL}
     with (
         ScoreWriter(out, **header, code=written_by(__name__)) as store,
@@ -269,7 +259,7 @@ def predict_proposals(
                 aggregate = aggregate or AggregateMap(crop.size, network.classes, aggregation)
                 aggregate.paste(logits, crop.box)
                 if crop.is_last:
-                    store.add(crop.id, aggregate.stored(storage_stride), size=crop.size)
+                    store.add(crop.id, aggregate.stored(aggregation.storage_stride), size=crop.size)
                     aggregate = None
                     progress.update()
     return predicted_whole
@@ -279,7 +269,7 @@ def _crops(
     network: CropNetwork,
     stretch: _Stretch,
     proposals: ProposalReader | None,
-    aggregation: Aggregation,
+    aggregation: ProposalWise,
     predicted_whole: list[str],
 ) -> Iterator[_Crop]:
     skipped = stretch.skipped

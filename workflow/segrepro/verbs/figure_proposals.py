@@ -14,9 +14,9 @@ dagger in the title.
 import argparse
 from dataclasses import replace
 
+from segrepro.config.systems import ProposalWise
 from segrepro.gpus import add_gpus_argument
-from segrepro.options import FIGURE, INPUT, POSITIVE
-from segrepro.verbs.predict_proposals import add_aggregation_arguments
+from segrepro.options import FIGURE, INPUT, POSITIVE, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,17 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--counts", type=POSITIVE, nargs="+", default=[1, 5, 10, 50], metavar="N", help="proposals (default 1 5 10 50)"
     )
-    add_aggregation_arguments(parser)
-    parser.add_argument(
-        "--batch", type=POSITIVE, default=8, metavar="N", help="crops a call of the network (default 8)"
-    )
+    add_options(parser, ProposalWise, leave_out=["proposals", "count", "storage_stride"])
     add_gpus_argument(parser)
     parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="CPU cores to use (default 1)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Choose the pictures, predict, draw and save."""
-    from segrepro.inference.aggregation import Aggregation
     from segrepro.inference.proposalwise import CropNetwork, input_size_of
     from segrepro.labels import VOC21, label_space
     from segrepro.report.growing import draw_growing
@@ -57,16 +53,16 @@ def run(args: argparse.Namespace) -> None:
 
     title = _title(args)
     counts = sorted(set(args.counts))
-    aggregation = Aggregation(counts[-1], args.min_side, args.enlarge, args.aggregate, args.of, args.shrink)
+    aggregation = section_of(args, ProposalWise, proposals=None, count=counts[-1])
     spec = read_spec_of(args.model, args.spec)
     input_size = input_size_of(spec["network"], name=str(args.spec))
     examples = _chosen(args, read_manifest(args.manifest))
     to_voc21, rows = label_space(spec["label_space"]).to_voc21, []
     with ProposalReader(args.proposals) as reader:
         prepare_tensorflow(args.threads, spec["protocol"])
-        network = CropNetwork(load_model(args.model), input_size, args.shrink)
+        network = CropNetwork(load_model(args.model), input_size, aggregation.shrink)
         for example in examples:
-            row = _row(network, example, reader, counts, aggregation, args.batch)
+            row = _row(network, example, reader, counts, aggregation)
             rows.append(replace(row, maps=[to_voc21[labels] for labels in row.maps]))
     save_figure(draw_growing(rows, counts, VOC21, title=title), args.out)
 
@@ -98,7 +94,7 @@ def _chosen(args: argparse.Namespace, manifest: list) -> list:
     return [examples[id] for id in ids]
 
 
-def _row(network, example, reader, counts: list[int], aggregation, batch: int):
+def _row(network, example, reader, counts: list[int], aggregation):
     from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask
     from segrepro.inference.proposalwise import growing_maps, picture_boxes, read_pixels
     from segrepro.report.growing import GrowingRow
@@ -108,6 +104,6 @@ def _row(network, example, reader, counts: list[int], aggregation, batch: int):
     check_size(truth, width, height, name=str(example.mask))
     check_values(truth, VOC_MASK_VALUES, name=str(example.mask))
     boxes, is_whole = picture_boxes(reader, example.id, (height, width), aggregation)
-    maps = growing_maps(network, picture, boxes, counts, aggregation=aggregation, batch=batch)
+    maps = growing_maps(network, picture, boxes, counts, aggregation=aggregation)
     labels = [scores.argmax(axis=-1).astype("uint8") for scores in maps]
     return GrowingRow(example.id, picture, truth, boxes, labels, is_whole)

@@ -19,8 +19,9 @@ import argparse
 import sys
 from contextlib import nullcontext
 
+from segrepro.config.systems import ProposalWise
 from segrepro.gpus import add_gpus_argument
-from segrepro.options import COUNT, INPUT, OUTPUT, POSITIVE, Number
+from segrepro.options import INPUT, OUTPUT, POSITIVE, add_options, section_of
 from segrepro.training.choices import add_deterministic_argument
 
 
@@ -34,51 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     boxes.add_argument("--whole", action="store_true", help="predict each picture as one box")
     parser.add_argument("--system", required=True, help="name of the system, recorded in the store")
     parser.add_argument("--out", type=OUTPUT, required=True, help="score store to write (.h5)")
-    parser.add_argument("--count", type=POSITIVE, default=50, metavar="N", help="most proposals a picture (default 50)")
-    add_aggregation_arguments(parser)
-    parser.add_argument(
-        "--storage-stride",
-        type=POSITIVE,
-        default=4,
-        metavar="PIXELS",
-        help="between the stored scores (default 4; 1 stores the aggregate itself, in 16 times the space)",
-    )
-    parser.add_argument(
-        "--batch", type=POSITIVE, default=8, metavar="N", help="crops a call of the network (default 8)"
-    )
+    add_options(parser, ProposalWise, leave_out=["proposals"])
     parser.add_argument("--shard", metavar="K/N", help="only the K-th of N parts of the pictures")
     add_gpus_argument(parser)
     add_deterministic_argument(parser)
     parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="CPU cores to use (default 1)")
 
 
-def add_aggregation_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare which proposals are predicted and how they are aggregated; `figure-proposals` shares these."""
-    parser.add_argument(
-        "--min-side",
-        type=COUNT,
-        default=94,
-        metavar="PIXELS",
-        help="least width and height of a proposal, before it is enlarged (default 94)",
-    )
-    parser.add_argument(
-        "--enlarge",
-        type=Number(float, 1, 100),
-        default=1.2,
-        metavar="FACTOR",
-        help="of the proposals' sides (default 1.2)",
-    )
-    parser.add_argument("--aggregate", default="max", metavar="HOW", help="max (default) or mean over the boxes")
-    parser.add_argument("--of", default="probabilities", metavar="WHAT", help="probabilities (default) or scores")
-    parser.add_argument(
-        "--shrink", default="bilinear", metavar="HOW", help="bilinear (default) or antialias, as the released code"
-    )
-
-
 def run(args: argparse.Namespace) -> None:
     """Predict."""
     from segrepro.data.shards import block
-    from segrepro.inference.aggregation import Aggregation
     from segrepro.inference.proposalwise import input_size_of, predict_proposals
     from segrepro.stores.manifests import read_manifest
     from segrepro.stores.proposals import ProposalReader
@@ -86,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.training.model_files import load_model
     from segrepro.training.specs import read_spec_of
 
-    aggregation = Aggregation(args.count, args.min_side, args.enlarge, args.aggregate, args.of, args.shrink)
+    settings = section_of(args, ProposalWise, proposals=None)  # a file here
     spec = read_spec_of(args.model, args.spec)
     input_size = input_size_of(spec["network"], name=str(args.spec))
     examples = read_manifest(args.manifest)
@@ -97,12 +63,10 @@ def run(args: argparse.Namespace) -> None:
             examples,
             args.out,
             proposals=proposals,
-            aggregation=aggregation,
+            aggregation=settings,
             input_size=input_size,
             system=args.system,
             label_space=spec["label_space"],
-            storage_stride=args.storage_stride,
-            batch=args.batch,
             shard=args.shard,
         )
     if predicted_whole:

@@ -76,7 +76,8 @@ def split_of_two(folder, ids=IDS, *, masks=None, seed=0):
 
 def stacked(split, kind="linear", *, name="out", fit_on=None, **options):
     out, report = (split.manifest.parent / "made" / f"{name}.{ending}" for ending in ("h5", "json"))
-    settings = Stacking(kind=kind, members=["a", "b"], fit_on="others" if fit_on else None, **QUICK | options)
+    apart = {"fit_on": "others", "folds": None} if fit_on else {}
+    settings = Stacking(kind=kind, members=["a", "b"], **QUICK | options | apart)
     stack(split, settings, out, report, system="stacked", fit_on=fit_on)
     return out, json.loads(report.read_text())
 

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal, get_args
 import pytest
 from pydantic import Field, create_model, model_validator
 
-from segrepro.config import Config
+from segrepro.config import Config, model_spec, parse_config
+from segrepro.config.digest import system_sha256
 from segrepro.errors import UserError
 from segrepro.options import add_options, as_options, check_values, section_of
+from segrepro.plan import Plan, systems
 from segrepro.schema import Positive, Section
 
 
@@ -127,6 +129,10 @@ def test_only_sections_and_tables_of_them_have_no_option():
     }
 
 
+def other_than(default: Any) -> Any:
+    return [*default, 7] if isinstance(default, list) else not default if isinstance(default, bool) else "other"
+
+
 def with_default(section: type[Section], name: str, value: Any) -> Section:
     """Return a section of defaults, unchecked, of which one is another."""
     changed = create_model("Changed", __base__=section, **{name: (section.model_fields[name].annotation, value)})
@@ -137,7 +143,7 @@ def with_default(section: type[Section], name: str, value: Any) -> Section:
 def test_another_default_is_another_command(section):
     for name in [name for owner, name in FIELDS if owner is section and not section.model_fields[name].is_required()]:
         default = section.model_fields[name].default
-        value = [*default, 7] if isinstance(default, list) else not default if isinstance(default, bool) else "other"
+        value = other_than(default)
         others = set(section.model_fields) - {name}
         now, then = (as_options(with_default(section, name, each), others) for each in (default, value))
         assert now != then, name
@@ -148,3 +154,65 @@ def test_null_is_the_default_of_whatever_can_be_null():
         field = section.model_fields[name]
         if type(None) in get_args(field.annotation):
             assert field.is_required() or field.default is None, (section, name)
+
+
+# ---- another default of the config: another command, another digest, another spec
+
+TUNED = "deeplabv3_phase2_ms_flip_crf_tuned"
+# system, its section, what makes the options of its verb, and the keys that reach the verb as files or not at all
+SYSTEMS = [
+    ("deeplabv3_trainaug", "prediction", systems.prediction_options, set()),
+    ("deconvnet_stage2", "proposal_wise", systems.prediction_options, set()),
+    ("edeconvnet", "fusion", systems.fusion_options, {"members", "ties_from"}),
+    ("stacking_shared", "stacking", systems.stacking_options, {"members", "fit_on", "fit_pictures"}),
+    ("edeconvnet_crf", "crf", systems.crf_options, {"members"}),
+]
+
+
+def others_of(section: Section) -> Iterator[tuple[str, Section]]:
+    """Yield copies of a section, in each of which one default, and hence one value, is another."""
+    for name, field in type(section).model_fields.items():
+        value = None if field.is_required() else other_than(field.default)
+        if value not in (None, getattr(section, name)) and (section.__class__, name) in FIELDS:
+            yield name, with_default(type(section), name, value).model_copy(update={**vars(section), name: value})
+
+
+def replaced(config: Config, table: str, name: str, entry: Section) -> Config:
+    return config.model_copy(update={table: {**getattr(config, table), name: entry}})
+
+
+@pytest.mark.parametrize(("system", "key", "options_of", "as_files"), SYSTEMS)
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # that a value is of another type
+def test_another_default_of_a_system_is_another_command_and_another_digest(
+    merged_config, system, key, options_of, as_files
+):
+    config = parse_config(merged_config("full"))
+    entry = config.systems[system]
+    for name, section in others_of(getattr(entry, key)):
+        if name == "proposals":  # names another entry of the config
+            continue
+        changed = replaced(config, "systems", system, entry.model_copy(update={key: section}))
+        assert system_sha256(changed, system) != system_sha256(config, system), name
+        if name not in as_files:
+            assert options_of(Plan(changed), system) != options_of(Plan(config), system), name
+
+
+def test_another_default_of_a_search_is_another_command_and_another_digest(merged_config):
+    config = parse_config(merged_config("full"))
+    entry = config.systems[TUNED]
+    for name, search in others_of(entry.crf.search):
+        crf = entry.crf.model_copy(update={"search": search})
+        changed = replaced(config, "systems", TUNED, entry.model_copy(update={"crf": crf}))
+        assert system_sha256(changed, TUNED) != system_sha256(config, TUNED), name
+        assert systems.search_options(Plan(changed), TUNED) != systems.search_options(Plan(config), TUNED), name
+
+
+@pytest.mark.parametrize("table", ["networks", "protocols"])
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_another_default_of_a_model_is_another_spec(merged_config, table):
+    config = parse_config(merged_config("full"))
+    for model in ("deeplabv3_coco20", "deeplabv3plus_trainaug", "deconvnet_stage1", "fcn32s"):
+        used = getattr(config.models[model], table.removesuffix("s"))
+        if used is not None:
+            for name, section in others_of(getattr(config, table)[used]):
+                assert model_spec(replaced(config, table, used, section), model) != model_spec(config, model), name

@@ -451,7 +451,7 @@ def test_the_histogram_is_drawn_from_the_checks_with_the_same_bytes(manifest):
     run(manifest)
     checks = manifest.parent / "out" / "c.json"
     for name in ("a.png", "b.png"):
-        main(["figure-labels", "--checks", str(checks), "--out", str(checks.with_name(name))])
+        main(["figure", "labels", "--checks", str(checks), "--out", str(checks.with_name(name))])
     picture = checks.with_name("a.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert picture == checks.with_name("b.png").read_bytes()
@@ -467,8 +467,8 @@ def test_the_histogram_is_drawn_from_the_checks_with_the_same_bytes(manifest):
 )
 def test_a_histogram_of_anything_else_is_refused(tmp_path, content, sentence):
     (tmp_path / "c.json").write_bytes(content)
-    with pytest.raises(SystemExit, match=rf"figure-labels: .*c\.json: {sentence}"):
-        main(["figure-labels", "--checks", str(tmp_path / "c.json"), "--out", str(tmp_path / "c.png")])
+    with pytest.raises(SystemExit, match=rf"figure labels: .*c\.json: {sentence}"):
+        main(["figure", "labels", "--checks", str(tmp_path / "c.json"), "--out", str(tmp_path / "c.png")])
     assert not (tmp_path / "c.png").exists()
 
 

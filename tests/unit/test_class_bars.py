@@ -1,4 +1,4 @@
-"""IoU a class as bars: intervals, the weakest classes, what the figure shows."""
+"""IoU per class as bars: intervals, the weakest classes, what the figure shows."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,9 @@ def scored(tmp_path):
 def draw(folder, *options, out=("bars.png", "bars.pdf")):
     files = [str(folder / "good.npz"), str(folder / "bad.npz")]
     written = [str(folder / name) for name in out]
-    main(["figure-classes", "--confusions", *files, "--split", "val", "--resamples", "50", "--out", *written, *options])
+    name = "weak_classes" if "--weakest" in options else "class_bars"
+    given = ["--confusions", *files, "--split", "val", "--resamples", "50", "--out", *written, *options]
+    main(["figure", name, *given])
     return [folder / name for name in out]
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import segrepro
-from segrepro.cli import VERBS, main
+from segrepro.cli import VERBS, commands, main
 
 HEAVY = ("tensorflow", "keras", "torch")
 
@@ -59,6 +59,20 @@ def test_the_version_is_told(capsys):
         main(["--version"])
     assert end.value.code == 0
     assert segrepro.__version__ in capsys.readouterr().out
+
+
+def test_a_figure_is_named_behind_its_verb(capsys):
+    for words in (["figure"], ["figure", "gird", "--out", "x.png"], ["figure", "--help"], ["figure", "grid", "--help"]):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        assert end.value.code == (0 if "--help" in words else 2)
+    told = capsys.readouterr()
+    assert "there is no figure 'gird'; did you mean 'grid'?" in told.err
+    assert "usage: segrepro figure grid" in told.out
+    assert {"figure grid", "train"} <= set(commands())
+    for command in commands():
+        if command.startswith("figure "):
+            assert f"  {command.split()[1]} " in told.out
 
 
 @pytest.mark.parametrize("argv", [[], ["trian"], ["train"], ["fetch", "--no-such-option"]])

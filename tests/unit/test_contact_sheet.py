@@ -119,7 +119,7 @@ def test_the_sheet_is_the_same_every_time(examples, tmp_path):
     write_manifest(tmp_path / "stage1.csv", examples)
     files = ["--manifest", str(tmp_path / "stage1.csv"), "--rows", "2", "--columns", "3", "--size", "50"]
     for name in ("1.png", "2.png"):
-        main(["figure-examples", *files, "--out", str(tmp_path / name)])
+        main(["figure", "examples", *files, "--out", str(tmp_path / name)])
     assert (tmp_path / "1.png").read_bytes() == (tmp_path / "2.png").read_bytes()
     with Image.open(tmp_path / "1.png") as sheet:
         assert sheet.width == 1750
@@ -150,5 +150,7 @@ def test_files_that_do_not_fit_are_refused(examples, tmp_path):
 @pytest.mark.parametrize("option", ["--rows", "--columns", "--size"])
 def test_a_sheet_of_nothing_is_refused(examples, tmp_path, option):
     write_manifest(tmp_path / "m.csv", examples)
-    with pytest.raises(SystemExit, match=f"figure-examples: {option} is 0; give"):
-        main(["figure-examples", "--manifest", str(tmp_path / "m.csv"), "--out", str(tmp_path / "x.png"), option, "0"])
+    with pytest.raises(SystemExit, match=f"figure examples: {option} is 0; give"):
+        main(
+            ["figure", "examples", "--manifest", str(tmp_path / "m.csv"), "--out", str(tmp_path / "x.png"), option, "0"]
+        )

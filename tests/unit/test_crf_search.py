@@ -316,19 +316,21 @@ def test_the_verb_draws_and_refuses_other_confusions(data):
     files = ["--scores", str(data / "base.h5"), "--manifest", str(data / "train.csv"), "--system", "refined"]
     main(["crf", *files, "--preset", "deeplab_vgg", "--out", str(data / "a.h5")])
     manifest = ["--manifest", str(data / "train.csv")]
-    stores = ["--before", str(data / "base.h5"), "--after", str(data / "a.h5")]
-    main(["figure-crf", *manifest, *stores, "--out", str(data / "one.png"), "--rows", "2"])
+    stores = ["--scores", str(data / "base.h5"), str(data / "a.h5")]
+    main(["figure", "crf", *manifest, *stores, "--out", str(data / "one.png"), "--rows", "2"])
     confusions = []
     for name in ("base", "a"):
         confusions.append(str(data / f"{name}.npz"))
         scores = ["--scores", str(data / f"{name}.h5"), "--json", str(data / "j.json")]
         main(["evaluate", *manifest, *scores, "--confusions", confusions[-1]])
     options = [*manifest, *stores, "--out", str(data / "two.png"), "--rows", "2", "--confusions"]
-    main(["figure-crf", *options, *confusions])
+    main(["figure", "crf", *options, *confusions])
     assert (data / "one.png").read_bytes() == (data / "two.png").read_bytes()
     write_manifest(data / "train.csv", read_manifest(data / "train.csv")[:3])
+    with pytest.raises(SystemExit, match="--confusions: 1 given; give two, without the CRF and with it"):
+        main(["figure", "crf", *options, confusions[0]])
     with pytest.raises(SystemExit, match="are not in"):
-        main(["figure-crf", *options, *confusions])
+        main(["figure", "crf", *options, *confusions])
 
 
 def test_the_table_says_whose_scores_on_which_pictures_and_how_many_of_these_were_trained_on(data):

@@ -117,7 +117,7 @@ def test_a_table_may_have_several_splits():
 def test_figures_are_saved_in_each_format_with_the_same_bytes_every_time(files):
     for time in ("one", "two"):
         outputs = [str(files / f"{time}.{kind}") for kind in ("png", "pdf", "svg")]
-        main(["figure-trimap", "--detail", str(files / "a.npz"), "--out", *outputs])
+        main(["figure", "trimap", "--detail", str(files / "a.npz"), "--out", *outputs])
     for kind in ("png", "pdf", "svg"):
         assert (files / f"one.{kind}").read_bytes() == (files / f"two.{kind}").read_bytes()
     assert np.asarray(Image.open(files / "one.png").convert("L")).std() > 5
@@ -126,13 +126,13 @@ def test_figures_are_saved_in_each_format_with_the_same_bytes_every_time(files):
 
 
 def test_the_size_figure_marks_leaking_systems(files):
-    main(["figure-sizes", *detail_of(files), "--out", str(files / "sizes.svg")])
+    main(["figure", "object_sizes", *detail_of(files), "--out", str(files / "sizes.svg")])
     assert "<!-- b \N{DAGGER} -->" in (files / "sizes.svg").read_text()  # matplotlib writes each text as a comment
 
 
 def test_a_format_that_is_none_of_them_is_refused_before_anything_is_written(files):
     with pytest.raises(SystemExit) as stopped:
-        main(["figure-trimap", *detail_of(files), "--out", str(files / "x.png"), str(files / "x.jpg")])
+        main(["figure", "trimap", *detail_of(files), "--out", str(files / "x.png"), str(files / "x.jpg")])
     assert "x.jpg: the name must end in .png or .pdf or .svg" in stopped.value.code
     assert not (files / "x.png").exists()
     with pytest.raises(UserError, match="saved as"):
@@ -206,8 +206,8 @@ def test_a_matrix_of_coco_leaves_out_labels_not_in_use():
 
 def test_confusions_of_another_label_space_are_refused(tmp_path):
     save_confusions(tmp_path / "c.npz", [f"p{n}" for n in range(6)], confusions_of(21))
-    arguments = ["figure-confusion", "--confusions", str(tmp_path / "c.npz"), "--out", str(tmp_path / "c.png")]
-    arguments += ["--system", "net", "--split", "val"]
+    arguments = ["figure", "confusion", "--confusions", str(tmp_path / "c.npz"), "--out", str(tmp_path / "c.png")]
+    arguments += ["--names", "net", "--split", "val"]
     with pytest.raises(SystemExit) as stopped:
         main([*arguments, "--label-space", "coco91"])
     assert "c.npz: has 21 labels, label space 'coco91' has 91" in stopped.value.code

@@ -53,7 +53,7 @@ def split(tmp_path):
 def grid(split, *options, out="grid.png", stores=("a.h5", "b.h5")):
     scores = [str(split / store) for store in stores]
     files = ["--manifest", str(split / "val.csv"), "--out", str(split / out), "--scores", *scores]
-    main(["figure-grid", *files, *options])
+    main(["figure", "grid", *files, *options])
     return split / out
 
 
@@ -258,7 +258,7 @@ def test_curves_show_each_training_against_the_step(tmp_path):
 def test_curves_of_one_training_are_titled_by_its_folder_and_have_the_same_bytes(tmp_path):
     file = history(tmp_path / "deeplabv3" / "history.csv")
     for out in ("one.png", "two.png"):
-        main(["figure-curves", "--history", str(file), "--out", str(tmp_path / out)])
+        main(["figure", "training", "--history", str(file), "--out", str(tmp_path / out)])
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     figure = draw_curves([read_history(file, "deeplabv3")])
     assert figure.axes[0].get_title(loc="left") == "deeplabv3"
@@ -297,14 +297,14 @@ def test_lines_look_different():
 def test_a_history_that_cannot_be_drawn_is_named(tmp_path, text, message):
     (tmp_path / "h.csv").write_text(text)
     with pytest.raises(SystemExit) as stopped:
-        main(["figure-curves", "--history", str(tmp_path / "h.csv"), "--out", str(tmp_path / "h.png")])
+        main(["figure", "training", "--history", str(tmp_path / "h.csv"), "--out", str(tmp_path / "h.png")])
     assert message in stopped.value.code
     assert not (tmp_path / "h.png").exists()
 
 
 def test_names_must_match_the_histories(tmp_path):
     with pytest.raises(SystemExit) as stopped:
-        main(["figure-curves", "--history", "a.csv", "b.csv", "--names", "a", "--out", str(tmp_path / "h.png")])
+        main(["figure", "training", "--history", "a.csv", "b.csv", "--names", "a", "--out", str(tmp_path / "h.png")])
     assert "1 names for 2 histories" in stopped.value.code
     with pytest.raises(UserError, match="no such history"):
         read_history(tmp_path / "absent.csv", "a")

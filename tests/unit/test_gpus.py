@@ -335,21 +335,24 @@ def test_users_wait_for_each_other(machine, holder):
     wait_until_it_waits(holder(1, user=54321))
 
 
-def has_network(verb: str) -> bool:
+def has_network(command: str) -> bool:
+    verb, _, name = command.partition(" ")
+    if name:
+        return importlib.import_module(f"segrepro.verbs.{verb}").ENTRIES[name].network
     code = (VERBS_FOLDER / f"{verb.replace('-', '_')}.py").read_text()
     return "prepare_tensorflow" in code or "experiment import train" in code
 
 
-@pytest.mark.parametrize("verb", filter(has_network, cli.VERBS))
+@pytest.mark.parametrize("verb", filter(has_network, cli.commands()))
 def test_verbs_with_a_network_lease_their_gpus_before_they_run(verb, machine, monkeypatch):
     ids = machine(2)
     seen = []
-    module = importlib.import_module(f"segrepro.verbs.{verb.replace('-', '_')}")
+    module = importlib.import_module(f"segrepro.verbs.{verb.split()[0].replace('-', '_')}")
     monkeypatch.setattr(module, "run", lambda args: seen.append((args.gpus, os.environ[VISIBLE])))
     monkeypatch.setattr(cli.argparse.ArgumentParser, "error", lambda *args: None)  # what it also requires
-    cli.main([verb])
-    cli.main([verb, "--gpus", "0"])
+    cli.main(verb.split())
+    cli.main([*verb.split(), "--gpus", "0"])
     assert seen == [(1, ids[0]), (0, "-1")]
     monkeypatch.setenv(VISIBLE, "")
     with pytest.raises(SystemExit, match="--gpus 1, but CUDA_VISIBLE_DEVICES= leaves none"):
-        cli.main([verb, "--gpus", "1"])
+        cli.main([*verb.split(), "--gpus", "1"])

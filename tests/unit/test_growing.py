@@ -120,7 +120,7 @@ def test_a_picture_without_instances_cannot_be_chosen_by_rule(split, tmp_path):
 def figure(folder, *options, out="grown.png", manifest="val.csv"):
     files = {"model": "model.keras", "spec": "spec.yaml", "manifest": manifest, "proposals": "p.h5", "out": out}
     paths = [part for key, name in files.items() for part in (f"--{key}", str(folder / name))]
-    main(["figure-proposals", *paths, "--min-side", "10", *options])
+    main(["figure", "proposals", *paths, "--min-side", "10", *options])
     return folder / out
 
 
@@ -140,7 +140,7 @@ def test_the_verb_draws_the_chosen_pictures_with_the_same_bytes_each_time(split)
         (["--rows", "0"], "--rows is 0"),
         (["--batch", "0"], "--batch is 0"),
         (["--counts", "0", "5"], "--counts is 0"),
-        (["--aggregate", "sum"], "aggregate is 'sum'"),
+        (["--aggregate", "sum"], "--aggregate is sum; give max or mean"),
     ],
 )
 def test_the_verb_refuses_what_it_cannot_draw(split, options, message):

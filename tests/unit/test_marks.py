@@ -1,6 +1,5 @@
 """Where a leaking system is shown, it is marked: in all forms of tables, page, figures; what tables say they show."""
 
-import argparse
 import importlib
 import json
 import re
@@ -10,12 +9,16 @@ import pytest
 
 from marks import page_tables, unmarked
 from page_builders import SYSTEMS, write_split_files
-from segrepro.cli import VERBS, main
+from segrepro.cli import VERBS, main, verb_parser
 from segrepro.config import parse_config
 from segrepro.errors import UserError
 from segrepro.evaluation.leakage import MARK, MARK_NOTE
 from segrepro.labels import VOC_CLASSES
+from segrepro.plan import Plan
+from segrepro.report.figures import FIGURES
+from segrepro.report.growing import figure_title
 from segrepro.report.measured_on import NOTES, REMARKS
+from segrepro.report.needs import inputs, options
 from workflow_runs import ROOT
 
 RULES = ROOT / "workflow/rules"
@@ -110,23 +113,24 @@ def toy(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("verb", "options"),
+    ("name", "options"),
     [
-        ("figure-grid", "--manifest toy.csv --scores stores/0.h5 stores/2.h5"),
-        ("figure-crf", "--manifest toy.csv --before stores/0.h5 --after stores/2.h5"),
-        ("figure-crf", "--manifest toy.csv --before stores/2.h5 --after stores/0.h5"),
-        ("figure-classes", "--confusions stores/2.npz stores/0.npz --names leaking exact --split toy --weakest 2"),
-        ("figure-confusion", "--confusions stores/2.npz --system leaking --split toy"),
-        ("figure-trimap", "--detail stores/2.detail.npz stores/0.detail.npz"),
-        ("figure-sizes", "--detail stores/2.detail.npz stores/0.detail.npz"),
+        ("grid", "--manifest toy.csv --scores stores/0.h5 stores/2.h5"),
+        ("crf", "--manifest toy.csv --scores stores/0.h5 stores/2.h5"),
+        ("crf", "--manifest toy.csv --scores stores/2.h5 stores/0.h5"),
+        ("class_bars", "--confusions stores/2.npz stores/0.npz --names leaking exact --split toy"),
+        ("weak_classes", "--confusions stores/2.npz stores/0.npz --names leaking exact --split toy --weakest 2"),
+        ("confusion", "--confusions stores/2.npz --names leaking --split toy"),
+        ("trimap", "--detail stores/2.detail.npz stores/0.detail.npz"),
+        ("object_sizes", "--detail stores/2.detail.npz stores/0.detail.npz"),
     ],
 )
-def test_no_figure_shows_a_leaking_system_without_its_mark(toy, monkeypatch, verb, options):
+def test_no_figure_shows_a_leaking_system_without_its_mark(toy, monkeypatch, name, options):
     drawn = []
     monkeypatch.setattr("segrepro.report.style.save_figure", lambda figure, paths: drawn.append(figure))
     given = [str(toy / word) if re.search(r"\.(csv|h5|npz)$", word) else word for word in options.split()]
     for leakage in ([], ["--leakage", str(toy / "leakage.json")]):
-        main([verb, *given, *leakage, "--out", str(toy / "f.png")])
+        main(["figure", name, *given, *leakage, "--out", str(toy / "f.png")])
     without, shown = map(texts, drawn)
     assert MARK not in without
     names = re.findall(rf"leaking( {MARK})?", shown)
@@ -137,22 +141,20 @@ def test_no_figure_shows_a_leaking_system_without_its_mark(toy, monkeypatch, ver
 
 
 def test_the_growing_map_names_its_system_with_the_mark(toy):
-    verb = importlib.import_module("segrepro.verbs.figure_proposals")
-    parser = argparse.ArgumentParser()
-    verb.add_arguments(parser)
+    parser = verb_parser("figure proposals")
     needed = ["--model", "m", "--spec", "s", "--manifest", str(toy / "toy.csv"), "--proposals", "p", "--out", "o.png"]
     leakage = ["--leakage", str(toy / "leakage.json")]
-    title = verb._title(parser.parse_args([*needed, *leakage, "--system", "leaking"]))
+    title = figure_title(parser.parse_args([*needed, *leakage, "--system", "leaking"]))
     assert title.startswith(f"leaking {MARK} on toy: ")
-    assert verb._title(parser.parse_args(needed)) == ""
+    assert figure_title(parser.parse_args(needed)) == ""
     with pytest.raises(UserError, match="--leakage needs --system"):
-        verb._title(parser.parse_args([*needed, *leakage]))
+        figure_title(parser.parse_args([*needed, *leakage]))
 
 
 def test_every_rule_gives_the_marks_to_a_verb_that_takes_them():
     modules = {verb: importlib.import_module(f"segrepro.verbs.{verb.replace('-', '_')}") for verb in VERBS}
     takes = {verb for verb, module in modules.items() if '"--leakage"' in Path(module.__file__).read_text()}
-    assert {"figure-crf", "figure-confusion", "figure-proposals", "tables", "table-boundary", "page"} <= takes
+    assert {"tables", "table-boundary", "page"} <= takes
     rules = "\n".join(path.read_text() for path in RULES.glob("*.smk"))
     calls = re.findall(r'"segrepro (.*?)&>', rules, re.DOTALL)
     called = {call.split()[0] for call in calls}
@@ -161,9 +163,23 @@ def test_every_rule_gives_the_marks_to_a_verb_that_takes_them():
         assert call.split()[0] not in takes or "--leakage {input.leakage}" in call, call
 
 
+OF_SYSTEMS = {"scores", "confusions", "detail", "metrics", "model"}
+
+
+def test_every_figure_of_systems_takes_the_marks_and_its_rule_gives_them(merged_config):
+    found = Plan(parse_config(merged_config("full")))
+    of_systems = [entry for entry in FIGURES.values() if OF_SYSTEMS & {need.rstrip("?") for need in entry.needs}]
+    assert len(of_systems) == 8
+    for entry in of_systems:
+        wildcards = (entry.wanted or entry.scope.wanted)(found)[0]
+        subject = entry.subject(found, wildcards)
+        assert "results/full/leakage.json" in inputs(entry, found, subject)
+        assert "--leakage results/full/leakage.json" in options(entry, found, subject)
+
+
 def test_every_output_of_the_report_has_a_caption_that_exists():
     for path in RULES.glob("*.smk"):
-        for found in re.findall(r"report\(\n(.*?)category", path.read_text(), re.DOTALL):
+        for found in re.findall(r"\breport\(\n(.*?)category", path.read_text(), re.DOTALL):
             (caption,) = re.findall(r'caption=f?"(.*?)"', found) or [f"none in {path.name}: {found}"]
             if "{table}" not in caption:
                 assert (RULES / caption).resolve().is_file(), caption

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from segrepro.cli import VERBS, main, verb_parser
+from segrepro.cli import commands, main, verb_parser
 from segrepro.options import Input, Number, OutputFile, OutputFolder, PathKind, SharedFolder
 from segrepro.outputs import check_paths
 
-PARSERS = {verb: verb_parser(verb) for verb in VERBS}
+PARSERS = {verb: verb_parser(verb) for verb in commands()}
 Option = tuple[str, argparse.Action]
 
 
@@ -36,7 +36,7 @@ def command(verb: str, folder: Path, *given: tuple[argparse.Action, str]) -> lis
     for group in groups:
         if group.required and not set(group._group_actions) & set(values):
             values[group._group_actions[0]] = "some"
-    words = [verb]
+    words = verb.split()
     for action, value in values.items():
         words += [*action.option_strings[:1], *[value] * (action.nargs if isinstance(action.nargs, int) else 1)]
     return words
@@ -55,7 +55,7 @@ def ending_of(argv: list[str]) -> str | int:
     with pytest.raises(SystemExit) as end:
         main(argv)
     if isinstance(end.value.code, str):
-        assert end.value.code.startswith(f"segrepro {argv[0]}: ")
+        assert end.value.code.startswith(f"segrepro {argv[0]}")
         assert "\n" not in end.value.code
     return end.value.code
 

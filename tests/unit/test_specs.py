@@ -67,7 +67,7 @@ def test_a_model_that_carries_none_is_taken_with_the_spec_that_is_given(tmp_path
     [
         ("predict", ["--system", "s", "--out", "o.h5"]),
         ("predict-proposals", ["--proposals", "p.h5", "--system", "s", "--out", "o.h5"]),
-        ("figure-proposals", ["--proposals", "p.h5", "--out", "o.png"]),
+        ("figure proposals", ["--proposals", "p.h5", "--out", "o.png"]),
     ],
 )
 def test_every_verb_that_predicts_refuses_the_spec_of_another_model(model, tmp_path, monkeypatch, verb, options):
@@ -75,7 +75,7 @@ def test_every_verb_that_predicts_refuses_the_spec_of_another_model(model, tmp_p
     write_spec(tmp_path / "other.yaml", label_space="coco91")
     files = ["--model", "m.keras", "--spec", "other.yaml", "--manifest", "m.csv"]
     with pytest.raises(SystemExit, match=rf"segrepro {verb}: other\.yaml: .* label_space is 'coco91' here"):
-        main([verb, *files, *options])
+        main([*verb.split(), *files, *options])
     assert not list(tmp_path.glob("o.*"))
 
 

@@ -76,7 +76,7 @@ KINDS = (
     "evaluate",
     "statistics",
     "tables",
-    "figure-grid",
+    "figure",
 )
 SEED = 0
 RUNS_KILLED = 3

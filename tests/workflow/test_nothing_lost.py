@@ -143,14 +143,14 @@ def test_comments_code_mirrors_and_settings_of_the_run_rerun_nothing_but_the_pag
     assert cheap == PAGE
 
 
-# What follows from other predictions, beside the costly jobs; figure_crf and figure_curves are said of each.
+# What follows from other predictions, beside the costly jobs; figure_crf and figure_training are said of each.
 OF_SCORES = {
-    *("figure_confusion", "figure_grid", "figure_sizes", "figure_trimap", "page_pictures", "provenance"),
-    *("statistics", "table_boundary", "tables"),
+    *("figure_confusion", "figure_grid", "figure_object_sizes", "figure_trimap"),
+    *("page_pictures", "provenance", "statistics", "table_boundary", "tables"),
 }
 # `figures.class_bars` and `figures.weak_classes` show fcn16s and pair.
-CLASS_BARS = {"figure_classes", "figure_weak_classes"}
-OF_TRAINING = OF_SCORES | {"audit", *CLASS_BARS, "figure_crf", "figure_curves"}
+CLASS_BARS = {"figure_class_bars", "figure_weak_classes"}
+OF_TRAINING = OF_SCORES | {"audit", *CLASS_BARS, "figure_crf", "figure_training"}
 REFINED = {"fuse pair", "crf refined", "evaluate pair", "evaluate refined"}
 STACKED = {"stack stacked", "evaluate stacked"}
 OF_FCN16S = {"train fcn16s", "predict fcn16s", "evaluate fcn16s", *REFINED, *STACKED}
@@ -173,16 +173,16 @@ CHANGES = {
                 }
             },
             set(),
-            {"figure_grid", "figure_sizes", "figure_trimap", "figure_weak_classes"},
+            {"figure_grid", "figure_object_sizes", "figure_trimap", "figure_weak_classes"},
         ),
-        ({"figures": {"class_bars": {"systems": ["fcn32s"]}}}, set(), {"figure_classes"}),
+        ({"figures": {"class_bars": {"systems": ["fcn32s"]}}}, set(), {"figure_class_bars"}),
     ],
     "statistics.*": [
         (
             {"statistics": {"resamples": 100}},
             set(),
             {"statistics", "tables", "table_boundary"}
-            | {f"figure_{name}" for name in ("classes", "weak_classes", "confusion", "sizes", "trimap")},
+            | {f"figure_{name}" for name in ("class_bars", "weak_classes", "confusion", "object_sizes", "trimap")},
         )
     ],
     "ablations.*": [({"ablations": {"skips": {"systems": ["pair"]}}}, set(), {"tables"})],

@@ -8,6 +8,7 @@ import os
 import re
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix
 
 from marks import unmarked
+from segrepro.plan.snake import rules_sha256
 from segrepro.report.measured_on import NOTES, REMARKS
 from segrepro.report.page.content import caption
 from segrepro.report.submission_check import check_submission
@@ -224,8 +226,7 @@ def test_the_page_shows_every_table_figure_and_system_of_the_run(run):
 
 def test_the_page_has_drawn_the_rules_that_ran_and_timed_every_job(run):
     record = run / ".snakemake/metadata" / base64.b64encode(b"results/rules.dot").decode()
-    files = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
-    digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+    digest = rules_sha256(SimpleNamespace(basedir=ROOT))
     assert repr(digest) in json.loads(record.read_text())["params"]
     times = (run / "results/report/times.js").read_text()
     timed = sum(map(int, re.findall(r'"jobs":(\d+)', times)))
@@ -309,7 +310,7 @@ def test_a_bare_target_needs_no_cores(run):
 @pytest.mark.parametrize(
     ("overlay", "expected"),
     [
-        ({"figures": {"compared": {"systems": ["fcn8s", "edeconvnet"]}}}, {"figure_trimap", "figure_sizes"}),
+        ({"figures": {"compared": {"systems": ["fcn8s", "edeconvnet"]}}}, {"figure_trimap", "figure_object_sizes"}),
         ({"figures": {"grid": {"worst": 3}}}, {"figure_grid"}),
         ({"runtime": {"checkpoint_every": 9, "fetch_attempts": 2, "shards": 4}}, set()),
         ({"archives_dir": "/archives"}, set()),
@@ -320,7 +321,7 @@ def test_a_bare_target_needs_no_cores(run):
         (
             {"statistics": {"resamples": 500}},
             {"statistics", "tables", "table_boundary"}
-            | {"figure_classes", "figure_weak_classes", "figure_trimap", "figure_sizes", "figure_confusion"},
+            | {"figure_class_bars", "figure_weak_classes", "figure_trimap", "figure_object_sizes", "figure_confusion"},
         ),
         ({"systems": {"fcn8s": {"server": {"miou": 62.2}}}}, {"tables"}),
         ({"ablations": {"repetition_sharpening_blurring": None}}, {"tables"}),
@@ -335,7 +336,7 @@ def test_a_setting_reruns_only_what_it_touches(run, overlay, expected):
 
 def test_what_is_measured_beside_miou_evaluates_anew_and_predicts_nothing(run):
     rules = planned(run, overlay=[*LENGTH, {"detail": {"boundary_ratio": 0.03}}])
-    assert {"evaluate", "table_boundary", "figure_trimap", "figure_sizes"} <= set(rules)
+    assert {"evaluate", "table_boundary", "figure_trimap", "figure_object_sizes"} <= set(rules)
     assert not {"train", "predict", "fuse", "stack", "crf"} & set(rules)
 
 

@@ -9,6 +9,7 @@ from segrepro.options import as_options
 from segrepro.plan import (
     Plan,
     datasets,
+    entries,
     fetching,
     lineage,
     models,
@@ -20,6 +21,7 @@ from segrepro.plan import (
 )
 from segrepro.plan.experiment import one_of
 from segrepro.report.competition import competition, external_sources
+from segrepro.report.figures import FIGURES
 
 with snake.in_words():
     CONFIG = snake.validated(workflow, config)

@@ -17,11 +17,8 @@ if PLAN.sample:
                     "SHA256SUMS",
                 ],
             ),
-            preview=report(
-                f"{RESULTS}/figures/sample.png",
-                caption="../segrepro/report/captions/sample.rst",
-                category="Data",
-                labels={"figure": "generated sample scenes"},
+            preview=entries.in_report(
+                FIGURES["sample"], f"{RESULTS}/figures/sample.png"
             ),
         log:
             f"{RESULTS}/logs/sample.log",
@@ -142,25 +139,3 @@ rule passed_checks:
         options=lambda w: datasets.check_options(PLAN, w.dataset),
     shell:
         "touch {output} 2> {log}"
-
-
-rule figure_labels:
-    input:
-        f"{RESULTS}/checks/{{dataset}}.json",
-    output:
-        report(
-            f"{RESULTS}/figures/labels/{{dataset}}.png",
-            caption="../segrepro/report/captions/labels.rst",
-            category="Data",
-            labels={"figure": "label histogram", "dataset": "{dataset}"},
-        ),
-        f"{RESULTS}/figures/labels/{{dataset}}.pdf",
-    log:
-        f"{RESULTS}/logs/figures/labels_{{dataset}}.log",
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    shell:
-        "segrepro figure-labels --checks {input} --out {output} &> {log}"

@@ -67,11 +67,8 @@ rule near_duplicates:
             labels={"table": "near-duplicates of COCO and VOC"},
         ),
         counts=f"{RESULTS}/near_duplicates.json",
-        sheet=report(
-            f"{RESULTS}/figures/near_duplicates.png",
-            caption="../segrepro/report/captions/near_duplicates.rst",
-            category="Data",
-            labels={"figure": "nearest pictures of COCO and VOC"},
+        sheet=entries.in_report(
+            FIGURES["near_duplicates"], f"{RESULTS}/figures/near_duplicates.png"
         ),
     log:
         f"{RESULTS}/logs/near_duplicates.log",

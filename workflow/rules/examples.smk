@@ -82,31 +82,3 @@ rule training_set:
     shell:
         "segrepro training-set {params.options} --manifest {input.manifest} --out {output.manifest} "
         "--counts {output.counts} --threads {threads} &> {log}"
-
-
-rule figure_examples:
-    input:
-        f"{RESULTS}/models/{{model}}/training_set.csv",
-    output:
-        report(
-            f"{RESULTS}/figures/examples/{{model}}.png",
-            caption="../segrepro/report/captions/examples.rst",
-            category="Data",
-            labels={"figure": "training examples", "model": "{model}"},
-        ),
-        f"{RESULTS}/figures/examples/{{model}}.pdf",
-    log:
-        f"{RESULTS}/logs/figures/examples_{{model}}.log",
-    wildcard_constraints:
-        model=one_of(PLAN.on_boxes),
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=20,
-    params:
-        size=lambda w: CONFIG.protocols[CONFIG.models[w.model].protocol].box_size,
-        seed=CONFIG.seed,
-    shell:
-        "segrepro figure-examples --manifest {input} --title {wildcards.model} --size {params.size} "
-        "--seed {params.seed} --out {output} &> {log}"

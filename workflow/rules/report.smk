@@ -71,89 +71,31 @@ rule tables:
         "--seed-deviation {params.seed_deviation} --out {params.folder} &> {log}"
 
 
-rule figure_grid:
-    input:
-        manifest=f"{DATA}/manifests/{{split}}.csv",
-        scores=lambda w: [
-            f"{RESULTS}/scores/{system}/{w.split}.h5"
-            for system in targets.shown(PLAN, w.split, CONFIG.figures.grid)
-        ],
-        leakage=f"{RESULTS}/leakage.json",
-    output:
-        report(
-            f"{RESULTS}/figures/grid/{{split}}.png",
-            caption="../segrepro/report/captions/grid.rst",
-            category="Predictions",
-            labels={"figure": "picture, truth, predictions", "split": "{split}"},
-        ),
-        f"{RESULTS}/figures/grid/{{split}}.pdf",
-    log:
-        f"{RESULTS}/logs/figures/grid_{{split}}.log",
-    conda:
-        "../../envs/cpu.yaml"
-    threads: PLAN.cores(8)
-    resources:
-        mem_mb=4000,
-        runtime=20,
-    params:
-        choice=lambda w: targets.grid_options(PLAN, w.split),
-    shell:
-        "segrepro figure-grid --manifest {input.manifest} --scores {input.scores} {params.choice} "
-        "--leakage {input.leakage} --split {wildcards.split} --out {output} --threads {threads} &> {log}"
+# A rule for each figure that a verb draws; which there are stands in segrepro/report/figures.py.
+for entry in filter(lambda entry: entry.made_by, FIGURES.values()):
 
-
-rule figure_classes:
-    input:
-        confusions=lambda w: [
-            f"{RESULTS}/metrics/{system}/{w.split}.npz"
-            for system in targets.in_class_bars(PLAN, "class_bars", w.split)
-        ],
-        leakage=f"{RESULTS}/leakage.json",
-    output:
-        report(
-            f"{RESULTS}/figures/class_bars/{{split}}.png",
-            caption="../segrepro/report/captions/class_bars.rst",
-            category="Classes",
-            labels={"figure": "class_bars", "split": "{split}"},
-        ),
-        f"{RESULTS}/figures/class_bars/{{split}}.pdf",
-    log:
-        f"{RESULTS}/logs/figures/class_bars_{{split}}.log",
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=20,
-    params:
-        names=lambda w: " ".join(targets.in_class_bars(PLAN, "class_bars", w.split)),
-        weakest="",
-        space=lambda w: DATASETS[w.split].label_space,
-        bootstrap=PLAN.bootstrap,
-    shell:
-        "segrepro figure-classes --confusions {input.confusions} --names {params.names} {params.weakest} "
-        "--split {wildcards.split} --label-space {params.space} --leakage {input.leakage} {params.bootstrap} "
-        "--out {output} &> {log}"
-
-
-use rule figure_classes as figure_weak_classes with:
-    input:
-        confusions=lambda w: [
-            f"{RESULTS}/metrics/{system}/{w.split}.npz"
-            for system in targets.in_class_bars(PLAN, "weak_classes", w.split)
-        ],
-        leakage=f"{RESULTS}/leakage.json",
-    output:
-        report(
-            f"{RESULTS}/figures/weak_classes/{{split}}.png",
-            caption="../segrepro/report/captions/weak_classes.rst",
-            category="Classes",
-            labels={"figure": "weak_classes", "split": "{split}"},
-        ),
-        f"{RESULTS}/figures/weak_classes/{{split}}.pdf",
-    log:
-        f"{RESULTS}/logs/figures/weak_classes_{{split}}.log",
-    params:
-        names=lambda w: " ".join(targets.in_class_bars(PLAN, "weak_classes", w.split)),
-        weakest=lambda w: f"--weakest {CONFIG.figures.weak_classes.classes}",
-        space=lambda w: DATASETS[w.split].label_space,
-        bootstrap=PLAN.bootstrap,
+    rule:
+        name:
+            f"figure_{entry.name}"
+        input:
+            entries.inputs_of(PLAN, entry),
+        output:
+            entries.in_report(entry, f"{RESULTS}/figures/{entry.place}.png"),
+            f"{RESULTS}/figures/{entry.place}.pdf",
+        log:
+            f"{RESULTS}/logs/figures/{entry.place.replace('/', '_')}.log",
+        wildcard_constraints:
+            **entry.constraints(PLAN),
+        conda:
+            NETWORK_ENVIRONMENT if entry.network else "../../envs/cpu.yaml"
+        threads: PLAN.network_threads if entry.network else PLAN.cores(entry.cores)
+        resources:
+            gpu=PLAN.network_gpus if entry.network else 0,
+            mem_mb=entry.memory,
+            runtime=entry.minutes,
+        params:
+            figure=entry.name,
+            options=entries.options_of(PLAN, entry),
+            job=entries.job_options(entry),
+        shell:
+            "segrepro figure {params.figure} {params.options} --out {output} {params.job} &> {log}"

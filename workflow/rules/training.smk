@@ -80,27 +80,3 @@ rule import_weights:
         "segrepro import-weights --spec {input.spec} --weights {input.weights} {params.options} "
         "--out {output.model} --made {output.made} --gpus {resources.gpu} "
         "--threads {threads} &> {log}"
-
-
-rule figure_curves:
-    input:
-        expand(f"{RESULTS}/models/{{model}}/history.csv", model=PLAN.trained),
-    output:
-        report(
-            f"{RESULTS}/figures/training.png",
-            caption="../segrepro/report/captions/training.rst",
-            category="Training",
-            labels={"figure": "training curves"},
-        ),
-        f"{RESULTS}/figures/training.pdf",
-    log:
-        f"{RESULTS}/logs/figures/training.log",
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        names=" ".join(PLAN.trained),
-    shell:
-        "segrepro figure-curves --history {input} --names {params.names} --out {output} &> {log}"

@@ -1,8 +1,10 @@
 """The ``segrepro`` command: one verb for each rule of the workflow, each usable by hand.
 
 A verb is a module of ``segrepro.verbs`` with ``add_arguments(parser)`` and ``run(args)``; its docstring is its
-help. Only the module of the verb that was asked for is imported, and it imports heavy libraries inside ``run``:
-``segrepro --help`` answers at once, and no verb of data, evaluation or report loads TensorFlow.
+help. A verb of `NAMED` is followed by the name of what it makes (``segrepro figure grid``): its module lists them in
+``ENTRIES``, and its ``add_arguments`` takes the entry too. Only the module of the verb that was asked for is imported,
+and it imports heavy libraries inside ``run``: ``segrepro --help`` answers at once, and no verb of data, evaluation or
+report loads TensorFlow.
 """
 
 import argparse
@@ -12,8 +14,10 @@ import importlib
 import os
 import signal
 import sys
+import textwrap
 from collections.abc import Iterable
 from contextlib import nullcontext
+from types import ModuleType
 
 from segrepro import __version__
 from segrepro.environment import fix_environment
@@ -56,20 +60,13 @@ VERBS = {
     "check-submission": "find the mistakes in an archive for the VOC server",
     "statistics": "compute bootstrap intervals of systems and of the differences between them",
     "tables": "collect metrics into the comparison tables",
+    "figure": "draw a figure of the report",
     "table-boundary": "collect boundary IoU, trimap mIoU and IoU by object size into a table",
     "page-pictures": "pack a split for the explorer of the report page",
     "page": "assemble the report page: tables, figures, explorer, how it was run",
-    "figure-labels": "draw the class histogram of a data set",
-    "figure-classes": "draw the IoU of each class, or of the weakest ones, for several systems",
-    "figure-grid": "draw picture, ground truth and predictions side by side",
-    "figure-examples": "draw a contact sheet of training examples with boxes",
-    "figure-proposals": "draw how a proposal-wise map grows with the proposals",
-    "figure-crf": "draw what a CRF changes: before, after and the gain a class",
-    "figure-curves": "draw training curves",
-    "figure-trimap": "draw the mIoU of systems near boundaries, by the width of the band",
-    "figure-sizes": "draw boundary IoU and the IoU of objects by size, of several systems",
-    "figure-confusion": "draw the confusion matrix of a system",
 }
+# Verbs that are followed by the name of what they make.
+NAMED = ("figure",)
 
 
 # Faults of the machine or of a path rather than of the program: a sentence says more than a traceback.
@@ -105,27 +102,62 @@ def _program() -> argparse.ArgumentParser:
     return parser
 
 
-def verb_parser(verb: str) -> argparse.ArgumentParser:
-    """Return the parser of a verb's options."""
-    module = importlib.import_module(f"segrepro.verbs.{verb.replace('-', '_')}")
+def commands() -> list[str]:
+    """Return every verb, those of `NAMED` with each of their names: all that `verb_parser` knows."""
+    named = [f"{verb} {name}" for verb in NAMED for name in _module(verb).ENTRIES]
+    return [verb for verb in VERBS if verb not in NAMED] + named
+
+
+def _module(verb: str) -> ModuleType:
+    return importlib.import_module(f"segrepro.verbs.{verb.replace('-', '_')}")
+
+
+def verb_parser(command: str) -> argparse.ArgumentParser:
+    """Return the parser of a verb's options: of ``train``, or of ``figure grid``."""
+    verb, _, name = command.partition(" ")
+    module = _module(verb)
+    entry = [module.ENTRIES[name]] if name else []
+    about = f"{entry[0].title}. {entry[0].caption}" if name else module.__doc__
     parser = argparse.ArgumentParser(
-        prog=f"segrepro {verb}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"segrepro {command}",
+        description=textwrap.fill(about, 100) if name else about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    module.add_arguments(parser)
-    parser.set_defaults(run=module.run)
+    module.add_arguments(parser, *entry)
+    parser.set_defaults(run=module.run, command=command)
     return parser
 
 
-def _parsed(argv: list[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    """Return a verb's parser and what it makes of the command; ends the process with code 2 on bad usage."""
+def command_of(argv: list[str]) -> tuple[str, list[str]]:
+    """Return the verb, with what it makes, and the words that follow; ends the process with code 2 on bad usage."""
     if not argv or argv[0] not in VERBS:
         program = _program()
         verb = program.parse_known_args(argv)[0].verb
         if argv[0].startswith("-"):
             program.error("the verb comes first, and then its options")
         program.error(f"there is no verb '{verb}'{_nearest(verb, VERBS)}; `segrepro --help` lists all")
-    parser = verb_parser(argv[0])
-    args, unknown = parser.parse_known_args(argv[1:])
+    verb, *words = argv
+    if verb not in NAMED:
+        return verb, words
+    entries = _module(verb).ENTRIES
+    if words and words[0] in entries:
+        return f"{verb} {words[0]}", words[1:]
+    listing = "\n".join(f"  {name:20}{entry.title}" for name, entry in entries.items())
+    family = argparse.ArgumentParser(
+        prog=f"segrepro {verb}",
+        description=f"{_module(verb).__doc__}\n{listing}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    family.add_argument("name", metavar="NAME", help=f"`segrepro {verb} NAME --help` explains one")
+    name = family.parse_known_args(words)[0].name
+    family.error(f"there is no {verb} '{name}'{_nearest(name, entries)}; `segrepro {verb} --help` lists all")
+
+
+def _parsed(argv: list[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Return a verb's parser and what it makes of the command; ends the process with code 2 on bad usage."""
+    command, words = command_of(argv)
+    parser = verb_parser(command)
+    args, unknown = parser.parse_known_args(words)
     if unknown:
         options = [option for action in parser._actions for option in action.option_strings]
         parser.error(f"there is no option or place for '{unknown[0]}'{_nearest(unknown[0], options)}")
@@ -156,7 +188,7 @@ def main(argv: list[str] | None = None) -> None:
                 args.run(args)
             sys.stdout.flush()  # here, where a reader that is gone is no fault
     except UserError as error:
-        sys.exit(f"segrepro {argv[0]}: {error}")
+        sys.exit(f"segrepro {args.command}: {error}")
     except BrokenPipeError:  # who read our output has seen enough (`| head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try once more to write to it
         sys.exit(128 + signal.SIGPIPE)
@@ -164,6 +196,6 @@ def main(argv: list[str] | None = None) -> None:
         if error.errno is None:  # a library's own
             raise
         place = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"segrepro {argv[0]}: {place}{error.strerror}; {REMEDIES.get(error.errno, OTHER_REMEDY)}.")
+        sys.exit(f"segrepro {args.command}: {place}{error.strerror}; {REMEDIES.get(error.errno, OTHER_REMEDY)}.")
     except KeyboardInterrupt:
         sys.exit(130)

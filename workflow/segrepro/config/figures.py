@@ -7,13 +7,18 @@ from pydantic import Field, model_validator
 from segrepro.schema import Count, PlainName, Positive, Section
 
 
-class Grid(Section):
-    """The figure that shows picture, ground truth and predictions."""
+class Ranked(Section):
+    """How many pictures the grid chooses by each rule."""
 
     best: Count = Field(1, description="pictures: of the largest mean of the systems' mIoUs")
     median: Count = Field(2, description="pictures: of the median mean")
     worst: Count = Field(1, description="pictures: of the smallest mean")
     disputed: Count = Field(2, description="pictures: on which the systems' labels differ most")
+
+
+class Grid(Ranked):
+    """The figure that shows picture, ground truth and predictions."""
+
     ids: dict[str, list[PlainName]] = Field({}, description="pictures to show instead: ids, by split")
     systems: list[str] = Field([], description="systems to show, in order; none: all")
 
@@ -44,12 +49,39 @@ class Compared(Section):
     systems: list[str] = Field([], description="systems to show, in order; none: all")
 
 
+class Refined(Section):
+    """The figure of a CRF: before and after."""
+
+    rows: Positive = Field(5, description="pictures, chosen by their change in mIoU")
+
+
+class Examples(Section):
+    """The contact sheet of training examples."""
+
+    rows: Positive = Field(6, description="of tiles")
+    columns: Positive = Field(8, description="tiles per row")
+
+
+class Growing(Section):
+    """The figure of a label map that grows with the proposals."""
+
+    rows: Positive = Field(4, description="pictures: those that hold the most objects")
+    counts: list[Positive] = Field(
+        [1, 5, 10, 50],
+        description="proposals after which the map is shown; the last is as many as the system predicts by",
+    )
+    batch: Positive = Field(8, description="crops per call of the network")
+
+
 class Figures(Section):
     """Figure settings; changing them reruns no training and no prediction."""
 
     grid: Grid
     compared: Compared = Compared()
     class_bars: ClassBars = ClassBars()
+    crf: Refined = Refined()
+    examples: Examples = Examples()
+    growing: Growing = Growing()
     weak_classes: WeakClasses | None = Field(None, description="null: no such figure")
 
 

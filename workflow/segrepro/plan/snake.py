@@ -19,6 +19,7 @@ from segrepro.plan.experiment import Plan
 from segrepro.plan.lineage import config_sha256
 from segrepro.plan.resolved import declared_config
 from segrepro.provenance.unrecorded import refuse_other_results
+from segrepro.report import figures
 from segrepro.training.choices import require_tensorboard
 from segrepro.unique_keys import refuse_twins
 
@@ -80,9 +81,9 @@ def _in_shell(path: str) -> str:
 
 
 def rules_sha256(workflow: Any) -> str:
-    """Return a hash of what the Snakefile and the rule files say."""
+    """Return a hash of what the Snakefile, the rule files and the entries say that rules are made of."""
     root = Path(str(workflow.basedir))
-    files = [root / "Snakefile", *sorted((root / "workflow/rules").glob("*.smk"))]
+    files = [root / "Snakefile", *sorted((root / "workflow/rules").glob("*.smk")), Path(figures.__file__)]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -37,15 +37,6 @@ def proposals_of(plan: Plan, system: str, split: str) -> str | list[Any]:
     return plan.proposals(section.proposals, plan.config.dataset_of(split)) if section and section.proposals else []
 
 
-def growing_options(plan: Plan, system: str) -> str:
-    """Return the options of a growing map: by as many boxes as the system predicts by, and fewer."""
-    section = plan.config.systems[system].proposal_wise
-    counts = [*(n for n in (1, 5, 10) if n < section.count), section.count]
-    return f"--counts {' '.join(map(str, counts))} " + as_options(
-        section, leave_out=["proposals", "count", "storage_stride"]
-    )
-
-
 def fusion_options(plan: Plan, system: str) -> str:
     """Return the options of a fusion."""
     return as_options(plan.config.systems[system].fusion, leave_out=["members", "ties_from"])

@@ -1,5 +1,6 @@
-"""IoU a class of several systems, as bars side by side: of all classes, or of those that a system is weakest in."""
+"""IoU per class of several systems, as bars side by side: of all classes, or of those that a system is weakest in."""
 
+import argparse
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
-from segrepro.evaluation.bootstrap_settings import Bootstrap
+from segrepro.errors import UserError
+from segrepro.evaluation.bootstrap_settings import Bootstrap, bootstrap_of
 from segrepro.evaluation.class_counts import class_ious, counts_of_confusions
 from segrepro.evaluation.confusion import load_confusions
+from segrepro.evaluation.leakage import mark_note, marked_systems
 from segrepro.evaluation.resampling import estimate
-from segrepro.labels import LabelSpace
+from segrepro.labels import LabelSpace, label_space
 from segrepro.report.style import INK, LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure
 
 BAR_COLOURS = (*LINE_COLOURS[:-1], "#999999")  # grey instead of black, on which no whisker could be seen
@@ -24,6 +27,36 @@ HEAD = 0.42  # inches: title, note and the room around the legend
 MOST_LEVEL_NAMES = 9  # of classes in a row; more are slanted
 LEGEND_LINE = 0.16
 LEGEND_COLUMNS = 4
+
+
+def make(args: argparse.Namespace) -> Figure:
+    """Draw all classes of the systems of ``confusions``."""
+    systems, space = _systems(args), label_space(args.label_space)
+    classes = [name for label in space.used_labels if (name := space.classes[label]) in systems[0].iou]
+    return _drawn(args, systems, classes, f"IoU of each class on {args.split}")
+
+
+def make_weakest(args: argparse.Namespace) -> Figure:
+    """Draw the ``weakest`` classes of the first system."""
+    systems = _systems(args)
+    classes = weakest_classes(systems[0], args.weakest)
+    return _drawn(args, systems, classes, f"The {len(classes)} weakest classes of {systems[0].name} on {args.split}")
+
+
+def _systems(args: argparse.Namespace) -> "list[SystemBars]":
+    if len(args.names) != len(args.confusions):
+        raise UserError(f"--names: {len(args.names)} for {len(args.confusions)} confusions; give one for each.")
+    if len(args.names) > MOST_SYSTEMS:
+        raise UserError(f"--names: {len(args.names)} systems; at most {MOST_SYSTEMS} can be told apart by colour.")
+    names, space = marked_systems(args.names, args.split, args.leakage), label_space(args.label_space)
+    bootstrap = bootstrap_of(args)
+    return [read_bars(path, name, space, bootstrap) for name, path in zip(names, args.confusions, strict=True)]
+
+
+def _drawn(args: argparse.Namespace, systems: "list[SystemBars]", classes: list[str], title: str) -> Figure:
+    whiskers = f"whiskers: {100 * args.confidence:g} % bootstrap interval over pictures"
+    note = "; ".join(filter(None, (whiskers, mark_note([system.name for system in systems]))))
+    return draw_class_bars(systems, classes, title=title, note=note)
 
 
 @dataclass(frozen=True)

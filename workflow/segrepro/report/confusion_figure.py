@@ -1,14 +1,19 @@
 """The confusion matrix as a picture: where the pixels of each class go."""
 
+import argparse
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from segrepro.evaluation.bootstrap_settings import Bootstrap
+from segrepro.errors import UserError
+from segrepro.evaluation.bootstrap_settings import Bootstrap, bootstrap_of
 from segrepro.evaluation.class_counts import HITS, TRUE, counts_of_confusions
+from segrepro.evaluation.confusion import load_confusions
+from segrepro.evaluation.leakage import mark_note, marked_systems
 from segrepro.evaluation.resampling import estimate
-from segrepro.labels import LabelSpace
+from segrepro.labels import LabelSpace, label_space
 from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure
 
 # Lengths in inches.
@@ -24,6 +29,22 @@ MIN_CELL = 0.13  # with 81 classes the figure grows beyond a page rather than th
 NORM = PowerNorm(0.5, vmin=0, vmax=100)
 DARK = 45  # percent: on darker cells the number is white
 SMALLEST_NUMBER = 0.5  # percent: what rounds to 0 is left to the colour
+
+
+def make(args: argparse.Namespace) -> Figure:
+    """Draw the matrix of the one system of ``confusions``."""
+    if len(args.names) != 1 or len(args.confusions) != 1:
+        raise UserError(f"--names: {len(args.names)} for {len(args.confusions)} confusions; give one each.")
+    space, (path,) = label_space(args.label_space), args.confusions
+    _, confusions = load_confusions(path)
+    if confusions.shape[1:] != (len(space), len(space)):
+        raise UserError(
+            f"{path}: has {confusions.shape[1]} labels, label space '{space.name}' has {len(space)}; "
+            "give the space that it was evaluated in."
+        )
+    (name,) = marked_systems(args.names, args.split, args.leakage)
+    title = f"{name} on {args.split}: pixels of each class, by prediction (%)"
+    return draw_confusion(confusions, space, bootstrap_of(args), title=title, note=mark_note([name]))
 
 
 def draw_confusion(

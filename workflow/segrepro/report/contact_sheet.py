@@ -5,6 +5,7 @@ labels of that box in VOC colours: of one object only where the example names an
 all where it does not (stage 2). Void, with which the labels are padded too, is hatched.
 """
 
+import argparse
 import math
 from collections import defaultdict
 from collections.abc import Iterable
@@ -18,10 +19,10 @@ from segrepro.data.boxes import cut
 from segrepro.data.masks import check_size, check_values, read_mask
 from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
-from segrepro.labels import BACKGROUND, VOID, LabelSpace
+from segrepro.labels import BACKGROUND, VOID, LabelSpace, label_space
 from segrepro.report.legend import LabelLegend
 from segrepro.report.style import MUTED, PAGE_WIDTH_INCHES, colourise, figure_style, new_figure
-from segrepro.stores.manifests import Example
+from segrepro.stores.manifests import Example, read_some
 
 # Examples that are read in search of every class: enough to meet a class of 1 in 400 with 99% certainty, and read in
 # some 15 seconds.
@@ -37,6 +38,16 @@ MARGIN = 0.06
 GAP = 0.06
 HEAD = 0.24  # the sheet's title
 CAPTION = 0.29  # above each tile: class and picture id
+
+
+def make(args: argparse.Namespace) -> Figure:
+    """Draw examples of ``manifest``, chosen by lot."""
+    space = label_space(args.label_space)
+    drawn, count = read_some(args.manifest, lambda rows: by_lot(rows, seed=args.seed))
+    chosen = choose_examples(drawn, space, args.rows * args.columns)
+    tiles = [load_tile(example, space, args.size) for example in chosen]
+    title = f"{args.title or args.manifest.stem}: {len(tiles):,} of {count:,} examples"
+    return draw_contact_sheet(tiles, space, columns=args.columns, title=title)
 
 
 @dataclass(frozen=True)

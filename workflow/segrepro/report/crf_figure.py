@@ -1,16 +1,21 @@
-"""What a CRF changes: the IoU gain a class, and pictures before and after, chosen by rule and not by hand."""
+"""What a CRF changes: the gain in IoU per class, and pictures before and after, chosen by rule and not by hand."""
 
+import argparse
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from segrepro.evaluation.leakage import mark_note
+from segrepro.errors import UserError
+from segrepro.evaluation.confusion import confusions_of
+from segrepro.evaluation.leakage import mark_note, marked_systems
 from segrepro.evaluation.metrics import Metrics, metrics, picture_mious
-from segrepro.labels import LabelSpace
-from segrepro.report.grid import CAPTION, GAP, MARGIN, MAX_ASPECT, TITLE_LINE, GridRow
+from segrepro.evaluation.pictures import PictureScorer, picture_confusions
+from segrepro.labels import LabelSpace, label_space
+from segrepro.report.grid import CAPTION, GAP, MARGIN, MAX_ASPECT, TITLE_LINE, GridRow, load_row, open_system
 from segrepro.report.legend import LabelLegend, labels_in
 from segrepro.report.style import (
     INK,
@@ -21,6 +26,7 @@ from segrepro.report.style import (
     figure_style,
     new_figure,
 )
+from segrepro.stores.manifests import Example, read_manifest
 
 # Blue and vermilion of the colour-blind safe palette: told apart without red and green, and by side of zero anyway.
 BETTER, WORSE = LINE_COLOURS[0], LINE_COLOURS[1]
@@ -35,6 +41,32 @@ LEFT = 0.5  # of the bars: their axis
 LETTERS = 90  # of the title's type on a line; a longer title is set smaller
 
 COLUMNS = ("picture", "ground truth", "before", "after")
+
+
+def make(args: argparse.Namespace) -> Figure:
+    """Draw what changed from the first store of ``scores`` to the second; ``confusions`` save scoring them again."""
+    stores, space = args.scores, label_space(args.label_space)
+    for option, files in (("--scores", stores), ("--confusions", args.confusions or stores)):
+        if len(files) != 2:
+            raise UserError(f"{option}: {len(files)} given; give two, without the CRF and with it.")
+    examples = {example.id: example for example in read_manifest(args.manifest)}
+    systems = [open_system(store, space, list(examples.values()), args.manifest) for store in stores]
+    confusions = [_confusions(args, number, store, list(examples.values())) for number, store in enumerate(stores)]
+    if not confusions[0].any():
+        raise UserError(f"{args.manifest}: every mask is void; check the dataset's labels.")
+    change = Change(list(examples), *confusions)
+    rows = [(load_row(examples[id], stores, space), text) for id, text in change.chosen(args.rows)]
+    split = args.split or args.manifest.stem
+    before, after = marked_systems(systems, split, args.leakage)
+    return draw_change(change, rows, space, before=before, after=after, split=split)
+
+
+def _confusions(args: argparse.Namespace, number: int, store: Path, examples: list[Example]) -> np.ndarray:
+    space = label_space(args.label_space)
+    if args.confusions:
+        return confusions_of(args.confusions[number], [example.id for example in examples], space)
+    scorer = PictureScorer(store, space.name, len(space))
+    return picture_confusions(scorer, examples, threads=args.threads, label=store.name)
 
 
 @dataclass(frozen=True)

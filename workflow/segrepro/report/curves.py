@@ -1,5 +1,6 @@
 """The picture of one or more trainings: loss, training pixel accuracy and learning rate against the step."""
 
+import argparse
 import csv
 import math
 from dataclasses import dataclass
@@ -18,6 +19,14 @@ SMOOTH_FROM_POINTS = 60  # shorter histories are drawn as they are
 WINDOW_SHARE = 0.04  # of a history's points, in the running mean
 PANEL_HEIGHTS = (3, 3, 1.6)
 LOG_SPAN = 8  # a loss that falls by more than this factor is drawn on a logarithmic axis
+
+
+def make(args: argparse.Namespace) -> Figure:
+    """Draw the trainings of ``history``, named by ``names`` or their folders."""
+    names = args.names or [path.resolve().parent.name for path in args.history]
+    if len(names) != len(args.history):
+        raise UserError(f"--names has {len(names)} names for {len(args.history)} histories; give one each.")
+    return draw_curves([read_history(path, name) for path, name in zip(args.history, names, strict=True)])
 
 
 @dataclass(frozen=True)

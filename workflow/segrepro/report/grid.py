@@ -1,5 +1,6 @@
 """The picture grid: picture, ground truth and each system's labels side by side, in VOC colours."""
 
+import argparse
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,15 @@ from matplotlib.figure import Figure
 from segrepro.data.masks import read_mask
 from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
-from segrepro.evaluation.leakage import mark_note
+from segrepro.evaluation.leakage import mark_note, marked_systems
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.evaluation.pictures import PictureScorer
-from segrepro.labels import LabelSpace
+from segrepro.labels import LabelSpace, label_space
+from segrepro.report.choice import RULES, OpinionReader, choose, opinions
 from segrepro.report.legend import LabelLegend, labels_in
 from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, colourise, figure_style, new_figure
-from segrepro.stores.manifests import Example
+from segrepro.stores.manifests import Example, check_listed, read_manifest
+from segrepro.stores.same_pictures import check_same_pictures
 from segrepro.stores.scores import ScoreReader
 
 # Lengths in inches.
@@ -28,6 +31,51 @@ MIN_CELL_WIDTH = 1.0  # with many systems the figure grows wider than a page ins
 MAX_CELL_WIDTH = 2.2
 MAX_ASPECT = 1.0  # an upright picture is drawn narrower rather than its row higher
 LETTER_WIDTH = 0.065  # of the titles' type, on average
+
+
+def make(args: argparse.Namespace) -> Figure:
+    """Draw the pictures of ``ids``, or those that are chosen by rule, with the labels of the stores of ``scores``."""
+    space = label_space(args.label_space)
+    systems = [open_system(path, space) for path in args.scores]
+    examples = {example.id: example for example in read_manifest(args.manifest)}
+    rows = dict.fromkeys(args.ids, "") if args.ids else _by_rule(args, list(examples.values()), space)
+    split = args.split or args.manifest.stem
+    check_listed(rows, args.manifest, key=f"--ids (figures.grid.ids.{split} in the config)")
+    return draw_grid(
+        [load_row(examples[id], args.scores, space, note) for id, note in rows.items()],
+        marked_systems(systems, split, args.leakage),
+        space,
+    )
+
+
+def open_system(store: Path, space: LabelSpace, examples: list[Example] = (), manifest: Path | None = None) -> str:
+    """Return the name of a store's system.
+
+    Args:
+        store: the score store.
+        space: that its labels must be mapped to.
+        examples: whose pictures must be those of the store; none: not looked at.
+        manifest: of the examples, for the message.
+
+    Raises:
+        UserError: the store cannot be read or its labels not be mapped, or it is of other pictures.
+    """
+    with ScoreReader(store) as reader:
+        reader.mapping(space.name)
+        if examples:
+            check_same_pictures(reader, examples, manifest)
+        return reader.system
+
+
+def _by_rule(args: argparse.Namespace, examples: list[Example], space: LabelSpace) -> dict[str, str]:
+    for store in args.scores:
+        open_system(store, space, examples, args.manifest)
+    reader = OpinionReader(tuple(args.scores), space.name, len(space))
+    counts = {rule: getattr(args, rule) for rule in RULES}
+    chosen = choose(opinions(reader, examples, threads=args.threads), counts)
+    if not chosen:
+        raise UserError(f"{args.manifest}: no picture to draw; ask for one at least, and check that not all is void.")
+    return chosen
 
 
 @dataclass(frozen=True)

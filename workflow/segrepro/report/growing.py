@@ -1,19 +1,24 @@
 """The growing map: a picture's labels after 1, 5, 10 and 50 proposals, as DeconvNet's paper shows them (figure 7)."""
 
+import argparse
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask
 from segrepro.data.object_examples import picture_objects
 from segrepro.data.parallel import map_in_processes
+from segrepro.errors import UserError
 from segrepro.evaluation.confusion import confusion
-from segrepro.evaluation.leakage import mark_note
+from segrepro.evaluation.leakage import mark_note, marked_systems
 from segrepro.evaluation.metrics import picture_mious
-from segrepro.labels import LabelSpace
+from segrepro.labels import VOC21, LabelSpace, label_space
 from segrepro.report.grid import CAPTION, GAP, MARGIN, MAX_ASPECT, TITLE_LINE
 from segrepro.report.legend import LabelLegend, labels_in
 from segrepro.report.style import (
@@ -25,7 +30,8 @@ from segrepro.report.style import (
     figure_style,
     new_figure,
 )
-from segrepro.stores.manifests import Example
+from segrepro.stores.manifests import Example, read_manifest
+from segrepro.stores.proposals import ProposalReader
 
 # Boxes are drawn in the colour of the first map that they are in, the first ones widest; in points. A rim of white
 # shows the first on any picture; with one around all of them nothing would be left of the picture.
@@ -34,6 +40,54 @@ RIM = 0.5
 RIMMED_BOXES = 5
 
 TITLE = 0.18  # inches
+
+
+def make(args: argparse.Namespace) -> Figure:
+    """Predict pictures of ``manifest``, each once, and keep the map after each of ``counts``."""
+    from segrepro.inference.aggregation import Aggregation
+    from segrepro.inference.proposalwise import CropNetwork, input_size_of
+    from segrepro.training.experiment import prepare_tensorflow
+    from segrepro.training.model_files import load_model
+    from segrepro.training.specs import read_spec_of
+
+    title = figure_title(args)
+    if not args.counts:
+        raise UserError("--counts: no number given; give one at least.")
+    counts = sorted(set(args.counts))
+    aggregation = Aggregation(counts[-1], args.min_side, args.enlarge, args.aggregate, args.of, args.shrink)
+    spec = read_spec_of(args.model, args.spec)
+    input_size = input_size_of(spec["network"], name=str(args.spec))
+    examples = _chosen(args, read_manifest(args.manifest))
+    to_voc21, rows = label_space(spec["label_space"]).to_voc21, []
+    with ProposalReader(args.proposals) as reader:
+        prepare_tensorflow(args.threads, spec["protocol"])
+        network = CropNetwork(load_model(args.model), input_size, args.shrink)
+        for example in examples:
+            row = _predicted(network, example, reader, counts, aggregation, args.batch)
+            rows.append(replace(row, maps=[to_voc21[labels] for labels in row.maps]))
+    return draw_growing(rows, counts, VOC21, title=title)
+
+
+def figure_title(args: argparse.Namespace) -> str:
+    """Return what stands above the figure: the system, marked where it leaks, and the split; empty without a system."""
+    if args.system is None:
+        if args.leakage:
+            raise UserError("--leakage needs --system; name the system whose shares it tells.")
+        return ""
+    split = args.split or args.manifest.stem
+    (name,) = marked_systems([args.system], split, args.leakage)
+    return f"{name} on {split}: labels after so many proposals"
+
+
+def _chosen(args: argparse.Namespace, manifest: list[Example]) -> list[Example]:
+    examples = {example.id: example for example in manifest}
+    ids = list(dict.fromkeys(args.ids or ())) or most_objects(manifest, args.rows, threads=args.threads)
+    for id in ids:
+        if id not in examples:
+            raise UserError(f"{args.manifest}: no picture '{id}'; give ids of its first column.")
+        if examples[id].mask is None:
+            raise UserError(f"{args.manifest}: picture '{id}' has no mask; draw a split that has ground truth.")
+    return [examples[id] for id in ids]
 
 
 @dataclass(frozen=True)
@@ -59,6 +113,21 @@ class GrowingRow:
     def miou(self, labels: np.ndarray, classes: int) -> float:
         """Return a map's mIoU over the classes in the truth, in [0, 1]; NaN if all is void."""
         return float(picture_mious(confusion(self.truth, labels, classes)[np.newaxis])[0])
+
+
+def _predicted(
+    network: Callable, example: Example, reader: ProposalReader, counts: list[int], aggregation: Any, batch: int
+) -> "GrowingRow":
+    from segrepro.inference.proposalwise import growing_maps, picture_boxes, read_pixels
+
+    picture, truth = read_pixels(example.image), read_mask(example.mask)
+    height, width = picture.shape[:2]
+    check_size(truth, width, height, name=str(example.mask))
+    check_values(truth, VOC_MASK_VALUES, name=str(example.mask))
+    boxes, is_whole = picture_boxes(reader, example.id, (height, width), aggregation)
+    maps = growing_maps(network, picture, boxes, counts, aggregation=aggregation, batch=batch)
+    labels = [scores.argmax(axis=-1).astype("uint8") for scores in maps]
+    return GrowingRow(example.id, picture, truth, boxes, labels, is_whole)
 
 
 def most_objects(examples: list[Example], count: int, *, threads: int) -> list[str]:

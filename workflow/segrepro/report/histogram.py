@@ -1,5 +1,6 @@
 """The class-histogram picture: how often each class occurs in a manifest, in pictures and in pixels."""
 
+import argparse
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,11 @@ MIN_WIDTH_INCHES = 7.0
 HEIGHT_INCHES = 6.4
 MANY_CLASSES = 30  # from here on, the numbers above the bars stand upright
 NAMED_ABSENT = 8  # absent classes that the title names; more are only counted
+
+
+def make(args: argparse.Namespace) -> Figure:
+    """Draw the histogram of ``checks``."""
+    return draw_histogram(read_checks(args.checks))
 
 
 class _Class(BaseModel):
@@ -61,7 +67,7 @@ def read_checks(path: Path) -> dict[str, Any]:
 
 
 def draw_histogram(checks: dict[str, Any]) -> Figure:
-    """Draw the classes that occur: pictures a class above, share of the labelled pixels (log) below.
+    """Draw the classes that occur: pictures per class above, share of the labelled pixels (log) below.
 
     Bars have the VOC palette's colours, as in every picture of masks; since each bar stands above its class's
     name and carries its number, nothing depends on telling the colours apart. Same counts, same bytes.

@@ -1,13 +1,16 @@
 """Detail in one picture: each system's mIoU beside its boundary IoU, and its IoU of small and large objects."""
 
+import argparse
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from segrepro.evaluation.bootstrap_settings import bootstrap_of
 from segrepro.evaluation.leakage import mark_note
 from segrepro.evaluation.resampling import Estimates
-from segrepro.report.detail import Measured
+from segrepro.report.detail import Measured, compared, size_titles
 from segrepro.report.style import LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, RULE, figure_style, new_figure
 
 MARKERS = "osD^vXP*"
@@ -19,6 +22,12 @@ FOOT = 0.42
 NAMES = 1.75  # left of the panels
 BETWEEN = 0.16
 LETTERS = 30  # of a system's name in the usual size; a longer one is set smaller
+
+
+def make(args: argparse.Namespace) -> Figure:
+    """Draw the systems of ``detail``."""
+    details, names, measured = compared(args.detail, bootstrap_of(args), args.leakage)
+    return draw_sizes(names, measured, size_titles(details[0], measured[0]), split=details[0].split)
 
 
 def draw_sizes(names: list[str], measured: list[Measured], titles: list[str], *, split: str) -> Figure:

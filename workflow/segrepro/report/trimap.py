@@ -1,5 +1,6 @@
 """The trimap curves: mIoU within bands around the truth's boundaries, of several systems."""
 
+import argparse
 import math
 
 import numpy as np
@@ -8,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
+from segrepro.evaluation.bootstrap_settings import bootstrap_of
 from segrepro.evaluation.leakage import mark_note
 from segrepro.evaluation.resampling import Estimates
-from segrepro.report.detail import Measured
+from segrepro.report.detail import Measured, compared
 from segrepro.report.style import (
     LINE_COLOURS,
     LINE_STYLES,
@@ -31,6 +33,12 @@ HEAD = 0.2
 FOOT = 0.38
 LETTERS = 21  # of a system's name in the usual size; with a longer one all are set smaller
 LEFT, BETWEEN, RIGHT = 0.42, 0.48, 1.95  # beside the panels: axis, second axis, the lines' names
+
+
+def make(args: argparse.Namespace) -> Figure:
+    """Draw the systems of ``detail``."""
+    details, names, measured = compared(args.detail, bootstrap_of(args), args.leakage)
+    return draw_trimaps(names, measured, details[0].settings.trimap_widths, split=details[0].split)
 
 
 def draw_trimaps(names: list[str], measured: list[Measured], widths: tuple[int, ...], *, split: str) -> Figure:

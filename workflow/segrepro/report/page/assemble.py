@@ -13,8 +13,9 @@ from segrepro.errors import UserError
 from segrepro.evaluation.leakage import Marks
 from segrepro.files import atomic_directory, write_text
 from segrepro.graph import read_graph
+from segrepro.report.figures import FIGURES
 from segrepro.report.measured_on import PUBLISHED, REMARKS
-from segrepro.report.page.content import Picture, Table, best_systems, in_order, read_picture, read_table
+from segrepro.report.page.content import ORDER, Picture, Table, best_systems, in_order, read_picture, read_table
 from segrepro.report.page.graphs import lineage_svg, rules_svg
 from segrepro.report.page.run_times import read_run_times
 from segrepro.report.page.scripts import write_script
@@ -58,8 +59,9 @@ def write_page(
     Raises:
         UserError: an input is missing, damaged or at another place.
     """
-    shown_tables = in_order([read_table(path, _below(path, results / "tables"), marks) for path in tables])
-    shown_figures = in_order([read_picture(path, _below(path, results / "figures"), marks) for path in figures])
+    shown_tables = [read_table(path, _below(path, results / "tables"), marks) for path in tables]
+    shown_figures = [read_picture(path, _below(path, results / "figures"), marks) for path in figures]
+    shown_tables, shown_figures = in_order(shown_tables, ORDER), in_order(shown_figures, FIGURES)
     scripts = [_index(path, folder) for path in splits]
     graphs = {
         "lineage": lineage_svg(read_graph(lineage)) if lineage else "",

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -9,20 +10,18 @@ from pathlib import Path
 from segrepro.data.pictures import picture_size
 from segrepro.errors import UserError
 from segrepro.evaluation.leakage import MARK, Marks, marked
+from segrepro.report.figures import FIGURES
 from segrepro.report.published import LEAKS, MEASURED, TEST_MIOU
 
 NUMBER = re.compile(r"^[-+]?\d+(\.\d+)?$")
 
-# Tables and figures come in this order, what is not named here behind them by name.
+# Tables come in this order, what is not named here behind them by name.
 ORDER = (
     *(
         "miou",
         "reproduction",
         "report2",
-        "grid",
         "per_class_iou",
-        "class_bars",
-        "weak_classes",
         "crf",
         "ablation",
         "paired",
@@ -42,18 +41,9 @@ TITLES = {
     "near_duplicates": "Near-duplicates of COCO and VOC",
     "proposals": "Proposals",
     "examples": "Training examples",
-    "grid": "Picture, truth, predictions",
-    "class_bars": "IoU of each class",
-    "weak_classes": "The weak classes",
-    "labels": "Label histogram",
-    "training": "Training curves",
     "boundary": "Boundaries and object sizes",
-    "trimap": "Near boundaries",
-    "object_sizes": "Boundary IoU and object sizes",
-    "confusion": "Confusion matrix",
     "crf_search": "Search for a CRF's parameters",
     "provenance": "Where each number comes from",
-    "sample": "Generated scenes",
 }
 # Words of the tables' columns that are no English.
 WORDS = {"miou": "mIoU", "iou": "IoU", "fw": "freq.-weighted", "leaks": "leaks %", "id": "id", "ids": "ids", "ci": "CI"}
@@ -142,7 +132,7 @@ def read_table(path: Path, folder: Path, marks: Marks | None = None) -> Table:
         for row, leaks in zip(rows, leaking, strict=True)
     ]
     columns = [" ".join(WORDS.get(word, word) for word in column.split("_")) for column in header]
-    return Table(path, name, _title(name), caption(name), header, columns, numeric, cells, heat)
+    return Table(path, name, _title(name, TITLES), caption(name), header, columns, numeric, cells, heat)
 
 
 def _leaking(row: dict[str, str], report2: list[dict[str, str]], marks: Marks) -> set[str]:
@@ -179,13 +169,14 @@ def read_picture(path: Path, folder: Path, marks: Marks | None = None) -> Pictur
     if len(rest) == 2:
         system, split = rest
         rest = [marked(system, (marks or {}).get(system, {}).get(split, 0)), split]
-    return Picture(path, name, _title("/".join([kind, *rest])), caption(name, figure=True), *picture_size(path))
+    titles = {name: entry.title for name, entry in FIGURES.items()}
+    return Picture(path, name, _title("/".join([kind, *rest]), titles), caption(name, figure=True), *picture_size(path))
 
 
-def in_order(items: list) -> list:
-    """Sort tables or figures: those of `ORDER` first, the others by name."""
-    places = {name: number for number, name in enumerate(ORDER)}
-    return sorted(items, key=lambda item: (places.get(item.name.split("/")[0], len(ORDER)), item.name))
+def in_order(items: list, names: Iterable[str]) -> list:
+    """Sort tables or figures: those of some names first, in their order, the others by name."""
+    places = {name: number for number, name in enumerate(names)}
+    return sorted(items, key=lambda item: (places.get(item.name.split("/")[0], len(places)), item.name))
 
 
 def best_systems(tables: list[Table]) -> list[dict[str, str]]:
@@ -211,14 +202,11 @@ def best_systems(tables: list[Table]) -> list[dict[str, str]]:
 
 
 def caption(name: str, *, figure: bool = False) -> str:
-    """Return the caption of a table or figure, the text that Snakemake's own report shows too; empty without one.
-
-    A figure that has a table's name may have a caption of its own, ``<name>_figure.rst``.
-    """
-    kind, captions = name.split("/")[0], resources.files("segrepro.report") / "captions"
-    file = captions / f"{kind}_figure.rst"
-    if not figure or not file.is_file():
-        file = captions / f"{kind}.rst"
+    """Return the caption of a table or figure, the text that Snakemake's own report shows too; empty without one."""
+    kind = name.split("/")[0]
+    if figure:
+        return FIGURES[kind].caption if kind in FIGURES else ""
+    file = resources.files("segrepro.report") / "captions" / f"{kind}.rst"
     return " ".join(file.read_text(encoding="utf-8").split()).replace("``", "") if file.is_file() else ""
 
 
@@ -226,9 +214,9 @@ def _name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
-def _title(name: str) -> str:
+def _title(name: str, titles: Mapping[str, str]) -> str:
     kind, *rest = name.split("/")
-    title = TITLES.get(kind, kind.replace("_", " ").capitalize())
+    title = titles.get(kind, kind.replace("_", " ").capitalize())
     return f"{title}: {', '.join(rest)}" if rest else title
 
 

@@ -1,0 +1,71 @@
+"""What `docs/adding.md` says of new entries is done in a copy of the project."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from workflow_runs import ROOT, called, command
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """A copy of what a run reads of the project."""
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(ROOT / name, project)
+    shutil.copytree(ROOT / "workflow", project / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
+    return project
+
+
+def add_the_figure(project: Path) -> None:
+    """Write the module and the entry that the page shows."""
+    module, entry = re.findall(r"```python\n(.*?)```", (ROOT / "docs/adding.md").read_text(), re.DOTALL)
+    (project / re.search(r"# (\S+\.py)\n", module)[1]).write_text(module)
+    entries = project / re.search(r"(\S+\.py)\n", entry)[1]
+    text = entries.read_text()
+    assert text.count("_ENTRIES = (\n") == 1
+    entries.write_text(text.replace("_ENTRIES = (\n", "_ENTRIES = (\n" + entry.partition("\n")[2]))
+
+
+def segrepro(project: Path, *words: str) -> subprocess.CompletedProcess:
+    call = [sys.executable, "-m", "segrepro", *words]
+    return subprocess.run(call, cwd=project / "workflow", capture_output=True, text=True, check=False)
+
+
+def test_a_figure_is_added_by_one_module_and_one_entry(copy, tmp_path):
+    before = {path for path in copy.rglob("*") if path.is_file()}
+    add_the_figure(copy)
+    assert {path.name for path in copy.rglob("*") if path.is_file()} - {path.name for path in before} == {"accuracy.py"}
+
+    for system, accuracy in (("a", 0.5), ("b", 0.75)):
+        content = {"system": system, "split": "voc_val", "pixel_accuracy": accuracy}
+        (tmp_path / f"{system}.json").write_text(json.dumps(content))
+    (tmp_path / "leakage.json").write_text(json.dumps({"a": {"voc_val": 0.5}, "b": {"voc_val": 0}}))
+    files = ["--metrics", *(str(tmp_path / f"{name}.json") for name in "ab")]
+    files += ["--leakage", str(tmp_path / "leakage.json")]
+    done = segrepro(copy, "figure", "accuracy", *files, "--split", "voc_val", "--out", str(tmp_path / "f.png"))
+    assert done.returncode == 0, done.stderr
+    with Image.open(tmp_path / "f.png") as picture:
+        assert picture.size == (1750, 750)
+    assert "  accuracy " in segrepro(copy, "figure", "--help").stdout
+    refused = segrepro(copy, "figure", "accuracy", "--metrics", "no.json", "--split", "s", "--out", "x.png")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("segrepro figure accuracy: no.json: ")
+
+    call = command(tmp_path / "run", "--dry-run", "--printshellcmds")
+    call[call.index("--snakefile") + 1] = str(copy / "Snakefile")
+    done = called(call)
+    assert done.returncode == 0, done.stdout[-3000:]
+    drawn = re.findall(r"segrepro figure accuracy (.*) &> ", done.stdout)
+    assert len(drawn) == 2  # splits
+    (of_val,) = (words for words in drawn if "voc_val" in words)
+    assert of_val.startswith("--metrics results/metrics/fcn8s/voc_val.json results/metrics/deconvnet_stage2/voc_val")
+    assert "--leakage results/leakage.json --out results/figures/accuracy/voc_val.png " in of_val
+    assert "results/figures/accuracy/voc_val.png" in re.search(r"segrepro page .*", done.stdout)[0]

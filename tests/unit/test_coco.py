@@ -318,11 +318,11 @@ def test_pictures_that_the_json_does_not_list_stay_out(tmp_path):
 
 def test_the_verb_converts_and_refuses_the_other_splits_archives(tmp_path, capsys):
     pictures, annotations = write_coco_zips(tmp_path, PICTURES, ANNOTATIONS)
-    command = ["convert-coco", "--pictures", str(pictures), "--annotations", str(annotations)]
-    main([*command, "--split", "train2017", "--out", str(tmp_path / "out"), "--min-pixels", "50"])
+    archives = ["--archives", str(pictures), str(annotations)]
+    main(["convert", "coco_train", *archives, "--out", str(tmp_path / "out"), "--min-pixels", "50"])
     assert "4 pictures (coco20 2, coco90 4), 4 annotations" in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"has no member 'annotations/instances_val2017\.json'"):
-        main([*command, "--split", "val2017", "--out", str(tmp_path / "val")])
+        main(["convert", "coco_val", *archives, "--out", str(tmp_path / "val")])
 
 
 @pytest.mark.real

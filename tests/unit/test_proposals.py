@@ -290,13 +290,13 @@ def test_a_run_killed_outright_leaves_no_file_and_goes_on(tmp_path):
         from pathlib import Path
         from segrepro.data import proposal_search
         from segrepro.cli import main
-        decode, seen = proposal_search._decoded, []
-        def dying(content, path):
-            seen.append(path)
+        decode, seen = proposal_search.read_rgb, []
+        def dying(content, name):
+            seen.append(name)
             if len(seen) == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return decode(content, path)
-        proposal_search._decoded = dying
+            return decode(content, name=name)
+        proposal_search.read_rgb = dying
         main({["proposals", "--manifest", "m.csv", "--method", "selective_search", "--out", "p.h5", "--cache", "c"]!r})
     """
     ended = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], cwd=tmp_path, capture_output=True)

@@ -127,7 +127,7 @@ def test_categories_that_contradict_the_class_masks_are_refused(tmp_path):
 
 
 def test_the_verb_converts_and_says_what_came_out(tmp_path, capsys):
-    main(["convert-sbd", "--archive", str(sbd_tgz(tmp_path)), "--out", str(tmp_path / "sbd")])
+    main(["convert", "sbd", "--archives", str(sbd_tgz(tmp_path)), "--out", str(tmp_path / "sbd")])
     assert "3 pictures (train 2, val 1)" in capsys.readouterr().out
 
 

@@ -144,12 +144,23 @@ def test_instance_masks_of_other_pictures_are_refused(tmp_path):
 
 
 def test_the_verb_converts_and_reports_errors_without_traceback(tmp_path, capsys):
-    main(["convert-voc", "--archive", str(voc_tar(tmp_path)), "--out", str(tmp_path / "voc")])
+    main(["convert", "voc2012", "--archives", str(voc_tar(tmp_path)), "--out", str(tmp_path / "voc")])
     assert "3 pictures (train 2, val 1, trainval 3)" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match=r"segrepro convert-voc: .*gone\.tar: no such archive"):
-        main(["convert-voc", "--archive", str(tmp_path / "gone.tar"), "--out", str(tmp_path / "voc")])
+    with pytest.raises(SystemExit, match=r"segrepro convert: .*gone\.tar: no such archive"):
+        main(["convert", "voc2012", "--archives", str(tmp_path / "gone.tar"), "--out", str(tmp_path / "voc")])
     with pytest.raises(SystemExit, match="--threads is 0; give a whole number from 1"):
-        main(["convert-voc", "--archive", str(voc_tar(tmp_path)), "--out", str(tmp_path / "voc"), "--threads", "0"])
+        main(
+            [
+                "convert",
+                "voc2012",
+                "--archives",
+                str(voc_tar(tmp_path)),
+                "--out",
+                str(tmp_path / "voc"),
+                "--threads",
+                "0",
+            ]
+        )
 
 
 @pytest.mark.real

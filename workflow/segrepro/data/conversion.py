@@ -2,13 +2,14 @@
 
 import io
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from segrepro.data.archives import iter_files
-from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
+from segrepro.data.masks import UNREADABLE_PICTURE, check_size, picture_fault, write_mask
 from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import JPEG_MODES
 from segrepro.errors import UserError
@@ -24,6 +25,71 @@ MIN_AGREEMENT = 0.5
 # the real subset a person of less than 100 pixels is in the mask and not in the XML). A label set that is shifted,
 # or files that belong to other pictures, disagree nearly everywhere: anything in between would do.
 MAX_DISAGREEING_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """One picture whose files are unpacked and not yet checked.
+
+    Attributes:
+        id: the picture's id.
+        archive: what it comes from.
+        root: of the dataset in the archive.
+        suffixes: the archive's folders of a picture's files, and how each file ends.
+        unpacked: where they are, in folders of the same names.
+        folder: the dataset folder that is written.
+    """
+
+    id: str
+    archive: Path
+    root: str
+    suffixes: Mapping[str, str]
+    unpacked: Path
+    folder: Path
+
+    def path(self, kind: str) -> Path:
+        """Return the file of the archive's folder ``kind``.
+
+        Raises:
+            UserError: the archive has none.
+        """
+        path = self.unpacked / kind / f"{self.id}.{self.suffixes[kind]}"
+        if not path.exists():
+            raise UserError(
+                f"{self.member(kind)}: missing, though a list names picture '{self.id}'; "
+                "the archive is not whole: get it again."
+            )
+        return path
+
+    def member(self, kind: str) -> str:
+        """Return how messages call that file."""
+        return f"{self.archive}: {self.root}/{kind}/{self.id}.{self.suffixes[kind]}"
+
+    def take_picture(self, kind: str) -> tuple[int, int]:
+        """Check the picture, move it to the dataset folder, and return its width and height in pixels.
+
+        Raises:
+            UserError: it is missing, damaged or of another format.
+        """
+        picture = self.path(kind)
+        size, _ = check_picture(picture.read_bytes(), name=self.member(kind))
+        picture.replace(self.folder / "images" / picture.name)
+        return size
+
+    def write_masks(self, masks: dict[str, tuple[str, np.ndarray]], size: tuple[int, int]) -> None:
+        """Write masks to the dataset folder.
+
+        Args:
+            masks: by the folder that they go to: the archive's folder that they are of, and the mask.
+            size: width and height in pixels that all must have.
+
+        Raises:
+            UserError: one has another size.
+        """
+        for kind, mask in masks.values():
+            check_size(mask, *size, name=self.member(kind))
+        for name, (_, mask) in masks.items():
+            write_mask(self.folder / name / f"{self.id}.png", mask)
 
 
 def write_id_lists(folder: Path, lists: dict[str, list[str]]) -> None:
@@ -48,7 +114,7 @@ def unpack(archive: Path, destination: Callable[[str], Path | None], *, label: s
         label: what the progress bar says.
 
     Raises:
-        UserError: the archive is missing, damaged or holds what no data set holds.
+        UserError: the archive is missing, damaged or holds what no dataset holds.
     """
     with progress_bar(label, unit="files") as bar:
         for name, content in iter_files(archive, lambda name: destination(name) is not None):

@@ -53,8 +53,6 @@ def expected_of(args: argparse.Namespace, name: str) -> Expected:
     Raises:
         UserError: they say something impossible, or two things.
     """
-    if args.bytes is not None and args.bytes <= 0:
-        raise UserError(f"--bytes {args.bytes} is not above 0: give a positive number.")
     sha256 = args.sha256
     if args.sha256_list:
         listed = look_up_sha256(args.sha256_list, name)

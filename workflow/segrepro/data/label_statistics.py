@@ -5,17 +5,14 @@ Whatever is wrong with a single file is refused here, by name; whether the whole
 """
 
 import itertools
-import sys
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from tqdm import tqdm
 
 from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault, refuse_few_bits
+from segrepro.data.parallel import map_in_processes
 from segrepro.data.pictures import GREY_MODES, PICTURE_MODES
 from segrepro.errors import UserError
 from segrepro.labels import BACKGROUND, VOID, label_space
@@ -76,7 +73,7 @@ class LabelStatistics:
 def measure(examples: list[Example], space: str | None, *, threads: int = 1) -> LabelStatistics:
     """Decode every picture and mask of a manifest and count the labels.
 
-    Rows of one picture (DeconvNet's manifests have a row a box) are measured once.
+    Rows of one picture (DeconvNet's manifests have a row per box) are measured once.
 
     Args:
         examples: the manifest's examples.
@@ -94,24 +91,10 @@ def measure(examples: list[Example], space: str | None, *, threads: int = 1) -> 
     rows = [list(group) for _, group in itertools.groupby(sorted(examples), key=lambda example: example.id)]
     tasks = [(rows[i : i + PICTURES_PER_TASK], used) for i in range(0, len(rows), PICTURES_PER_TASK)]
     total = LabelStatistics()
-    interval = 1 if sys.stderr.isatty() else 10  # seconds: a log file needs few lines
-    with tqdm(total=len(rows), unit="picture", desc="check", mininterval=interval) as progress:
-        for part in _mapped(tasks, processes=min(threads, len(tasks))):
-            total += part
-            progress.update(part.pictures)
+    unit = f"x {PICTURES_PER_TASK} pictures"
+    for part in map_in_processes(_measure_pictures, tasks, threads=threads, label="check", total=len(tasks), unit=unit):
+        total += part
     return total
-
-
-def _mapped(tasks: list[tuple], *, processes: int) -> Iterator[LabelStatistics]:
-    """Yield each task's statistics in order, so that the first bad picture is the same in every run."""
-    if processes <= 1:
-        yield from map(_measure_pictures, tasks)
-        return
-    executor = ProcessPoolExecutor(processes)
-    try:
-        yield from executor.map(_measure_pictures, tasks)
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 def _measure_pictures(task: tuple[list[list[Example]], tuple[int, ...] | None]) -> LabelStatistics:

@@ -47,6 +47,7 @@ def map_in_processes(
     threads: int,
     label: str,
     total: int | None = None,
+    unit: str = "pictures",
 ) -> list[Result]:
     """Call ``function`` for every task; results come back in the order of the tasks.
 
@@ -61,13 +62,14 @@ def map_in_processes(
         threads: number of processes, 1 or more.
         label: what the progress bar says.
         total: number of tasks, where known.
+        unit: what the progress bar counts: what a task is.
 
     Raises:
         UserError: as ``function`` raises it (for the first such task), or a process was killed.
     """
     if threads < 1:
         raise UserError(f"--threads {threads}: use 1 or more.")
-    with progress_bar(label, total=total) as bar:
+    with progress_bar(label, total=total, unit=unit) as bar:
         if threads == 1 or total == 1:
             results = map(function, tasks)
         else:

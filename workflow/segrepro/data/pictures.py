@@ -1,5 +1,8 @@
 """Reading pictures as arrays, without TensorFlow and without matplotlib."""
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +19,18 @@ PICTURE_MODES = JPEG_MODES | {"PNG": ("RGB", "RGBA", "L", "LA", "P", "1")}
 GREY_MODES = ("L", "LA", "1")
 
 
-def read_rgb(path: Path) -> np.ndarray:
+def read_rgb(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
     """Read a picture as RGB: uint8 of shape (height, width, 3), not turned by EXIF (masks are not).
+
+    Args:
+        source: path of the picture, or its content.
+        name: how messages call it; the path where not given.
 
     Raises:
         UserError: the file is missing or damaged.
     """
-    try:
-        with Image.open(path) as picture:
-            return np.array(picture.convert("RGB"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such picture; convert its data set again.") from None
-    except UNREADABLE_PICTURE as error:
-        raise UserError(
-            f"{path}: not a picture or damaged ({picture_fault(error)}); convert its data set again."
-        ) from error
+    with _opened(source, name or str(source)) as picture:
+        return np.array(picture.convert("RGB"))
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -39,12 +39,18 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         UserError: the file is missing or no picture.
     """
+    with _opened(path, str(path)) as picture:
+        return picture.size
+
+
+@contextmanager
+def _opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
     try:
-        with Image.open(path) as picture:
-            return picture.size
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
+            yield picture
     except FileNotFoundError:
-        raise UserError(f"{path}: no such picture; convert its data set again.") from None
+        raise UserError(f"{name}: no such picture; convert its dataset again.") from None
     except UNREADABLE_PICTURE as error:
         raise UserError(
-            f"{path}: not a picture or damaged ({picture_fault(error)}); convert its data set again."
+            f"{name}: not a picture or damaged ({picture_fault(error)}); convert its dataset again."
         ) from error

@@ -1,4 +1,4 @@
-"""Finding the proposals of a manifest's pictures: cached a picture, in parallel, the same whatever the threads."""
+"""Finding the proposals of a manifest's pictures: cached per picture, in parallel, the same whatever the threads."""
 
 import hashlib
 import io
@@ -11,10 +11,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
 from segrepro.data.parallel import map_in_processes
+from segrepro.data.pictures import read_rgb
 from segrepro.data.proposal_base import ProposalMethod
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
@@ -97,7 +96,7 @@ class PictureSearcher:
 
     Attributes:
         method: the method with its settings.
-        folder: where the files are kept, one a picture, named by the content that the boxes were found in.
+        folder: where the files are kept, one per picture, named by the content that the boxes were found in.
     """
 
     method: ProposalMethod
@@ -123,7 +122,7 @@ class PictureSearcher:
         if _is_boxes(path):
             return path, True
         cv2.setNumThreads(1)  # the processes are the threads that the caller granted
-        picture = _decoded(content, image)
+        picture = read_rgb(content, name=str(image))
         try:
             boxes = self.method.find(picture, id=id, seed=int(digest[:16], 16))
         except cv2.error as error:
@@ -142,20 +141,9 @@ def _content(path: Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{path}: no such picture; convert its data set again.") from None
+        raise UserError(f"{path}: no such picture; convert its dataset again.") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); convert its data set again.") from error
-
-
-def _decoded(content: bytes, path: Path) -> np.ndarray:
-    """RGB uint8 (height, width, 3), not turned by EXIF: masks are not."""
-    try:
-        with Image.open(io.BytesIO(content)) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except UNREADABLE_PICTURE as error:
-        raise UserError(
-            f"{path}: not a picture or damaged ({picture_fault(error)}); convert its data set again."
-        ) from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); convert its dataset again.") from error
 
 
 def _is_boxes(path: Path) -> bool:

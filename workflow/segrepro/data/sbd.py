@@ -10,22 +10,21 @@ background, 1..n objects), ``lists/{train,val}.txt``, ``summary.json``.
 
 import re
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from segrepro.data.conversion import (
     MIN_AGREEMENT,
+    PictureFiles,
     agreement,
-    check_picture,
     list_summary,
     refuse_disagreement,
     unpack,
     write_id_lists,
 )
 from segrepro.data.id_lists import ID_PATTERN, parse_id_list
-from segrepro.data.masks import SBD_MASK_VALUES, check_size, check_values, write_mask
+from segrepro.data.masks import SBD_MASK_VALUES, check_values
 from segrepro.data.matlab import read_struct_fields
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
@@ -38,16 +37,6 @@ PICTURES = "img"
 CLASSES = "cls"
 INSTANCES = "inst"
 SUFFIXES = {PICTURES: "jpg", CLASSES: "mat", INSTANCES: "mat"}
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One picture whose files are unpacked and not yet checked."""
-
-    id: str
-    archive: Path
-    unpacked: Path
-    folder: Path
 
 
 def convert_sbd(archive: Path, out: Path, *, threads: int = 1) -> dict:
@@ -72,7 +61,7 @@ def convert_sbd(archive: Path, out: Path, *, threads: int = 1) -> dict:
         ids = sorted(set().union(*lists.values()))
         for name in ("images", "masks", "instances"):
             (folder / name).mkdir()
-        tasks = (_Task(picture, archive, unpacked, folder) for picture in ids)
+        tasks = (PictureFiles(picture, archive, ROOT, SUFFIXES, unpacked, folder) for picture in ids)
         agreements = map_in_processes(_convert_picture, tasks, threads=threads, label="SBD", total=len(ids))
         unlike = [picture for picture, shared in zip(ids, agreements, strict=True) if shared < MIN_AGREEMENT]
         refuse_disagreement(archive, "pictures' objects disagree with their class masks", unlike, len(ids))
@@ -107,17 +96,12 @@ def _unpack_archive(archive: Path, unpacked: Path) -> dict[str, list[str]]:
     return lists
 
 
-def _convert_picture(task: _Task) -> float:
+def _convert_picture(files: PictureFiles) -> float:
     """Write one picture's files; return how far its objects' categories agree with its class mask."""
-    picture = _unpacked_file(task, PICTURES)
-    (width, height), _ = check_picture(picture.read_bytes(), name=_member(task, PICTURES))
-    picture.replace(task.folder / "images" / picture.name)
-    mask = read_class_mask(_unpacked_file(task, CLASSES).read_bytes(), name=_member(task, CLASSES))
-    instances, categories = read_instances(_unpacked_file(task, INSTANCES).read_bytes(), name=_member(task, INSTANCES))
-    check_size(mask, width, height, name=_member(task, CLASSES))
-    check_size(instances, width, height, name=_member(task, INSTANCES))
-    write_mask(task.folder / "masks" / f"{task.id}.png", mask)
-    write_mask(task.folder / "instances" / f"{task.id}.png", instances)
+    size = files.take_picture(PICTURES)
+    mask = read_class_mask(files.path(CLASSES).read_bytes(), name=files.member(CLASSES))
+    instances, categories = read_instances(files.path(INSTANCES).read_bytes(), name=files.member(INSTANCES))
+    files.write_masks({"masks": (CLASSES, mask), "instances": (INSTANCES, instances)}, size)
     return agreement(mask, np.array([0, *categories], np.uint8)[instances])
 
 
@@ -175,17 +159,3 @@ def _as_mask(values: np.ndarray, *, name: str) -> np.ndarray:
     if not np.array_equal(narrow, values):
         raise UserError(f"{name}: a value is no whole number in 0..255; use SBD's benchmark.tgz.")
     return narrow
-
-
-def _unpacked_file(task: _Task, kind: str) -> Path:
-    path = task.unpacked / kind / f"{task.id}.{SUFFIXES[kind]}"
-    if not path.exists():
-        raise UserError(
-            f"{_member(task, kind)}: missing, though a list names picture '{task.id}'; "
-            "the archive is not whole: get it again."
-        )
-    return path
-
-
-def _member(task: _Task, kind: str) -> str:
-    return f"{task.archive}: {ROOT}/{kind}/{task.id}.{SUFFIXES[kind]}"

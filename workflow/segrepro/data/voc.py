@@ -22,8 +22,8 @@ import numpy as np
 from segrepro.data.archives import iter_files
 from segrepro.data.conversion import (
     MIN_AGREEMENT,
+    PictureFiles,
     agreement,
-    check_picture,
     list_summary,
     object_pixels,
     refuse_disagreement,
@@ -31,7 +31,7 @@ from segrepro.data.conversion import (
     write_id_lists,
 )
 from segrepro.data.id_lists import ID_PATTERN, parse_id_list
-from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask, write_mask
+from segrepro.data.masks import VOC_MASK_VALUES, check_values, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.files import atomic_directory, write_json
@@ -49,23 +49,12 @@ SUFFIXES = {PICTURES: "jpg", MASKS: "png", INSTANCES: "png", ANNOTATIONS: "xml"}
 
 
 @dataclass(frozen=True)
-class _Task:
-    """One picture whose files are unpacked and not yet checked."""
-
-    id: str
-    archive: Path
-    unpacked: Path
-    folder: Path
-    has_masks: bool
-
-
-@dataclass(frozen=True)
 class _Finding:
-    """How a picture's annotations agree; None where there was nothing to compare."""
+    """How a picture's annotations agree; None where it has no XML."""
 
     id: str
-    classes_named: bool | None = None
-    objects_match: bool | None = None
+    classes_named: bool | None
+    objects_match: bool
 
 
 def convert_voc(archive: Path, out: Path, *, threads: int = 1, test: bool = False) -> dict:
@@ -92,8 +81,9 @@ def convert_voc(archive: Path, out: Path, *, threads: int = 1, test: bool = Fals
         _unpack_pictures(archive, set(ids), unpacked, [PICTURES] if test else list(SUFFIXES))
         for name in ["images"] if test else ["images", "masks", "instances"]:
             (folder / name).mkdir()
-        tasks = (_Task(picture, archive, unpacked, folder, not test) for picture in ids)
-        findings = map_in_processes(_convert_picture, tasks, threads=threads, label="VOC 2012", total=len(ids))
+        tasks = (PictureFiles(picture, archive, ROOT, SUFFIXES, unpacked, folder) for picture in ids)
+        convert = _take_picture if test else _convert_picture
+        findings = map_in_processes(convert, tasks, threads=threads, label="VOC 2012", total=len(ids))
         summary = {"pictures": len(ids), "lists": list_summary(lists)}
         if not test:
             summary |= _compared(archive, findings)
@@ -111,7 +101,7 @@ def _read_lists(archive: Path, names: tuple[str, ...]) -> dict[str, list[str]]:
     for member, name in members.items():
         if name not in lists:
             raise UserError(
-                f"{archive}: has no member {member}; use VOCtrainval_11-May-2012.tar (VOC2012test.tar with --test)."
+                f"{archive}: has no member {member}; use VOCtrainval_11-May-2012.tar (test: VOC2012test.tar)."
             )
     return lists
 
@@ -130,34 +120,31 @@ def _unpack_pictures(archive: Path, ids: set[str], unpacked: Path, kinds: list[s
     unpack(archive, destination, label="VOC 2012: unpacking")
 
 
-def _convert_picture(task: _Task) -> _Finding:
-    picture = _unpacked_file(task, PICTURES)
-    (width, height), _ = check_picture(picture.read_bytes(), name=_member(task, PICTURES))
-    picture.replace(task.folder / "images" / picture.name)
-    if not task.has_masks:
-        return _Finding(task.id)
-    mask, instances = _read_checked(task, MASKS), _read_checked(task, INSTANCES)
-    check_size(mask, width, height, name=_member(task, MASKS))
-    check_size(instances, width, height, name=_member(task, INSTANCES))
-    present = check_values(mask, VOC_MASK_VALUES, name=_member(task, MASKS))
-    write_mask(task.folder / "masks" / f"{task.id}.png", mask)
-    write_mask(task.folder / "instances" / f"{task.id}.png", instances)
+def _take_picture(files: PictureFiles) -> None:
+    files.take_picture(PICTURES)
+
+
+def _convert_picture(files: PictureFiles) -> _Finding:
+    size = files.take_picture(PICTURES)
+    mask, instances = (read_mask(files.path(kind), name=files.member(kind)) for kind in (MASKS, INSTANCES))
+    present = check_values(mask, VOC_MASK_VALUES, name=files.member(MASKS))
+    files.write_masks({"masks": (MASKS, mask), "instances": (INSTANCES, instances)}, size)
     shared = agreement(object_pixels(mask).astype(np.uint8), object_pixels(instances).astype(np.uint8))
-    return _Finding(task.id, _classes_named(task, present), shared >= MIN_AGREEMENT)
+    return _Finding(files.id, _classes_named(files, present), shared >= MIN_AGREEMENT)
 
 
-def _classes_named(task: _Task, present: np.ndarray) -> bool | None:
+def _classes_named(files: PictureFiles, present: np.ndarray) -> bool | None:
     """Return whether the XML names every class that is in the mask; None where there is no XML.
 
     The other direction is no fault: VOC also boxes objects that are too small or hidden to be in the mask.
     """
-    path = task.unpacked / ANNOTATIONS / f"{task.id}.xml"
+    path = files.unpacked / ANNOTATIONS / f"{files.id}.xml"
     if not path.exists():
         return None
     try:
         root = ElementTree.fromstring(path.read_bytes())
     except (ElementTree.ParseError, ValueError) as error:
-        raise UserError(f"{_member(task, ANNOTATIONS)}: cannot be read ({error}); get the archive again.") from error
+        raise UserError(f"{files.member(ANNOTATIONS)}: cannot be read ({error}); get the archive again.") from error
     named = {(name.text or "").strip() for name in root.findall("object/name")}
     return {VOC_CLASSES[label] for label in present if label not in (BACKGROUND, VOID)} <= named
 
@@ -173,21 +160,3 @@ def _compared(archive: Path, findings: list[_Finding]) -> dict[str, int]:
         "masks_with_unnamed_class": len(unnamed),
         "instances_unlike_mask": len(unlike),
     }
-
-
-def _read_checked(task: _Task, kind: str) -> np.ndarray:
-    return read_mask(_unpacked_file(task, kind), name=_member(task, kind))
-
-
-def _unpacked_file(task: _Task, kind: str) -> Path:
-    path = task.unpacked / kind / f"{task.id}.{SUFFIXES[kind]}"
-    if not path.exists():
-        raise UserError(
-            f"{_member(task, kind)}: missing, though ImageSets/Segmentation lists picture '{task.id}'; "
-            "the archive is not whole: get it again."
-        )
-    return path
-
-
-def _member(task: _Task, kind: str) -> str:
-    return f"{task.archive}: {ROOT}/{kind}/{task.id}.{SUFFIXES[kind]}"

@@ -70,7 +70,6 @@ class Growing(Section):
         [1, 5, 10, 50],
         description="proposals after which the map is shown; the last is as many as the system predicts by",
     )
-    batch: Positive = Field(8, description="crops per call of the network")
 
 
 class Figures(Section):

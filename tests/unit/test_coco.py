@@ -320,7 +320,7 @@ def test_the_verb_converts_and_refuses_the_other_splits_archives(tmp_path, capsy
     pictures, annotations = write_coco_zips(tmp_path, PICTURES, ANNOTATIONS)
     archives = ["--archives", str(pictures), str(annotations)]
     main(["convert", "coco_train", *archives, "--out", str(tmp_path / "out"), "--min-pixels", "50"])
-    assert "4 pictures (coco20 2, coco90 4), 4 annotations" in capsys.readouterr().out
+    assert "4 pictures (coco20 2, coco90 4)\n4 annotations" in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"has no member 'annotations/instances_val2017\.json'"):
         main(["convert", "coco_val", *archives, "--out", str(tmp_path / "val")])
 

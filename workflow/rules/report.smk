@@ -83,7 +83,7 @@ for entry in filter(lambda entry: entry.made_by, FIGURES.values()):
             entries.in_report(entry, f"{RESULTS}/figures/{entry.place}.png"),
             f"{RESULTS}/figures/{entry.place}.pdf",
         log:
-            f"{RESULTS}/logs/figures/{entry.place.replace('/', '_')}.log",
+            f"{RESULTS}/logs/figures/{entry.place}.log",
         wildcard_constraints:
             **entry.constraints(PLAN),
         conda:

@@ -35,16 +35,16 @@ def command(verb: str, folder: Path, *given: tuple[argparse.Action, str]) -> lis
             values[action] = example_of(action, folder / f"place{len(values)}")
     for group in groups:
         if group.required and not set(group._group_actions) & set(values):
-            values[group._group_actions[0]] = "some"
+            values[group._group_actions[0]] = example_of(group._group_actions[0], folder / "place")
     words = verb.split()
-    for action, value in values.items():
+    for action, value in sorted(values.items(), key=lambda item: bool(item[0].option_strings)):  # places first
         words += [*action.option_strings[:1], *[value] * (action.nargs if isinstance(action.nargs, int) else 1)]
     return words
 
 
 def example_of(action: argparse.Action, place: Path) -> str:
-    if action.choices:
-        return str(next(iter(action.choices)))
+    if choices := action.choices or getattr(action.type, "values", None):
+        return str(next(iter(choices)))
     if isinstance(action.type, PathKind):
         return f"{place}{name_for(action)}"
     return str(int(action.type.least) + 1) if isinstance(action.type, Number) else "some"

@@ -4,13 +4,13 @@ import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from segrepro.config.systems import ProposalWise
 from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask
 from segrepro.data.object_examples import picture_objects
 from segrepro.data.parallel import map_in_processes
@@ -19,6 +19,7 @@ from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.leakage import mark_note, marked_systems
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.labels import VOC21, LabelSpace, label_space
+from segrepro.options import section_of
 from segrepro.report.grid import CAPTION, GAP, MARGIN, MAX_ASPECT, TITLE_LINE
 from segrepro.report.legend import LabelLegend, labels_in
 from segrepro.report.style import (
@@ -44,7 +45,6 @@ TITLE = 0.18  # inches
 
 def make(args: argparse.Namespace) -> Figure:
     """Predict pictures of ``manifest``, each once, and keep the map after each of ``counts``."""
-    from segrepro.inference.aggregation import Aggregation
     from segrepro.inference.proposalwise import CropNetwork, input_size_of
     from segrepro.training.experiment import prepare_tensorflow
     from segrepro.training.model_files import load_model
@@ -54,16 +54,16 @@ def make(args: argparse.Namespace) -> Figure:
     if not args.counts:
         raise UserError("--counts: no number given; give one at least.")
     counts = sorted(set(args.counts))
-    aggregation = Aggregation(counts[-1], args.min_side, args.enlarge, args.aggregate, args.of, args.shrink)
+    aggregation = section_of(args, ProposalWise, proposals=None, count=counts[-1])
     spec = read_spec_of(args.model, args.spec)
     input_size = input_size_of(spec["network"], name=str(args.spec))
     examples = _chosen(args, read_manifest(args.manifest))
     to_voc21, rows = label_space(spec["label_space"]).to_voc21, []
     with ProposalReader(args.proposals) as reader:
         prepare_tensorflow(args.threads, spec["protocol"])
-        network = CropNetwork(load_model(args.model), input_size, args.shrink)
+        network = CropNetwork(load_model(args.model), input_size, aggregation.shrink)
         for example in examples:
-            row = _predicted(network, example, reader, counts, aggregation, args.batch)
+            row = _predicted(network, example, reader, counts, aggregation)
             rows.append(replace(row, maps=[to_voc21[labels] for labels in row.maps]))
     return draw_growing(rows, counts, VOC21, title=title)
 
@@ -116,7 +116,7 @@ class GrowingRow:
 
 
 def _predicted(
-    network: Callable, example: Example, reader: ProposalReader, counts: list[int], aggregation: Any, batch: int
+    network: Callable, example: Example, reader: ProposalReader, counts: list[int], aggregation: ProposalWise
 ) -> "GrowingRow":
     from segrepro.inference.proposalwise import growing_maps, picture_boxes, read_pixels
 
@@ -125,7 +125,7 @@ def _predicted(
     check_size(truth, width, height, name=str(example.mask))
     check_values(truth, VOC_MASK_VALUES, name=str(example.mask))
     boxes, is_whole = picture_boxes(reader, example.id, (height, width), aggregation)
-    maps = growing_maps(network, picture, boxes, counts, aggregation=aggregation, batch=batch)
+    maps = growing_maps(network, picture, boxes, counts, aggregation=aggregation)
     labels = [scores.argmax(axis=-1).astype("uint8") for scores in maps]
     return GrowingRow(example.id, picture, truth, boxes, labels, is_whole)
 

@@ -1,1 +1,1 @@
-"""Archives, data sets, manifests, label checks."""
+"""Archives, datasets, manifests, label checks."""

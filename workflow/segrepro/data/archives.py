@@ -1,7 +1,7 @@
 """Reading tar, tar.gz and zip archives that nobody vouches for: no byte is used before its member is checked.
 
 Nothing is ever unpacked to a path that an archive names: readers get ``(name, bytes)`` and choose their own
-file names. Still, an archive with one member that no data set has (an absolute path, ``..``, a link, a device,
+file names. Still, an archive with one member that no dataset has (an absolute path, ``..``, a link, a device,
 a name that comes twice, an encrypted member, a decompression bomb) is refused as a whole, and so is one that
 ends early.
 

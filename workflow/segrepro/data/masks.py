@@ -61,7 +61,7 @@ def read_mask(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
             palette = stored_palette(opened)
             mask = np.array(opened) if (kind, mode) in (("PNG", "L"), ("PNG", "P")) else None
     except FileNotFoundError:
-        raise UserError(f"{name}: no such mask; convert the data set again.") from None
+        raise UserError(f"{name}: no such mask; convert the dataset again.") from None
     except UNREADABLE_PICTURE as error:
         raise UserError(f"{name}: the mask cannot be read ({picture_fault(error)}); get its archive again.") from error
     if mask is None:
@@ -153,7 +153,7 @@ def check_values(mask: np.ndarray, allowed: Collection[int], *, name: str) -> np
         void = f" and {VOID} (void)" if VOID in allowed else ""
         raise UserError(
             f"{name}: label {strangers[0]} occurs, where 0..{highest}{void} are possible; "
-            "these are not the labels of this data set: use the official archive."
+            "these are not the labels of this dataset: use the official archive."
         )
     return present
 

@@ -1,4 +1,4 @@
-"""A part of a data set's pictures, for what need not see them all, or must not see those of another one."""
+"""A part of a dataset's pictures, for what need not see them all, or must not see those of another one."""
 
 from collections.abc import Sequence
 from pathlib import Path

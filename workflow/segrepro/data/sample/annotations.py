@@ -1,4 +1,4 @@
-"""Scenes in the annotation formats of the three data sets: VOC's PNG and XML, SBD's .mat, COCO's JSON."""
+"""Scenes in the annotation formats of the three datasets: VOC's PNG and XML, SBD's .mat, COCO's JSON."""
 
 import io
 import json

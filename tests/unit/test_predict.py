@@ -1,6 +1,7 @@
 """Prediction into a score store: batches, test-time augmentation, padding, what is stored."""
 
 import argparse
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -86,6 +87,13 @@ def test_stored_logits_are_the_networks(examples, tmp_path):
             logits = model(tf.cast(picture[None], tf.float32)).numpy()[0]
             assert store.size(example.id) == tuple(picture.shape[:2])
             np.testing.assert_allclose(store.stored(example.id), logits, rtol=2e-3, atol=1e-3)
+
+
+def test_a_row_with_a_box_is_refused_since_the_whole_picture_would_be_predicted(examples, tmp_path):
+    boxed = [replace(examples[0], box=(0, 0, 4, 4)), *examples[1:]]
+    with pytest.raises(UserError, match=f"the manifest: picture '{examples[0].id}' has a box"):
+        predicted(small_network(), boxed, tmp_path / "s.h5")
+    assert not (tmp_path / "s.h5").exists()
 
 
 def test_a_network_of_boxes_is_refused_with_the_verb_that_takes_it(examples, tmp_path):

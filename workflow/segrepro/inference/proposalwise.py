@@ -173,8 +173,10 @@ class _Stretch:
 
 
 def _stretch(
-    examples: list[Example], proposals: ProposalReader | None, aggregation: ProposalWise, batch: int, shard: str
+    examples: list[Example], proposals: ProposalReader | None, aggregation: ProposalWise, batch: int, shard: str | None
 ) -> _Stretch:
+    if shard is None:
+        return _Stretch(examples, 0, None, frozenset(example.id for example in examples))
     counts = np.array([_number_of_boxes(example, proposals, aggregation) for example in examples])
     ends = np.cumsum(counts)
     own = block(range(len(examples)), shard)
@@ -241,9 +243,7 @@ def predict_proposals(
         for example in examples:
             proposals.boxes(example.id)  # an hour of prediction should not end at a picture without an entry
     network, predicted_whole = CropNetwork(model, input_size, aggregation.shrink), []
-    stretch = _Stretch(examples, 0, None, frozenset(example.id for example in examples))
-    if shard:
-        stretch = _stretch(examples, proposals, aggregation, batch, shard)
+    stretch = _stretch(examples, proposals, aggregation, batch, shard)
     crops = islice(_crops(network, stretch, proposals, aggregation, predicted_whole), stretch.length)
     kind = LOG_PROBABILITIES if aggregation.of == "probabilities" else LOGITS
     header = {"system": system, "label_space": label_space, "kind": kind, "resize": HALF_PIXEL}

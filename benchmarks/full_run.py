@@ -66,15 +66,13 @@ class Networks:
 
     def model(self, name: str, classes: int, output_stride: int | None = None) -> Any:
         """Return a network with random weights, at its own output stride or another one."""
-        from network_cost import complete
-
         from segrepro.models.build import build_network
 
         key = (name, classes, output_stride)
         if key not in self._built:
-            network = complete(self.config.networks[name].model_dump(mode="json", exclude_none=True))
+            network = self.config.networks[name]
             if output_stride:
-                network["output_stride"] = output_stride
+                network = network.model_copy(update={"output_stride": output_stride})
             self._built.clear()  # one at a time: the large ones have a gigabyte of weights
             self._built[key] = build_network(network, classes)
         return self._built[key]

@@ -61,12 +61,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", help="a name of config.yaml, or architecture:backbone")
     args = parser.parse_args()
-    from network_cost import CLASSES, CROP, complete, networks
+    from network_cost import CLASSES, CROP, networks
 
     from segrepro.models.build import build_network
 
-    [network] = map(complete, networks([args.network]).values())
-    size = network.get("input_size", CROP)
+    [network] = networks([args.network]).values()
+    size = getattr(network, "input_size", CROP)
     print("\n".join(layer_table(build_network(network, CLASSES), size, size)))
 
 

@@ -50,7 +50,7 @@ def measure(way: str, size: tuple[int, ...], threads: int, repeats: int) -> tupl
     """Return CPU seconds of loss and gradient, and the bytes by which they raise the peak memory."""
     import tensorflow as tf
 
-    from segrepro.training.experiment import prepare_tensorflow
+    from segrepro.training.devices import prepare_tensorflow
     from segrepro.training.losses import summed_cross_entropy
 
     prepare_tensorflow(threads)

@@ -23,7 +23,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +38,30 @@ MEASURES = ("predict-16", "predict-8", "augmented", "predict", "train")
 REPEATS = 3
 
 
-def networks(names: list[str]) -> dict[str, dict[str, Any]]:
+def networks(names: list[str]) -> dict[str, Any]:
     """Return the descriptions of the networks asked for; those of config.yaml when none are."""
     from segrepro.config import parse_config
 
-    config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"scale": "full"}
-    declared = {
-        name: network.model_dump(mode="json", exclude_none=True)
-        for name, network in parse_config(config).networks.items()
-    }
+    declared = parse_config(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"scale": "full"}).networks
     found = {}
     for name in names or declared:
         if name in declared:
             found[name] = declared[name]
         elif ":" in name:
-            architecture, backbone = name.split(":")
-            found[name] = {"architecture": architecture, "backbone": backbone}
+            found[name] = with_backbone(declared.values(), *name.split(":"))
         else:
             sys.exit(f"'{name}' is no network of config.yaml ({', '.join(declared)}) nor architecture:backbone.")
     return found
+
+
+def with_backbone(declared: Iterable[Any], architecture: str, backbone: str) -> Any:
+    """Return config.yaml's first network of an architecture with another backbone."""
+    from segrepro.config.networks import VARIANTS
+
+    first = next(network for network in declared if network.architecture == architecture)
+    variants = VARIANTS.get(backbone.rpartition("_")[0])
+    changes = {"backbone": backbone} | ({"variant": variants[0]} if variants else {})
+    return type(first).model_validate(first.model_dump() | changes)
 
 
 def seconds_of(call: Callable[[], Any], repeats: int) -> float:
@@ -106,13 +111,15 @@ def measure_training(model: Any, resize: str, batch: int, crop: int, *, remat: b
     import numpy as np
     import tensorflow as tf
 
+    from segrepro.config.protocols import Protocol
     from segrepro.models.operations import multiply_adds
     from segrepro.training.optimiser import build_optimiser
-    from segrepro.training.trainer import compile_steps
+    from segrepro.training.step import compile_steps
 
-    protocol = {"momentum": 0.9, "momentum_form": "tf1", "weight_decay": 1e-4, "weight_decay_on": "all"}
-    protocol |= {"bias_rate_factor": 1.0, "precision": "float32", "loss_at": "label", "accumulation": 1}
-    protocol |= {"optimiser": "sgd", "loss_normalisation": "valid", "crop": crop, "remat": remat}
+    protocol = Protocol(
+        **{"steps": 1, "log_every": 1, "micro_batch": batch, "crop": crop, "remat": remat, "flip": False},
+        **{"schedule": "fixed", "learning_rate": 1e-3, "momentum": 0.9, "weight_decay": 1e-4, "weight_decay_on": "all"},
+    )
     optimiser = build_optimiser(protocol, 1e-3, model)
     optimiser.build(model.trainable_variables)
     steps = compile_steps(model, optimiser, protocol, resize, tf.distribute.get_strategy())
@@ -128,38 +135,34 @@ def measure_training(model: Any, resize: str, batch: int, crop: int, *, remat: b
     return seconds_of(step, 1), batch * multiply_adds(model, crop, crop)
 
 
-def complete(network: dict[str, Any]) -> dict[str, Any]:
-    """Return a network's description with the defaults of its architecture."""
-    from segrepro.models import build
-
-    return {**getattr(build, f"{network['architecture'].upper()}_DEFAULTS"), **network}
-
-
-def measures_of(network: dict[str, Any]) -> tuple[str, ...]:
+def measures_of(network: Any) -> tuple[str, ...]:
     """Return what can be measured of a network; only DeepLab has a choice of output strides."""
-    if network["architecture"].startswith("deeplab"):
+    if network.architecture.startswith("deeplab"):
         return ("predict-16", "predict-8", "augmented", "train")
     return ("predict", "train")
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:
     """Measure one thing in this process."""
+    from pydantic import TypeAdapter
+
+    from segrepro.config.networks import Network
     from segrepro.models import build
     from segrepro.models.operations import PICTURE
-    from segrepro.training.experiment import prepare_tensorflow
+    from segrepro.training.devices import prepare_tensorflow
 
     prepare_tensorflow(task["threads"])
-    network, what = complete(task["network"]), task["measure"]
+    network, what = TypeAdapter(Network).validate_python(task["network"]), task["measure"]
     if what in ("predict-16", "predict-8", "augmented"):
-        network["output_stride"] = 16 if what == "predict-16" else 8
-    crop = network.get("input_size", CROP)
-    picture = (crop, crop) if "input_size" in network else PICTURE
+        network = network.model_copy(update={"output_stride": 16 if what == "predict-16" else 8})
+    crop = getattr(network, "input_size", CROP)
+    picture = (crop, crop) if hasattr(network, "input_size") else PICTURE
     model = build.build_network(network, CLASSES)
     parameters = model.count_params()
     if what == "train":
-        seconds, operations = measure_training(model, network["resize"], task["batch"], crop, remat=task["remat"])
+        seconds, operations = measure_training(model, network.resize, task["batch"], crop, remat=task["remat"])
     elif what == "augmented":
-        seconds, operations = measure_augmented(model, network["resize"])
+        seconds, operations = measure_augmented(model, network.resize)
     else:
         seconds, operations = measure_prediction(model, picture)
     status = Path("/proc/self/status").read_text()
@@ -169,7 +172,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
         "seconds": seconds,
         "operations": operations,
         "peak": peak,
-        "output_stride": network.get("output_stride"),
+        "output_stride": getattr(network, "output_stride", None),
         "crop": crop,
         "picture": picture,
     }
@@ -217,7 +220,12 @@ def main() -> None:
     for name, network in networks(args.networks).items():
         for what in (name for name in args.measure if name in measures_of(network)):
             for batch in args.batches if what == "train" else [1]:
-                task = {"network": network, "measure": what, "batch": batch, "threads": args.threads}
+                task = {
+                    "network": network.model_dump(mode="json"),
+                    "measure": what,
+                    "batch": batch,
+                    "threads": args.threads,
+                }
                 task["remat"] = args.remat
                 result = in_a_process(task)
                 if result is None:

@@ -43,9 +43,8 @@ class Timed:
             self.computed += time.thread_time() - busy
 
 
-def sample_training(accumulation: int, steps: int) -> tuple[Any, dict[str, Any], str]:
+def sample_training(accumulation: int, steps: int) -> tuple[Any, Any, str]:
     """Return the sample's DeepLabv3, its protocol with other steps and accumulation, and how it resizes."""
-    from network_cost import complete
     from snakemake.utils import update_config
 
     from segrepro.config import parse_config
@@ -54,10 +53,10 @@ def sample_training(accumulation: int, steps: int) -> tuple[Any, dict[str, Any],
     merged = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"scale": "sample"}
     update_config(merged, yaml.safe_load((ROOT / "workflow/scales/sample.yaml").read_text()))
     config = parse_config(merged)
-    network = complete(config.networks["deeplabv3_r101"].model_dump(mode="json", exclude_none=True))
-    protocol = config.protocols["deeplabv3_report"].model_dump(mode="json")
-    protocol |= {"accumulation": accumulation, "steps": steps, "log_every": 100}
-    return build_network(network, 21), protocol, network["resize"]
+    network = config.networks["deeplabv3_r101"]
+    changes = {"accumulation": accumulation, "steps": steps, "log_every": 100}
+    protocol = config.protocols["deeplabv3_report"].model_copy(update=changes)
+    return build_network(network, 21), protocol, network.resize
 
 
 def measure(accumulation: int, steps: int) -> tuple[float, float, float]:
@@ -67,7 +66,7 @@ def measure(accumulation: int, steps: int) -> tuple[float, float, float]:
     from segrepro.training.trainer import Trainer
 
     model, protocol, resize = sample_training(accumulation, steps)
-    shape = (accumulation, protocol["micro_batch"], protocol["crop"], protocol["crop"])
+    shape = (accumulation, protocol.micro_batch, protocol.crop, protocol.crop)
     random = np.random.default_rng(0)
     pictures = tf.constant(random.integers(0, 256, (*shape, 3)), tf.float32)
     labels = tf.constant(random.integers(0, 21, shape), tf.uint8)

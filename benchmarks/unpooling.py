@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7, help="timed calls of each way")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU cores to use (default: all)")
     args = parser.parse_args()
-    from segrepro.training.experiment import prepare_tensorflow
+    from segrepro.training.devices import prepare_tensorflow
 
     prepare_tensorflow(args.threads)
     passes_named = [f"{name}: {way}" for name in ("forward", "forward + backward") for way in WAYS]

@@ -12,9 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from segrepro.models.build import build_network
-from segrepro.models.resnet_v2 import RESNET_V2, ResNetV2Shape
-from segrepro.models.vgg16 import VGG16_SHAPES, VGGShape
+from networks import built, micro_backbones
 from segrepro.training.devices import mirrored
 from training_setup import PROTOCOL, trainer_of
 
@@ -52,12 +50,6 @@ TWINS = {
 }
 
 
-def use_micro_backbones() -> None:
-    """Add the twins' backbones to those that a network can have."""
-    RESNET_V2["resnet_v2_micro"] = ResNetV2Shape((1, 1, 1, 1), (4, 4, 8, 8), root_filters=8, root_kernel=3)
-    VGG16_SHAPES["vgg_micro"] = VGGShape(depths=(1, 1, 1, 1, 1), channels=(2, 3, 4, 5, 6))
-
-
 def batches(side: int, accumulation: int) -> list[tuple[tf.Tensor, tf.Tensor]]:
     """Noise, and labels that the devices get unequally many valid pixels of."""
     rng = np.random.default_rng(0)
@@ -79,10 +71,10 @@ def train(name: str, strategy: tf.distribute.Strategy, folder: Path) -> None:
     network, side, besides = TWINS[name]
     protocol = TRAINING | {"crop": side} | besides
     with strategy.scope():
-        model = build_network(network, CLASSES, seed=1)
+        model = built(network, CLASSES, seed=1)
     before = {f"before/{v.path}": v.numpy() for v in model.variables}
     trainer = trainer_of(folder, protocol, strategy, model)
-    trainer.run(batches(side, protocol["accumulation"]))
+    trainer.run(batches(side, protocol.accumulation))
     after = {f"after/{v.path}": copies(strategy, v) for v in trainer.state}
     np.savez(folder.with_suffix(".npz"), history=trainer.history, **before, **after)
 
@@ -93,11 +85,11 @@ def main(devices: int, folder: Path) -> None:
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * devices
     )
     tf.config.experimental.enable_op_determinism()
-    use_micro_backbones()
     strategies = {"one": tf.distribute.get_strategy(), "several": mirrored([f"CPU:{i}" for i in range(devices)])}
-    for name in TWINS:
-        for number, strategy in strategies.items():
-            train(name, strategy, folder / f"{name}_{number}")
+    with micro_backbones():
+        for name in TWINS:
+            for number, strategy in strategies.items():
+                train(name, strategy, folder / f"{name}_{number}")
 
 
 if __name__ == "__main__":

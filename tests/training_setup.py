@@ -1,6 +1,7 @@
 """What the tests of training share: a protocol, examples, a network that trains in a second."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,15 @@ from segrepro.stores.manifests import Example
 from segrepro.training.input import ExampleStream, training_batches
 from segrepro.training.trainer import Trainer
 
-PROTOCOL = Protocol(
+
+class Changeable(Protocol):
+    """A protocol, and by ``|`` one with other settings."""
+
+    def __or__(self, changes: dict[str, Any]) -> "Changeable":
+        return type(self).model_validate(self.model_dump() | changes)
+
+
+PROTOCOL = Changeable(
     steps=6,
     micro_batch=2,
     crop=17,
@@ -26,7 +35,7 @@ PROTOCOL = Protocol(
     weight_decay=1e-4,
     weight_decay_on="all",
     log_every=2,
-).model_dump(mode="json")
+)
 
 
 def write_examples(folder: Path) -> list[Example]:

@@ -3,7 +3,6 @@
 In the short form networks and protocols are the same, but pictures and crops have a third or a quarter of the side.
 """
 
-import json
 import math
 import os
 import subprocess
@@ -16,6 +15,7 @@ from PIL import Image
 
 from segrepro.cli import main
 from segrepro.config import model_spec, parse_config
+from segrepro.config.spec import ModelSpec
 from segrepro.data.object_examples import instance_mask_path
 from segrepro.stores.manifests import read_manifest, write_manifest
 from segrepro.stores.scores import ScoreReader
@@ -61,10 +61,10 @@ def segrepro(*arguments: object, log: Path) -> float:
     return usage.ru_maxrss / 1e6  # Linux counts in kB
 
 
-def train_two_steps(spec: dict, manifest: Path, folder: Path) -> list[float]:
+def train_two_steps(spec: ModelSpec, manifest: Path, folder: Path) -> list[float]:
     """Train by the command line, from random weights, and return the losses."""
-    spec = spec | {"init": None, "protocol": spec["protocol"] | {"steps": 2, "log_every": 1}}
-    segrepro("spec", "--json", json.dumps(spec), "--out", folder / "spec.yaml", log=folder / "log")
+    spec = changed(spec, steps=2, log_every=1).model_copy(update={"init": None})
+    segrepro("spec", "--json", spec.content(), "--out", folder / "spec.yaml", log=folder / "log")
     trained = [
         *("--spec", folder / "spec.yaml", "--manifest", manifest, "--model", folder / "model.keras"),
         *("--history", folder / "history.csv", "--checkpoints", folder / "checkpoints", "--threads", 2),
@@ -76,15 +76,15 @@ def train_two_steps(spec: dict, manifest: Path, folder: Path) -> list[float]:
     return losses
 
 
-def changed(spec: dict, **changes: object) -> dict:
+def changed(spec: ModelSpec, **changes: object) -> ModelSpec:
     """The spec with other values in its protocol."""
-    return spec | {"protocol": spec["protocol"] | changes}
+    return spec.model_copy(update={"protocol": spec.protocol.model_copy(update=changes)})
 
 
 @pytest.mark.parametrize("name", ["deeplabv3_trainaug", "deeplabv3plus_trainaug"])
 def test_a_full_size_network_trains_two_steps_and_predicts(merged_config, manifest, tmp_path, name):
     spec = model_spec(parse_config(merged_config("full")), name)
-    assert spec["protocol"]["crop"] == 513
+    assert spec.protocol.crop == 513
     spec = changed(spec, micro_batch=1, crop=513 if FULL else 129)
     assert all(0 < loss < 20 for loss in train_two_steps(spec, manifest, tmp_path))
 
@@ -103,8 +103,8 @@ def test_a_full_size_network_trains_two_steps_and_predicts(merged_config, manife
 def test_a_full_size_fcn_trains_two_steps_as_published(merged_config, manifest, tmp_path, name):
     """Whole pictures padded by 100, the loss summed, momentum 0.99; or two pictures of the ten in squares of 500."""
     spec = model_spec(parse_config(merged_config("full")), name)
-    assert spec["network"]["input_padding"] == 100
-    whole = (spec["protocol"]["crop"], spec["protocol"]["loss_normalisation"], spec["protocol"]["momentum"])
+    assert spec.network.input_padding == 100
+    whole = (spec.protocol.crop, spec.protocol.loss_normalisation, spec.protocol.momentum)
     if name == "fcn32s_normalised":
         assert whole == (500, "valid", 0.9)
         spec = changed(spec, accumulation=2, crop=500 if FULL else 167)

@@ -112,7 +112,7 @@ def test_a_missing_key_is_named(merged_config):
         ("systems.deeplabv3_trainaug.splits", ["voc_vla"], ["systems.deeplabv3_trainaug.splits", "voc_vla"]),
         ("protocols.deeplabv3_report.schedule", "step", ["protocols.deeplabv3_report.step_every"]),
         ("protocols.deeplabv3_report.scale_range", [2.0, 0.5], ["protocols.deeplabv3_report.scale_range"]),
-        ("networks.fcn8s.fc6_kernel", 4, ["networks.fcn8s.fc6_kernel", "is 4: give an odd number"]),
+        ("networks.fcn8s.fc6_kernel", 4, ["networks.fcn8s.fc6_kernel", "is 4; give an odd number"]),
         ("networks.fcn8s.input_padding", 10, ["networks.fcn8s.input_padding", "33 pixels at least"]),
         ("networks.fcn32s.at_once", True, ["networks.fcn32s.at_once", "no meaning"]),
         ("protocols.fcn32s.crop", None, ["protocols.fcn32s.crop", "micro_batch"]),
@@ -269,7 +269,7 @@ def test_the_weak_classes_differ_from_their_baseline_in_repetition_and_sharpness
     config = parse_config(merged_config(scale))
     ablation = config.ablations["repetition_sharpening_blurring"]
     baseline, (system,) = (config.systems[ablation.baseline].model, ablation.systems)
-    first, second = (model_spec(config, name) for name in (baseline, config.systems[system].model))
+    first, second = (model_spec(config, name).plain() for name in (baseline, config.systems[system].model))
     assert {key for key in first if first[key] != second[key]} == {"name", "repeat", "protocol"}
     changed = {key for key in first["protocol"] if first["protocol"][key] != second["protocol"][key]}
     assert changed == {"sharpen_share", "blur_share"}

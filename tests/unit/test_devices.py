@@ -8,12 +8,19 @@ import pytest
 import tensorflow as tf
 
 from segrepro.errors import UserError
-from segrepro.training.devices import devices_record, devices_sentence, devices_strategy, use_gpus
-from segrepro.training.experiment import AUTOTUNE, prepare_tensorflow
+from segrepro.training.devices import (
+    AUTOTUNE,
+    devices_record,
+    devices_sentence,
+    devices_strategy,
+    prepare_tensorflow,
+    use_gpus,
+)
 from segrepro.training.sharing import gpus_that_share
+from training_setup import PROTOCOL
 
-WHOLE = {"micro_batch": 1, "crop": None}
-CROPS = {"micro_batch": 16, "crop": 513}
+WHOLE = PROTOCOL | {"micro_batch": 1, "crop": None}
+CROPS = PROTOCOL | {"micro_batch": 16, "crop": 513}
 
 
 @pytest.fixture
@@ -90,8 +97,8 @@ def test_what_the_user_says_of_cudnn_stays(four_gpus, told, monkeypatch):
     ("protocol", "expected"),
     [
         (None, ("float32", False)),
-        ({"precision": "mixed_bfloat16", "tf32": True}, ("mixed_bfloat16", True)),
-        ({"precision": "float32"}, ("float32", False)),  # a spec of former versions
+        (PROTOCOL | {"precision": "mixed_bfloat16", "tf32": True}, ("mixed_bfloat16", True)),
+        (PROTOCOL, ("float32", False)),
     ],
 )
 def test_precision_and_tf32_are_the_protocols(four_gpus, told, protocol, expected):

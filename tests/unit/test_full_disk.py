@@ -149,9 +149,10 @@ def training(tmp_path, merged_config):
     from training_setup import write_examples  # TensorFlow, which few tests here need
 
     spec = model_spec(parse_config(merge(merged_config(), TINY)), "deeplabv3_trainaug")
-    spec["protocol"] |= {"steps": 4, "micro_batch": 2}
+    protocol = spec.protocol.model_copy(update={"steps": 4, "micro_batch": 2})
+    spec = spec.model_copy(update={"protocol": protocol})
     examples = write_examples(tmp_path)
-    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec.plain()))
     rows = [f"{e.id},{e.image.name},{e.mask.name}\n" for e in examples]
     (tmp_path / "list.csv").write_text("id,image,mask\n" + "".join(rows))
 

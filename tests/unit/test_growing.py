@@ -5,14 +5,14 @@ import pytest
 import yaml
 from PIL import Image
 
+from networks import built, spec_of
 from segrepro.cli import main
 from segrepro.errors import UserError
 from segrepro.labels import VOC21, VOID, voc_palette
-from segrepro.models.build import build_network
+from segrepro.models.model_files import save_model
 from segrepro.report.growing import GrowingRow, draw_growing, most_objects
 from segrepro.stores.manifests import Example, write_manifest
 from segrepro.stores.proposals import ProposalWriter
-from segrepro.training.model_files import save_model
 
 NETWORK = {"architecture": "deconvnet", "backbone": "vgg_tiny", "input_size": 32, "fc_channels": 8}
 HEIGHT, WIDTH = 30, 48
@@ -23,7 +23,7 @@ BOXES = [[0, 0, 20, 20], [10, 5, 48, 30], [4, 4, 30, 30]]
 @pytest.fixture(autouse=True)
 def keep_tensorflow_as_it_is(monkeypatch):
     """The verbs size TensorFlow's thread pools, which a process can do only once."""
-    monkeypatch.setattr("segrepro.training.experiment.prepare_tensorflow", lambda *_, **__: None)
+    monkeypatch.setattr("segrepro.training.devices.prepare_tensorflow", lambda *_, **__: None)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,8 @@ def split(tmp_path_factory):
         Image.fromarray(random.integers(0, 256, (*mask.shape, 3), np.uint8)).save(folder / f"images/{id}.jpg")
         examples.append(Example(id, folder / f"images/{id}.jpg", folder / f"masks/{id}.png"))
     write_manifest(folder / "val.csv", examples)
-    spec = {"network": NETWORK, "protocol": None, "classes": 21, "seed": 0, "label_space": "voc21"}
-    (folder / "spec.yaml").write_text(yaml.safe_dump(spec))
-    save_model(build_network(NETWORK, 21), folder / "model.keras")
+    (folder / "spec.yaml").write_text(yaml.safe_dump(spec_of(NETWORK).plain()))
+    save_model(built(NETWORK, 21), folder / "model.keras")
     with ProposalWriter(folder / "p.h5", method="selective_search", settings={}) as writer:
         for id in OBJECTS:
             writer.add(id, np.array(BOXES if id != "p3" else BOXES[:0], np.int32).reshape(-1, 4))

@@ -1,7 +1,9 @@
 """Weights from anywhere: names complete both ways, the original's logits, and one sentence for what does not fit."""
 
 import csv
+import functools
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -16,15 +18,15 @@ import slim_reference
 import tensorflow as tf
 import yaml
 
+from networks import built, described, spec_of
 from segrepro import cli
 from segrepro.errors import UserError
-from segrepro.models.build import build_network
-from segrepro.models.importing import import_weights, load_weights
+from segrepro.models.importing import check_network, import_weights, load_weights
 from segrepro.models.layers import resize_bilinear
+from segrepro.models.model_files import load_model, save_model
 from segrepro.models.tf1_checkpoints import open_checkpoint
 from segrepro.models.tf1_names import LAYOUTS
 from segrepro.models.weights import APPLICATIONS
-from segrepro.training.model_files import load_model, save_model
 
 REPORT = {
     "architecture": "deeplabv3",
@@ -37,6 +39,7 @@ REPORT = {
     "normalisation": "mean_rgb",
     "resize": "legacy",
 }
+RESNET_V1 = {**REPORT, "backbone": "resnet_v1_101", "variant": "keras"}
 RELEASED = {
     "architecture": "deeplabv3plus",
     "backbone": "xception_65",
@@ -72,8 +75,7 @@ SIZES = ((65, 65), (64, 96))
 
 
 def spec(network, classes=CLASSES, seed=0):
-    shared = {"name": "m", "protocol": None, "label_space": "voc21", "seed": seed}
-    return shared | {"network": network, "classes": classes}
+    return spec_of(network, classes=classes, seed=seed)
 
 
 def save_tf1(prefix, values) -> Path:
@@ -179,12 +181,24 @@ def test_an_imported_network_computes_the_logits_of_the_original(imported, size)
 @pytest.fixture(scope="module")
 def tiny():
     """A tiny network in the report's form, and values for a checkpoint of it."""
-    model = build_network(TINY_REPORT, CLASSES)
+    model = built(TINY_REPORT, CLASSES)
     return model, tf1_values(model, "tf1_deeplabv3_resnet_v2", "resnet_v2_tiny")
 
 
+@functools.cache
+def tiny_network(description: str, classes: int):
+    """A network and its first weights; built once for all tests."""
+    model = built(json.loads(description), classes)
+    return model, model.get_weights()
+
+
 def import_tiny(path, network=TINY_REPORT, classes=CLASSES, file_format="tf1_deeplabv3_resnet_v2", **options):
-    return import_weights(spec(network, classes), path, file_format=file_format, **options)
+    """Import into a network as it was built; the same network each time."""
+    check_network(described(network), file_format)
+    model, first = tiny_network(json.dumps(network), classes)
+    model.set_weights(first)
+    load_weights(model, described(network), path, file_format=file_format, **options)
+    return model
 
 
 def assert_holds(model, values, file_format="tf1_deeplabv3_resnet_v2", backbone="resnet_v2_tiny"):
@@ -245,7 +259,7 @@ def test_an_archive_holds_one_checkpoint(tmp_path, tiny, monkeypatch):
 
 def test_imagenet_weights_set_the_backbone_and_leave_the_head(tmp_path):
     for network, backbone in ((TINY_REPORT, "resnet_v2_tiny"), (TINY_RELEASED, "xception_tiny")):
-        fresh = build_network(network, CLASSES)
+        fresh = built(network, CLASSES)
         values = tf1_values(fresh, "tf1_slim_imagenet", backbone)
         classifier = {f"{backbone}/logits/weights": np.ones((1, 1, 9, 1001), np.float32)}
         classifier[f"{backbone}/logits/biases"] = np.ones(1001, np.float32)
@@ -263,7 +277,7 @@ def test_imagenet_weights_set_the_backbone_and_leave_the_head(tmp_path):
 
 
 def test_averages_or_the_plain_values_are_imported(tmp_path):
-    model = build_network(TINY_RELEASED, CLASSES)
+    model = built(TINY_RELEASED, CLASSES)
     options = {"network": TINY_RELEASED, "file_format": "tf1_deeplabv3plus_xception"}
     values = tf1_values(model, "tf1_deeplabv3plus_xception", "xception_tiny")
     averages = {f"{name}/ExponentialMovingAverage": value + 1 for name, value in values.items() if "moving" not in name}
@@ -294,9 +308,9 @@ def test_averages_must_be_there_and_of_every_weight(tmp_path, tiny):
 @pytest.mark.parametrize("slot", ["Momentum", "Adam", "Adam_1", "RMSProp_1", "quant/min"])
 def test_what_any_optimiser_keeps_for_a_variable_is_passed_over(tmp_path, tiny, slot):
     slots = {f"{name}/{slot}": np.zeros(3, np.float32) for name in tiny[1]}
-    model = import_tiny(save_tf1(tmp_path / "model.ckpt", tiny[1] | slots))
-    plain = import_tiny(save_tf1(tmp_path / "plain.ckpt", tiny[1]))
-    for a, b in zip(model.get_weights(), plain.get_weights(), strict=True):
+    with_slots = import_tiny(save_tf1(tmp_path / "model.ckpt", tiny[1] | slots)).get_weights()
+    plain = import_tiny(save_tf1(tmp_path / "plain.ckpt", tiny[1])).get_weights()
+    for a, b in zip(with_slots, plain, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -318,10 +332,10 @@ def test_a_failed_import_sets_nothing(tmp_path, tiny):
     broken = dict(tiny[1])
     broken["upsampling_logits/conv_1x1/biases"] = np.array([1, 2, 3, np.nan], np.float32)
     prefix = save_tf1(tmp_path / "model.ckpt", broken)
-    model = build_network(TINY_REPORT, CLASSES)
+    model = built(TINY_REPORT, CLASSES)
     before = model.get_weights()
     with pytest.raises(UserError, match="upsampling_logits/conv_1x1/biases holds no finite numbers"):
-        load_weights(model, TINY_REPORT, prefix, file_format="tf1_deeplabv3_resnet_v2")
+        load_weights(model, described(TINY_REPORT), prefix, file_format="tf1_deeplabv3_resnet_v2")
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -330,7 +344,7 @@ def test_a_failed_import_sets_nothing(tmp_path, tiny):
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path, tiny):
-    other = build_network(TINY_RELEASED, CLASSES)
+    other = built(TINY_RELEASED, CLASSES)
     prefix = save_tf1(tmp_path / "model.ckpt", tf1_values(other, "tf1_deeplabv3plus_xception", "xception_tiny"))
     with pytest.raises(UserError, match=r"it lacks resnet_v2_tiny/\S+, .* more; it has besides aspp0/") as error:
         import_tiny(prefix)
@@ -464,7 +478,11 @@ def test_integers_are_no_weights(tmp_path, tiny):
     ("file_format", "network", "message"),
     [
         ("tf1_deeplabv3_resnet_v2", RELEASED, r"network\.architecture is 'deeplabv3plus', but .* hold deeplabv3: "),
-        ("tf1_deeplabv3_resnet_v2", {**REPORT, "backbone": "resnet_v1_101"}, r"network\.backbone .* hold resnet_v2_\*"),
+        (
+            "tf1_deeplabv3_resnet_v2",
+            RESNET_V1,
+            r"network\.backbone .* hold resnet_v2_\*",
+        ),
         ("tf1_deeplabv3_resnet_v2", {**REPORT, "variant": "keras"}, r"network\.variant is 'keras', but .* 'slim'"),
         ("tf1_deeplabv3_resnet_v2", {**REPORT, "features": "post_norm"}, r"network\.features .* 'raw_sum'"),
         ("tf1_deeplabv3_resnet_v2", {**REPORT, "multi_grid": [1, 2, 4]}, r"network\.multi_grid .* \(1, 1, 1\)"),
@@ -478,7 +496,11 @@ def test_integers_are_no_weights(tmp_path, tiny):
             r"network\.batch_norm_epsilon .* None",
         ),
         ("tf1_deeplabv3plus_xception", {**RELEASED, "resize": "legacy"}, r"network\.resize .* 'align_corners'"),
-        ("tf1_slim_imagenet", {**REPORT, "backbone": "resnet_v1_101"}, r"hold resnet_v2_\* or xception_\*: change it"),
+        (
+            "tf1_slim_imagenet",
+            RESNET_V1,
+            r"hold resnet_v2_\* or xception_\*: change it",
+        ),
         ("caffe", REPORT, r"format is 'caffe': use one of tf1_slim_imagenet, tf1_deep"),
     ],
 )
@@ -499,7 +521,7 @@ def test_weights_are_valid_at_any_output_stride(tmp_path, tiny):
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
     """A tiny model with random weights, and its file."""
-    model = build_network(TINY_RELEASED, CLASSES, seed=5)
+    model = built(TINY_RELEASED, CLASSES, seed=5)
     path = tmp_path_factory.mktemp("own") / "model.keras"
     save_model(model, path)
     return model, path
@@ -563,7 +585,7 @@ def test_keras_applications_weights_set_the_backbone(tmp_path):
 def test_the_verb_writes_a_model_that_can_be_used(tmp_path, tiny):
     prefix = save_tf1(tmp_path / "model.ckpt", tiny[1])
     spec_path, out = tmp_path / "spec.yaml", tmp_path / "model.keras"
-    spec_path.write_text(yaml.safe_dump(spec(TINY_REPORT)))
+    spec_path.write_text(yaml.safe_dump(spec(TINY_REPORT).plain()))
     code = "import sys; from segrepro import cli; cli.VERBS.setdefault('import-weights', ''); cli.main(sys.argv[1:])"
     options = {"--spec": spec_path, "--weights": prefix, "--format": "tf1_deeplabv3_resnet_v2", "--out": out}
     arguments = [str(part) for option in options.items() for part in option]
@@ -579,7 +601,7 @@ def test_the_verb_writes_a_model_that_can_be_used(tmp_path, tiny):
 def test_the_verb_fails_in_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setitem(cli.VERBS, "import-weights", "import published weights")
     spec_path = tmp_path / "spec.yaml"
-    spec_path.write_text(yaml.safe_dump(spec(TINY_RELEASED)))
+    spec_path.write_text(yaml.safe_dump(spec(TINY_RELEASED).plain()))
     options = {"--spec": spec_path, "--weights": tmp_path, "--out": tmp_path / "model.keras"}
     arguments = [str(part) for option in options.items() for part in option]
     with pytest.raises(SystemExit, match=r"^segrepro import-weights: network\.architecture is 'deeplabv3plus', but"):

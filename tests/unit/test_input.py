@@ -56,7 +56,7 @@ def test_each_epoch_is_a_permutation_of_its_own(count):
 def test_the_stream_goes_on_exactly_where_it_was_left(examples):
     whole = list(training_batches(stream_of(examples, threads=2), start_step=0))
     rest = list(training_batches(stream_of(examples), start_step=4))
-    assert len(whole) == PROTOCOL["steps"]
+    assert len(whole) == PROTOCOL.steps
     for (a, b), (c, d) in zip(whole[4:], rest, strict=True):
         np.testing.assert_array_equal(a, c)
         np.testing.assert_array_equal(b, d)
@@ -204,7 +204,7 @@ GREY, BROWN = (127.0, 127.0, 127.0), (123.68, 116.779, 103.939)
 )
 def test_whole_pixels_are_sent_as_such_and_all_else_as_it_is(examples, protocol, fill, dtype):
     """Crops of 33 are larger than the pictures, so that all are filled."""
-    protocol = protocol | {"crop": protocol["crop"] and 33, "steps": 5}
+    protocol = protocol | {"crop": protocol.crop and 33, "steps": 5}
     stream = stream_of(examples, protocol, fill=fill)
     for position, (picture, mask) in enumerate(stream.shuffled(0, 5)):
         row = int(example_index(tf.constant(position, tf.int64), 5, stream.seed))

@@ -11,6 +11,7 @@ import yaml
 from PIL import Image, PngImagePlugin
 
 from builders import grey_png, jpeg_bytes
+from networks import spec_of
 from segrepro.data.masks import read_mask, write_mask, write_palette_mask
 from segrepro.errors import UserError
 from segrepro.stores.manifests import Example, write_manifest
@@ -84,8 +85,7 @@ def test_train_refuses_before_it_builds_a_network(examples, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     write_palette_mask(examples[4].mask, read_mask(examples[4].mask))
     write_manifest(tmp_path / "m.csv", examples)
-    spec = {"name": "m", "seed": 0, "classes": 21, "label_space": "voc21", "network": {}, "protocol": PROTOCOL}
-    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec_of({}, PROTOCOL).plain()))
     files = ["--model", "m.keras", "--history", "h.csv", "--checkpoints", "c"]
     # In a process of its own: in this one TensorFlow may be at work already, and takes no number of threads any more.
     command = [sys.executable, "-m", "segrepro", "train", "--spec", "spec.yaml", "--manifest", "m.csv", *files]

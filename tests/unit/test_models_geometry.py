@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segrepro.models.geometry import aspp_rates_at, feature_size, is_crop_allowed
+from segrepro.geometry import aspp_rates_at, feature_size, is_crop_allowed
 
 
 @given(size=st.integers(1, 5000), halvings=st.integers(0, 5))
@@ -42,5 +42,5 @@ def test_aspp_rates_never_fall_below_one():
 
 
 def test_geometry_imports_no_tensorflow():
-    code = "import sys, segrepro.models.geometry; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    code = "import sys, segrepro.geometry; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,13 +6,13 @@ import pytest
 from keras.src.applications import resnet
 from numpy_layers import batch_norm, convolution, picture, randomise, relu
 
+from networks import built, built_of_zeros
 from segrepro.errors import UserError
 from segrepro.models.blocks import LayerMaker
-from segrepro.models.build import build_network, load_backbone_weights
 from segrepro.models.layers import Normalise
 from segrepro.models.resnet_v1 import RESNET_V1, VARIANTS, plan_units, resnet_v1
 from segrepro.models.resnet_v2 import RESNET_V2, ResNetV2Shape
-from segrepro.models.weights import APPLICATIONS
+from segrepro.models.weights import APPLICATIONS, load_backbone_weights
 
 PLAIN = (1, 1, 1)
 EPSILON = 1.001e-5
@@ -147,7 +147,7 @@ def small_backbones():
 
 def small_network(version):
     network = {"backbone": f"resnet_v{version}_small", "multi_grid": [1, 1], "aspp_channels": 8, "aspp_rates": [2]}
-    return build_network(network, 3)
+    return built(network, 3)
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
@@ -184,7 +184,7 @@ def test_a_network_without_a_resnet_refuses_them(tmp_path, suffix):
     path = tmp_path / f"resnet{suffix}"
     application = small_application()
     application.save(path) if suffix == ".keras" else application.save_weights(path)
-    network = build_network({"backbone": "xception_tiny", "aspp_channels": 8, "aspp_rates": [1]}, 3)
+    network = built({"backbone": "xception_tiny", "aspp_channels": 8, "aspp_rates": [1]}, 3)
     with pytest.raises(UserError, match=r"resnet.*(another network than|no weights of) deeplabv3_xception_tiny"):
         load_backbone_weights(network, path)
 
@@ -193,8 +193,7 @@ def test_a_network_without_a_resnet_refuses_them(tmp_path, suffix):
 
 
 def test_the_papers_network_is_told_by_its_backbone():
-    model = build_network({"backbone": "resnet_v1_101", "output_stride": 8}, 21)
-    assert model.get_layer("normalise").mode == "caffe"
+    model = built_of_zeros({"backbone": "resnet_v1_101", "output_stride": 8}, 21)
     rates = [model.get_layer(f"conv5_block{n}_2_conv").dilation_rate[0] for n in (1, 2, 3)]
     assert rates == [4, 8, 16]
     assert [model.get_layer(f"aspp{n}_conv").dilation_rate[0] for n in (1, 2, 3)] == [12, 24, 36]
@@ -209,21 +208,7 @@ def test_the_papers_network_is_told_by_its_backbone():
 def test_any_size_gives_logits_at_the_native_stride():
     network = {"backbone": "resnet_v1_tiny", "aspp_channels": 8, "aspp_rates": [1]}
     for output_stride in (8, 16, 32):
-        model = build_network({**network, "output_stride": output_stride}, 4)
+        model = built({**network, "output_stride": output_stride}, 4)
         for size in ((65, 97), (64, 50)):
             expected = (1, *(-(-extent // output_stride) for extent in size), 4)
             assert tuple(model(picture(*size)).shape) == expected
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"variant": "slim"}, "network.variant is 'slim': use one of keras"),
-        ({"features": "raw_sum"}, "network.features has no meaning for resnet_v1_tiny: remove it"),
-        ({"multi_grid": [1, 2]}, "multi_grid has 2 factors, but the last block of resnet_v1_tiny has 3 units"),
-    ],
-)
-def test_an_impossible_description_is_refused_in_one_sentence(change, message):
-    with pytest.raises(UserError, match=message) as caught:
-        build_network({"backbone": "resnet_v1_tiny", **change}, 4)
-    assert "\n" not in str(caught.value)

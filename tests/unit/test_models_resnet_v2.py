@@ -5,12 +5,12 @@ import pytest
 from keras.src.applications import resnet
 from scipy.ndimage import correlate
 
+from networks import built
 from segrepro.errors import UserError
 from segrepro.models.blocks import LayerMaker
-from segrepro.models.build import build_network, load_backbone_weights
 from segrepro.models.layers import Normalise
 from segrepro.models.resnet_v2 import RESNET_V2, VARIANTS, ResNetV2Shape, plan_units, resnet_v2
-from segrepro.models.weights import APPLICATIONS
+from segrepro.models.weights import APPLICATIONS, load_backbone_weights
 
 PLAIN = (1, 1, 1)
 
@@ -216,7 +216,7 @@ def application():
 @pytest.fixture(scope="module")
 def network():
     network = {"backbone": "resnet_v2_small", "multi_grid": [1, 1], "aspp_channels": 8, "aspp_rates": [2]}
-    return build_network(network, 3)
+    return built(network, 3)
 
 
 def write_published_layout(path, model, skip=(), extra=()):
@@ -331,5 +331,5 @@ def test_an_absent_file_is_named(tmp_path, network):
 
 
 def test_a_backbone_without_an_application_is_refused(saved):
-    tiny = build_network({"backbone": "resnet_v2_tiny", "aspp_channels": 8}, 3)
+    tiny = built({"backbone": "resnet_v2_tiny", "aspp_channels": 8}, 3)
     assert "no such backbone" in refused(tiny, saved[".weights.h5"])

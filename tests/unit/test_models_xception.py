@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy_layers import batch_norm, depthwise, picture, randomise, relu
 
+from networks import built
 from segrepro.models.blocks import LayerMaker
-from segrepro.models.build import build_network
 from segrepro.models.xception import LOW_LEVEL, XCEPTION, ModulePlan, plan_modules, xception, xception_module
 
 FACTS = os.environ.get("SEGREPRO_CHECKPOINT_FACTS")
@@ -153,7 +153,7 @@ def test_the_root_is_centred_whatever_the_size():
 
 @pytest.fixture(scope="module")
 def released():
-    return build_network({"architecture": "deeplabv3plus", "backbone": "xception_65"}, 21)
+    return built({"architecture": "deeplabv3plus", "backbone": "xception_65"}, 21)
 
 
 def tf1_name(variable):
@@ -248,6 +248,6 @@ def test_the_small_network_differs_by_its_table_alone():
 
 
 def test_deeplabv3_takes_xception_too():
-    model = build_network({"backbone": "xception_tiny", "aspp_channels": 8, "aspp_rates": [1]}, 3)
+    model = built({"backbone": "xception_tiny", "aspp_channels": 8, "aspp_rates": [1]}, 3)
     assert model.output.shape[-1] == 3
     assert tuple(model(picture(65, 50)).shape) == (1, 5, 4, 3)

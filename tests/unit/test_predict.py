@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
+from networks import built, described, spec_of
 from prediction_setup import CLASSES, at_full_size, mean_of, prediction_of, random_pictures, small_network, softmax
 from segrepro.cli import main
 from segrepro.config.systems import Fusion
@@ -26,13 +27,13 @@ from segrepro.inference.augmented import (
     scaled_extent,
 )
 from segrepro.inference.predict import batches_by_size, predict
-from segrepro.models.build import build_network
+from segrepro.models.model_files import save_model
 from segrepro.stores.fitting import PROBABILITY_FLOOR, fit
 from segrepro.stores.manifests import Example, write_manifest
 from segrepro.stores.resize import RESIZE_MODES, resize_scores
 from segrepro.stores.scores import ScoreReader, ScoreWriter
-from segrepro.training.model_files import save_model
 from segrepro.verbs import predict as verb
+from training_setup import PROTOCOL
 
 TINY = {"architecture": "deeplabv3", "backbone": "resnet_v2_tiny", "aspp_channels": 8, "aspp_rates": [1, 2, 3]}
 PAPER_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
@@ -59,7 +60,7 @@ def examples(tmp_path) -> list[Example]:
 
 def predicted(model, examples, path, network=None, **options):
     augmentation = prediction_of(**options)
-    network = network or {"resize": "legacy"}
+    network = described(network or {})
     predict(model, examples, path, system="small", label_space="voc21", network=network, augmentation=augmentation)
     return ScoreReader(path)
 
@@ -98,7 +99,7 @@ def test_a_row_with_a_box_is_refused_since_the_whole_picture_would_be_predicted(
 
 def test_a_network_of_boxes_is_refused_with_the_verb_that_takes_it(examples, tmp_path):
     with pytest.raises(UserError, match=r"'small': its network is a deconvnet.*predict-proposals"):
-        predicted(None, examples, tmp_path / "x.h5", network={"architecture": "deconvnet", "input_size": 224})
+        predicted(None, examples, tmp_path / "x.h5", network={"architecture": "deconvnet"})
     assert not (tmp_path / "x.h5").exists()
 
 
@@ -238,7 +239,7 @@ def test_scaled_extents():
 @pytest.mark.parametrize("options", [{}, {"scales": (0.5, 1.0, 1.5), "flip": True}])
 def test_padding_gives_the_network_a_larger_picture_and_is_cut_off(options):
     network = TINY | {"normalisation": "caffe", "resize": "align_corners"}
-    model, pictures = build_network(network, CLASSES), random_pictures(1, 40, 70)
+    model, pictures = built(network, CLASSES), random_pictures(1, 40, 70)
     caffe_mean_rgb = (123.68, 116.779, 103.939)
     larger = np.tile(np.float32(caffe_mean_rgb), (1, 65, 70, 1))  # taller than the picture, and as wide
     larger[:, :40] = pictures
@@ -380,29 +381,29 @@ def test_impossible_augmentations_are_refused(options, said):
 
 def test_a_rebuilt_model_has_the_same_weights_at_another_stride():
     network = {**TINY, "output_stride": 16}
-    model = build_network(network, CLASSES, seed=1)
-    rebuilt = at_output_stride(model, network, 8)
+    model = built(network, CLASSES, seed=1)
+    rebuilt = at_output_stride(model, described(network), 8)
     assert (logits_stride(model), logits_stride(rebuilt)) == (16, 8)
     for layer in (layer for layer in model.layers if layer.weights):
         for mine, theirs in zip(layer.get_weights(), rebuilt.get_layer(layer.name).get_weights(), strict=True):
             np.testing.assert_array_equal(mine, theirs)
-    assert at_output_stride(model, network, 16) is model
-    assert at_output_stride(model, network, None) is model
+    assert at_output_stride(model, described(network), 16) is model
+    assert at_output_stride(model, described(network), None) is model
 
 
 def test_the_spec_of_another_network_is_refused():
     network = {**TINY, "output_stride": 16}
-    model = build_network({**network, "aspp_channels": 4}, CLASSES)
+    model = built({**network, "aspp_channels": 4}, CLASSES)
     with pytest.raises(UserError, match="has other weights than its spec's network at output stride 8"):
-        at_output_stride(model, network, 8)
+        at_output_stride(model, described(network), 8)
 
 
 def test_the_output_stride_reaches_the_store(examples, tmp_path):
     network = {**TINY, "output_stride": 16, "resize": "legacy"}
-    model = build_network(network, CLASSES)
+    model = built(network, CLASSES)
     with predicted(model, examples, tmp_path / "s.h5", network, output_stride=8) as store:
         assert store.stored("picture0").shape == (3, 4, CLASSES)
-        at_eight = at_output_stride(model, network, 8)
+        at_eight = at_output_stride(model, described(network), 8)
         picture = tf.io.decode_jpeg(examples[0].image.read_bytes(), dct_method="INTEGER_ACCURATE")
         logits = at_eight(tf.cast(picture[None], tf.float32)).numpy()[0]
         np.testing.assert_allclose(store.stored("picture0"), logits, rtol=5e-3, atol=5e-3)
@@ -412,11 +413,10 @@ def test_the_output_stride_reaches_the_store(examples, tmp_path):
 
 
 def test_the_verb_predicts_with_its_options(examples, tmp_path, monkeypatch):
-    monkeypatch.setattr("segrepro.training.experiment.prepare_tensorflow", lambda *_, **__: None)
+    monkeypatch.setattr("segrepro.training.devices.prepare_tensorflow", lambda *_, **__: None)
     network = {**TINY, "output_stride": 16, "resize": "legacy"}
-    save_model(build_network(network, CLASSES), tmp_path / "model.keras")
-    spec = {"network": network, "protocol": {"precision": "float32"}, "classes": CLASSES, "seed": 0}
-    spec |= {"label_space": "voc21"}
+    save_model(built(network, CLASSES), tmp_path / "model.keras")
+    spec = spec_of(network, PROTOCOL, classes=CLASSES).plain()
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
     write_manifest(tmp_path / "m.csv", examples)
     parser = argparse.ArgumentParser()

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from networks import built, described, spec_of
 from segrepro.cli import main
 from segrepro.config.systems import ProposalWise
 from segrepro.errors import UserError
@@ -22,12 +23,11 @@ from segrepro.inference.proposalwise import (
     read_pixels,
     whole_picture,
 )
-from segrepro.models.build import build_network
+from segrepro.models.model_files import save_model
 from segrepro.stores.manifests import Example, write_manifest
 from segrepro.stores.resize import resize_scores
 from segrepro.stores.scores import ScoreReader
 from segrepro.training.boxes import resized_box
-from segrepro.training.model_files import save_model
 
 CLASSES = 21
 SIDE = 16
@@ -57,7 +57,7 @@ class FakeProposals:
 @pytest.fixture(autouse=True)
 def keep_tensorflow_as_it_is(monkeypatch):
     """The verbs size TensorFlow's thread pools, which a process can do only once."""
-    monkeypatch.setattr("segrepro.training.experiment.prepare_tensorflow", lambda *_, **__: None)
+    monkeypatch.setattr("segrepro.training.devices.prepare_tensorflow", lambda *_, **__: None)
 
 
 @pytest.fixture(scope="module")
@@ -293,9 +293,9 @@ def test_impossible_options_are_refused(options, message):
 
 
 def test_a_network_without_an_input_size_is_refused():
-    assert input_size_of(NETWORK, name="spec.yaml") == 32
+    assert input_size_of(described(NETWORK), name="spec.yaml") == 32
     with pytest.raises(UserError, match=r"spec\.yaml: network\.input_size is missing, which 'deeplabv3'"):
-        input_size_of({"architecture": "deeplabv3"}, name="spec.yaml")
+        input_size_of(described({}), name="spec.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -304,10 +304,9 @@ def deconvnet_run(examples):
     from segrepro.stores.proposals import ProposalWriter
 
     folder = examples[0].image.parent
-    spec = {"network": NETWORK, "protocol": None, "classes": CLASSES, "seed": 0, "label_space": "voc21"}
-    (folder / "spec.yaml").write_text(yaml.safe_dump(spec))
-    (folder / "other.yaml").write_text(yaml.safe_dump(spec | {"network": {"architecture": "deeplabv3"}}))
-    save_model(build_network(NETWORK, CLASSES), folder / "model.keras")
+    for name, network in (("spec.yaml", NETWORK), ("other.yaml", {"architecture": "deeplabv3"})):
+        (folder / name).write_text(yaml.safe_dump(spec_of(network, classes=CLASSES).plain()))
+    save_model(built(NETWORK, CLASSES), folder / "model.keras")
     write_manifest(folder / "val.csv", examples)
     with ProposalWriter(folder / "p.h5", method="selective_search", settings={}) as writer:
         for id, boxes in BOXES.items():

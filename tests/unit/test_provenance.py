@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from networks import spec_of
 from segrepro.cli import main
 from segrepro.config import parse_config
 from segrepro.errors import UserError
@@ -66,6 +67,10 @@ def hashes(package: Path) -> tuple[str, str]:
     return package_sha256(package), training_sha256(package)
 
 
+# Of the config, codes that train and predict reach the sections that they take, and not the whole.
+WHOLE_CONFIG = {f"segrepro.config.{name}" for name in ("experiment", "figures", "parsing", "systems", "tables")}
+
+
 def test_the_closure_is_what_a_training_reaches(package):
     names = ["", ".files", ".training", ".training.experiment", ".training.steps"]
     assert import_closure(TRAINING, package) == [f"segrepro{name}" for name in names]
@@ -75,6 +80,7 @@ def test_figures_tables_and_verbs_make_no_model():
     closure = set(import_closure(TRAINING))
     assert {"segrepro.models.fcn", "segrepro.training.losses", "segrepro.data.masks", "segrepro.labels"} <= closure
     assert not {m for m in closure if m.split(".")[1:2] in (["report"], ["verbs"], ["evaluation"], ["provenance"])}
+    assert not WHOLE_CONFIG & closure
 
 
 @pytest.mark.parametrize(
@@ -322,7 +328,7 @@ def run_folder(tmp_path, monkeypatch):
         with ScoreWriter(Path("s.h5"), system="s", label_space="voc21", kind="labels", resize="legacy") as store:
             store.add("p", labels, size=(3, 4))
         codes = [code(training or training_sha256())]
-        write_made(Path("made.json"), {"name": "m", "seed": 5}, argv=["train", "--threads", "2"], codes=codes)
+        write_made(Path("made.json"), spec_of({}, seed=5), argv=["train", "--threads", "2"], codes=codes)
         Path("data.tar").write_bytes(b"archive")
         main(["checksum", "data.tar", "--out", "data.json"])
         Path("check.json").write_text('{"manifest": "val", "ids_sha256": "abc"}')
@@ -421,7 +427,8 @@ def test_what_writes_scores_is_told_apart_and_knows_no_figure():
     for name in writers:
         closure = import_closure(f"segrepro.{name}")
         assert {"segrepro.stores.scores", "segrepro.labels"} <= set(closure)
-        assert not {m for m in closure if m.split(".")[1:2] in (["report"], ["verbs"], ["config"], ["provenance"])}
+        assert not {m for m in closure if m.split(".")[1:2] in (["report"], ["verbs"], ["provenance"])}
+        assert not (WHOLE_CONFIG - {"segrepro.config.systems"}) & set(closure)
     assert "segrepro.models.deeplabv3" in import_closure("segrepro.inference.predict")
 
 

@@ -7,33 +7,45 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from segrepro.models.build import build_network
+from networks import built, micro_backbones
+from segrepro.config.protocols import Protocol
+from segrepro.models.model_files import load_model, save_model
 from segrepro.training.memory import model_memory
-from segrepro.training.model_files import load_model, save_model
 from segrepro.training.remat import cut, training_pass
 from training_setup import PROTOCOL
 
 NETWORKS = {
-    "deeplabv3": {"backbone": "resnet_v2_tiny", "multi_grid": [1, 2, 1], "aspp_channels": 8},
-    "deeplabv3plus": {"architecture": "deeplabv3plus", "backbone": "xception_tiny", "aspp_channels": 8},
-    "deconvnet": {"architecture": "deconvnet", "backbone": "vgg_tiny", "input_size": 64, "fc_channels": 16},
-    "fcn": {"architecture": "fcn", "backbone": "vgg_tiny", "fc_channels": 16, "fc6_kernel": 3, "input_padding": 0},
+    "deeplabv3": {"backbone": "resnet_v2_micro", "multi_grid": [2], "aspp_channels": 8, "aspp_rates": [1]},
+    "deeplabv3plus": {
+        **{"architecture": "deeplabv3plus", "backbone": "xception_micro", "aspp_channels": 8, "aspp_rates": [1]},
+        **{"low_level_channels": 4, "decoder_channels": 8},
+    },
+    "deconvnet": {"architecture": "deconvnet", "backbone": "vgg_micro", "input_size": 32, "fc_channels": 16},
+    "fcn": {
+        **{"architecture": "fcn", "backbone": "vgg_micro", "fc_channels": 16, "fc6_kernel": 3, "input_padding": 0},
+    },
 }
-SIDE = 64
+SIDE = 32
 
 
-def protocol(name: str, *, remat: bool) -> dict:
+@pytest.fixture(autouse=True, scope="module")
+def micro_backbone():
+    with micro_backbones():
+        yield
+
+
+def protocol(name: str, *, remat: bool) -> Protocol:
     return PROTOCOL | {"crop": SIDE, "micro_batch": 1 if name == "fcn" else 2, "remat": remat}
 
 
 @functools.cache
 def computed(name: str, *, remat: bool):
     """A network that has seen a batch twice in training, and the gradients of both times."""
-    model = build_network(NETWORKS[name], 3, seed=1)
+    model = built(NETWORKS[name], 3, seed=1)
     settings = protocol(name, remat=remat)
     forward = training_pass(model, settings)
     random = np.random.default_rng(0)
-    shape = (settings["micro_batch"], SIDE, SIDE, 3)
+    shape = (settings.micro_batch, SIDE, SIDE, 3)
     pictures = tf.constant(random.integers(0, 256, shape), tf.float32)
     weights = tf.constant(random.normal(size=model.compute_output_shape(shape)), tf.float32)
 
@@ -60,7 +72,7 @@ def test_gradients_and_statistics_are_the_same(name):
 @pytest.mark.parametrize("name", ["deeplabv3", "deconvnet"])
 def test_statistics_move(name):
     """What the test above compares would be equal, too, if no statistics moved at all."""
-    model, start = computed(name, remat=True)[0], build_network(NETWORKS[name], 3, seed=1)
+    model, start = computed(name, remat=True)[0], built(NETWORKS[name], 3, seed=1)
     moved = [
         np.abs(after.moving_variance.numpy() - before.moving_variance.numpy()).max() > 0
         for after, before in zip(model.layers, start.layers, strict=True)
@@ -88,7 +100,7 @@ def test_the_model_file_does_not_tell(tmp_path):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_segments_are_the_network_in_order(name):
-    model = build_network(NETWORKS[name], 3)
+    model = built(NETWORKS[name], 3)
     segments = cut(model, 128)
     layers = [layer for segment in segments for layer in segment.layers]
     assert layers == [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]

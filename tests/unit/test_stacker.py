@@ -306,7 +306,7 @@ def test_a_stacker_fitted_on_other_pictures_reads_no_mask_of_the_scored_ones(tmp
 
 
 def test_the_verb_writes_store_and_report(tmp_path, monkeypatch):
-    monkeypatch.setattr("segrepro.training.experiment.prepare_tensorflow", lambda *_, **__: None)
+    monkeypatch.setattr("segrepro.training.devices.prepare_tensorflow", lambda *_, **__: None)
     split, _ = split_of_two(tmp_path)
     members = ["--members", *map(str, split.members.paths), "--manifest", str(split.manifest)]
     files = ["--out", str(tmp_path / "o.h5"), "--json", str(tmp_path / "o.json")]

@@ -1,17 +1,20 @@
 """The training loop and its parts, on networks that train in a second."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from networks import built
 from segrepro.errors import UserError
+from segrepro.models.model_files import load_model, save_model, transfer_weights
 from segrepro.stores.manifests import Example
 from segrepro.training import checkpoints
 from segrepro.training.losses import summed_cross_entropy, valid_pixels
-from segrepro.training.model_files import load_model, save_model, transfer_weights
 from segrepro.training.optimiser import CoupledSGD
-from segrepro.training.schedules import PolySchedule, StepSchedule
+from segrepro.training.schedules import PolySchedule, build_schedule
 from segrepro.training.sums import RunningSums
 from segrepro.training.trainer import TrainingStopped
 from training_setup import PROTOCOL, batches_of, small_model, trainer_of, write_examples
@@ -38,8 +41,20 @@ def test_poly_equals_keras_polynomial_decay():
     np.testing.assert_allclose([ours(s) for s in range(60)], [theirs(s) for s in range(60)], rtol=1e-6)
 
 
+STEPPING = PROTOCOL | {"schedule": "step", "step_every": 10}
+
+
+def test_step_is_caffes_to_the_bit():
+    """The released solvers' ``rate * gamma ** (iter // stepsize)``, around each of their reductions."""
+    for start, every, steps in ((0.01, 10_000, 40_000), (0.001, 20_000, 60_000), (0.05, 7, 200)):
+        schedule = build_schedule(STEPPING | {"learning_rate": start, "step_every": every})
+        for step in (k * every + off for k in range(steps // every + 1) for off in (-1, 0, 1) if k * every + off >= 0):
+            expected = start * keras.ops.power(0.1, keras.ops.cast(step // every, "float32"))
+            assert float(schedule(tf.constant(step, tf.int64))) == float(expected), step
+
+
 def test_step_reduces_at_multiples():
-    schedule = StepSchedule(start=0.01, every=10, factor=0.1)
+    schedule = build_schedule(STEPPING | {"learning_rate": 0.01, "step_every": 10})
     np.testing.assert_allclose([schedule(s) for s in (0, 9, 10, 25)], [0.01, 0.01, 0.001, 0.0001], rtol=1e-6)
 
 
@@ -48,7 +63,7 @@ def test_momentum_and_coupled_decay_follow_the_equations(form):
     rates = [0.1, 0.1, 0.01, 0.01]
     weight = keras.Variable([1.0, -2.0], name="kernel")
     optimiser = CoupledSGD(
-        StepSchedule(start=0.1, every=2, factor=0.1),
+        build_schedule(STEPPING | {"learning_rate": 0.1, "step_every": 2}),
         momentum=0.9,
         momentum_form=form,
         coupled_decay=0.5,
@@ -399,11 +414,11 @@ def test_a_file_with_shared_objects_is_the_same_in_every_process(tmp_path):
     import sys
 
     script = (
-        "import sys; from pathlib import Path\n"
-        "from segrepro.models.build import build_network\n"
-        "from segrepro.training.model_files import save_model\n"
+        f"import sys; sys.path.append({str(Path(__file__).parents[1])!r}); from pathlib import Path\n"
+        "from networks import built\n"
+        "from segrepro.models.model_files import save_model\n"
         "junk = [object() for _ in range(int(sys.argv[1]))]\n"
-        "save_model(build_network({'backbone': 'resnet_v2_tiny', 'multi_grid': [1, 1, 1]}, 3), Path(sys.argv[2]))"
+        "save_model(built({'backbone': 'resnet_v2_tiny', 'multi_grid': [1, 1, 1]}, 3), Path(sys.argv[2]))"
     )
     for count in ("1", "100000"):
         subprocess.run([sys.executable, "-c", script, count, str(tmp_path / f"{count}.keras")], check=True)
@@ -429,10 +444,8 @@ def test_weights_move_by_name_and_a_new_head_stays_new():
 
 
 def test_a_network_with_dropout_starts_from_one_without():
-    from segrepro.models.build import build_network
-
     plain, dropping = (
-        build_network({"backbone": "resnet_v2_tiny", "multi_grid": [1, 1, 1], "dropout": rate}, 3, seed=seed)
+        built({"backbone": "resnet_v2_tiny", "multi_grid": [1, 1, 1], "dropout": rate}, 3, seed=seed)
         for seed, rate in ((1, 0.0), (2, 0.1))
     )
     transfer_weights(plain, dropping, head="keep")

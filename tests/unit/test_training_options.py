@@ -8,16 +8,17 @@ import pytest
 import tensorflow as tf
 import yaml
 
+from networks import built, spec_of
 from segrepro.cli import main
 from segrepro.errors import UserError
-from segrepro.models.build import build_network
+from segrepro.models.model_files import transfer_weights
 from segrepro.stores.manifests import Example
 from segrepro.training.batch_norm import reestimate_batch_norm
-from segrepro.training.experiment import _freeze_layers, crop_fill
-from segrepro.training.model_files import transfer_weights
+from segrepro.training.experiment import crop_fill
+from segrepro.training.initial import _freeze_layers
 from segrepro.training.optimiser import build_optimiser
-from segrepro.training.plateau import Plateau, hold_out
-from segrepro.training.schedules import PlateauSchedule, build_schedule
+from segrepro.training.plateau import Plateau, PlateauSchedule, hold_out
+from segrepro.training.schedules import build_schedule
 from training_setup import PROTOCOL, batches_of, small_model, stream_of, trainer_of, write_examples
 
 
@@ -107,7 +108,7 @@ def test_weight_decay_reaches_what_the_protocol_says():
 def test_deeplabv3plus_decays_its_full_kernels_only():
     """The release's ``regularize_depthwise=False``: three depthwise kernels a module, three in ASPP, two in decoder."""
     network = {"architecture": "deeplabv3plus", "backbone": "xception_tiny", "decoder_channels": 8, "aspp_channels": 8}
-    model = build_network(network, 3)
+    model = built(network, 3)
     kernels, full = decayed_by(model, "kernels"), decayed_by(model, "full_kernels")
     modules = 3 + 1 + 2  # entry, middle, exit
     assert kernels - full == {path for path in kernels if "depthwise" in path}
@@ -119,7 +120,7 @@ def test_deeplabv3plus_decays_its_full_kernels_only():
 def test_doubled_gradients_of_biases_are_a_doubled_rate_and_reach_deeplabv3plus_classifier_alone():
     """The release multiplies the gradients of variables called biases, before its momentum (train_utils.py)."""
     network = {"architecture": "deeplabv3plus", "backbone": "xception_tiny", "decoder_channels": 8, "aspp_channels": 8}
-    model = build_network(network, 3)
+    model = built(network, 3)
     assert [v.path for v in model.trainable_variables if "bias" in v.path] == ["logits_conv/bias"]
     factor = {"bias": 2.0, "kernel": 1.0}
     variables = [keras.Variable(np.ones(2), name=name) for name in factor]
@@ -137,7 +138,7 @@ def test_doubled_gradients_of_biases_are_a_doubled_rate_and_reach_deeplabv3plus_
 
 
 def test_crops_are_filled_as_the_protocol_says():
-    model = build_network({"architecture": "deeplabv3", "backbone": "resnet_v2_tiny", "normalisation": "mean_rgb"}, 3)
+    model = built({"architecture": "deeplabv3", "backbone": "resnet_v2_tiny", "normalisation": "mean_rgb"}, 3)
     assert crop_fill(model, PROTOCOL | {"pad_picture": "zero"}) == (0, 0, 0)
     assert crop_fill(model, PROTOCOL | {"pad_picture": "mean"}) == (123.68, 116.779, 103.939)
 
@@ -236,7 +237,7 @@ def test_a_training_on_a_plateau_goes_on_exactly(examples, tmp_path, killed_afte
 
 def test_held_out_boxes_come_once_each_as_the_centre_of_what_is_trained_on(examples):
     boxes = [Example(e.id, e.image, e.mask, (2, 3, 20, 18), repeats=1 + i) for i, e in enumerate(examples)]
-    protocol = PLATEAU | {"box_size": 16, "crop": 12, "micro_batch": 3}
+    protocol = PLATEAU | {"box_size": 16, "crop": 12, "micro_batch": 3, "scale_range": [1.0, 1.0]}
     batches = list(stream_of(boxes, protocol).in_order())
     assert [tuple(pictures.shape) for pictures, _ in batches] == [(3, 12, 12, 3), (2, 12, 12, 3)]
     whole = list(stream_of(boxes, protocol | {"crop": 16, "micro_batch": 5}).in_order())
@@ -252,7 +253,7 @@ def test_a_deconvnet_trains_on_boxes_past_its_looks_at_held_out_pictures(example
     boxes = [Example(e.id, e.image, e.mask, (-2, 0, 15, 18)) for e in examples]
     train, held = hold_out(boxes, 1, seed=0)
     validation = stream_of(held, protocol).in_order()
-    trainer = trainer_of(tmp_path, protocol, model=build_network(network, 3), validation=validation)
+    trainer = trainer_of(tmp_path, protocol, model=built(network, 3), validation=validation)
     trainer.run(batches_of(train, trainer, protocol))
     assert trainer.step == 4
     assert 0 <= trainer.plateau.state[0] <= 1
@@ -264,8 +265,8 @@ def test_a_deconvnet_trains_on_boxes_past_its_looks_at_held_out_pictures(example
 def test_made_json_says_whether_all_steps_computed_the_same_bits_each_time(examples, tmp_path, monkeypatch):
     monkeypatch.setattr("segrepro.training.experiment.prepare_tensorflow", lambda *_, **options: told.append(options))
     network = {"architecture": "deeplabv3", "backbone": "resnet_v2_tiny", "resize": "half_pixel"}
-    spec = {"name": "small", "network": network, "protocol": PROTOCOL | {"steps": 2}, "classes": 3, "seed": 0}
-    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec | {"init": None, "label_space": "voc21"}))
+    spec = spec_of(network, PROTOCOL | {"steps": 2}, name="small", classes=3)
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec.plain()))
     rows = [f"{e.id},{e.image.name},{e.mask.name}\n" for e in examples]
     (tmp_path / "list.csv").write_text("id,image,mask\n" + "".join(rows))
     names = {"model": "model.keras", "history": "history.csv", "made": "made.json", "checkpoints": "checkpoints"}

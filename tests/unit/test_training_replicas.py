@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from replicas_run import TWINS, use_micro_backbones
-from segrepro.models.build import build_network
+from networks import built, micro_backbones
+from replicas_run import TWINS
 from segrepro.models.replicas import check_shareable
-from segrepro.models.resnet_v2 import RESNET_V2
-from segrepro.models.vgg16 import VGG16_SHAPES
 
 TESTS = Path(__file__).parents[1]
 
@@ -161,16 +159,10 @@ def test_two_devices_train_as_one(tmp_path, part):
     assert run(["-c", TWO_DEVICES + part], tmp_path).endswith("equal")
 
 
-@pytest.fixture
-def micro_backbones():
-    use_micro_backbones()
-    yield
-    del RESNET_V2["resnet_v2_micro"], VGG16_SHAPES["vgg_micro"]
-
-
 @pytest.mark.parametrize("name", TWINS)
-def test_no_layer_of_a_network_sees_its_share_only(name, micro_backbones):
-    check_shareable(build_network(TWINS[name].network, 3))
+def test_no_layer_of_a_network_sees_its_share_only(name):
+    with micro_backbones():
+        check_shareable(built(TWINS[name].network, 3))
 
 
 @pytest.mark.devices

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from segrepro.models.model_files import load_model, save_model
 from segrepro.models.unpooling import Unpooling, unpool
-from segrepro.training.model_files import load_model, save_model
 
 # Few distinct values: ties in most windows, also between the two zeros.
 FEATURES = (-1.0, -0.0, 0.0, 0.5, 2.0)

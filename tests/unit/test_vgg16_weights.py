@@ -7,13 +7,15 @@ import pytest
 from keras import layers
 from numpy_layers import picture
 
+from networks import built, described, spec_of
+from segrepro.config.spec import InitialWeights
 from segrepro.errors import UserError
-from segrepro.models.build import build_network
 from segrepro.models.importing import load_weights
+from segrepro.models.model_files import save_model
 from segrepro.models.vgg16 import VGG16_SHAPES, VGGShape
 from segrepro.models.weights import APPLICATIONS, classifier_layers, load_backbone_weights
-from segrepro.training.experiment import initial_model
-from segrepro.training.model_files import save_model
+from segrepro.training.initial import initial_model
+from training_setup import PROTOCOL
 
 SMALL = VGGShape(depths=(1, 2, 1, 1, 1), channels=(2, 3, 4, 5, 6))
 CONVOLUTIONS = ["block1_conv1", "block2_conv1", "block2_conv2", "block3_conv1", "block4_conv1", "block5_conv1"]
@@ -84,7 +86,7 @@ def save_as_published(model, path):
 
 def fcn(**network):
     network = {"fc_channels": FC_CHANNELS, "fc6_kernel": 3, "input_padding": 0, **network}
-    return build_network({"architecture": "fcn", "backbone": "vgg_small", **network}, 3)
+    return built({"architecture": "fcn", "backbone": "vgg_small", **network}, 3)
 
 
 def assert_holds(network, model, names=CONVOLUTIONS):
@@ -151,7 +153,7 @@ def test_narrower_fully_connected_layers_stay_as_initialised(tmp_path, whole, op
 
 def test_deconvnet_takes_them_too_and_its_batch_norms_stay(tmp_path, whole):
     description = {"architecture": "deconvnet", "backbone": "vgg_small", "input_size": SIZE, "fc_channels": FC_CHANNELS}
-    network, fresh = (build_network(description, 3) for _ in range(2))
+    network, fresh = (built(description, 3) for _ in range(2))
     assert len(load_backbone_weights(network, save(whole, tmp_path / "whole.h5"))) == 2 * (len(CONVOLUTIONS) + 2)
     assert_holds(network, whole)
     np.testing.assert_array_equal(
@@ -165,7 +167,7 @@ def test_deconvnet_takes_them_too_and_its_batch_norms_stay(tmp_path, whole):
 def test_the_format_keras_applications_reaches_vgg16(tmp_path, whole):
     network, path = fcn(batch_norm="all"), save(whole, tmp_path / "published.h5")
     description = {"architecture": "fcn", "backbone": "vgg_small"}
-    assert len(load_weights(network, description, path, file_format="keras_applications")) == 2 * (
+    assert len(load_weights(network, described(description), path, file_format="keras_applications")) == 2 * (
         len(CONVOLUTIONS) + 2
     )
     assert_holds(network, whole)
@@ -174,9 +176,8 @@ def test_the_format_keras_applications_reaches_vgg16(tmp_path, whole):
 def test_the_log_of_a_training_says_what_the_file_gave_and_which_layers_stay_random(tmp_path, whole, capsys):
     network = {"architecture": "fcn", "backbone": "vgg_small", "batch_norm": "head", "fc_channels": 4}
     path = save(whole, tmp_path / "published.h5")
-    spec = {"network": network, "classes": 3, "seed": 0, "name": "x"}
-    spec["init"] = {"model": None, "weights": "w", "head": "keep", "format": "keras_applications", "averages": "plain"}
-    spec["protocol"] = {"freeze_batch_norm": False, "frozen_layers": []}
+    init = InitialWeights(weights="w", file=path.name, format="keras_applications", averages="plain")
+    spec = spec_of(network, PROTOCOL, classes=3, init=init)
     model = initial_model(spec, path)
     left = "fc6, fc6_bn, fc7, fc7_bn, score_fr, score_pool4, score_pool3"
     given = 2 * len(CONVOLUTIONS)
@@ -185,7 +186,7 @@ def test_the_log_of_a_training_says_what_the_file_gave_and_which_layers_stay_ran
 
     save_model(model, tmp_path / "model.keras")
     for head, left, given in (("keep", "none", 0), ("replace", "score_fr, score_pool4, score_pool3", 6)):
-        initial_model(spec | {"init": {"model": "m", "head": head}}, tmp_path / "model.keras")
+        initial_model(spec.model_copy(update={"init": InitialWeights(model="m", head=head)}), tmp_path / "model.keras")
         total = len(model.weights)
         summary = f"{total - given} of {total} variables set; layers left as initialised: {left}\n"
         assert capsys.readouterr().err.endswith(f"init: {tmp_path / 'model.keras'}: {summary}")
@@ -211,7 +212,7 @@ def test_a_resnet_is_refused(tmp_path, layout):
 
 
 def test_a_vgg_is_refused_by_a_resnet(tmp_path, whole):
-    network = build_network({"backbone": "resnet_v2_tiny", "aspp_channels": 4}, 3)
+    network = built({"backbone": "resnet_v2_tiny", "aspp_channels": 4}, 3)
     assert_refused(
         network, save(whole, tmp_path / "vgg16.h5"), "another network.* ResNet of the same version and depth"
     )
@@ -246,4 +247,4 @@ def test_the_layers_that_depend_on_the_classes_are_told():
 
     assert names(fcn()) == {"score_fr", "score_pool4", "score_pool3"}
     assert names(fcn(upsampling="learned", skip_stride=32)) == {"score_fr", "upscore32"}
-    assert names(build_network({"backbone": "resnet_v2_tiny", "aspp_channels": 4}, 3)) == {"logits_conv"}
+    assert names(built({"backbone": "resnet_v2_tiny", "aspp_channels": 4}, 3)) == {"logits_conv"}

@@ -6,8 +6,22 @@
 ``workflow/schemas/`` is generated from these classes.
 """
 
-from segrepro.config.experiment import Config
-from segrepro.config.parsing import in_order_of, json_schema, parse_config
-from segrepro.config.spec import model_spec
+from importlib import import_module
+from typing import Any
 
-__all__ = ["Config", "in_order_of", "json_schema", "model_spec", "parse_config"]
+# Imported when they are asked for: an engine that takes one section depends on that section's module and on no figure's
+# (`segrepro.provenance.code` hashes what a training imports).
+HOMES = {
+    "Config": "experiment",
+    "in_order_of": "parsing",
+    "json_schema": "parsing",
+    "model_spec": "spec",
+    "parse_config": "parsing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Give a name of `HOMES`."""
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)

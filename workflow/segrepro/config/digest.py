@@ -44,7 +44,7 @@ def _settings(config: Config, node: Node) -> dict[str, Any]:
             "seed": config.seed if system.stacking or searched_at_random else None
         }
     if kind == MODEL:
-        return model_spec(config, name)
+        return model_spec(config, name).plain()
     if kind == PROPOSALS:
         settings = config.proposals[name].model_dump(mode="json")
         if model := settings.get("model"):

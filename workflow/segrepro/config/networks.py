@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from segrepro.models.geometry import fcn_fault
+from segrepro.geometry import FCN_COARSEST_STRIDE, least_input_padding
 from segrepro.schema import Decay, Positive, Section
 
 Normalisation = Literal["mean_rgb", "caffe", "caffe_ilsvrc", "bgr_unit", "keras_tf"]
@@ -16,6 +16,8 @@ RESIZE = Field(description="bilinear mapping of logits to pictures: TF1 default,
 Dropped = Annotated[float, Field(ge=0, lt=1)]
 Epsilon = Annotated[float, Field(gt=0)]
 Vgg = Literal["vgg16", "vgg_tiny"]
+# Family of backbones -> whose graphs of it there are; `segrepro.models.backbones.FAMILIES` builds them.
+VARIANTS = {"resnet_v2": ("slim", "keras"), "resnet_v1": ("keras",), "xception": ("released",)}
 
 
 class DeepLab(Section):
@@ -45,6 +47,17 @@ class DeepLab(Section):
     dropout: Dropped = Field(0.0, description="of the projected ASPP features (v3+ release: 0.1)")
     normalisation: Normalisation = NORMALISATION
     resize: Resize = RESIZE
+
+    @model_validator(mode="after")
+    def _of_the_backbone(self) -> "DeepLab":
+        family = self.backbone.rpartition("_")[0]
+        if self.variant not in VARIANTS[family]:
+            raise ValueError(
+                f"variant: of {self.backbone} there is no '{self.variant}'; use {' or '.join(VARIANTS[family])}"
+            )
+        if self.features and family != "resnet_v2":
+            raise ValueError(f"features: has no meaning for {self.backbone}; remove it")
+        return self
 
 
 class DeepLabV3(DeepLab):
@@ -89,14 +102,16 @@ class Fcn(Section):
 
     @model_validator(mode="after")
     def _combinations(self) -> "Fcn":
-        fault = fcn_fault(
-            fc6_kernel=self.fc6_kernel,
-            input_padding=self.input_padding,
-            skip_stride=self.skip_stride,
-            at_once=self.at_once,
-        )
-        if fault:
-            raise ValueError(": ".join(fault))
+        if self.fc6_kernel % 2 == 0:
+            raise ValueError(f"fc6_kernel: is {self.fc6_kernel}; give an odd number, so that features keep their place")
+        least = least_input_padding(self.fc6_kernel)
+        if 0 < self.input_padding < least:
+            raise ValueError(
+                f"input_padding: is {self.input_padding}, but an fc6_kernel of {self.fc6_kernel} needs {least} pixels "
+                "at least, or 0 (fc6 then pads by itself)"
+            )
+        if self.at_once and self.skip_stride == FCN_COARSEST_STRIDE:
+            raise ValueError(f"at_once: has no meaning for skip_stride {self.skip_stride}; remove it")
         return self
 
 

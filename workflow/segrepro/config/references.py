@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from segrepro.config.combinations import combination_problems, submission_problems
 from segrepro.config.uses import dataset_use, unknown
 from segrepro.data.datasets import DATASETS
+from segrepro.geometry import is_crop_allowed
 from segrepro.graph import SYSTEM, graph_of
 from segrepro.labels import LABEL_SPACES, VOC21, VOC_CLASSES
-from segrepro.models.geometry import is_crop_allowed
 
 if TYPE_CHECKING:
     from segrepro.config import Config, Model, System

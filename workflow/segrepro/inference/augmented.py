@@ -10,19 +10,18 @@ Of a single view there is nothing to average: its logits themselves are stored, 
 logits and log-probabilities differ, cancels in the reader's softmax.
 """
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from segrepro.config.networks import Network
 from segrepro.config.systems import Prediction
 from segrepro.errors import UserError
+from segrepro.geometry import feature_size
 from segrepro.inference.windows import Taps, ViewAxis
 from segrepro.models.build import build_network
-from segrepro.models.geometry import feature_size
 from segrepro.models.layers import neutral_pixel, resize_bilinear
 from segrepro.stores.fitting import fit, log_probabilities
 from segrepro.stores.resize import ALIGN_CORNERS
@@ -32,7 +31,7 @@ DEFAULT_STORAGE_STRIDE = 4
 PROBE = 257  # side of the picture by which a network's stride is told: 256 + 1
 
 
-def at_output_stride(model: keras.Model, network: Mapping[str, Any], output_stride: int | None) -> keras.Model:
+def at_output_stride(model: keras.Model, network: Network, output_stride: int | None) -> keras.Model:
     """Rebuild a model at another output stride with the same weights.
 
     Args:
@@ -43,9 +42,9 @@ def at_output_stride(model: keras.Model, network: Mapping[str, Any], output_stri
     Raises:
         UserError: the network has no such output stride, or the model was built from another description.
     """
-    if output_stride in (None, network.get("output_stride")):
+    if output_stride in (None, getattr(network, "output_stride", None)):
         return model
-    rebuilt = build_network({**network, "output_stride": output_stride}, model.output_shape[-1])
+    rebuilt = build_network(network.model_copy(update={"output_stride": output_stride}), model.output_shape[-1])
     if _weight_shapes(rebuilt) != _weight_shapes(model):
         raise UserError(
             f"model '{model.name}' has other weights than its spec's network at output stride {output_stride}: give "

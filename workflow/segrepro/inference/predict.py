@@ -1,14 +1,14 @@
 """Prediction of whole pictures: every picture of a manifest, once or in several views, into a score store."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from segrepro.config.networks import DeconvNet, Network
 from segrepro.config.systems import Prediction
 from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import picture_size
@@ -96,7 +96,7 @@ def predict(
     *,
     system: str,
     label_space: str,
-    network: Mapping[str, Any],
+    network: Network,
     augmentation: Prediction = PLAIN,
     shard: str | None = None,
 ) -> None:
@@ -121,15 +121,15 @@ def predict(
         UserError: a shard is none, a row has a box, a picture cannot be read, the scores hold NaN, or the network has
             no such output stride, or takes boxes instead of whole pictures.
     """
-    if "input_size" in network:
+    if isinstance(network, DeconvNet):
         raise UserError(
-            f"system '{system}': its network is a {network['architecture']}, which predicts boxes and no whole "
+            f"system '{system}': its network is a {network.architecture}, which predicts boxes and no whole "
             "pictures; use `segrepro predict-proposals`."
         )
     check_whole_pictures(examples, "the manifest")
     model = at_output_stride(model, network, augmentation.output_stride)
-    resize = network["resize"]
-    output_stride = augmentation.output_stride or network.get("output_stride", PIXELS_AT_STRIDE)
+    resize = network.resize
+    output_stride = augmentation.output_stride or getattr(network, "output_stride", PIXELS_AT_STRIDE)
     pixels = int(PIXELS_A_BATCH * min(1.0, output_stride / PIXELS_AT_STRIDE) ** 2)
     batches = batches_by_size(examples, pixels=pixels, input_pixels=augmentation.largest_input)
     if shard:

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from segrepro.config.networks import DeconvNet, Network
 from segrepro.config.systems import ProposalWise
 from segrepro.data.boxes import cut
 from segrepro.data.parallel import progress_bar
@@ -58,7 +58,7 @@ def picture_boxes(
     return (boxes, False) if len(boxes) else (whole_picture(size), True)
 
 
-def input_size_of(network: dict[str, Any], *, name: str) -> int:
+def input_size_of(network: Network, *, name: str) -> int:
     """Return the side in pixels of the square crops that a network takes.
 
     Args:
@@ -68,14 +68,12 @@ def input_size_of(network: dict[str, Any], *, name: str) -> int:
     Raises:
         UserError: the network takes pictures of any size, so that there is nothing to resize a box to.
     """
-    side = network.get("input_size")
-    if not isinstance(side, int) or side < 1:
-        architecture = network.get("architecture", "deeplabv3")
+    if not isinstance(network, DeconvNet):
         raise UserError(
-            f"{name}: network.input_size is missing, which '{architecture}' does not have; predict box by box with a "
-            "deconvnet, or this model by `segrepro predict`."
+            f"{name}: network.input_size is missing, which '{network.architecture}' does not have; predict box by box "
+            "with a deconvnet, or this model by `segrepro predict`."
         )
-    return side
+    return network.input_size
 
 
 class CropNetwork:

@@ -20,19 +20,13 @@ class Family(NamedTuple):
 
     Attributes:
         shapes: name -> shape.
-        variants: name -> settings, with ``epsilon`` and ``normalisation`` among them.
-        default_variant: a key of ``variants``.
-        features: what the backbone may hand on, where there is a choice.
-        grid_units: shape -> how many factors its multi-grid has.
+        variants: name -> settings, with ``epsilon`` among them.
         build: (normalised pictures, make, shape, variant, *, output_stride, multi_grid, features) -> taps, of
             which ``features`` and ``low_level`` are read.
     """
 
     shapes: Mapping[str, Any]
     variants: Mapping[str, Any]
-    default_variant: str
-    features: tuple[str, ...]
-    grid_units: Callable[[Any], int]
     build: Callable[..., dict[str, KerasTensor]]
 
 
@@ -58,28 +52,16 @@ def _xception(
 
 
 FAMILIES = (
-    Family(
-        resnet_v2.RESNET_V2,
-        resnet_v2.VARIANTS,
-        "slim",
-        resnet_v2.FEATURES,
-        lambda shape: shape.units[-1],
-        _resnet_v2,
-    ),
-    Family(resnet_v1.RESNET_V1, resnet_v1.VARIANTS, "keras", (), lambda shape: shape.units[-1], _resnet_v1),
-    Family(xception.XCEPTION, xception.VARIANTS, "released", (), lambda shape: len(shape.exit[-1]), _xception),
+    Family(resnet_v2.RESNET_V2, resnet_v2.VARIANTS, _resnet_v2),
+    Family(resnet_v1.RESNET_V1, resnet_v1.VARIANTS, _resnet_v1),
+    Family(xception.XCEPTION, xception.VARIANTS, _xception),
 )
-
-
-def backbone_names() -> list[str]:
-    """Return the names of all backbones."""
-    return [name for family in FAMILIES for name in family.shapes]
 
 
 def family_of(backbone: str) -> Family:
     """Return the family of a backbone.
 
     Args:
-        backbone: one of ``backbone_names()``.
+        backbone: a name of one of the families' ``shapes``.
     """
     return next(family for family in FAMILIES if backbone in family.shapes)

@@ -23,10 +23,6 @@ from segrepro.models.upsampling import AlignedSum, BilinearKernel, BilinearUpsam
 SKIPS = {32: (), 16: (4,), 8: (4, 3)}
 # Poolings' features before they are scored "at once": they are larger than fc7's, the finer the more (release).
 AT_ONCE_SCALES = {4: 0.01, 3: 0.0001}
-# Transposed convolutions: all fixed (release); those between the maps learned, the last one fixed (paper, section
-# 4.3); all learned. Learned ones start bilinear.
-UPSAMPLINGS = ("bilinear", "learned_between", "learned")
-BATCH_NORMS = ("none", "head", "all")
 # Scores are small sums of large features, and are added up: float16 would lose what the finer maps add.
 SCORE_DTYPE = "float32"
 
@@ -68,7 +64,8 @@ def fcn_head(
         input_padding: zeros around the picture, pixels: 100 in the release, whose fc6 has no padding of its own and
             eats up the border. 0: fc6 keeps its map's size.
         dropout: share of the features of fc6 and of fc7 that are dropped in training; 0.5 in the release.
-        upsampling: one of ``UPSAMPLINGS``.
+        upsampling: which transposed convolutions are learned: none (``bilinear``, release); those between the maps, the
+            last one fixed (``learned_between``; paper, section 4.3); all (``learned``). Learned ones start bilinear.
         at_once: whether pool4 and pool3 are scaled down before they are scored, so that all can be trained at once.
         batch_norm: whether batch norms follow fc6 and fc7.
 

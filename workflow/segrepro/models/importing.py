@@ -10,30 +10,21 @@ from typing import Any
 
 import keras
 
+from segrepro.config.networks import Network
+from segrepro.config.spec import ModelSpec
 from segrepro.errors import UserError
-from segrepro.models.build import (
-    DECONVNET_DEFAULTS,
-    DEEPLABV3_DEFAULTS,
-    DEEPLABV3PLUS_DEFAULTS,
-    FCN_DEFAULTS,
-    build_network,
-    load_backbone_weights,
-)
+from segrepro.models.build import build_network
 from segrepro.models.layers import Normalise, ResizeLike
+from segrepro.models.model_files import load_model
 from segrepro.models.tf1_checkpoints import Checkpoint, open_checkpoint
 from segrepro.models.tf1_names import AVERAGE, LAYOUTS, STATISTICS, STEP, Layout
 from segrepro.models.upsampling import AlignedSum, CropLike
-from segrepro.models.weights import classifier_layers
-from segrepro.training.model_files import load_model
+from segrepro.models.weights import classifier_layers, load_backbone_weights
 
 FORMATS = (*LAYOUTS, "keras_applications", "segrepro")
 # Which values of a checkpoint: as trained, or their moving averages.
 AVERAGES = ("plain", "ema")
 NAMES_SHOWN = 3
-DEFAULTS = {
-    defaults["architecture"]: defaults
-    for defaults in (DEEPLABV3_DEFAULTS, DEEPLABV3PLUS_DEFAULTS, FCN_DEFAULTS, DECONVNET_DEFAULTS)
-}
 # What the result of a layer depends on besides its weights, at any output stride.
 GRAPH_ATTRIBUTES = (
     (keras.layers.BatchNormalization, "epsilon"),
@@ -48,12 +39,12 @@ GRAPH_ATTRIBUTES = (
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def import_weights(spec: Mapping[str, Any], weights: Path, *, file_format: str, averages: str = "plain") -> keras.Model:
+def import_weights(spec: ModelSpec, weights: Path, *, file_format: str, averages: str = "plain") -> keras.Model:
     """Build a spec's network and give it the weights of a file.
 
     Args:
-        spec: a model's spec, of which ``network``, ``classes`` and ``seed`` are read. What the file does not hold
-            (the head, where it holds a backbone only) is initialised from the seed.
+        spec: the model's spec. What the file does not hold (the head, where it holds a backbone only) is initialised
+            from the seed.
         weights: as of `load_weights`.
         file_format: as of `load_weights`.
         averages: as of `load_weights`.
@@ -61,14 +52,14 @@ def import_weights(spec: Mapping[str, Any], weights: Path, *, file_format: str, 
     Raises:
         UserError: the file cannot be used, or does not fit the network.
     """
-    check_network(spec["network"], file_format)
-    model = build_network(spec["network"], spec["classes"], seed=spec["seed"])
-    load_weights(model, spec["network"], weights, file_format=file_format, averages=averages)
+    check_network(spec.network, file_format)
+    model = build_network(spec.network, spec.classes, seed=spec.seed)
+    load_weights(model, spec.network, weights, file_format=file_format, averages=averages)
     return model
 
 
 def load_weights(
-    model: keras.Model, network: Mapping[str, Any], weights: Path, *, file_format: str, averages: str = "plain"
+    model: keras.Model, network: Network, weights: Path, *, file_format: str, averages: str = "plain"
 ) -> list[keras.Variable]:
     """Load a file of any known format into a network, whole or its backbone.
 
@@ -92,7 +83,7 @@ def load_weights(
         raise UserError(f"averages is {averages!r}: use one of {', '.join(AVERAGES)}.")
     if file_format in LAYOUTS:
         with open_checkpoint(weights) as checkpoint:
-            return _load_checkpoint(model, checkpoint, LAYOUTS[file_format], network["backbone"], averages)
+            return _load_checkpoint(model, checkpoint, LAYOUTS[file_format], network.backbone, averages)
     if averages != "plain":
         raise UserError(f"averages: files of format {file_format} hold none; use 'plain'.")
     if file_format == "keras_applications":
@@ -100,7 +91,7 @@ def load_weights(
     return _load_model(model, Path(weights))
 
 
-def check_network(network: Mapping[str, Any], file_format: str) -> None:
+def check_network(network: Network, file_format: str) -> None:
     """Check that files of a format can fit a network, and that it then computes what the original did.
 
     Output strides other than the original's are allowed: the weights are valid for all.
@@ -113,20 +104,19 @@ def check_network(network: Mapping[str, Any], file_format: str) -> None:
     layout = LAYOUTS.get(file_format)
     if layout is None:
         return
-    if layout.architecture and network["architecture"] != layout.architecture:
+    if layout.architecture and network.architecture != layout.architecture:
         raise UserError(
-            f"network.architecture is {network['architecture']!r}, but files of format {file_format} hold "
+            f"network.architecture is {network.architecture!r}, but files of format {file_format} hold "
             f"{layout.architecture}: change it, or the format."
         )
-    if not str(network.get("backbone")).startswith(layout.backbones):
+    if not network.backbone.startswith(layout.backbones):
         names = " or ".join(f"{prefix}*" for prefix in layout.backbones)
         raise UserError(
-            f"network.backbone is {network.get('backbone')!r}, but files of format {file_format} hold {names}: change "
+            f"network.backbone is {network.backbone!r}, but files of format {file_format} hold {names}: change "
             "it, or the format."
         )
-    complete = {**DEFAULTS.get(network["architecture"], {}), **network}
     for key, choices in layout.settings.items():
-        value = complete[key]
+        value = getattr(network, key)
         if (tuple(value) if isinstance(value, list) else value) not in choices:
             raise UserError(
                 f"network.{key} is {value!r}, but networks in files of format {file_format} have {choices[-1]!r}: the "

@@ -32,14 +32,12 @@ class Variant(NamedTuple):
 
     Attributes:
         epsilon: of the batch norms.
-        normalisation: of the pictures, a key of ``NORMALISATIONS``.
     """
 
     epsilon: float
-    normalisation: str
 
 
-VARIANTS = {"keras": Variant(epsilon=1.001e-5, normalisation="caffe")}
+VARIANTS = {"keras": Variant(epsilon=1.001e-5)}
 
 
 def plan_units(shape: ResNetV2Shape, *, output_stride: int, multi_grid: tuple[int, ...]) -> Iterator[UnitPlan]:

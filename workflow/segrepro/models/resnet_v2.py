@@ -54,23 +54,19 @@ class Variant(NamedTuple):
         epsilon: of the batch norms.
         pool_padding: ``zeros``: one zero on each side, then valid (zeros compete: no ReLU came before);
             ``same``: TF's padding, which never wins, and lies on one side only where the extent is even.
-        features: what the network hands on, a member of ``FEATURES``.
-        normalisation: of the pictures it was trained on, a key of ``NORMALISATIONS``.
+        features: what the network hands on: ``post_norm``, after the final batch norm and ReLU, as published; or
+            ``raw_sum``, the last unit's sum before it, which the report's DeepLabv3 code read (the norm's variables
+            stay in the model, unread).
     """
 
     epsilon: float
     pool_padding: str
     features: str
-    normalisation: str
 
-
-# post_norm: after the final batch norm and ReLU, as published. raw_sum: the last unit's sum before it, which
-# the report's DeepLabv3 code read (the norm's variables stay in the model, unread).
-FEATURES = ("post_norm", "raw_sum")
 
 VARIANTS = {
-    "keras": Variant(epsilon=1.001e-5, pool_padding="zeros", features="post_norm", normalisation="keras_tf"),
-    "slim": Variant(epsilon=1e-5, pool_padding="same", features="raw_sum", normalisation="mean_rgb"),
+    "keras": Variant(epsilon=1.001e-5, pool_padding="zeros", features="post_norm"),
+    "slim": Variant(epsilon=1e-5, pool_padding="same", features="raw_sum"),
 }
 
 
@@ -161,7 +157,7 @@ def resnet_v2(
         output_stride: 8, 16 or 32, in pixels.
         multi_grid: as of ``plan_units``, one factor for each unit of the last block.
         pool_padding: as of ``Variant``.
-        features: a member of ``FEATURES``.
+        features: as of `Variant`.
 
     Returns:
         The output of every unit by its layer name; ``low_level``, the last of stride 4 (``conv2_block2_out``, or

@@ -116,8 +116,8 @@ LAYOUTS = {
             "multi_grid": ((1, 1, 1),),
             "aspp_rates": ((6, 12, 18),),
             "batch_norm_epsilon": (None, 1e-5),
-            "normalisation": (None, "mean_rgb"),
-            "resize": (None, "legacy"),
+            "normalisation": ("mean_rgb",),
+            "resize": ("legacy",),
         },
     ),
     "tf1_deeplabv3plus_xception": Layout(
@@ -130,8 +130,8 @@ LAYOUTS = {
             "multi_grid": ((1, 1, 1),),
             "aspp_rates": ((6, 12, 18),),
             "batch_norm_epsilon": (None,),
-            "normalisation": (None, "keras_tf"),
-            "resize": (None, "align_corners"),
+            "normalisation": ("keras_tf",),
+            "resize": ("align_corners",),
         },
     ),
 }

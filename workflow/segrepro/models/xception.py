@@ -67,14 +67,12 @@ class Variant(NamedTuple):
 
     Attributes:
         epsilon: of the batch norms.
-        normalisation: of the pictures, a key of ``NORMALISATIONS``.
     """
 
     epsilon: float
-    normalisation: str
 
 
-VARIANTS = {"released": Variant(epsilon=1e-3, normalisation="keras_tf")}
+VARIANTS = {"released": Variant(epsilon=1e-3)}
 
 
 class ModulePlan(NamedTuple):

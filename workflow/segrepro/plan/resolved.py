@@ -47,5 +47,5 @@ def resolved(plan: Plan, part: str, merged: dict[str, Any]) -> str:
             name: {split: numbers.model_dump() for split, numbers in each.reported.items()} for name, each in systems
         }
     else:
-        content = model_spec(config, part.split("/")[1])
+        content = model_spec(config, part.split("/")[1]).plain()
     return json.dumps(content, sort_keys=True)

@@ -112,7 +112,7 @@ def compare_standing(workflow: Any, plan: Plan, merged: dict[str, Any]) -> None:
     with in_words():
         refuse_other_results(
             Path(plan.results),
-            specs={name: model_spec(plan.config, name) for name in plan.config.models},
+            specs={name: model_spec(plan.config, name).plain() for name in plan.config.models},
             hashes={pair: config_sha256(plan, *pair) for pair in plan.scored()},
             config=declared_config(merged),
             unrecorded=is_unrecorded,

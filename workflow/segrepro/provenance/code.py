@@ -4,8 +4,9 @@ Two hashes tell codes apart, with or without git:
 
 - ``sha256`` is of all sources of the package, byte for byte.
 - ``training_sha256`` is of what the modules do that a training imports, directly or not (`TRAINING` and all of this
-  package that it reaches): comments, docstrings and layout do not count, and neither do figures, tables, the config's
-  classes or prediction. A model whose training hash is not that of the code at hand was made by other code.
+  package that it reaches): comments, docstrings and layout do not count, and neither do figures, tables, the
+  config's other sections or prediction. A model whose training hash is not that of the code at hand was made by other
+  code.
 
 Score stores carry the hashes of the modules that filled them, made in the same way (`segrepro.provenance.stores`).
 """

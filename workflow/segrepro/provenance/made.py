@@ -16,10 +16,10 @@ another entry where it went on otherwise.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from segrepro.config.spec import ModelSpec
 from segrepro.environment import chosen_settings
 from segrepro.errors import UserError
 from segrepro.files import file_digest, write_json
@@ -97,7 +97,7 @@ def _are_codes(codes: Any) -> bool:
 
 def write_made(
     path: Path,
-    spec: Mapping[str, Any],
+    spec: ModelSpec,
     *,
     argv: list[str],
     codes: list[Code],
@@ -119,11 +119,11 @@ def write_made(
     write_json(
         path,
         {
-            "model": spec["name"],
-            "spec_sha256": hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest(),
+            "model": spec.name,
+            "spec_sha256": hashlib.sha256(spec.content().encode()).hexdigest(),
             "training_set_sha256": _digest(training_set),
             "initial_weights_sha256": _digest(initial_weights),
-            "seed": spec["seed"],
+            "seed": spec.seed,
             "code": codes,
             "devices": devices,
             "versions": versions(),

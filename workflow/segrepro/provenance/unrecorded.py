@@ -34,7 +34,7 @@ def refuse_other_results(
 
     Args:
         results: their folder.
-        specs: model -> `segrepro.config.model_spec`.
+        specs: model -> `segrepro.config.spec.ModelSpec.plain`.
         hashes: (system, split) -> the hash of the part of the config that its scores depend on.
         config: what ``config.json`` would hold.
         unrecorded: says of a path whether a file stands there of which there is no record.

@@ -45,10 +45,10 @@ TITLE = 0.18  # inches
 
 def make(args: argparse.Namespace) -> Figure:
     """Predict pictures of ``manifest``, each once, and keep the map after each of ``counts``."""
+    from segrepro.config.spec import read_spec_of
     from segrepro.inference.proposalwise import CropNetwork, input_size_of
-    from segrepro.training.experiment import prepare_tensorflow
-    from segrepro.training.model_files import load_model
-    from segrepro.training.specs import read_spec_of
+    from segrepro.models.model_files import load_model
+    from segrepro.training.devices import prepare_tensorflow
 
     title = figure_title(args)
     if not args.counts:
@@ -56,11 +56,11 @@ def make(args: argparse.Namespace) -> Figure:
     counts = sorted(set(args.counts))
     aggregation = section_of(args, ProposalWise, proposals=None, count=counts[-1])
     spec = read_spec_of(args.model, args.spec)
-    input_size = input_size_of(spec["network"], name=str(args.spec))
+    input_size = input_size_of(spec.network, name=str(args.spec))
     examples = _chosen(args, read_manifest(args.manifest))
-    to_voc21, rows = label_space(spec["label_space"]).to_voc21, []
+    to_voc21, rows = label_space(spec.label_space).to_voc21, []
     with ProposalReader(args.proposals) as reader:
-        prepare_tensorflow(args.threads, spec["protocol"])
+        prepare_tensorflow(args.threads, spec.protocol)
         network = CropNetwork(load_model(args.model), input_size, aggregation.shrink)
         for example in examples:
             row = _predicted(network, example, reader, counts, aggregation)

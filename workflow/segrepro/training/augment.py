@@ -1,32 +1,25 @@
 """Decoding and augmentation of one example, stateless: the same seed gives the same pixels."""
 
-from typing import Any
-
 import tensorflow as tf
 
+from segrepro.config.protocols import Protocol
 from segrepro.labels import VOID
 from segrepro.models.layers import RESIZE_MODES, resize_bilinear
+from segrepro.training.sharpness import sharpen_or_blur
 
 BLACK = (0.0, 0.0, 0.0)
 
-# Blur of 0.5 to 1.5 pixels: visible, and still short of what hides the parts of an object at these crop sizes.
-MIN_SIGMA, MAX_SIGMA = 0.5, 1.5
-GAUSSIAN_RADIUS = 4  # pixels; a Gaussian of 1.5 pixels has 99% of its weight inside
-# Added to the second half of an example's seed: sharpening draws from a stream of its own, so that switching it on
-# changes no crop. Beyond any position of the example stream (2 ** 40).
-SHARPNESS_STREAM = 1 << 40
 
-
-def keeps_whole_pixels(protocol: dict[str, Any], fill: tuple[float, float, float]) -> bool:
+def keeps_whole_pixels(protocol: Protocol, fill: tuple[float, float, float]) -> bool:
     """Say whether all that `augment` makes of a picture are integers in 0..255, as the picture has them.
 
     Args:
-        protocol: `segrepro.config.Protocol` as a mapping.
+        protocol: how it is trained.
         fill: as `augment` takes it.
     """
-    interpolated = protocol["scale_range"] != [1.0, 1.0] or protocol["box_size"] is not None
-    filtered = protocol["sharpen_share"] or protocol["blur_share"]
-    filled = protocol["crop"] is not None and any(value != round(value) for value in fill)
+    interpolated = protocol.scale_range != [1.0, 1.0] or protocol.box_size is not None
+    filtered = protocol.sharpen_share or protocol.blur_share
+    filled = protocol.crop is not None and any(value != round(value) for value in fill)
     return not (interpolated or filtered or filled)
 
 
@@ -49,7 +42,7 @@ def augment(
     picture: tf.Tensor,
     mask: tf.Tensor,
     seed: tf.Tensor,
-    protocol: dict[str, Any],
+    protocol: Protocol,
     *,
     fill: tuple[float, float, float] = BLACK,
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -62,7 +55,7 @@ def augment(
         picture: uint8 (H, W, 3) RGB; or a resized box, float32 (box_size, box_size, 3), see `segrepro.training.boxes`.
         mask: uint8 (H, W).
         seed: int64 (2,); all random draws of this example come from it.
-        protocol: `segrepro.config.Protocol` as a mapping: scale_range, scale_step, rescale, box_size, crop, flip,
+        protocol: how it is trained: scale_range, scale_step, rescale, box_size, crop, flip,
             sharpen_share, blur_share.
         fill: RGB, 0..255, of a crop beside the picture.
 
@@ -71,22 +64,22 @@ def augment(
         pictures, (H', W', 3) and (H', W'), where the protocol has no crop.
     """
     draws = tf.unstack(tf.random.stateless_uniform([4], seed))
-    if protocol["scale_range"] != [1.0, 1.0]:
-        picture, mask = rescale(picture, mask, _scale(draws[0], protocol), protocol["rescale"])
+    if protocol.scale_range != [1.0, 1.0]:
+        picture, mask = rescale(picture, mask, _scale(draws[0], protocol), protocol.rescale)
     picture = tf.cast(picture, tf.float32)
-    if protocol["crop"] is not None:
-        picture, mask = _pad_and_crop(picture, mask, draws[1], draws[2], crop=protocol["crop"], fill=fill)
-    picture = _sharpen_or_blur(picture, seed, protocol)
-    if protocol["flip"]:
+    if protocol.crop is not None:
+        picture, mask = _pad_and_crop(picture, mask, draws[1], draws[2], crop=protocol.crop, fill=fill)
+    picture = sharpen_or_blur(picture, seed, protocol)
+    if protocol.flip:
         mirrored = draws[3] < 0.5
         picture = tf.where(mirrored, picture[:, ::-1], picture)
         mask = tf.where(mirrored, mask[:, ::-1], mask)
     return picture, mask
 
 
-def _scale(draw: tf.Tensor, protocol: dict[str, Any]) -> tf.Tensor:
-    low, high = protocol["scale_range"]
-    step = protocol["scale_step"]
+def _scale(draw: tf.Tensor, protocol: Protocol) -> tf.Tensor:
+    low, high = protocol.scale_range
+    step = protocol.scale_step
     if step is None:
         return low + draw * (high - low)
     choices = round((high - low) / step) + 1
@@ -146,28 +139,3 @@ def pad_below_and_right(picture: tf.Tensor, missing: tf.Tensor, fill: tuple[floa
     borders = [[0, 0]] * (picture.shape.rank - 3) + [[0, missing[0]], [0, missing[1]], [0, 0]]
     # As an offset from the colour, so that one constant serves three channels.
     return tf.pad(picture - tf.constant(fill), borders) + tf.constant(fill)
-
-
-def _sharpen_or_blur(picture: tf.Tensor, seed: tf.Tensor, protocol: dict[str, Any]) -> tf.Tensor:
-    """Sharpen a share of the crops and blur another, by one Gaussian; the rest stays as it is.
-
-    Sharpening adds what the Gaussian takes away (unsharp mask), with a strength of 0.5 to 1.5.
-    """
-    sharpen, blur = protocol["sharpen_share"], protocol["blur_share"]
-    if not sharpen and not blur:
-        return picture
-    draws = tf.unstack(tf.random.stateless_uniform([3], seed + tf.constant([0, SHARPNESS_STREAM], tf.int64)))
-    smooth = _gaussian(picture, MIN_SIGMA + draws[1] * (MAX_SIGMA - MIN_SIGMA))
-    sharp = tf.clip_by_value(picture + (0.5 + draws[2]) * (picture - smooth), 0.0, 255.0)
-    return tf.where(draws[0] < sharpen, sharp, tf.where(draws[0] < sharpen + blur, smooth, picture))
-
-
-def _gaussian(picture: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
-    """Convolve (H, W, 3) with a Gaussian of ``sigma`` pixels; borders are mirrored."""
-    offsets = tf.range(-GAUSSIAN_RADIUS, GAUSSIAN_RADIUS + 1, dtype=tf.float32)
-    weights = tf.exp(-0.5 * (offsets / sigma) ** 2)
-    weights = tf.reshape(tf.tile((weights / tf.reduce_sum(weights))[:, tf.newaxis], [1, 3]), (-1, 1, 3, 1))
-    margin = [[GAUSSIAN_RADIUS] * 2] * 2
-    padded = tf.pad(picture, [*margin, [0, 0]], mode="REFLECT")[tf.newaxis]
-    rows = tf.nn.depthwise_conv2d(padded, weights, [1, 1, 1, 1], "VALID")
-    return tf.nn.depthwise_conv2d(rows, tf.transpose(weights, (1, 0, 2, 3)), [1, 1, 1, 1], "VALID")[0]

@@ -3,8 +3,7 @@
 They are no outputs of the workflow (Snakemake deletes the outputs of failed jobs). Each is one ``.npz``, written to a
 temporary name and renamed, and after it the SHA-256 of its bytes (readers of zip files look for the directory from the
 end and pass over what follows it), taken while they are written. One flipped bit anywhere is noticed, and the
-checkpoint before is used then. Those of former versions, which end with the zip file, are read as well; their own
-checksums cover the values.
+checkpoint before is used then.
 """
 
 import hashlib
@@ -21,7 +20,6 @@ from segrepro.files import atomic_path
 
 KEPT = 2  # a second one, in case the newest is damaged
 DIGEST_CHARACTERS = 64
-ZIP_END, ZIP_END_BYTES = b"PK\5\6", 22  # the last record of a zip file without a comment
 
 
 @dataclass
@@ -98,8 +96,7 @@ def load_newest(folder: Path, shapes: list[tuple[int, ...]]) -> Checkpoint | Non
 def _read(path: Path) -> Checkpoint:
     content = path.read_bytes()
     body, digest = memoryview(content)[:-DIGEST_CHARACTERS], content[-DIGEST_CHARACTERS:]
-    former = content[-ZIP_END_BYTES:].startswith(ZIP_END)
-    if not former and hashlib.sha256(body).hexdigest().encode() != digest:
+    if hashlib.sha256(body).hexdigest().encode() != digest:
         raise ValueError("its checksum is wrong")
     with np.load(io.BytesIO(content)) as file:
         names = sorted(name for name in file.files if name.startswith("variable_"))

@@ -8,7 +8,7 @@ from segrepro.errors import UserError
 
 
 def add_deterministic_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--deterministic`` and ``--no-deterministic``; see `segrepro.training.experiment.prepare_tensorflow`."""
+    """Declare ``--deterministic`` and ``--no-deterministic``; see `segrepro.training.devices.prepare_tensorflow`."""
     parser.add_argument(
         "--deterministic",
         action=argparse.BooleanOptionalAction,

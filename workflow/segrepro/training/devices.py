@@ -1,13 +1,46 @@
-"""The devices of a training: as many of the GPUs that its process sees as it asks for."""
+"""How TensorFlow computes, and the devices of a training: as many of the GPUs that its process sees as it asks for."""
 
 import os
 from typing import Any
 
+import keras
 import tensorflow as tf
 
+from segrepro.config.protocols import Protocol
 from segrepro.errors import UserError
 from segrepro.provenance.code import UNKNOWN
 from segrepro.training.sharing import gpus_that_share
+
+AUTOTUNE = "TF_CUDNN_USE_AUTOTUNE"  # TensorFlow reads it where it builds a convolution (core/util/use_cudnn.cc)
+
+
+def prepare_tensorflow(
+    threads: int,
+    protocol: Protocol | None = None,
+    *,
+    gpus: int = 1,
+    deterministic: bool = True,
+    one_size: bool = False,
+) -> None:
+    """Settle how TensorFlow computes; to be called before anything is computed.
+
+    Args:
+        threads: CPU cores to keep to.
+        protocol: of the model, for its ``precision`` and ``tf32``; None for one that has none: plain float32.
+        gpus: GPUs to take, of those that this process sees; 0 for CPUs alone.
+        deterministic: whether the same inputs must give the same bits each time.
+        one_size: whether all that a network is given has one size. Elsewhere cuDNN would try out its algorithms again
+            for each size; and of a deterministic run the algorithms must not depend on what was fastest just then.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    use_gpus(gpus)
+    if tf.config.get_visible_devices("GPU") and (deterministic or not one_size):
+        os.environ.setdefault(AUTOTUNE, "0")
+    keras.mixed_precision.set_global_policy(protocol.precision if protocol else "float32")
+    tf.config.experimental.enable_tensor_float_32_execution(bool(protocol and protocol.tf32))
 
 
 def use_gpus(count: int) -> None:
@@ -59,12 +92,12 @@ def mirrored(devices: list[str]) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(devices)
 
 
-def devices_record(replicas: int, protocol: dict[str, Any]) -> dict[str, Any]:
+def devices_record(replicas: int, protocol: Protocol) -> dict[str, Any]:
     """Return what ``made.json`` says of the devices of a training.
 
     Args:
         replicas: how many devices share a micro-batch.
-        protocol: `segrepro.config.Protocol` as a mapping.
+        protocol: how it is trained.
 
     Returns:
         ``shared_by`` (replicas), ``gpus``: for each GPU its ``name``, ``compute_capability`` and ``id`` (number or UUID
@@ -83,8 +116,8 @@ def devices_record(replicas: int, protocol: dict[str, Any]) -> dict[str, Any]:
             }
         )
     alone = None
-    if protocol["micro_batch"] == 1:
-        alone = "whole pictures come one by one" if protocol["crop"] is None else "a micro-batch is one crop"
+    if protocol.micro_batch == 1:
+        alone = "whole pictures come one by one" if protocol.crop is None else "a micro-batch is one crop"
     return {"shared_by": replicas, "gpus": gpus, "alone": alone}
 
 

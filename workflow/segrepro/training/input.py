@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from segrepro.config.protocols import Protocol
 from segrepro.data.boxes import check_touches
 from segrepro.data.pictures import picture_size
 from segrepro.errors import UserError
@@ -38,7 +39,7 @@ class ExampleStream:
 
     Args:
         examples: the manifest's rows.
-        protocol: `segrepro.config.Protocol` as a mapping.
+        protocol: how it is trained.
         seed: the experiment's seed.
         threads: parallel decoders.
         fill: RGB, 0..255, of crops beside their picture.
@@ -55,19 +56,19 @@ class ExampleStream:
     def __init__(
         self,
         examples: list[Example],
-        protocol: dict[str, Any],
+        protocol: Protocol,
         *,
         seed: int,
         threads: int,
         fill: tuple[float, float, float] = BLACK,
     ):
-        _check(examples, boxes=protocol["box_size"] is not None)
+        _check(examples, boxes=protocol.box_size is not None)
         self.protocol, self.seed, self.threads, self.fill = protocol, seed, threads, fill
         self.distinct, self.count = len(examples), sum(example.repeats for example in examples)
         self._rows = tf.repeat(tf.range(self.distinct), [example.repeats for example in examples])
         self._pictures = tf.constant([str(example.image) for example in examples])
         self._masks = tf.constant([str(example.mask) for example in examples])
-        if protocol["box_size"] is not None:
+        if protocol.box_size is not None:
             self._boxes = tf.constant([example.box for example in examples], tf.int32)
             self._instance_masks = tf.constant([str(example.instance_mask or "") for example in examples])
             self._instances = tf.constant([example.instance or 0 for example in examples], tf.uint8)
@@ -96,7 +97,7 @@ class ExampleStream:
             A dataset of float32 (1, H, W, 3) and uint8 (1, H, W), whole pictures; where the protocol has boxes, of
             (n, crop, crop, 3) and (n, crop, crop), their centres, n being micro_batch but for the last batch.
         """
-        boxes, crop = self.protocol["box_size"] is not None, self.protocol["crop"]
+        boxes, crop = self.protocol.box_size is not None, self.protocol.crop
 
         def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             picture, mask = self._read(index)
@@ -105,15 +106,15 @@ class ExampleStream:
             return tf.cast(picture, tf.float32), mask
 
         examples = self._mapped(tf.data.Dataset.range(self.distinct), load)
-        return examples.batch(self.protocol["micro_batch"] if boxes else 1)
+        return examples.batch(self.protocol.micro_batch if boxes else 1)
 
     def _read(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         picture, mask = decode_picture(self._pictures[index]), decode_mask(self._masks[index])
-        if self.protocol["box_size"] is None:
+        if self.protocol.box_size is None:
             return picture, mask
         path = self._instance_masks[index]
         mask = tf.cond(path != "", lambda: single_object(mask, decode_mask(path), self._instances[index]), lambda: mask)
-        return resized_box(picture, mask, self._boxes[index], self.protocol["box_size"])
+        return resized_box(picture, mask, self._boxes[index], self.protocol.box_size)
 
     def _mapped(self, stream: tf.data.Dataset, load: Any) -> tf.data.Dataset:
         options = tf.data.Options()
@@ -132,9 +133,9 @@ def training_batches(stream: ExampleStream, *, start_step: int) -> tf.data.Datas
         A dataset of (uint8 or float32 (accumulation, micro_batch, crop, crop, 3), uint8 (accumulation, micro_batch,
         crop, crop)).
     """
-    micro_batch, accumulation = stream.protocol["micro_batch"], stream.protocol["accumulation"]
+    micro_batch, accumulation = stream.protocol.micro_batch, stream.protocol.accumulation
     batch = micro_batch * accumulation
-    examples = stream.shuffled(start_step * batch, stream.protocol["steps"] * batch)
+    examples = stream.shuffled(start_step * batch, stream.protocol.steps * batch)
     return examples.batch(micro_batch, drop_remainder=True).batch(accumulation, drop_remainder=True).prefetch(2)
 
 
@@ -155,10 +156,10 @@ def statistics_batches(stream: ExampleStream) -> tf.data.Dataset:
         A dataset of float32 (batch_norm_batch, crop, crop, 3), ``batch_norm_passes`` of them.
     """
     protocol = stream.protocol
-    first = protocol["steps"] * protocol["micro_batch"] * protocol["accumulation"]
-    count = protocol["batch_norm_passes"] * protocol["batch_norm_batch"]
+    first = protocol.steps * protocol.micro_batch * protocol.accumulation
+    count = protocol.batch_norm_passes * protocol.batch_norm_batch
     pictures = stream.shuffled(first, first + count).map(lambda picture, mask: tf.cast(picture, tf.float32))
-    return pictures.batch(protocol["batch_norm_batch"]).prefetch(1)
+    return pictures.batch(protocol.batch_norm_batch).prefetch(1)
 
 
 def _check(examples: list[Example], *, boxes: bool) -> None:

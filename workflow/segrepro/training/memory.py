@@ -6,6 +6,7 @@ of activations and gradients. Networks, precisions and recomputation need no for
 optimiser and accumulated gradients come on top. What the libraries take beside that is allowed for, not computed.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,12 @@ import keras
 import tensorflow as tf
 from PIL import Image
 
+from segrepro.config.protocols import Protocol
+from segrepro.config.spec import ModelSpec
 from segrepro.gpus import nvidia_smi
 from segrepro.models.blocks import freeze_batch_norm
 from segrepro.models.build import build_network
+from segrepro.stores.manifests import Example
 from segrepro.training.losses import FLOAT, WHOLE_BATCH_BYTES, labels_at_stride, summed_cross_entropy
 from segrepro.training.remat import WHOLE_PICTURE, training_pass
 
@@ -58,43 +62,43 @@ class Estimate:
         return self.kept + self.peak
 
 
-def training_memory(spec: dict[str, Any], *, gpus: int = 1, side: int | None = None) -> Estimate:
+def training_memory(spec: ModelSpec, *, gpus: int = 1, side: int | None = None) -> Estimate:
     """Estimate a training's memory from its spec; the network is built, but neither trained nor put on a GPU.
 
     Args:
-        spec: of `segrepro.config.model_spec`.
+        spec: of a model that is trained.
         gpus: that share a micro-batch.
         side: of the whole pictures of a protocol without a crop, pixels; None: `WHOLE_PICTURE`.
     """
     before = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy(spec["protocol"]["precision"])
+    keras.mixed_precision.set_global_policy(spec.protocol.precision)
     try:
         with tf.device("CPU:0"):
-            model = build_network(spec["network"], spec["classes"])
-            if spec["protocol"]["freeze_batch_norm"]:
+            model = build_network(spec.network, spec.classes)
+            if spec.protocol.freeze_batch_norm:
                 freeze_batch_norm(model)
-            return model_memory(model, spec["protocol"], spec["network"]["resize"], gpus=gpus, side=side)
+            return model_memory(model, spec.protocol, spec.network.resize, gpus=gpus, side=side)
     finally:
         keras.mixed_precision.set_global_policy(before)
 
 
 def model_memory(
-    model: keras.Model, protocol: dict[str, Any], resize: str, *, gpus: int = 1, side: int | None = None
+    model: keras.Model, protocol: Protocol, resize: str, *, gpus: int = 1, side: int | None = None
 ) -> Estimate:
     """Estimate the memory of training a model that is built already; arguments as of `training_memory`."""
-    side = protocol["crop"] or side or WHOLE_PICTURE
-    examples = protocol["micro_batch"] // gpus
+    side = protocol.crop or side or WHOLE_PICTURE
+    examples = protocol.micro_batch // gpus
     classes = model.output_shape[-1]
     of_example = FLOAT * side * side * classes
     graph = _gradient_graph(model, protocol, resize, (examples, side, side))
     in_loops = 0 if examples * of_example <= WHOLE_BATCH_BYTES else LOSS_MAPS * of_example
     weights = FLOAT * sum(variable.shape.num_elements() for variable in model.variables)
     trained = FLOAT * sum(variable.shape.num_elements() for variable in model.trainable_variables)
-    copies = SLOTS[protocol["optimiser"]] + (1 if protocol["accumulation"] > 1 else 0)
+    copies = SLOTS[protocol.optimiser] + (1 if protocol.accumulation > 1 else 0)
     return Estimate(weights + copies * trained, peak_bytes(graph, in_loops=in_loops))
 
 
-def _gradient_graph(model: keras.Model, protocol: dict[str, Any], resize: str, shape: tuple[int, int, int]) -> tf.Graph:
+def _gradient_graph(model: keras.Model, protocol: Protocol, resize: str, shape: tuple[int, int, int]) -> tf.Graph:
     """Return the graph of a micro-batch's gradients, as `segrepro.training.trainer.compile_steps` has it."""
     forward = training_pass(model, protocol)
 
@@ -102,9 +106,9 @@ def _gradient_graph(model: keras.Model, protocol: dict[str, Any], resize: str, s
     def gradients(pictures: tf.Tensor, labels: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             logits = forward(pictures)
-            if protocol["loss_at"] == "stride":
+            if protocol.loss_at == "stride":
                 labels = labels_at_stride(labels, tf.shape(logits)[1:3])
-            loss, _ = summed_cross_entropy(logits, labels, loss_at=protocol["loss_at"], resize=resize)
+            loss, _ = summed_cross_entropy(logits, labels, loss_at=protocol.loss_at, resize=resize)
         return tape.gradient(loss, [variable.value for variable in model.trainable_variables])
 
     inputs = tf.TensorSpec((*shape, 3), tf.float32), tf.TensorSpec(shape, tf.uint8)
@@ -162,13 +166,28 @@ def _bytes(tensor: tf.Tensor) -> int:
     return numbers * tensor.dtype.size if numbers and tensor.dtype.size else 0
 
 
-def too_little_memory(estimate: Estimate, available: int, protocol: dict[str, Any], *, gpus: int = 1) -> str | None:
+def check_memory(model: keras.Model, spec: ModelSpec, devices: dict[str, Any], examples: list[Example]) -> None:
+    """Say before the first step that the training will hardly fit into its GPUs' memory, and what to do about it.
+
+    No error: the estimate has an allowance in it, and a training that does not fit stops at its first step.
+    """
+    protocol, gpus = spec.protocol, devices["shared_by"]
+    available = gpu_memory([gpu["id"] for gpu in devices["gpus"]])
+    if available is None:
+        return
+    side = None if protocol.crop else longest_side([example.image for example in examples])
+    estimate = model_memory(model, protocol, spec.network.resize, gpus=gpus, side=side)
+    sentence = too_little_memory(estimate, available, protocol, gpus=gpus)
+    print(sentence or memory_sentence(estimate, available), file=sys.stderr)
+
+
+def too_little_memory(estimate: Estimate, available: int, protocol: Protocol, *, gpus: int = 1) -> str | None:
     """Return a sentence with the remedies if a training will hardly fit into a GPU's memory, else None.
 
     Args:
         estimate: of the training.
         available: the GPU's memory, bytes.
-        protocol: `segrepro.config.Protocol` as a mapping.
+        protocol: how it is trained.
         gpus: that share a micro-batch.
     """
     wanted = estimate.total + GPU_ALLOWANCE
@@ -208,23 +227,23 @@ def longest_side(pictures: Sequence[Path]) -> int:
     return max(sides)
 
 
-def levers(protocol: dict[str, Any], *, gpus: int = 1) -> Iterator[str]:
+def levers(protocol: Protocol, *, gpus: int = 1) -> Iterator[str]:
     """Give what of a protocol would take less memory, what changes no number first.
 
     Args:
-        protocol: `segrepro.config.Protocol` as a mapping.
+        protocol: how it is trained.
         gpus: that share a micro-batch.
     """
-    examples = protocol["micro_batch"]
-    if not protocol.get("remat"):
+    examples = protocol.micro_batch
+    if not protocol.remat:
         yield "set 'remat: true' of its protocol, which changes no number"
     if examples > gpus:
         yield f"let more GPUs share a step (runtime.gpus: {2 * gpus})"
     if examples > 1:
-        smaller = f"micro_batch {examples // 2} with accumulation {2 * protocol['accumulation']}"
+        smaller = f"micro_batch {examples // 2} with accumulation {2 * protocol.accumulation}"
         yield f"{smaller} (batch norm then sees fewer examples, if it is trained)"
-    if protocol["precision"] == "float32":
+    if protocol.precision == "float32":
         yield "'precision: mixed_bfloat16'"
-    if protocol["crop"]:
-        yield f"a crop below {protocol['crop']}"
+    if protocol.crop:
+        yield f"a crop below {protocol.crop}"
     yield "take a GPU with more memory"

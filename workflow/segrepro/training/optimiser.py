@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from segrepro.config.protocols import Protocol
+
 BATCH_NORM_VARIABLES = ("gamma", "beta")
 DEPTHWISE_LAYERS = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 SEPARABLE_LAYERS = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
@@ -99,20 +101,20 @@ def _kind(variable: keras.Variable) -> str:
     return variable.path.rsplit("/", 1)[-1]
 
 
-def build_optimiser(protocol: dict[str, Any], schedule: Any, model: keras.Model) -> keras.optimizers.Optimizer:
+def build_optimiser(protocol: Protocol, schedule: Any, model: keras.Model) -> keras.optimizers.Optimizer:
     """Return the optimiser of a protocol for a model; under mixed_float16 its loss is scaled dynamically."""
-    if protocol["optimiser"] == "adam":
-        optimiser = keras.optimizers.Adam(schedule, beta_1=protocol["momentum"], name="adam")
+    if protocol.optimiser == "adam":
+        optimiser = keras.optimizers.Adam(schedule, beta_1=protocol.momentum, name="adam")
     else:
         optimiser = CoupledSGD(
             schedule,
-            momentum=protocol["momentum"],
-            momentum_form=protocol["momentum_form"],
-            coupled_decay=protocol["weight_decay"],
-            decay_on=protocol["weight_decay_on"],
-            bias_rate_factor=protocol["bias_rate_factor"],
+            momentum=protocol.momentum,
+            momentum_form=protocol.momentum_form,
+            coupled_decay=protocol.weight_decay,
+            decay_on=protocol.weight_decay_on,
+            bias_rate_factor=protocol.bias_rate_factor,
             depthwise=depthwise_kernels(model),
         )
-    if protocol["precision"] == "mixed_float16":
+    if protocol.precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimiser)
     return optimiser

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from segrepro.config.protocols import Protocol
 from segrepro.errors import UserError
 from segrepro.stores.manifests import Example
 from segrepro.training.losses import summed_cross_entropy, valid_pixels
-from segrepro.training.schedules import PlateauSchedule
 
 
 def hold_out(examples: list[Example], pictures: int, seed: int) -> tuple[list[Example], list[Example]]:
@@ -36,13 +36,38 @@ def hold_out(examples: list[Example], pictures: int, seed: int) -> tuple[list[Ex
     return [e for e in examples if e.id not in held], [e for e in examples if e.id in held]
 
 
+@keras.saving.register_keras_serializable(package="segrepro")
+class PlateauSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """``start * factor ** reductions``, where something else counts the reductions (DeconvNet paper, section 5.1).
+
+    Args:
+        start: learning rate before any reduction.
+        factor: what a reduction multiplies by.
+
+    Attributes:
+        reductions: float32 variable, how often the rate was reduced; see `Plateau`.
+    """
+
+    def __init__(self, *, start: float, factor: float):
+        self.start, self.factor = start, factor
+        self.reductions = keras.Variable(0.0, trainable=False, dtype="float32", name="reductions")
+
+    def __call__(self, step: Any) -> Any:
+        """Return the learning rate, a float32 scalar; it does not depend on ``step`` alone."""
+        return self.start * keras.ops.power(self.factor, self.reductions)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
+        return {"start": self.start, "factor": self.factor}
+
+
 class Plateau:
     """Watches the accuracy on held-out examples and counts the schedule's reductions.
 
     Args:
         model: the network in training.
         schedule: whose ``reductions`` rise.
-        protocol: `segrepro.config.Protocol` as a mapping: plateau_every, plateau_patience, loss_at.
+        protocol: how it is trained: plateau_every, plateau_patience, loss_at.
         resize: how logits are brought to picture size.
         validation: batches of (pictures, masks), read anew at each look.
 
@@ -55,13 +80,13 @@ class Plateau:
         self,
         model: keras.Model,
         schedule: PlateauSchedule,
-        protocol: dict[str, Any],
+        protocol: Protocol,
         *,
         resize: str,
         validation: tf.data.Dataset,
     ):
         self.schedule, self.validation = schedule, validation
-        self.every, self.patience = protocol["plateau_every"], protocol["plateau_patience"]
+        self.every, self.patience = protocol.plateau_every, protocol.plateau_patience
         self.state = np.array([-1.0, 0.0, 0.0])
 
         @tf.function(reduce_retracing=True)

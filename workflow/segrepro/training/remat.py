@@ -18,6 +18,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from segrepro.config.protocols import Protocol
+
 # Maps of its output's size that a layer's gradient reads, or is made by: Keras computes batch norm by elementary
 # operations (centred, scaled, and the product with the scale).
 MAPS_OF_A_BATCH_NORM, MAPS_OF_A_LAYER = 3, 1
@@ -62,10 +64,10 @@ class Segment:
         return tf.recompute_grad(run)(*tensors)
 
 
-def training_pass(model: keras.Model, protocol: dict[str, Any]) -> Callable[[tf.Tensor], tf.Tensor]:
+def training_pass(model: keras.Model, protocol: Protocol) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return the forward pass of a protocol's training: pictures to logits, recomputed where ``remat`` asks for it."""
-    if protocol.get("remat"):  # specs of former versions have no such key
-        return rematerialised(model, protocol["crop"] or WHOLE_PICTURE)
+    if protocol.remat:
+        return rematerialised(model, protocol.crop or WHOLE_PICTURE)
     return lambda pictures: model(pictures, training=True)
 
 

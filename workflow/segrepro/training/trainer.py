@@ -1,16 +1,12 @@
 """The trainer: one loop for every network, deterministic by (seed, step), resumable at any step.
 
-A step is one optimiser update: ``accumulation`` micro-batches whose gradients are averaged, each normalised by its own
-valid pixels (Caffe's ``iter_size``); batch norm sees the micro-batch. Between steps nothing is read off the device but
-where the history, a checkpoint or the speed asks for it (`segrepro.training.sums`). With several GPUs each micro-batch
-is divided among them (`tf.distribute.MirroredStrategy`), and the step is that of one (`segrepro.models.replicas`).
+Between steps (`segrepro.training.step`) nothing is read off the device but where the history, a checkpoint or the speed
+asks for it (`segrepro.training.sums`).
 """
 
 import signal
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +14,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from segrepro.config.protocols import Protocol
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
 from segrepro.models.operations import ESTIMATED_SPEED, step_operations
-from segrepro.models.replicas import check_shareable, with_overflow_of_others
 from segrepro.training import checkpoints
-from segrepro.training.losses import labels_at_stride, summed_cross_entropy, valid_pixels
 from segrepro.training.optimiser import build_optimiser
 from segrepro.training.plateau import Plateau
 from segrepro.training.progress import Progress
-from segrepro.training.remat import training_pass
 from segrepro.training.schedules import build_schedule
+from segrepro.training.step import compile_steps
 from segrepro.training.sums import NotFiniteError, RunningSums
 
 HISTORY_COLUMNS = ("step", "learning_rate", "loss", "pixel_accuracy")
@@ -38,77 +33,12 @@ class TrainingStopped(Exception):
     """The training was asked to stop (SIGTERM, SIGINT) and has saved a checkpoint."""
 
 
-@dataclass(frozen=True)
-class Steps:
-    """The compiled parts of a step; see `compile_steps`."""
-
-    gradients: Callable
-    add: Callable
-    apply: Callable
-
-
-def compile_steps(
-    model: keras.Model,
-    optimiser: keras.optimizers.Optimizer,
-    protocol: dict[str, Any],
-    resize: str,
-    strategy: tf.distribute.Strategy,
-) -> Steps:
-    """Compile the three parts of a step: gradients of a micro-batch, their sum, the update.
-
-    They are separate functions, so that accumulation holds one micro-batch's activations at a time, on one device
-    or on many.
-    """
-    variables = model.trainable_variables
-    replicas = strategy.num_replicas_in_sync
-    forward = training_pass(model, protocol)
-    if replicas > 1:
-        check_shareable(model)
-
-    def replica_gradients(pictures: tf.Tensor, labels: tf.Tensor) -> tuple:
-        pictures = tf.cast(pictures, tf.float32)  # whole pixels are sent as uint8, in a quarter of the bytes
-        with tf.GradientTape() as tape:
-            logits = forward(pictures)
-            if protocol["loss_at"] == "stride":
-                labels = labels_at_stride(labels, tf.shape(logits)[1:3])
-            valid = valid_pixels(labels)
-            if replicas > 1:
-                valid = tf.distribute.get_replica_context().all_reduce("SUM", valid)
-            total, correct = summed_cross_entropy(logits, labels, loss_at=protocol["loss_at"], resize=resize)
-            loss = total / tf.maximum(valid, 1.0)
-            # The FCN release minimises the sum over pixels; the history shows the mean all the same.
-            scaled = optimiser.scale_loss(total if protocol["loss_normalisation"] == "none" else loss)
-        gradients = tape.gradient(scaled, [v.value for v in variables])
-        return gradients, tf.stack([loss, correct, valid / replicas])
-
-    @tf.function(reduce_retracing=True)  # whole pictures come in many sizes
-    def gradients(pictures: Any, labels: Any) -> tuple:
-        gradients, sums = strategy.run(replica_gradients, args=(pictures, labels))
-        return gradients, strategy.reduce("SUM", sums, axis=None)
-
-    @tf.function
-    def add(total: Any, more: Any) -> Any:
-        return strategy.run(lambda a, b: [x + y for x, y in zip(a, b, strict=True)], args=(total, more))
-
-    @tf.function
-    def apply(total: Any) -> None:
-        def update(gradients: Any) -> None:
-            gradients = [g / protocol["accumulation"] for g in gradients]
-            if replicas > 1 and isinstance(optimiser, keras.optimizers.LossScaleOptimizer):
-                gradients = with_overflow_of_others(gradients)
-            optimiser.apply(gradients, variables)
-
-        strategy.run(update, args=(total,))
-
-    return Steps(gradients, add, apply)
-
-
 class Trainer:
     """Trains one model by its protocol.
 
     Args:
         model: built under ``strategy.scope()``.
-        protocol: `segrepro.config.Protocol` as a mapping.
+        protocol: how it is trained.
         resize: how logits are brought to picture size.
         strategy: from `segrepro.training.devices.devices_strategy`.
         checkpoint_folder: where checkpoints of this very experiment (spec and data) are.
@@ -121,7 +51,7 @@ class Trainer:
     def __init__(
         self,
         model: keras.Model,
-        protocol: dict[str, Any],
+        protocol: Protocol,
         *,
         resize: str,
         strategy: tf.distribute.Strategy,
@@ -140,7 +70,7 @@ class Trainer:
             self.optimiser = build_optimiser(protocol, self.schedule, model)
             self.optimiser.build(model.trainable_variables)
         self.plateau = None
-        if protocol["schedule"] == "plateau":
+        if protocol.schedule == "plateau":
             self.plateau = Plateau(model, self.schedule, protocol, resize=resize, validation=validation)
         self.steps = compile_steps(model, self.optimiser, protocol, resize, strategy)
         self.state = [*model.variables, *self.optimiser.variables]
@@ -168,7 +98,7 @@ class Trainer:
                     self._one_step(pictures, labels)
                     stops = self._stop_asked  # asked once: a signal after the save waits for the next step's
                     self._after_step(progress, saves=stops)
-                    if stops and self.step < self.protocol["steps"]:
+                    if stops and self.step < self.protocol.steps:
                         raise TrainingStopped
         except NotFiniteError as error:
             rate = self._rate(error.step - 1)
@@ -184,7 +114,7 @@ class Trainer:
 
     def _one_step(self, pictures: tf.Tensor, labels: tf.Tensor) -> None:
         total = None
-        for k in range(self.protocol["accumulation"]):
+        for k in range(self.protocol.accumulation):
             gradients, sums = self.steps.gradients(self._shared(pictures[k]), self._shared(labels[k]))
             self.sums.add(self.step + 1, sums)
             total = gradients if total is None else self.steps.add(total, gradients)
@@ -193,8 +123,8 @@ class Trainer:
         self.step += 1
 
     def _after_step(self, progress: Progress, *, saves: bool) -> None:
-        last = self.step == self.protocol["steps"]
-        logs = last or self.step % self.protocol["log_every"] == 0
+        last = self.step == self.protocol.steps
+        logs = last or self.step % self.protocol.log_every == 0
         saves = saves or last or self._save_is_due()
         waits = logs or saves or progress.wants_a_look(self.step)
         if waits:
@@ -265,18 +195,18 @@ class Trainer:
         self.sums = RunningSums(found.running)
         if self.plateau:
             self.plateau.restore(found.plateau)
-        print(f"going on from step {found.step} of {self.protocol['steps']}", file=sys.stderr)
+        print(f"going on from step {found.step} of {self.protocol.steps}", file=sys.stderr)
         return found.step
 
     def _ask_stop(self, number: int, frame: Any) -> None:
         self._stop_asked = True
 
     def _progress(self) -> Progress:
-        examples = self.protocol["micro_batch"] * self.protocol["accumulation"]
+        examples = self.protocol.micro_batch * self.protocol.accumulation
         return Progress(
             first=self.step,
-            last=self.protocol["steps"],
+            last=self.protocol.steps,
             pictures=examples,
-            operations=lambda: step_operations(self.model, crop=self.protocol["crop"], examples=examples),
+            operations=lambda: step_operations(self.model, crop=self.protocol.crop, examples=examples),
             estimate=ESTIMATED_SPEED,
         )

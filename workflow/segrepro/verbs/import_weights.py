@@ -33,15 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Import, and say what was written."""
+    from segrepro.config.spec import read_spec
     from segrepro.models.importing import check_network, import_weights
+    from segrepro.models.model_files import save_model
     from segrepro.provenance.made import training_code, write_made
-    from segrepro.training.experiment import prepare_tensorflow
-    from segrepro.training.model_files import save_model
-    from segrepro.training.specs import read_spec
+    from segrepro.training.devices import prepare_tensorflow
 
     spec = read_spec(args.spec)
-    check_network(spec["network"], args.format)
-    prepare_tensorflow(args.threads, spec["protocol"])
+    check_network(spec.network, args.format)
+    prepare_tensorflow(args.threads, spec.protocol)
     model = import_weights(spec, args.weights, file_format=args.format, averages=args.averages)
     if args.made:
         write_made(args.made, spec, argv=args.argv, codes=[training_code()], initial_weights=args.weights)

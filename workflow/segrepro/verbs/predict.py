@@ -37,22 +37,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Predict."""
+    from segrepro.config.spec import read_spec_of
     from segrepro.inference.predict import predict
+    from segrepro.models.model_files import load_model
     from segrepro.stores.manifests import read_manifest
-    from segrepro.training.experiment import prepare_tensorflow
-    from segrepro.training.model_files import load_model
-    from segrepro.training.specs import read_spec_of
+    from segrepro.training.devices import prepare_tensorflow
 
     prediction = section_of(args, Prediction)
     spec = read_spec_of(args.model, args.spec)
-    prepare_tensorflow(args.threads, spec["protocol"], deterministic=args.deterministic)
+    prepare_tensorflow(args.threads, spec.protocol, deterministic=args.deterministic)
     predict(
         load_model(args.model),
         read_manifest(args.manifest),
         args.out,
         system=args.system,
-        label_space=spec["label_space"],
-        network=spec["network"],
+        label_space=spec.label_space,
+        network=spec.network,
         augmentation=prediction,
         shard=args.shard,
     )

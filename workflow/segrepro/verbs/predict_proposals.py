@@ -44,20 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Predict."""
+    from segrepro.config.spec import read_spec_of
     from segrepro.data.shards import block
     from segrepro.inference.proposalwise import input_size_of, predict_proposals
+    from segrepro.models.model_files import load_model
     from segrepro.stores.manifests import read_manifest
     from segrepro.stores.proposals import ProposalReader
-    from segrepro.training.experiment import prepare_tensorflow
-    from segrepro.training.model_files import load_model
-    from segrepro.training.specs import read_spec_of
+    from segrepro.training.devices import prepare_tensorflow
 
     settings = section_of(args, ProposalWise, proposals=None)  # a file here
     spec = read_spec_of(args.model, args.spec)
-    input_size = input_size_of(spec["network"], name=str(args.spec))
+    input_size = input_size_of(spec.network, name=str(args.spec))
     examples = read_manifest(args.manifest)
     with nullcontext() if args.whole else ProposalReader(args.proposals) as proposals:
-        prepare_tensorflow(args.threads, spec["protocol"], deterministic=args.deterministic, one_size=True)
+        prepare_tensorflow(args.threads, spec.protocol, deterministic=args.deterministic, one_size=True)
         predicted_whole = predict_proposals(
             load_model(args.model),
             examples,
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
             aggregation=settings,
             input_size=input_size,
             system=args.system,
-            label_space=spec["label_space"],
+            label_space=spec.label_space,
             shard=args.shard,
         )
     if predicted_whole:

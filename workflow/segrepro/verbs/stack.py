@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
     if args.fit_manifest:
         fit_on = split_of(ensemble_of(args.fit_members, names=args.names, space=space), args.fit_manifest)
 
-    from segrepro.training.experiment import prepare_tensorflow
+    from segrepro.training.devices import prepare_tensorflow
 
     prepare_tensorflow(args.threads)
     stack(scored, settings, args.out, args.json, system=args.system, seed=args.seed, fit_on=fit_on)

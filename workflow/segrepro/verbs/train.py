@@ -49,30 +49,15 @@ def run(args: argparse.Namespace) -> None:
 
     if args.tensorboard:
         require_tensorboard()
-    from segrepro.config.spec import with_whole_protocol
-    from segrepro.training.specs import read_spec
+    from segrepro.config.spec import read_spec_to_train
 
-    spec = with_whole_protocol(read_spec(args.spec), args.spec)  # before TensorFlow, which takes seconds
-    from segrepro.training.experiment import train
+    spec = read_spec_to_train(args.spec)  # before TensorFlow, which takes seconds
+    from segrepro.training.experiment import Run, train
     from segrepro.training.trainer import TrainingStopped
 
+    how = Run(**{field: getattr(args, field) for field in Run.__dataclass_fields__})
     try:
-        train(
-            spec,
-            args.manifest,
-            model_path=args.model,
-            history_path=args.history,
-            checkpoint_folder=args.checkpoints,
-            checkpoint_minutes=args.checkpoint_minutes,
-            checkpoint_every=args.checkpoint_every,
-            deterministic=args.deterministic,
-            threads=args.threads,
-            gpus=args.gpus,
-            init=args.init,
-            tensorboard=args.tensorboard,
-            made_path=args.made,
-            argv=args.argv,
-        )
+        train(spec, args.manifest, how)
     except TrainingStopped:
         print("stopped by a signal; the same command goes on from the checkpoint", file=sys.stderr)
         sys.exit(143)

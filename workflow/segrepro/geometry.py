@@ -49,26 +49,3 @@ def least_input_padding(fc6_kernel: int) -> int:
         fc6_kernel: side of fc6's kernel, features of stride 32, odd; fc6 has no padding of its own.
     """
     return FCN_COARSEST_STRIDE // 2 * (fc6_kernel - 1) + 1
-
-
-def fcn_fault(*, fc6_kernel: int, input_padding: int, skip_stride: int, at_once: bool) -> tuple[str, str] | None:
-    """Say what is impossible in the description of an FCN.
-
-    Args:
-        fc6_kernel: side of fc6's kernel, features.
-        input_padding: zeros around the picture, pixels; 0: fc6 is padded in place of the picture.
-        skip_stride: pixels of the finest map that is scored: 32, 16 or 8.
-        at_once: whether the poolings' features are scaled down before they are scored.
-
-    Returns:
-        The key at fault, and a sentence that follows the key and ends without a full stop; None without a fault.
-    """
-    if fc6_kernel % 2 == 0:
-        return "fc6_kernel", f"is {fc6_kernel}: give an odd number, so that features keep their place"
-    least = least_input_padding(fc6_kernel)
-    if input_padding and input_padding < least:
-        needed = f"an fc6_kernel of {fc6_kernel} needs {least} pixels at least, or 0 (fc6 then pads by itself)"
-        return "input_padding", f"is {input_padding!r}, but {needed}"
-    if at_once and skip_stride == FCN_COARSEST_STRIDE:
-        return "at_once", f"has no meaning for skip_stride {skip_stride}: remove it"
-    return None

@@ -7,21 +7,21 @@ from typing import Any
 
 import keras
 
+from segrepro.config.spec import SPEC_MEMBER, ModelSpec
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
 from segrepro.models.weights import classifier_layers
-from segrepro.training.specs import SPEC_MEMBER, spec_content
 
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def save_model(model: keras.Model, path: Path, spec: dict[str, Any] | None = None) -> None:
+def save_model(model: keras.Model, path: Path, spec: ModelSpec | None = None) -> None:
     """Save a model atomically, without what Keras and zip put into the file that changes from run to run.
 
     Args:
         model: the model.
         path: the file, ending in ``.keras``.
-        spec: what it was made by, which the file then carries for `segrepro.training.specs.read_spec_of`.
+        spec: what it was made by, which the file then carries for `segrepro.config.spec.read_spec_of`.
     """
     with atomic_path(path) as temporary:
         buffered = temporary.with_suffix(".stamped.keras")
@@ -32,7 +32,7 @@ def save_model(model: keras.Model, path: Path, spec: dict[str, Any] | None = Non
             buffered.unlink(missing_ok=True)
 
 
-def _reproducible(source: Path, target: Path, spec: dict[str, Any] | None) -> None:
+def _reproducible(source: Path, target: Path, spec: ModelSpec | None) -> None:
     """Copy a ``.keras`` file without its dates, and with its shared objects numbered in order of appearance."""
     with zipfile.ZipFile(source) as stamped, zipfile.ZipFile(target, "w") as plain:
         for name in sorted(stamped.namelist()):
@@ -45,7 +45,7 @@ def _reproducible(source: Path, target: Path, spec: dict[str, Any] | None) -> No
                 content = json.dumps(_numbered(json.loads(content), {})).encode()
             plain.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), content)
         if spec is not None:
-            plain.writestr(zipfile.ZipInfo(SPEC_MEMBER, ZIP_EPOCH), spec_content(spec))
+            plain.writestr(zipfile.ZipInfo(SPEC_MEMBER, ZIP_EPOCH), spec.content())
 
 
 def _numbered(node: Any, numbers: dict[int, int]) -> Any:

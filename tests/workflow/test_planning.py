@@ -61,10 +61,15 @@ def test_edge_boxes_take_a_forest_or_gradients_or_the_users_edge_maps(tmp_path):
     folder.mkdir()
     done = snakemake(tmp_path, *targets, *options, overlay={"proposals": finders})
     calls = dict(re.findall(r"--method edge_boxes +(.*) --cache .* --out data/proposals/(\w+)/", done.stdout))
+    settings = (
+        "--min-side 10 --alpha 0.65 --beta 0.75 --eta 1.0 --min-score 0.01 --search-boxes 10000 "
+        "--edge-min-magnitude 0.1 --edge-merge-threshold 0.5 --cluster-min-magnitude 0.5 --max-aspect-ratio 3.0 "
+        "--min-box-area 1000.0 --gamma 2.0 --kappa 1.5"
+    )
     assert {finder: call for call, finder in calls.items()} == {
-        "edge_boxes": "--max-boxes 2000 --model data/downloads/structured_forest.yml.gz",
-        "gradients": "--max-boxes 99 --edges sobel",
-        "maps": f"--max-boxes 2000 --edges '{folder}'",
+        "edge_boxes": f"--max-boxes 2000 {settings} --model data/downloads/structured_forest.yml.gz",
+        "gradients": f"--max-boxes 99 {settings} --edges sobel",
+        "maps": f"--max-boxes 2000 {settings} --edges '{folder}'",
     }
 
 

@@ -428,7 +428,8 @@ def test_what_writes_scores_is_told_apart_and_knows_no_figure():
         closure = import_closure(f"segrepro.{name}")
         assert {"segrepro.stores.scores", "segrepro.labels"} <= set(closure)
         assert not {m for m in closure if m.split(".")[1:2] in (["report"], ["verbs"], ["provenance"])}
-        assert not (WHOLE_CONFIG - {"segrepro.config.systems"}) & set(closure)
+        sections = {"segrepro.config.systems", "segrepro.config.tables"}  # what predicts and fuses is declared there
+        assert not (WHOLE_CONFIG - sections) & set(closure)
     assert "segrepro.models.deeplabv3" in import_closure("segrepro.inference.predict")
 
 

@@ -2,10 +2,10 @@
 
 import collections
 import math
+import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -319,13 +319,13 @@ def test_a_killed_training_with_dropout_ends_with_the_same_weights_bit_for_bit(e
 
 TWO_DEVICES = textwrap.dedent(
     """
-    import sys
+    import os, sys
     from pathlib import Path
     import numpy as np, tensorflow as tf
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
-    sys.path.insert(0, sys.argv[1])
+    sys.path[:0] = sys.argv[1].split(os.pathsep)
     from test_models_deeplabv3plus import register_micro_backbones, trainer_of
 
     register_micro_backbones()
@@ -359,7 +359,7 @@ TWO_DEVICES = textwrap.dedent(
 def test_dropout_trains_and_resumes_on_two_devices(tmp_path):
     """In a process of its own: logical devices must be set up before TensorFlow starts."""
     done = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES, str(Path(__file__).parent), str(tmp_path)],
+        [sys.executable, "-c", TWO_DEVICES, os.pathsep.join(sys.path), str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,

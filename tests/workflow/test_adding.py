@@ -26,7 +26,8 @@ def copy(tmp_path) -> Path:
 
 def add_the_figure(project: Path) -> None:
     """Write the module and the entry that the page shows."""
-    module, entry = re.findall(r"```python\n(.*?)```", (ROOT / "docs/adding.md").read_text(), re.DOTALL)
+    told = (ROOT / "docs/adding.md").read_text().partition("**A figure**")[2].partition("\n**")[0]
+    module, entry = re.findall(r"```python\n(.*?)```", told, re.DOTALL)
     (project / re.search(r"# (\S+\.py)\n", module)[1]).write_text(module)
     entries = project / re.search(r"(\S+\.py)\n", entry)[1]
     text = entries.read_text()

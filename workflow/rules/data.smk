@@ -123,7 +123,7 @@ rule check_labels:
         "--json {output} --threads {threads} &> {log}"
 
 
-# Of the data and the bounds that passed last, whatever became of later checks: see passed_checks in common.smk.
+# Of the data and the bounds that passed last, whatever became of later checks: see passed_checks in segrepro.plan.
 rule passed_checks:
     input:
         f"{DATA}/manifests/{{dataset}}.csv",

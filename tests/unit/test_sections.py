@@ -197,6 +197,7 @@ def test_another_default_of_a_system_is_another_command_and_another_digest(
             assert options_of(Plan(changed), system) != options_of(Plan(config), system), name
 
 
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 def test_another_default_of_a_search_is_another_command_and_another_digest(merged_config):
     config = parse_config(merged_config("full"))
     entry = config.systems[TUNED]
@@ -207,12 +208,12 @@ def test_another_default_of_a_search_is_another_command_and_another_digest(merge
         assert systems.search_options(Plan(changed), TUNED) != systems.search_options(Plan(config), TUNED), name
 
 
-@pytest.mark.parametrize("table", ["networks", "protocols"])
-@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
-def test_another_default_of_a_model_is_another_spec(merged_config, table):
+def test_a_spec_has_every_key_of_its_network_and_protocol(merged_config):
+    """So another default of either is another spec, and its models are trained again."""
     config = parse_config(merged_config("full"))
-    for model in ("deeplabv3_coco20", "deeplabv3plus_trainaug", "deconvnet_stage1", "fcn32s"):
-        used = getattr(config.models[model], table.removesuffix("s"))
-        if used is not None:
-            for name, section in others_of(getattr(config, table)[used]):
-                assert model_spec(replaced(config, table, used, section), model) != model_spec(config, model), name
+    for name, model in config.models.items():
+        spec = model_spec(config, name).plain()
+        for key, table in (("network", config.networks), ("protocol", config.protocols)):
+            if (used := getattr(model, key)) is not None:
+                assert spec[key] == table[used].model_dump(mode="json"), name
+                assert spec[key].keys() == type(table[used]).model_fields.keys(), name

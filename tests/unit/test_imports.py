@@ -86,6 +86,36 @@ def test_no_modules_import_one_another_in_a_circle():
         pytest.fail(" <- ".join(reversed(error.args[1])))
 
 
+def names_of(source: str) -> set[str]:
+    """Return the names that a module has when it has been imported."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found
+
+
+def test_what_is_imported_is_there():
+    """Also within functions, whose imports no start of the program tries."""
+    names = {name: names_of(path.read_text()) for name, path in modules().items()}
+    missing = []
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "segrepro":
+                there = node.module.removeprefix("segrepro.")
+                if there not in names:
+                    missing.append(f"{name}: {node.module}")
+                elif "__getattr__" not in names[there]:
+                    inner = "" if there == "segrepro" else f"{there}."
+                    wanted = {alias.name for alias in node.names} - names[there]
+                    missing += [f"{name}: {node.module}.{each}" for each in wanted if inner + each not in names]
+    assert missing == []
+
+
 @pytest.mark.parametrize(
     ("source", "found"),
     [

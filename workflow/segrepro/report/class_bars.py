@@ -10,13 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
+from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
-from segrepro.evaluation.bootstrap_settings import Bootstrap, bootstrap_of
 from segrepro.evaluation.class_counts import class_ious, counts_of_confusions
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.leakage import mark_note, marked_systems
 from segrepro.evaluation.resampling import estimate
 from segrepro.labels import LabelSpace, label_space
+from segrepro.options import section_of
 from segrepro.report.style import INK, LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure
 
 BAR_COLOURS = (*LINE_COLOURS[:-1], "#999999")  # grey instead of black, on which no whisker could be seen
@@ -49,7 +50,7 @@ def _systems(args: argparse.Namespace) -> "list[SystemBars]":
     if len(args.names) > MOST_SYSTEMS:
         raise UserError(f"--names: {len(args.names)} systems; at most {MOST_SYSTEMS} can be told apart by colour.")
     names, space = marked_systems(args.names, args.split, args.leakage), label_space(args.label_space)
-    bootstrap = bootstrap_of(args)
+    bootstrap = section_of(args, Bootstrap)
     return [read_bars(path, name, space, bootstrap) for name, path in zip(names, args.confusions, strict=True)]
 
 

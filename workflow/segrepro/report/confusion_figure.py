@@ -7,13 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
-from segrepro.evaluation.bootstrap_settings import Bootstrap, bootstrap_of
 from segrepro.evaluation.class_counts import HITS, TRUE, counts_of_confusions
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.leakage import mark_note, marked_systems
 from segrepro.evaluation.resampling import estimate
 from segrepro.labels import LabelSpace, label_space
+from segrepro.options import section_of
 from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure
 
 # Lengths in inches.
@@ -44,7 +45,7 @@ def make(args: argparse.Namespace) -> Figure:
         )
     (name,) = marked_systems(args.names, args.split, args.leakage)
     title = f"{name} on {args.split}: pixels of each class, by prediction (%)"
-    return draw_confusion(confusions, space, bootstrap_of(args), title=title, note=mark_note([name]))
+    return draw_confusion(confusions, space, section_of(args, Bootstrap), title=title, note=mark_note([name]))
 
 
 def draw_confusion(

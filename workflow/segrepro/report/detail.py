@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
-from segrepro.evaluation.bootstrap_settings import Bootstrap
 from segrepro.evaluation.class_counts import mean_iou
 from segrepro.evaluation.detail import Detail, load_detail, size_iou
 from segrepro.evaluation.leakage import Marks, leaking_share, marked_systems, share_text

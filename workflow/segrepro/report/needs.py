@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from segrepro.config.figures import Examples, Growing, Ranked, Refined
 from segrepro.config.systems import ProposalWise
+from segrepro.config.tables import Bootstrap
 from segrepro.data.datasets import DATASETS
-from segrepro.evaluation.bootstrap_settings import add_bootstrap_options
 from segrepro.gpus import add_gpus_argument
 from segrepro.options import INPUT, POSITIVE, SEED, add_options, as_options
 from segrepro.report.registry import Entry, Subject
@@ -184,7 +184,7 @@ NEEDS: dict[str, Need] = {
     ),
     # settings
     "intervals": Need(
-        lambda parser, _: add_bootstrap_options(parser),
+        lambda parser, _: add_options(parser, Bootstrap),
         lambda plan, _: plan.bootstrap,
     ),
     "ids": Need(

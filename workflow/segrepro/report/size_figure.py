@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from segrepro.evaluation.bootstrap_settings import bootstrap_of
+from segrepro.config.tables import Bootstrap
 from segrepro.evaluation.leakage import mark_note
 from segrepro.evaluation.resampling import Estimates
+from segrepro.options import section_of
 from segrepro.report.detail import Measured, compared, size_titles
 from segrepro.report.style import LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, RULE, figure_style, new_figure
 
@@ -26,7 +27,7 @@ LETTERS = 30  # of a system's name in the usual size; a longer one is set smalle
 
 def make(args: argparse.Namespace) -> Figure:
     """Draw the systems of ``detail``."""
-    details, names, measured = compared(args.detail, bootstrap_of(args), args.leakage)
+    details, names, measured = compared(args.detail, section_of(args, Bootstrap), args.leakage)
     return draw_sizes(names, measured, size_titles(details[0], measured[0]), split=details[0].split)
 
 

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
-from segrepro.evaluation.bootstrap_settings import bootstrap_of
+from segrepro.config.tables import Bootstrap
 from segrepro.evaluation.leakage import mark_note
 from segrepro.evaluation.resampling import Estimates
+from segrepro.options import section_of
 from segrepro.report.detail import Measured, compared
 from segrepro.report.style import (
     LINE_COLOURS,
@@ -37,7 +38,7 @@ LEFT, BETWEEN, RIGHT = 0.42, 0.48, 1.95  # beside the panels: axis, second axis,
 
 def make(args: argparse.Namespace) -> Figure:
     """Draw the systems of ``detail``."""
-    details, names, measured = compared(args.detail, bootstrap_of(args), args.leakage)
+    details, names, measured = compared(args.detail, section_of(args, Bootstrap), args.leakage)
     return draw_trimaps(names, measured, details[0].settings.trimap_widths, split=details[0].split)
 
 

@@ -9,8 +9,8 @@ the same ones for all systems of a split; intervals are BCa. `segrepro tables` p
 
 import argparse
 
-from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
-from segrepro.options import INPUT, OUTPUT
+from segrepro.config.tables import Bootstrap
+from segrepro.options import INPUT, OUTPUT, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NPZ",
         help="confusions of each, in the same order",
     )
-    add_bootstrap_options(parser)
+    add_options(parser, Bootstrap)
     parser.add_argument("--out", type=OUTPUT, required=True, metavar="JSON", help="file to write")
 
 
@@ -35,4 +35,4 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.report.tables import read_metrics
 
     scored = read_scored(read_metrics(args.metrics), args.confusions)
-    write_json(args.out, statistics(scored, bootstrap_of(args)).model_dump(mode="json"))
+    write_json(args.out, statistics(scored, section_of(args, Bootstrap)).model_dump(mode="json"))

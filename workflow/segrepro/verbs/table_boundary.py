@@ -9,8 +9,8 @@ the IoU of objects of 32 x 32 pixels up to the next size, `object_32_count` thei
 
 import argparse
 
-from segrepro.evaluation.bootstrap_settings import add_bootstrap_options, bootstrap_of
-from segrepro.options import INPUT, OutputFile
+from segrepro.config.tables import Bootstrap
+from segrepro.options import INPUT, OutputFile, add_options, section_of
 from segrepro.report.measured_on import add_measured_on_option
 
 TABLE = OutputFile(endings=(".csv",), beside=(".md", ".tex"))
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="table to write, with .md and .tex beside",
     )
     add_measured_on_option(parser)
-    add_bootstrap_options(parser)
+    add_options(parser, Bootstrap)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
 
     details = [load_detail(path) for path in args.detail]
     check_comparable(details, one_split=False)
-    bootstrap = bootstrap_of(args)
+    bootstrap = section_of(args, Bootstrap)
     columns, rows = boundary_rows(details, bootstrap, read_marks(args.leakage) if args.leakage else None)
     table = boundary_table(args.out.stem, columns, rows, bootstrap)
     write_forms(args.out.parent, with_note(table, args.measured_on))

@@ -128,7 +128,7 @@ def test_zip_members_are_read_by_name_and_the_handle_closes(tmp_path):
             read_member(opened, "missing.jpg")
 
 
-# --- members that no data set has
+# --- members that no dataset has
 
 
 TRAVERSALS = ["../out", "a/../../out", "a/..", "..", "./../out", "a/./../b"]

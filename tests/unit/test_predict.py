@@ -161,7 +161,7 @@ def test_scales_are_averaged_as_probabilities_at_full_size(mode):
 
 
 def resized_positions(positions: np.ndarray, extent: int, to_extent: int, mode: str) -> np.ndarray:
-    """Where positions on an axis lie once it is resized, written anew from the definitions of the modes."""
+    """Where positions on an axis lie once it is resized, written again from the definitions of the modes."""
     if mode == "align_corners":
         return positions * (to_extent - 1) / (extent - 1)
     half = 0.5 if mode == "half_pixel" else 0.0

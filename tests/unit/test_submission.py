@@ -241,7 +241,7 @@ def test_without_a_manifest_the_number_must_be_that_of_the_test_set(manifest, tm
 def test_hostile_entries_are_refused(manifest, tmp_path, extra, links, reason):
     (line,) = mistakes(archive_of(tmp_path, answers() | extra, links=links), manifest)
     assert reason in line
-    assert line.endswith("pack plain files anew, with `segrepro submission` say.")
+    assert line.endswith("pack plain files again, with `segrepro submission` say.")
 
 
 def test_what_is_no_tar_gz_is_said(manifest, tmp_path):

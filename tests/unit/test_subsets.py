@@ -1,4 +1,4 @@
-"""Parts of data sets: what something is tuned or fitted on shares no picture with what is scored."""
+"""Parts of datasets: what something is tuned or fitted on shares no picture with what is scored."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What DeconvNet and FCN ask of the trainer: plateau, summed loss, frozen layers, whole pictures, statistics anew."""
+"""What DeconvNet and FCN ask of the trainer: plateau, summed loss, frozen layers, whole pictures, statistics again."""
 
 import json
 

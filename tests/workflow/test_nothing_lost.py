@@ -1,8 +1,8 @@
 """What each kind of change reruns on a finished run at scale full: the table in docs/faults.md.
 
 The run is finished by `snakemake --touch` on empty files: Snakemake then knows the parameters and inputs of each, as
-after a real run, and no job has run. A dry run with a change says which files it would make anew; what it does not name
-it does not touch, and only what a job makes anew is removed (before the job starts).
+after a real run, and no job has run. A dry run with a change says which files it would make again; what it does not
+name it does not touch, and only what a job makes again is removed (before the job starts).
 """
 
 import csv
@@ -88,13 +88,13 @@ class FinishedRun:
         return done.stdout
 
     def summary(self, change: dict | None = None) -> list[dict]:
-        """Return a row of each output file: its rule, and whether it would be made anew."""
+        """Return a row of each output file: its rule, and whether it would be made again."""
         table = [line for line in self.call("--detailed-summary", change=change).splitlines() if "\t" in line]
         assert table[0].startswith("output_file\t"), table[0]
         return list(csv.DictReader(table, delimiter="\t"))
 
     def reruns(self, change: dict | None = None) -> tuple[set[str], set[str]]:
-        """Return what a change makes anew: costly jobs (kind and name), and the rules of all else."""
+        """Return what a change makes again: costly jobs (kind and name), and the rules of all else."""
         costly, cheap = set(), set()
         for row in self.summary(change):
             if row["plan"] != "update pending":
@@ -161,7 +161,7 @@ OF_DEEPLAB = {
 }
 
 # By what the rows of docs/faults.md ("What a change reruns") name: changes, each with the costly jobs and the rules of
-# all else that it makes anew, exactly, but for the page, which shows the config.
+# all else that it makes again, exactly, but for the page, which shows the config.
 CHANGES = {
     "figures.*": [
         (
@@ -290,7 +290,7 @@ def test_after_checks_that_failed_nothing_is_trained_anew_and_what_must_be_waits
 
 
 def test_no_output_is_temporary():
-    """Weights and scores stay until a change that they depend on makes them anew."""
+    """Weights and scores stay until a change that they depend on makes them again."""
     for file in (ROOT / "workflow/rules").glob("*.smk"):
         text = file.read_text().replace('temp(f"{RESULTS}/shards/', "")  # merged into a score store, which stays
         assert not re.search(r"\btemp\(|\btemporary\(|\bshadow:", text), file

@@ -56,7 +56,7 @@ def passed_checks(dataset):
     """That a dataset (a function of the wildcards gives its name) has passed its label checks, as a rule input.
 
     Data that fail stop the run before the job. Ancient, and not what check_labels writes: Snakemake deletes that
-    before other bounds are checked, and an ancient input that is missing triggers. So these make anew the checks
+    before other bounds are checked, and an ancient input that is missing triggers. So these make again the checks
     alone, also after some have failed, and nothing that was made of data that had passed.
     """
     return ancient(lambda w: PLAN.passed(dataset(w)))
@@ -65,7 +65,7 @@ def passed_checks(dataset):
 def origin_inputs(*pairs):
     """What the provenance of (system, split) pairs is read from: the files of each option, as rule inputs.
 
-    Ancient: a checksum or a bound that the config changes is checked again, and makes nothing anew; files and pictures
+    Ancient: a checksum or a bound that the config changes is checked again, and makes nothing again; files and pictures
     that are others do, by way of what is made of them.
     """
     files = lineage.origin_inputs(PLAN, *pairs)

@@ -50,7 +50,7 @@ rule fetch:
         "../../envs/cpu.yaml"
     resources:
         # Not parameters, which would trigger: another mirror, or a checksum that was not known before, must not fetch,
-        # convert and train everything anew. A checksum that is changed is compared with the file here by rule checksum.
+        # convert and train everything again. A checksum that is changed is compared with the file here by rule checksum.
         source=lambda w: fetching.fetch_options(PLAN, w.archive),
     shell:
         "segrepro fetch --out {output} {resources.source} "

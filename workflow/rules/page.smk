@@ -2,7 +2,7 @@
 
 
 # Snakemake's own drawing of the rules, as text; it only plans, and takes no lock.
-# Drawn anew when what the rules say changes, not when a checkout touches their files.
+# Drawn again when what the rules say changes, not when a checkout touches their files.
 rule rule_graph:
     input:
         f"{RESULTS}/config.json",

@@ -1,6 +1,6 @@
 # Predictions and CRFs shared between several jobs, for clusters: `runtime: {shards: 8}`, or --set-scatter shards=8.
 # The merged store has the bytes of one that was made at once. A store keeps the number of shards that it was first
-# made with, so that another number reruns nothing: to share out anew, delete results/shards and the store.
+# made with, so that another number reruns nothing: to share out again, delete results/shards and the store.
 
 
 ruleorder: gather_scores > predict

@@ -74,10 +74,10 @@ class Coco(Section):
 
 @dataclass(frozen=True)
 class Part:
-    """Pictures that something is tuned or fitted on instead of being scored: a data set, or so many pictures of it.
+    """Pictures that something is tuned or fitted on instead of being scored: a dataset, or so many pictures of it.
 
     Attributes:
-        dataset: the data set's name.
+        dataset: the dataset's name.
         pictures: how many, at equal steps of the sorted list; None for all.
     """
 

@@ -16,7 +16,7 @@ class Weights(Archive):
     ] = Field(description="who wrote the file, hence its names")
     averages: Literal["plain", "ema"] = Field("plain", description="TF1: the variables, or their moving averages")
     trained_on: list[str] = Field(
-        [], description="data sets of this config, beside ImageNet, whose labels the file has seen; for the audit"
+        [], description="datasets of this config, beside ImageNet, whose labels the file has seen; for the audit"
     )
 
 
@@ -27,7 +27,7 @@ class Init(Section):
     weights: str | None = Field(None, description="a file of the section `weights`, for the backbone")
     head: Literal["keep", "replace", "extend"] = Field(
         "keep",
-        description="replace: the classifier starts anew; extend: so do the layers that the initial model lacks",
+        description="replace: the classifier starts over; extend: so do the layers that the initial model lacks",
     )
 
     @model_validator(mode="after")

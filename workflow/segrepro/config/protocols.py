@@ -72,7 +72,7 @@ class Protocol(Section):
     )
     frozen_layers: list[str] = Field([], description="layers whose names start so are not trained, e.g. block1_")
     batch_norm_passes: Annotated[int, Field(ge=0)] = Field(
-        0, description="forward passes that estimate batch-norm statistics anew after training (DeconvNet: 501)"
+        0, description="forward passes that estimate batch-norm statistics again after training (DeconvNet: 501)"
     )
     batch_norm_batch: Positive = Field(28, description="examples of such a pass (DeconvNet release: 28)")
     loss_at: Literal["label", "stride"] = Field(

@@ -249,7 +249,7 @@ class System(Section):
 
     @property
     def held_key(self) -> str:
-        """The key that names the data set of `held`."""
+        """The key that names the dataset of `held`."""
         return {"crf": "search.tune_on", "stacking": "fit_on", "fusion": "ties_from"}[self.combination]
 
     @property

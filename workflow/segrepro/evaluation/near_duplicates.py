@@ -7,7 +7,7 @@ Benchmarking of Perceptual Image Hash Functions", 2010) of the whole grey pictur
 The distance of two pictures is the number of bits that differ, 0 to 320. Measured on 1,018 real pictures (159 of
 COCO, 859 of VOC and SBD, all different): none of the 517,653 pairs is nearer than 93 (mean 160, standard deviation
 12), and the 64 bits of the whole picture alone would have put unrelated pairs at 9. Copies of 331 of them: saved
-anew at JPEG quality 30, halved, enlarged or squeezed to a square, at most 29; a third brighter, at most 34; 2%
+again at JPEG quality 30, halved, enlarged or squeezed to a square, at most 29; a third brighter, at most 34; 2%
 cropped off each side, half of them within 32, nine in ten within 42, all within 65; 5% cropped off each side, half of
 them beyond 76, which this does not find. Mirrored copies are not found either.
 """

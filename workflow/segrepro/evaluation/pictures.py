@@ -18,7 +18,7 @@ class PictureScorer:
     """Scores a picture of one store against its mask; can be sent to another process.
 
     Attributes:
-        store: path of the score store, opened anew for each picture (2 ms of some 10).
+        store: path of the score store, opened again for each picture (2 ms of some 10).
         space: name of the label space of the masks, which the predictions are mapped to.
         num_classes: number of labels of that space.
     """

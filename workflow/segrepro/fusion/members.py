@@ -20,7 +20,7 @@ LABEL_MAPS, PROBABILITIES, RAW_SCORES = "labels", "probabilities", "raw scores"
 class Ensemble:
     """Score stores to be combined picture by picture; small, and can be sent to another process.
 
-    Stores are opened anew for each picture (2 ms a member of some 50): nothing open is shared by processes.
+    Stores are opened again for each picture (2 ms a member of some 50): nothing open is shared by processes.
 
     Attributes:
         paths: the members' score stores, in order.

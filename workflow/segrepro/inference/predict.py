@@ -77,8 +77,8 @@ def _damaged(batch: list[Example]) -> str:
         try:
             decode_picture(tf.constant(str(example.image)))
         except tf.errors.InvalidArgumentError:
-            return f"{example.image}: damaged, it cannot be decoded; convert its data set again."
-    return f"{batch[0].image}: cannot be decoded with the pictures of its size; convert its data set again."
+            return f"{example.image}: damaged, it cannot be decoded; convert its dataset again."
+    return f"{batch[0].image}: cannot be decoded with the pictures of its size; convert its dataset again."
 
 
 def _logits_of(model: keras.Model) -> Callable[[tf.Tensor], np.ndarray]:

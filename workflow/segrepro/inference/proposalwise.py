@@ -115,7 +115,7 @@ def read_pixels(path: Path) -> np.ndarray:
     try:
         return decode_picture(tf.constant(str(path))).numpy()
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError):
-        raise UserError(f"{path}: missing or damaged, it cannot be decoded; convert its data set again.") from None
+        raise UserError(f"{path}: missing or damaged, it cannot be decoded; convert its dataset again.") from None
 
 
 def growing_maps(

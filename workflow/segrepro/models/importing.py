@@ -235,7 +235,7 @@ def _check_complete(
     if others and not missing and not extra and classifier.issuperset(others):
         theirs, ours = given[others[0]][-1], wanted[others[0]][-1]
         raise UserError(
-            f"{label}: holds a classifier of {theirs} classes, but {model.name} has {ours}; import it for a data set "
+            f"{label}: holds a classifier of {theirs} classes, but {model.name} has {ours}; import it for a dataset "
             f"of {theirs} classes, and fine-tune another model from that with 'init.head: replace'."
         )
     faults = [

@@ -46,7 +46,7 @@ def note_training_code(folder: Path, *, resumed: bool, current: Code | None = No
 
     Args:
         folder: the checkpoints' folder of this experiment.
-        resumed: whether the training goes on from a checkpoint; else the list starts anew.
+        resumed: whether the training goes on from a checkpoint; else the list starts over.
         current: the code that runs; None to find out.
     """
     current = current or training_code()

@@ -109,7 +109,7 @@ def load_row(example: Example, stores: list[Path], space: LabelSpace, note: str 
         raise UserError(f"picture '{example.id}' has no mask; draw a split that has ground truth.")
     picture, truth = read_rgb(example.image), read_mask(example.mask)
     if picture.shape[:2] != truth.shape:
-        raise UserError(f"{example.mask}: differs in size from {example.image}; check the data set's labels.")
+        raise UserError(f"{example.mask}: differs in size from {example.image}; check the dataset's labels.")
     predictions, mious = [], []
     for store in stores:
         scorer = PictureScorer(store, space.name, len(space))

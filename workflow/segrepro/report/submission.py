@@ -40,7 +40,7 @@ class Answer:
     """Makes the PNG of a picture's answer; can be sent to another process.
 
     Attributes:
-        store: path of the score store, opened anew for each picture.
+        store: path of the score store, opened again for each picture.
     """
 
     store: Path

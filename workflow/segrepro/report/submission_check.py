@@ -84,7 +84,7 @@ def check_submission(
             _check_number(len(found), pictures, problems)
     except UserError as error:  # hostile or damaged; what it holds beyond is not looked at
         reason = str(error).rsplit(";", 1)[0].removeprefix(f"{archive}: ")
-        problems.add("refused", f"{reason}; pack plain files anew, with `segrepro submission` say.")
+        problems.add("refused", f"{reason}; pack plain files again, with `segrepro submission` say.")
     if lines := problems.lines():
         raise UserError("\n".join(f"{archive}: {line}" for line in lines))
     return competitions.pop(), len(found)

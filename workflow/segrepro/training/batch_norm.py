@@ -1,4 +1,4 @@
-"""Batch-norm statistics estimated anew after training, as DeconvNet's release does."""
+"""Batch-norm statistics estimated again after training, as DeconvNet's release does."""
 
 from collections.abc import Iterable
 

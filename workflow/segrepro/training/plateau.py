@@ -69,7 +69,7 @@ class Plateau:
         schedule: whose ``reductions`` rise.
         protocol: how it is trained: plateau_every, plateau_patience, loss_at.
         resize: how logits are brought to picture size.
-        validation: batches of (pictures, masks), read anew at each look.
+        validation: batches of (pictures, masks), read again at each look.
 
     Attributes:
         state: float64 (3,): best pixel accuracy so far (-1 before the first look), looks without a better one, and

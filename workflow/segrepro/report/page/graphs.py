@@ -13,7 +13,7 @@ TARGETS = ("all", "page")  # everything leads there: drawn, they would hide the 
 
 
 def lineage_svg(graph: Graph) -> str:
-    """Draw data sets, weights, models and systems: from what each system was made."""
+    """Draw datasets, weights, models and systems: from what each system was made."""
     made = [node for node in graph.nodes if node[0] in (MODEL, SYSTEM)]
     drawn = [node for node in walk(made, graph.parents) if node[0] in (MODEL, SYSTEM, WEIGHTS)]
     nodes = {f"{kind} {name}": (name, kind) for kind, name in drawn}
@@ -25,7 +25,7 @@ def lineage_svg(graph: Graph) -> str:
                 edges.append((f"data {seen.name}", f"{kind} {name}"))
         parents = (f"{each} {parent}" for each, parent in graph.parents((kind, name)))
         edges += [(parent, f"{kind} {name}") for parent in parents if parent in nodes]
-    return draw(nodes, edges, title="From data sets and weights by models to systems")
+    return draw(nodes, edges, title="From datasets and weights by models to systems")
 
 
 def rules_svg(path: Path) -> str:

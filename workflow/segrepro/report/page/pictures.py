@@ -66,7 +66,7 @@ class PicturePacker:
         try:
             shutil.copyfile(example.image, self.folder / picture)
         except FileNotFoundError:
-            raise UserError(f"{example.image}: no such picture; convert its data set again.") from None
+            raise UserError(f"{example.image}: no such picture; convert its dataset again.") from None
         layers = [packed_labels(labels) for labels in maps]
         write_script(self.folder / f"{number}.js", "labels", {"number": number, "layers": layers})
         height, width = maps[0].shape

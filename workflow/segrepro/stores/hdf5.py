@@ -15,6 +15,7 @@ writer asks after every step whether a write has failed.
 """
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -121,7 +122,7 @@ class PicturesWriter:
             ) from self._disk.failure
 
 
-class PicturesReader:
+class PicturesReader(ABC):
     """Read such a file.
 
     Attributes:
@@ -169,9 +170,9 @@ class PicturesReader:
                 f"{self.path}: {self.WHAT} of format {version}, this version reads {FORMAT_VERSION}; {self.REMEDY}."
             )
 
+    @abstractmethod
     def _read_attributes(self, attributes: dict[str, Any]) -> None:
         """Take the attributes of this kind of file."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self

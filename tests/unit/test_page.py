@@ -21,8 +21,7 @@ from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.labels import VOC21, VOID
 from segrepro.report.page.content import best_systems, caption, read_table
-from segrepro.report.page.graphs import rules_svg
-from segrepro.report.page.layered import acyclic, draw, reduced
+from segrepro.report.page.graphs import acyclic, draw, reduced, rules_svg
 from segrepro.report.page.pictures import PARTS, differing, picture_scores
 from segrepro.report.page.run_times import read_run_times
 from segrepro.report.page.scripts import packed_labels, write_script

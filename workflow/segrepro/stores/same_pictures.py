@@ -76,3 +76,22 @@ def check_same_pictures(
         remedy="predict this manifest again",
         more_allowed=more_allowed,
     )
+
+
+def system_of(store: Path, space: str, examples: list[Example] = (), manifest: Path | None = None) -> str:
+    """Return the name of a store's system.
+
+    Args:
+        store: the score store.
+        space: name of the label space that its labels must be mapped to.
+        examples: rows of ``manifest``, whose pictures must be those of the store; none: not looked at.
+        manifest: their path.
+
+    Raises:
+        UserError: the store cannot be read or its labels not be mapped, or it is of other pictures.
+    """
+    with ScoreReader(store) as reader:
+        reader.mapping(space)
+        if examples:
+            check_same_pictures(reader, examples, manifest)
+        return reader.system

@@ -38,33 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which of them: files below --benchmarks without .tsv, * for any text (default: all)",
     )
     add_measured_on_option(parser)
-    parser.add_argument(
-        "--out",
-        type=PAGE,
-        required=True,
-        metavar="DIR",
-        help="the page's folder",
-    )
+    parser.add_argument("--out", type=PAGE, required=True, metavar="DIR", help="the page's folder")
 
 
 def run(args: argparse.Namespace) -> None:
     """Write the page."""
-    from segrepro.evaluation.leakage import read_marks
-    from segrepro.json_files import read_json
     from segrepro.report.page.assemble import write_page
 
-    write_page(
-        args.out,
-        results=args.results,
-        tables=args.tables,
-        figures=args.figures,
-        splits=args.pictures,
-        config=read_json(args.config, "run the workflow again"),
-        provenance=read_json(args.provenance, "run the workflow again") if args.provenance else {},
-        marks=read_marks(args.leakage) if args.leakage else {},
-        lineage=args.lineage,
-        rule_graph=args.rule_graph,
-        benchmarks=args.benchmarks,
-        jobs=args.jobs,
-        measured_on=args.measured_on,
-    )
+    write_page(args)

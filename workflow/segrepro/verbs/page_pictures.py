@@ -21,20 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the split: pictures and masks")
     parser.add_argument("--scores", type=INPUT, nargs="+", required=True, metavar="H5", help="score stores, in order")
     parser.add_argument(
-        "--confusions",
-        type=INPUT,
-        nargs="+",
-        required=True,
-        metavar="NPZ",
-        help="confusions, one for each of --scores",
+        "--confusions", type=INPUT, nargs="+", required=True, metavar="NPZ", help="confusions, one for each of --scores"
     )
-    parser.add_argument(
-        "--out",
-        type=PACKED,
-        required=True,
-        metavar="DIR",
-        help="folder to write",
-    )
+    parser.add_argument("--out", type=PACKED, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
     parser.add_argument(
         "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
@@ -46,7 +35,6 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.errors import UserError
     from segrepro.labels import label_space
     from segrepro.report.page.pictures import write_split
-    from segrepro.stores.manifests import read_manifest
 
     if len(args.scores) != len(args.confusions):
         raise UserError(
@@ -54,11 +42,9 @@ def run(args: argparse.Namespace) -> None:
         )
     write_split(
         args.out,
-        name=args.manifest.stem,
-        examples=read_manifest(args.manifest),
+        args.manifest,
         stores=args.scores,
         confusions=args.confusions,
         space=label_space(args.label_space),
-        manifest=args.manifest,
         threads=args.threads,
     )

@@ -27,8 +27,8 @@ from segrepro.evaluation.metrics import metrics
 from segrepro.files import atomic_directory
 from segrepro.labels import VOID, LabelSpace, voc_palette
 from segrepro.report.page.scripts import packed, packed_labels, write_script
-from segrepro.stores.manifests import Example
-from segrepro.stores.same_pictures import check_same_pictures
+from segrepro.stores.manifests import Example, read_manifest
+from segrepro.stores.same_pictures import system_of
 from segrepro.stores.scores import ScoreReader
 
 # Shares are kept as whole numbers of this part: two decimals of a percent, as the tables print.
@@ -105,78 +105,47 @@ def picture_scores(confusion: np.ndarray) -> tuple[list[int], list[int]]:
 
 
 def write_split(
-    folder: Path,
-    *,
-    name: str,
-    examples: list[Example],
-    stores: list[Path],
-    confusions: list[Path],
-    space: LabelSpace,
-    manifest: Path,
-    threads: int,
+    folder: Path, manifest: Path, *, stores: list[Path], confusions: list[Path], space: LabelSpace, threads: int
 ) -> None:
     """Write a split's folder, whole or not at all.
 
     Args:
         folder: where; replaced if it is there.
-        name: of the split.
-        examples: its pictures, each with a mask.
+        manifest: of the split, whose name is the file's; each picture has a mask.
         stores: score stores of the systems, in order.
         confusions: what `segrepro evaluate` wrote for each of them.
         space: the label space of the masks.
-        manifest: where the examples are from, for messages.
-        threads: number of processes, 1 or more.
+        threads: number of processes.
 
     Raises:
         UserError: a file is missing, damaged, or is of other pictures.
     """
-    systems = _systems(stores, examples, manifest, space)
-    ids = [example.id for example in examples]
-    counts = [confusions_of(path, ids, space) for path in confusions]
+    name, examples = manifest.stem, read_manifest(manifest)
+    systems = [system_of(store, space.name, examples, manifest) for store in stores]
+    counts = [confusions_of(path, [example.id for example in examples], space) for path in confusions]
     with atomic_directory(folder) as partial:
-        pictures = map_in_processes(
-            PicturePacker(tuple(stores), space.name, partial),
-            list(enumerate(examples, start=1)),
-            threads=threads,
-            label=name,
-            total=len(examples),
-        )
-        shares = np.stack([picture.pop("differing") for picture in pictures])
+        packer, numbered = PicturePacker(tuple(stores), space.name, partial), list(enumerate(examples, start=1))
+        pictures = map_in_processes(packer, numbered, threads=threads, label=name, total=len(examples))
+        differing = np.stack([picture.pop("differing") for picture in pictures])
         for number, picture in enumerate(pictures):
             scores = [picture_scores(of_system[number]) for of_system in counts]
             picture |= {"classes": scores[0][0], "iou": [iou for _, iou in scores]}
-        write_script(
-            partial / "index.js",
-            "split",
-            {
-                "name": name,
-                "void": VOID,
-                "parts": PARTS,
-                "classes": _classes(space),
-                "systems": [
-                    {"name": system, "miou": round(PARTS * metrics(total.sum(axis=0)).miou)}
-                    for system, total in zip(systems, counts, strict=True)
-                ],
-                "pictures": pictures,
-                "differing": packed(shares),
-            },
-        )
-
-
-def _systems(stores: list[Path], examples: list[Example], manifest: Path, space: LabelSpace) -> list[str]:
-    systems = []
-    for path in stores:
-        with ScoreReader(path) as store:
-            store.mapping(space.name)
-            check_same_pictures(store, examples, manifest)
-            systems.append(store.system)
-    return systems
+        totals = [round(PARTS * metrics(of_system.sum(axis=0)).miou) for of_system in counts]
+        index = {
+            "name": name,
+            "void": VOID,
+            "parts": PARTS,
+            "classes": _classes(space),
+            "systems": [{"name": system, "miou": miou} for system, miou in zip(systems, totals, strict=True)],
+            "pictures": pictures,
+            "differing": packed(differing),
+        }
+        write_script(partial / "index.js", "split", index)
 
 
 def _classes(space: LabelSpace) -> list[dict[str, Any]]:
-    palette = voc_palette()
-    named = [(label, space.classes[label]) for label in space.used_labels]
+    named = [*((label, space.classes[label]) for label in space.used_labels), (VOID, "void")]
     return [
-        {"label": label, "name": name, "colour": "#{:02x}{:02x}{:02x}".format(*palette[label])}
-        for label, name in [*named, (VOID, "void")]
+        {"label": label, "name": name, "colour": "#{:02x}{:02x}{:02x}".format(*voc_palette()[label])}
+        for label, name in named
     ]

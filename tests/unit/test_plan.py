@@ -42,7 +42,7 @@ def test_generated_data_and_their_results_stay_apart_from_the_real_ones(plan):
 
 def test_every_system_is_of_one_kind_and_every_model_trained_or_imported(plan):
     found = plan()
-    kinds = [*found.whole, *found.box_by_box, *found.fused, *found.stacked, *found.refined]
+    kinds = [*found.predicted, *found.fused, *found.stacked, *found.refined]
     assert sorted(kinds) == sorted(found.config.systems)
     assert sorted([*found.trained, *found.imported]) == sorted(found.config.models)
     assert found.tuned == found.holding == [TUNED]
@@ -158,6 +158,18 @@ def test_how_a_training_runs_is_said_by_options_that_no_spec_knows(plan):
 
 
 # ---- systems
+
+
+def test_a_prediction_is_of_whole_pictures_or_of_boxes_which_are_stored_in_another_order(plan):
+    found = plan()
+    assert systems.prediction_options(found, "deeplabv3_trainaug").startswith("--scales ")
+    assert systems.proposals_of(found, "deeplabv3_trainaug", "voc_val") == []
+    proposals = systems.proposals_of(found, "deconvnet_stage2", "voc_val")
+    options = systems.prediction_options(found, "deconvnet_stage2", proposals)
+    assert options.startswith(f"--proposals {proposals} --count 50 ")
+    assert systems.prediction_options(found, "deconvnet_stage2", []).startswith("--whole --count 50 ")
+    assert stores.order_option(found, "deeplabv3_trainaug") == "--by-size"
+    assert stores.order_option(found, "deconvnet_stage2") == stores.order_option(found, found.refined[0]) == ""
 
 
 def test_a_stacker_is_fitted_on_a_part_and_kept_apart_from_what_is_scored(plan):

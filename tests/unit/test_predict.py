@@ -97,8 +97,8 @@ def test_a_row_with_a_box_is_refused_since_the_whole_picture_would_be_predicted(
     assert not (tmp_path / "s.h5").exists()
 
 
-def test_a_network_of_boxes_is_refused_with_the_verb_that_takes_it(examples, tmp_path):
-    with pytest.raises(UserError, match=r"'small': its network is a deconvnet.*predict-proposals"):
+def test_a_network_of_boxes_is_refused_with_the_options_that_it_takes(examples, tmp_path):
+    with pytest.raises(UserError, match=r"'small': its network is a deconvnet.*give --proposals"):
         predicted(None, examples, tmp_path / "x.h5", network={"architecture": "deconvnet"})
     assert not (tmp_path / "x.h5").exists()
 
@@ -374,6 +374,23 @@ def test_impossible_augmentations_are_refused(options, said):
     files = ["--model", "m", "--spec", "s", "--manifest", "p", "--system", "s", "--out", "o"]
     with pytest.raises(SystemExit, match=f"segrepro predict: {said}"):
         main(["predict", *files, *options.split()])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--whole --flip", "--proposals and --whole take no test-time augmentation"),
+        ("--proposals p --storage-stride 2 --scales 1 2", "--proposals and --whole take no test-time augmentation"),
+        ("--count 9", "The options of boxes need --proposals or --whole"),
+        ("--flip --storage-stride 2 --of scores", "The options of boxes need --proposals or --whole"),
+        ("--whole --proposals p", "not allowed with argument"),
+    ],
+)
+def test_options_of_the_other_way_are_refused(options, said, capsys):
+    files = ["--model", "m", "--spec", "s", "--manifest", "p", "--system", "s", "--out", "o"]
+    with pytest.raises(SystemExit) as stopped:
+        main(["predict", *files, *options.split()])
+    assert said in f"{stopped.value} {capsys.readouterr().err}"
 
 
 # --- another output stride -----------------------------------------------------------------------------------------

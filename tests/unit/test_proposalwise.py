@@ -288,8 +288,8 @@ def test_pictures_that_cannot_be_read_and_rows_with_boxes_are_named(model, tmp_p
 )
 def test_impossible_options_are_refused(options, message):
     files = ["--model", "m", "--spec", "s", "--manifest", "p", "--system", "s", "--out", "o", "--whole"]
-    with pytest.raises(SystemExit, match=f"segrepro predict-proposals: {message}"):
-        main(["predict-proposals", *files, *options.split()])
+    with pytest.raises(SystemExit, match=f"segrepro predict: {message}"):
+        main(["predict", *files, *options.split()])
 
 
 def test_a_network_without_an_input_size_is_refused():
@@ -317,7 +317,7 @@ def deconvnet_run(examples):
 def run_verb(folder, *options, spec="spec.yaml", out="x.h5"):
     files = {"model": "model.keras", "spec": spec, "manifest": "val.csv", "out": out}
     paths = [part for key, name in files.items() for part in (f"--{key}", str(folder / name))]
-    main(["predict-proposals", *paths, "--system", "deconvnet", *options])
+    main(["predict", *paths, "--system", "deconvnet", *options])
     return ScoreReader(folder / out)
 
 

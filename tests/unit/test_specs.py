@@ -104,7 +104,7 @@ def test_a_model_that_carries_none_is_taken_with_the_spec_that_is_given(tmp_path
     ("verb", "options"),
     [
         ("predict", ["--system", "s", "--out", "o.h5"]),
-        ("predict-proposals", ["--proposals", "p.h5", "--system", "s", "--out", "o.h5"]),
+        ("predict", ["--proposals", "p.h5", "--system", "s", "--out", "o.h5"]),
         ("figure proposals", ["--proposals", "p.h5", "--out", "o.png"]),
     ],
 )

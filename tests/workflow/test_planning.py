@@ -18,8 +18,7 @@ def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
     assert rules["fetch"] == 11
     assert rules["train"] == 15
     assert rules["import_weights"] == 2
-    assert rules["predict"] == 24
-    assert rules["predict_proposals"] == 4
+    assert rules["predict"] == 28
     assert rules["fuse"] == 5
     assert rules["stack"] == 3
     assert rules["crf"] == 7
@@ -42,7 +41,7 @@ def test_the_full_scale_takes_the_test_pictures_where_they_are_configured(tmp_pa
     assert rules["convert"] == 5  # VOC and its test pictures, SBD, two of COCO
     assert rules["fetch"] == 12
     assert rules["submission"] == 1
-    assert rules["predict"] == 25
+    assert rules["predict"] == 29
 
 
 def test_edge_boxes_take_a_forest_or_gradients_or_the_users_edge_maps(tmp_path):

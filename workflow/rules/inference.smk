@@ -7,37 +7,6 @@ rule predict:
         spec=lambda w: systems.model_file(PLAN, w.system, "spec.yaml"),
         manifest=f"{DATA}/manifests/{{split}}.csv",
         apart=ancient(lambda w: systems.apart_checks(PLAN, w.system, w.split)),
-    output:
-        f"{RESULTS}/scores/{{system}}/{{split}}.h5",
-    log:
-        f"{RESULTS}/logs/predict/{{system}}/{{split}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/predict/{{system}}/{{split}}.tsv"
-    wildcard_constraints:
-        system=one_of(PLAN.whole),
-    conda:
-        NETWORK_ENVIRONMENT
-    threads: PLAN.network_threads
-    resources:
-        gpu=PLAN.network_gpus,
-        mem_mb=8000,
-        runtime=240,
-    params:
-        augmentation=lambda w: systems.prediction_options(PLAN, w.system),
-        shard=lambda w: stores.shard_option(w.get("scatteritem")),
-    shell:
-        "segrepro predict --model {input.model} --spec {input.spec} --manifest {input.manifest} "
-        "{params.augmentation} --system {wildcards.system} {params.shard} --out {output} "
-        f"{PLAN.determinism} "
-        "--gpus {resources.gpu} --threads {threads} &> {log}"
-
-
-rule predict_proposals:
-    input:
-        model=lambda w: systems.model_file(PLAN, w.system),
-        spec=lambda w: systems.model_file(PLAN, w.system, "spec.yaml"),
-        manifest=f"{DATA}/manifests/{{split}}.csv",
-        apart=ancient(lambda w: systems.apart_checks(PLAN, w.system, w.split)),
         proposals=lambda w: systems.proposals_of(PLAN, w.system, w.split),
     output:
         f"{RESULTS}/scores/{{system}}/{{split}}.h5",
@@ -46,7 +15,7 @@ rule predict_proposals:
     benchmark:
         f"{RESULTS}/benchmarks/predict/{{system}}/{{split}}.tsv"
     wildcard_constraints:
-        system=one_of(PLAN.box_by_box),
+        system=one_of(PLAN.predicted),
     conda:
         NETWORK_ENVIRONMENT
     threads: PLAN.network_threads
@@ -55,13 +24,12 @@ rule predict_proposals:
         mem_mb=8000,
         runtime=480,
     params:
-        boxes=lambda w, input: (
-            f"--proposals {input.proposals}" if input.proposals else "--whole"
+        options=lambda w, input: systems.prediction_options(
+            PLAN, w.system, input.proposals
         ),
-        options=lambda w: systems.prediction_options(PLAN, w.system),
         shard=lambda w: stores.shard_option(w.get("scatteritem")),
     shell:
-        "segrepro predict-proposals --model {input.model} --spec {input.spec} --manifest {input.manifest} "
-        "{params.boxes} {params.options} --system {wildcards.system} {params.shard} --out {output} "
+        "segrepro predict --model {input.model} --spec {input.spec} --manifest {input.manifest} "
+        "{params.options} --system {wildcards.system} {params.shard} --out {output} "
         f"{PLAN.determinism} "
         "--gpus {resources.gpu} --threads {threads} &> {log}"

@@ -4,20 +4,10 @@
 
 
 ruleorder: gather_scores > predict
-ruleorder: gather_scores > predict_proposals
 ruleorder: gather_scores > crf
 
 
 use rule predict as predict_shard with:
-    output:
-        temp(f"{RESULTS}/shards/{{system}}/{{split}}/{{scatteritem}}.h5"),
-    log:
-        f"{RESULTS}/logs/predict/{{system}}/{{split}}/{{scatteritem}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/predict/{{system}}/{{split}}/{{scatteritem}}.tsv"
-
-
-use rule predict_proposals as predict_proposals_shard with:
     output:
         temp(f"{RESULTS}/shards/{{system}}/{{split}}/{{scatteritem}}.h5"),
     log:
@@ -51,7 +41,7 @@ rule gather_scores:
         mem_mb=2000,
         runtime=60,
     params:
-        order=lambda w: "--by-size" if w.system in PLAN.whole else "",
+        order=lambda w: stores.order_option(PLAN, w.system),
         number=lambda w, input: len(input.parts),
         record=lambda w: stores.shards_record(PLAN, w.system, w.split),
     shell:

@@ -15,7 +15,7 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 # Seconds of a job at sample scale on a slow machine of two cores, by rule. Only their proportions matter: they are
 # scaled by what the finished jobs of the run have taken.
-EXPECTED = {"train": 114, "predict": 14, "predict_proposals": 14, "stack": 14, "crf": 11, "crf_search": 11}
+EXPECTED = {"train": 114, "predict": 14, "stack": 14, "crf": 11, "crf_search": 11}
 EXPECTED_OF_OTHERS = 2
 ESTIMATE_FROM = 20  # finished jobs: before that an estimate says nothing
 

@@ -124,7 +124,7 @@ def predict(
     if isinstance(network, DeconvNet):
         raise UserError(
             f"system '{system}': its network is a {network.architecture}, which predicts boxes and no whole "
-            "pictures; use `segrepro predict-proposals`."
+            "pictures; give --proposals, or --whole for the picture as one box."
         )
     check_whole_pictures(examples, "the manifest")
     model = at_output_stride(model, network, augmentation.output_stride)

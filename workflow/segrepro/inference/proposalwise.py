@@ -71,7 +71,7 @@ def input_size_of(network: Network, *, name: str) -> int:
     if not isinstance(network, DeconvNet):
         raise UserError(
             f"{name}: network.input_size is missing, which '{network.architecture}' does not have; predict box by box "
-            "with a deconvnet, or this model by `segrepro predict`."
+            "with a deconvnet, or this model without --proposals and --whole."
         )
     return network.input_size
 

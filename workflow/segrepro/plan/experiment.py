@@ -131,7 +131,7 @@ class Plan:
 
     @cached_property
     def box_by_box(self) -> list[str]:
-        """Systems that predict box by box."""
+        """Those that a model predicts box by box; the others predict whole pictures."""
         return [name for name, system in self.config.systems.items() if system.proposal_wise]
 
     @cached_property
@@ -160,9 +160,9 @@ class Plan:
         return [name for name, system in self.config.systems.items() if system.held]
 
     @cached_property
-    def whole(self) -> list[str]:
-        """Systems that predict whole pictures."""
-        return [name for name, system in self.config.systems.items() if system.model and not system.proposal_wise]
+    def predicted(self) -> list[str]:
+        """Systems that a model predicts."""
+        return [name for name, system in self.config.systems.items() if system.model]
 
     def dataset_of(self, split: str) -> Dataset:
         """Return the dataset that a split's pictures are of."""

@@ -19,7 +19,7 @@ def shards_record(plan: Plan, system: str, split: str) -> str:
 
 def shared(plan: Plan) -> list[str]:
     """Return the systems whose stores may be made in shards."""
-    return [*plan.whole, *plan.box_by_box, *plan.refined]
+    return [*plan.predicted, *plan.refined]
 
 
 def shard_count(plan: Plan, system: str, split: str) -> int:
@@ -68,6 +68,11 @@ def parts_of(plan: Plan, system: str, split: str) -> list[str]:
 def shard_option(item: str | None) -> str:
     """Return the option of a job that does one shard (``2-of-8``); none for a job that does all."""
     return f"--shard {item.replace('-of-', '/')}" if item else ""
+
+
+def order_option(plan: Plan, system: str) -> str:
+    """Return the option of the order in which a prediction of whole pictures stores them; all others go by id."""
+    return "--by-size" if system in plan.predicted and system not in plan.box_by_box else ""
 
 
 def stores_made(plan: Plan) -> list[Store]:

@@ -23,12 +23,13 @@ def answer_space(plan: Plan, split: str) -> str:
     return plan.dataset_of(split).answer_space
 
 
-def prediction_options(plan: Plan, system: str) -> str:
-    """Return the options of a system's prediction, of whole pictures or box by box."""
+def prediction_options(plan: Plan, system: str, proposals: object = "") -> str:
+    """Return the options of a system's prediction, of whole pictures or box by box (by a file of ``proposals``)."""
     entry = plan.config.systems[system]
-    if entry.proposal_wise:
-        return as_options(entry.proposal_wise, leave_out=["proposals"])
-    return as_options(entry.prediction)
+    if not entry.proposal_wise:
+        return as_options(entry.prediction)
+    boxes = f"--proposals {proposals}" if proposals else "--whole"
+    return f"{boxes} {as_options(entry.proposal_wise, leave_out=['proposals'])}"
 
 
 def proposals_of(plan: Plan, system: str, split: str) -> str | list[Any]:

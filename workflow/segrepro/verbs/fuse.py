@@ -5,7 +5,7 @@ Kinds:
   mean             weighted mean of probabilities
   product          product of probabilities, renormalised (weights are exponents)
   release_product  EDeconvNet as released: max(0, DeconvNet's scores) x max(0, FCN's scores); two members in that
-                   order, the first from `segrepro predict-proposals --aggregate max --of scores`
+                   order, the first from `segrepro predict --proposals H5 --aggregate max --of scores`
 
 Members hold the same pictures; those in another label space are mapped first (labels after the argmax,
 probabilities by sums). Ties of a vote are broken by

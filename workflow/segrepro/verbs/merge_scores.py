@@ -2,8 +2,8 @@ r"""Merge score stores of parts of a split (the shards of a cluster's jobs) into
 
 The parts are of one system and have no picture in common. The file is the same however the pictures were spread.
 With --manifest, a part that was forgotten is an error. With --by-size the pictures are in the order in which
-`segrepro predict` stores them, else in that of their ids, as `crf` and `predict-proposals` do: so the bytes are those
-of a run without shards.
+`segrepro predict` stores whole pictures; else they are in order of their ids, as `crf` and a prediction box by box
+store them: so the bytes are those of a run without shards.
 
   segrepro merge-scores --parts crf.1.h5 crf.2.h5 --manifest data/manifests/voc_val.csv --out crf.h5
 """

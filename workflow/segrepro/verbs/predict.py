@@ -1,11 +1,16 @@
-"""Predict the pictures of a manifest, whole, into a score store.
+"""Predict the pictures of a manifest, whole or box by box, into a score store.
 
 Test-time augmentation averages probabilities over scales, mirroring and windows; the papers' setting is
 --scales 0.5 0.75 1 1.25 1.5 1.75 --flip --output-stride 8. One scale without --flip and --window stores raw scores
 (logits), anything else log-probabilities of the average.
 
---shard 2/8 does the 2nd of every 8 batches of pictures, for clusters; `segrepro merge-scores --by-size` puts shards
-together, to the bytes of a run without them.
+A DeconvNet predicts box by box: the first --count of a picture's --proposals whose smaller side is at least --min-side
+are resized to the network's input, predicted, pasted back and aggregated: the pixel-wise maximum (or mean) of
+probabilities, or, as the released code does, the maximum of raw scores, from 0 (--aggregate max --of scores). --whole
+predicts each picture as one box, for comparison; so is a picture predicted that has no proposal of sufficient size.
+
+--shard 2/8 does the 2nd of every 8 batches of pictures, or with boxes the second eighth of the pictures, for clusters;
+`segrepro merge-scores` puts shards together (--by-size those of whole pictures), to the bytes of a run without them.
 
 Example:
   segrepro predict --model results/models/deeplabv3_trainaug/model.keras \
@@ -14,11 +19,18 @@ Example:
 """
 
 import argparse
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
-from segrepro.config.systems import Prediction
+from segrepro.config.systems import Prediction, ProposalWise
+from segrepro.errors import UserError
 from segrepro.gpus import add_gpus_argument
 from segrepro.options import INPUT, OUTPUT, POSITIVE, add_options, section_of
 from segrepro.training.choices import add_deterministic_argument
+
+if TYPE_CHECKING:
+    from segrepro.config.spec import ModelSpec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,23 +40,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", type=INPUT, required=True, help="the pictures to predict")
     parser.add_argument("--system", required=True, help="name of the system, recorded in the store")
     parser.add_argument("--out", type=OUTPUT, required=True, help="score store to write (.h5)")
+    boxes = parser.add_mutually_exclusive_group()
+    boxes.add_argument("--proposals", type=INPUT, metavar="H5", help="box by box: proposals, by `segrepro proposals`")
+    boxes.add_argument("--whole", action="store_true", help="box by box, with the whole picture as the one box")
     add_gpus_argument(parser)
     add_deterministic_argument(parser)
-    parser.add_argument("--threads", type=POSITIVE, default=1, help="CPU cores to use (default 1)")
-    parser.add_argument("--shard", metavar="K/N", help="only the K-th of every N batches of pictures")
-    add_options(parser.add_argument_group("test-time augmentation"), Prediction)
+    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="CPU cores to use (default 1)")
+    parser.add_argument("--shard", metavar="K/N", help="only the K-th of N parts of the pictures, see above")
+    add_options(parser.add_argument_group("test-time augmentation, of whole pictures"), Prediction)
+    add_options(parser.add_argument_group("box by box"), ProposalWise, leave_out=["proposals", "storage_stride"])
 
 
 def run(args: argparse.Namespace) -> None:
     """Predict."""
     from segrepro.config.spec import read_spec_of
+
+    whole, boxes = section_of(args, Prediction), section_of(args, ProposalWise, proposals=None)  # a file here
+    box_by_box = args.whole or args.proposals is not None
+    stride = {} if args.storage_stride is None else {"storage_stride": args.storage_stride}
+    if box_by_box and whole != Prediction(**stride):
+        raise UserError("--proposals and --whole take no test-time augmentation; leave its options out.")
+    if not box_by_box and boxes != ProposalWise(**stride):
+        raise UserError("The options of boxes need --proposals or --whole; give one of the two, or leave them out.")
+    spec = read_spec_of(args.model, args.spec)
+    if box_by_box:
+        _predict_boxes(args, spec, boxes)
+    else:
+        _predict_whole(args, spec, whole)
+
+
+def _predict_whole(args: argparse.Namespace, spec: "ModelSpec", augmentation: Prediction) -> None:
     from segrepro.inference.predict import predict
     from segrepro.models.model_files import load_model
     from segrepro.stores.manifests import read_manifest
     from segrepro.training.devices import prepare_tensorflow
 
-    prediction = section_of(args, Prediction)
-    spec = read_spec_of(args.model, args.spec)
     prepare_tensorflow(args.threads, spec.protocol, deterministic=args.deterministic)
     predict(
         load_model(args.model),
@@ -53,6 +83,39 @@ def run(args: argparse.Namespace) -> None:
         system=args.system,
         label_space=spec.label_space,
         network=spec.network,
-        augmentation=prediction,
+        augmentation=augmentation,
         shard=args.shard,
     )
+
+
+def _predict_boxes(args: argparse.Namespace, spec: "ModelSpec", aggregation: ProposalWise) -> None:
+    """Predict box by box, and say which pictures had no proposal."""
+    from segrepro.data.shards import block
+    from segrepro.inference.proposalwise import input_size_of, predict_proposals
+    from segrepro.models.model_files import load_model
+    from segrepro.stores.manifests import read_manifest
+    from segrepro.stores.proposals import ProposalReader
+    from segrepro.training.devices import prepare_tensorflow
+
+    input_size = input_size_of(spec.network, name=str(args.spec))
+    examples = read_manifest(args.manifest)
+    with nullcontext() if args.whole else ProposalReader(args.proposals) as proposals:
+        prepare_tensorflow(args.threads, spec.protocol, deterministic=args.deterministic, one_size=True)
+        predicted_whole = predict_proposals(
+            load_model(args.model),
+            examples,
+            args.out,
+            proposals=proposals,
+            aggregation=aggregation,
+            input_size=input_size,
+            system=args.system,
+            label_space=spec.label_space,
+            shard=args.shard,
+        )
+    if predicted_whole:
+        count = len(block(examples, args.shard) if args.shard else examples)
+        print(
+            f"{len(predicted_whole)} of {count} pictures have no proposal of at least {args.min_side} x "
+            f"{args.min_side} pixels and were predicted whole, the first is '{predicted_whole[0]}'",
+            file=sys.stderr,
+        )

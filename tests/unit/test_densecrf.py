@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -18,7 +19,7 @@ from scipy.special import softmax
 from segrepro.cli import main
 from segrepro.errors import UserError
 from segrepro.fusion.crf_store import StoreCRF, refine_store
-from segrepro.fusion.densecrf import PRESETS, Evidence, Parameters, parameters_from, refine
+from segrepro.fusion.densecrf import PRESETS, Evidence, Parameters, refine
 from segrepro.stores.fitting import PROBABILITY_FLOOR
 from segrepro.stores.manifests import Example, write_manifest
 from segrepro.stores.merging import merge_stores
@@ -190,7 +191,7 @@ def cat_and_dog():
 @pytest.mark.parametrize("hard", [False, True])
 def test_two_objects_of_different_classes_keep_their_classes(hard):
     picture, truth, guess, probabilities = cat_and_dog()
-    parameters = parameters_from("pydensecrf_example", {"gt_prob": 0.7 if hard else None})
+    parameters = replace(PRESETS["pydensecrf_example"], gt_prob=0.7 if hard else None)
     labels = refine(Evidence(picture, guess if hard else probabilities, 21), parameters).argmax(-1)
     assert set(np.unique(labels)) == {0, CAT, DOG}
     for label in (CAT, DOG):
@@ -201,7 +202,7 @@ def test_two_objects_of_different_classes_keep_their_classes(hard):
 def test_two_labels_stay_what_they_are_for_any_certainty_that_is_allowed():
     picture, truth, *_ = cat_and_dog()
     guess = np.where(truth == CAT, CAT, 0).astype(np.uint8)
-    parameters = parameters_from("report2", {"gt_prob": 0.501})
+    parameters = replace(PRESETS["report2"], gt_prob=0.501)
     labels = refine(Evidence(picture, guess, 21), parameters).argmax(-1)
     assert (labels == guess).mean() > 0.9
 
@@ -234,7 +235,7 @@ def test_improbable_labels_are_kept_unless_asked():
 
 def test_a_kernel_of_weight_0_is_no_kernel():
     picture, _, _, probabilities = cat_and_dog()
-    parameters = parameters_from("deeplab_vgg", {"gaussian_compat": 0, "bilateral_compat": 0})
+    parameters = replace(PRESETS["deeplab_vgg"], gaussian_compat=0, bilateral_compat=0)
     result = refine(Evidence(picture, probabilities, 21), parameters)
     np.testing.assert_allclose(result, probabilities / probabilities.sum(-1, keepdims=True), atol=1e-5)
 

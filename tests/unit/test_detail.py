@@ -12,13 +12,12 @@ from segrepro.cli import main
 from segrepro.config.detail import Detail as DetailSettings
 from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
-from segrepro.evaluation.bootstrap import bca_interval, draws
+from segrepro.evaluation.bootstrap import bca_interval, draws, estimate
 from segrepro.evaluation.boundary import boundary_counts, trimap_counts
 from segrepro.evaluation.class_counts import counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.detail import load_detail
 from segrepro.evaluation.object_sizes import size_counts
-from segrepro.evaluation.resampling import estimate
 from segrepro.labels import VOC21, VOID
 from segrepro.stores.manifests import Example, write_manifest
 from segrepro.stores.scores import ScoreWriter

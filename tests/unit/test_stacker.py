@@ -14,9 +14,9 @@ from segrepro.config.systems import Stacking
 from segrepro.data.masks import write_mask
 from segrepro.errors import UserError
 from segrepro.evaluation.confusion import confusion
-from segrepro.fusion.folds import assign_folds
-from segrepro.fusion.stacker import Split, stack
-from segrepro.fusion.stacker_data import FLOOR, FitSet, StackerMembers, cell_labels, collected
+from segrepro.fusion.members import Ensemble
+from segrepro.fusion.stacker import Split, assign_folds, stack
+from segrepro.fusion.stacker_data import FLOOR, FitSet, cell_labels, collected, log_probabilities_at
 from segrepro.fusion.stacker_network import StackerFitter
 from segrepro.stores.manifests import Example, write_manifest
 from segrepro.stores.scores import ScoreReader, ScoreWriter
@@ -71,7 +71,7 @@ def split_of_two(folder, ids=IDS, *, masks=None, seed=0):
         write_store(folder / f"{name}.h5", answers(masks, seed + number, knows), sizes=sizes)
         for number, (name, knows) in enumerate({"a": (0, 1, 2), "b": (0, 3, 4)}.items())
     )
-    return Split(StackerMembers(paths, ("a", "b"), "voc21"), manifest), masks
+    return Split(Ensemble(paths, ("a", "b"), "voc21"), manifest), masks
 
 
 def stacked(split, kind="linear", *, name="out", fit_on=None, **options):
@@ -117,7 +117,7 @@ def test_cells_hold_the_log_probability_at_their_centre(tmp_path, resize, space)
     size, classes = (15, 21), {"voc21": 21, "coco91": 91}[space]
     scores = {"p": np.random.default_rng(0).normal(size=(4, 6, classes))}
     path = write_store(tmp_path / "a.h5", scores, sizes={"p": size}, space=space, resize=resize)
-    cells = StackerMembers((path,), ("a",), "voc21").at_cells("p", (5, 7))  # 3 pixels: the centre is a pixel
+    cells = log_probabilities_at(Ensemble((path,), ("a",), "voc21"), "p", (5, 7))  # 3 pixels: the centre is a pixel
     with ScoreReader(path) as reader:
         expected = np.log(reader.probabilities("p", "voc21")[1::3, 1::3])
     np.testing.assert_allclose(cells[:, :, 0], np.maximum(expected, FLOOR), atol=1e-5)
@@ -126,7 +126,7 @@ def test_cells_hold_the_log_probability_at_their_centre(tmp_path, resize, space)
 def test_a_store_on_the_same_grid_is_read_as_it_is_but_at_the_border(tmp_path):
     scores = np.random.default_rng(0).normal(size=(4, 6, 21)).astype(np.float16)
     path = write_store(tmp_path / "a.h5", {"p": scores}, sizes={"p": (16, 22)})
-    cells = StackerMembers((path,), ("a",), "voc21").at_cells("p", (4, 6))[:, :, 0]
+    cells = log_probabilities_at(Ensemble((path,), ("a",), "voc21"), "p", (4, 6))[:, :, 0]
     kept = scores.astype(np.float64)
     expected = kept - np.log(np.exp(kept).sum(-1, keepdims=True))
     np.testing.assert_allclose(cells[1:-1, 1:-1], expected[1:-1, 1:-1], atol=1e-5)
@@ -226,7 +226,7 @@ def test_the_linear_stacker_recovers_the_weights_that_made_the_labels(tmp_path):
         masks[id] = (sharpness * good[id][..., :CLASSES] + gumbel).argmax(-1).astype(np.uint8)
     sizes = dict.fromkeys(masks, (40, 40))
     paths = tuple(write_store(tmp_path / f"{n}.h5", s, sizes=sizes) for n, s in (("good", good), ("noise", noise)))
-    split = Split(StackerMembers(paths, ("good", "noise"), "voc21"), write_masks(tmp_path, masks))
+    split = Split(Ensemble(paths, ("good", "noise"), "voc21"), write_masks(tmp_path, masks))
     options = {"folds": 2, "steps": 150, "storage_stride": 1, "crop": 40, "batch": 2, "balance": 0, "weight_decay": 0}
     _, report = stacked(split, learning_rate=0.05, **options)
     for stacker in report["stackers"]:
@@ -347,7 +347,7 @@ def test_votes_are_refused(tmp_path):
     split, masks = split_of_two(tmp_path)
     sizes = dict.fromkeys(masks, (SIDE, SIDE))
     votes = write_store(tmp_path / "vote.h5", masks, sizes=sizes, kind="labels")
-    with_votes = StackerMembers((*split.members.paths, votes), ("a", "b", "vote"), "voc21")
+    with_votes = Ensemble((*split.members.paths, votes), ("a", "b", "vote"), "voc21")
     refused(Split(with_votes, split.manifest), "'vote' .* stores labels .a vote., and has no probabilities")
 
 
@@ -371,9 +371,9 @@ def test_pictures_to_fit_on_must_be_of_the_same_systems_and_not_scored(tmp_path)
     scored, _ = split_of_two(tmp_path / "scored")
     fit_on, _ = split_of_two(tmp_path / "fit", ("q1", "p04", "q2"))
     refused(scored, r"1 pictures of .* are scored too, the first is 'p04'", fit_on=fit_on)
-    turned = StackerMembers(fit_on.members.paths[::-1], ("a", "b"), "voc21")
+    turned = Ensemble(fit_on.members.paths[::-1], ("a", "b"), "voc21")
     refused(scored, "system 'b' where --members has 'a'", fit_on=Split(turned, fit_on.manifest))
-    fewer = StackerMembers(fit_on.members.paths[:1], ("a",), "voc21")
+    fewer = Ensemble(fit_on.members.paths[:1], ("a",), "voc21")
     refused(scored, "--fit-members: 1 given for 2 members", fit_on=Split(fewer, fit_on.manifest))
 
 
@@ -414,5 +414,5 @@ def test_the_scratch_file_has_no_name(tmp_path):
     with collected(split.members, examples, sizes, stride=4, folder=scratch, label="read") as pictures:
         assert not list(scratch.iterdir())
         np.testing.assert_array_equal(pictures.labels["p01"], masks["p01"][::4, ::4])
-        expected = split.members.at_cells("p01", (6, 6))
+        expected = log_probabilities_at(split.members, "p01", (6, 6))
         np.testing.assert_allclose(pictures.at_cells("p01"), expected, atol=5e-3)

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of mIoU and of differences in mIoU, over the pictures of a split.
+"""Bootstrap intervals, over the pictures of a split, of any metrics made of sums over pictures, such as mIoU.
 
 Pictures are drawn with replacement, as many as there are, and the metric is computed on each such resample. All
 that mIoU needs of a picture are three counts per class, so a resample is a weighted sum: weights (how often each
@@ -19,10 +19,13 @@ The interval says what other pictures of the kind would change. It knows nothing
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import ndtr, ndtri
+
+from segrepro.config.tables import Bootstrap
 
 # Draws beyond zero from which on their share measures a tail; of fewer, a normal curve through the draws does.
 TAIL = 20
@@ -34,6 +37,22 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Metrics and the ends of their intervals: arrays of one shape, NaN where undefined.
+
+    One number that is kept in a file is a `segrepro.evaluation.statistics.Estimate`.
+    """
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    def at(self, place: int | slice) -> "Estimates":
+        """Return those of one of the metrics, or of some."""
+        return Estimates(self.value[place], self.low[place], self.high[place])
 
 
 class Draws(NamedTuple):
@@ -70,6 +89,25 @@ def draws(metric: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, *, res
         for weights in resample_weights(len(counts), resamples, seed)
     ]
     return Draws(metric(total[np.newaxis])[0], np.concatenate(blocks), metric(total - exact))
+
+
+def estimate(metric: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, bootstrap: Bootstrap) -> Estimates:
+    """Compute metrics of all pictures, and the BCa interval of each.
+
+    Args:
+        metric: as of `draws`, to metrics of shape (n, metrics).
+        counts: as of `draws`.
+        bootstrap: how intervals are made; with equal settings and numbers of pictures, two systems get the same draws.
+
+    Returns:
+        Arrays of shape (metrics,). Ends are NaN where the metric is undefined in all draws, or without one of the
+        pictures, such as the IoU of a class that a single one holds; see `bca_interval`.
+    """
+    values, drawn, left_out = draws(metric, counts, resamples=bootstrap.resamples, seed=bootstrap.seed)
+    ends = np.full((2, len(values)), np.nan)
+    for place in np.flatnonzero(~np.isnan(values) & ~np.isnan(drawn).all(axis=0)):
+        ends[:, place] = bca_interval(float(values[place]), drawn[:, place], left_out[:, place], bootstrap.confidence)
+    return Estimates(values, *ends)
 
 
 def resample_weights(pictures: int, resamples: int, seed: int) -> Iterator[np.ndarray]:

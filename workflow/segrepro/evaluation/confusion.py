@@ -2,7 +2,8 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,22 @@ def _size(labels: np.ndarray) -> str:
     return " x ".join(str(n) for n in reversed(labels.shape))
 
 
+@contextmanager
+def arrays_of(path: Path, what: str, *, option: str = "") -> Iterator[Mapping[str, np.ndarray]]:
+    """Open arrays that ``segrepro evaluate`` wrote (by an option); ``what`` says in messages what the file must be.
+
+    Raises:
+        UserError: the file is missing, damaged or holds something else, which the ``with`` block may notice too.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; make it with `segrepro evaluate{option}`.") from None
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: not {what} ({error}); evaluate again.") from error
+
+
 def save_confusions(path: Path, ids: Iterable[str], confusions: np.ndarray) -> None:
     """Write per-picture confusions as compressed ``.npz``, atomically; same values, same bytes.
 
@@ -59,13 +76,8 @@ def load_confusions(path: Path) -> tuple[list[str], np.ndarray]:
     Raises:
         UserError: the file is missing, damaged or holds something else.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            ids, confusions = arrays["ids"].tolist(), arrays["confusions"]
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such confusions; make them with `segrepro evaluate`.") from None
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: not per-picture confusions ({error}); evaluate again.") from error
+    with arrays_of(path, "per-picture confusions") as arrays:
+        ids, confusions = arrays["ids"].tolist(), arrays["confusions"]
     if confusions.ndim != 3 or len(ids) != len(confusions):
         raise UserError(f"{path}: not per-picture confusions (shape {confusions.shape}); evaluate again.")
     return ids, confusions

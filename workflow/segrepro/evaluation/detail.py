@@ -4,9 +4,8 @@ The counts are of each picture, so that totals, intervals and differences of sys
 again; see `segrepro.evaluation.boundary` and `segrepro.evaluation.object_sizes` for what they mean.
 """
 
-import zipfile
-import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ import numpy as np
 from segrepro.config.detail import Detail as DetailSettings
 from segrepro.data.masks import check_size, read_mask
 from segrepro.data.parallel import map_in_processes
-from segrepro.errors import UserError
 from segrepro.evaluation.boundary import boundary_counts, trimap_counts
 from segrepro.evaluation.class_counts import TRUE, class_ious, counts_of_confusions, mean_iou, mean_over_classes
+from segrepro.evaluation.confusion import arrays_of
 from segrepro.evaluation.object_sizes import UNITS, size_counts
 from segrepro.evaluation.pictures import PictureScorer
 from segrepro.files import atomic_path
@@ -26,49 +25,19 @@ from segrepro.labels import LabelSpace
 from segrepro.stores.manifests import Example, instances_beside
 
 
-@dataclass(frozen=True)
-class PictureDetail:
-    """The counts of one picture.
-
-    Attributes:
-        confusion: int32, shape (classes, classes), rows the truth.
-        boundary: int32, shape (3, classes); see `boundary_counts`.
-        trimap: int32, shape (widths, 3, classes); see `trimap_counts`.
-        objects: int32, shape (2, ranges, classes); see `size_counts`.
-        instanced: whether the objects come from an instance mask.
-    """
-
-    confusion: np.ndarray
-    boundary: np.ndarray
-    trimap: np.ndarray
-    objects: np.ndarray
-    instanced: bool
-
-
-@dataclass(frozen=True)
-class DetailScorer:
-    """Scores a picture of one store in detail; can be sent to another process."""
-
-    scorer: PictureScorer
-    settings: DetailSettings
-
-    def __call__(self, example: Example) -> PictureDetail:
-        """Count one picture.
-
-        Raises:
-            UserError: mask or instance mask cannot be read or differ in size, or a label is out of range.
-        """
-        cv2.setNumThreads(1)  # the processes are the threads that the caller granted
-        truth, prediction, confusion = self.scorer.read(example)
-        instances = _instance_mask(example, truth.shape)
-        pair, settings = (truth, prediction, self.scorer.num_classes), self.settings
-        return PictureDetail(
-            confusion,
-            boundary_counts(*pair, ratio=settings.boundary_ratio).astype(np.int32),
-            trimap_counts(*pair, widths=settings.trimap_widths).astype(np.int32),
-            size_counts(*pair, sides=settings.object_sides, instances=instances).astype(np.int32),
-            instances is not None,
-        )
+def _picture_detail(scorer: PictureScorer, settings: DetailSettings, example: Example) -> tuple[np.ndarray | bool, ...]:
+    """Count one picture: its confusion, and of `ARRAYS` all but ``whole``."""
+    cv2.setNumThreads(1)  # the processes are the threads that the caller granted
+    truth, prediction, confusion = scorer.read(example)
+    instances = _instance_mask(example, truth.shape)
+    pair = (truth, prediction, scorer.num_classes)
+    return (
+        confusion,
+        boundary_counts(*pair, ratio=settings.boundary_ratio).astype(np.int32),
+        trimap_counts(*pair, widths=settings.trimap_widths).astype(np.int32),
+        size_counts(*pair, sides=settings.object_sides, instances=instances).astype(np.int32),
+        instances is not None,
+    )
 
 
 def _instance_mask(example: Example, shape: tuple[int, int]) -> np.ndarray | None:
@@ -90,10 +59,10 @@ class Detail:
         settings: how it was measured.
         ids: the pictures.
         whole: int32, shape (pictures, 3, classes): the counts of all pixels but void, as of `counts_of_confusions`.
-        boundary: int32, shape (pictures, 3, classes).
-        trimap: int32, shape (pictures, widths, 3, classes).
-        objects: int32, shape (pictures, 2, ranges, classes).
-        instanced: bool, shape (pictures,).
+        boundary: int32, shape (pictures, 3, classes); see `boundary_counts`.
+        trimap: int32, shape (pictures, widths, 3, classes); see `trimap_counts`.
+        objects: int32, shape (pictures, 2, ranges, classes); see `size_counts`.
+        instanced: bool, shape (pictures,): whether the objects come from an instance mask.
     """
 
     system: str
@@ -113,12 +82,13 @@ NAMES = ("system", "split", "label_space")
 
 
 def score_in_detail(
-    scorer: DetailScorer, examples: list[Example], *, system: str, split: str, threads: int
+    scorer: PictureScorer, settings: DetailSettings, examples: list[Example], *, system: str, split: str, threads: int
 ) -> tuple[np.ndarray, Detail]:
     """Score pictures in detail, spread over processes; the result does not depend on their number.
 
     Args:
         scorer: what scores one picture.
+        settings: how it is measured.
         examples: rows of a manifest that passed `check_same_pictures`.
         system: the system's name.
         split: the split's name.
@@ -128,14 +98,14 @@ def score_in_detail(
         The confusions, int32 of shape (pictures, classes, classes), and the rest; in the order of ``examples``.
 
     Raises:
-        UserError: a picture cannot be scored, or a process died.
+        UserError: mask or instance mask cannot be read or differ in size, a label is out of range, or a process died.
     """
-    found = map_in_processes(scorer, examples, threads=threads, label=system, total=len(examples))
-    confusions = np.stack([entry.confusion for entry in found])
+    counted = partial(_picture_detail, scorer, settings)
+    found = map_in_processes(counted, examples, threads=threads, label=system, total=len(examples))
+    confusions, *counts = (np.stack(part) for part in zip(*found, strict=True))
     whole = counts_of_confusions(confusions).astype(np.int32)
-    stacked = {name: np.stack([getattr(entry, name) for entry in found]) for name in ARRAYS[1:]}
     ids = [example.id for example in examples]
-    return confusions, Detail(system, split, scorer.scorer.space, scorer.settings, ids, whole=whole, **stacked)
+    return confusions, Detail(system, split, scorer.space, settings, ids, whole, *counts)
 
 
 def size_iou(counts: np.ndarray) -> np.ndarray:
@@ -192,12 +162,7 @@ def load_detail(path: Path) -> Detail:
     Raises:
         UserError: the file is missing, damaged or holds something else.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            settings = DetailSettings(**{name: arrays[name].tolist() for name in DetailSettings.model_fields})
-            names = [str(arrays[name]) for name in NAMES]
-            return Detail(*names, settings, arrays["ids"].tolist(), **{name: arrays[name] for name in ARRAYS})
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; make it with `segrepro evaluate --detail`.") from None
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: not the detail of an evaluation ({error}); evaluate again.") from error
+    with arrays_of(path, "the detail of an evaluation", option=" --detail") as arrays:
+        settings = DetailSettings(**{name: arrays[name].tolist() for name in DetailSettings.model_fields})
+        names = [str(arrays[name]) for name in NAMES]
+        return Detail(*names, settings, arrays["ids"].tolist(), **{name: arrays[name] for name in ARRAYS})

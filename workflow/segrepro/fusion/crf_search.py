@@ -4,7 +4,8 @@ import csv
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,8 @@ from segrepro.errors import UserError
 from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.metrics import metrics
 from segrepro.files import atomic_path, ids_sha256, write_json
-from segrepro.fusion.densecrf import Parameters, parameters_from, parameters_of, read_evidence, refine
+from segrepro.fusion.densecrf import PRESETS, Parameters, parameters_of, read_evidence, refine
 from segrepro.json_files import read_json
-from segrepro.labels import label_space
 from segrepro.stores.manifests import Example
 from segrepro.stores.scores import ScoreReader
 
@@ -27,16 +27,9 @@ COLUMNS = ("system", "split", "leaks", "trial", *PARAMETERS, "miou", "gain")
 
 
 def grid_trials(preset: str, ranges: Mapping[str, Sequence[Any]]) -> list[Parameters]:
-    """Return every combination of the values; what has none keeps the preset's.
-
-    Args:
-        preset: name of the preset.
-        ranges: parameter -> values; the last one varies fastest.
-    """
-    combinations = itertools.product(*ranges.values())
-    return list(
-        dict.fromkeys(parameters_from(preset, dict(zip(ranges, values, strict=True))) for values in combinations)
-    )
+    """Return every combination of the values (the last parameter varies fastest); others keep the preset's."""
+    combinations = (dict(zip(ranges, values, strict=True)) for values in itertools.product(*ranges.values()))
+    return list(dict.fromkeys(replace(PRESETS[preset], **values) for values in combinations))
 
 
 def random_trials(preset: str, ranges: Mapping[str, Sequence[Any]], count: int, *, seed: int) -> list[Parameters]:
@@ -44,18 +37,12 @@ def random_trials(preset: str, ranges: Mapping[str, Sequence[Any]], count: int, 
 
     Widths and weights count by their ratios, hence the log scale; ``gt_prob``, a probability, is drawn on a linear
     one. Of a normalisation one of the names is drawn. Numbers are rounded to 3 digits.
-
-    Args:
-        preset: name of the preset.
-        ranges: parameter -> values.
-        count: trials, 1 or more.
-        seed: the same seed gives the same trials.
     """
     random = np.random.default_rng(seed)
     trials = []
     for _ in range(count):
         drawn = {name: _draw(name, values, random) for name, values in ranges.items()}
-        trials.append(parameters_from(preset, drawn))
+        trials.append(replace(PRESETS[preset], **drawn))
     return list(dict.fromkeys(trials))
 
 
@@ -73,41 +60,6 @@ def _draw(name: str, values: Sequence[Any], random: np.random.Generator) -> Any:
 
 def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
-
-
-@dataclass(frozen=True)
-class PictureTrials:
-    """Scores one picture without a CRF and with each trial's; can be sent to another process.
-
-    Attributes:
-        store: the score store.
-        space: name of the label space of the masks.
-        trials: parameters, all with ``gt_prob`` or all without.
-        drop_below: see `segrepro.fusion.densecrf.refine`.
-    """
-
-    store: Path
-    space: str
-    trials: tuple[Parameters, ...]
-    drop_below: float = 0.0
-
-    def __call__(self, example: Example) -> np.ndarray:
-        """Return confusions: int64 (1 + trials, classes, classes), the first one without a CRF.
-
-        Raises:
-            UserError: picture, mask or scores cannot be used.
-        """
-        truth = read_mask(example.mask)
-        with ScoreReader(self.store) as reader:
-            evidence = read_evidence(reader, example, self.space, hard=self.trials[0].gt_prob is not None)
-            answers = [reader.labels(example.id, self.space)]
-        answers += [refine(evidence, trial, drop_below=self.drop_below).argmax(axis=-1) for trial in self.trials]
-        try:
-            return np.stack([confusion(truth, answer, evidence.classes) for answer in answers])
-        except ValueError as error:
-            raise UserError(
-                f"{example.mask}: {error}; check that manifest, masks and score store belong together."
-            ) from error
 
 
 @dataclass(frozen=True)
@@ -157,7 +109,7 @@ def search(
     Args:
         store: score store that holds the pictures; more of them do no harm.
         examples: the tuning pictures, with masks.
-        trials: one or more.
+        trials: one or more, all with ``gt_prob`` or all without.
         space: name of the label space of the masks.
         threads: number of processes, 1 or more.
         drop_below: of the CRF that will run, see `segrepro.fusion.densecrf.refine`.
@@ -168,10 +120,8 @@ def search(
     with ScoreReader(store) as reader:
         trials = [trial.for_store(reader.kind) for trial in trials]
         label = f"{reader.system}, {len(trials)} trials"
-    scorer = PictureTrials(store, space, tuple(trials), drop_below)
-    total = np.zeros((1 + len(trials), *2 * (len(label_space(space)),)), np.int64)
-    for counts in map_in_processes(scorer, examples, threads=threads, label=label, total=len(examples)):
-        total += counts
+    counted = partial(_confusions, store, space, trials, drop_below)
+    total = sum(map_in_processes(counted, examples, threads=threads, label=label, total=len(examples)))
     try:
         mious = [metrics(counts).miou for counts in total]
     except ValueError as error:
@@ -179,8 +129,23 @@ def search(
     return SearchResult(mious[0], trials, mious[1:])
 
 
+def _confusions(store: Path, space: str, trials: list[Parameters], drop_below: float, example: Example) -> np.ndarray:
+    """Return a picture's confusions: int64 (1 + trials, classes, classes), the first one without a CRF."""
+    truth = read_mask(example.mask)
+    with ScoreReader(store) as reader:
+        evidence = read_evidence(reader, example, space, hard=trials[0].gt_prob is not None)
+        answers = [reader.labels(example.id, space)]
+    answers += [refine(evidence, trial, drop_below=drop_below).argmax(axis=-1) for trial in trials]
+    try:
+        return np.stack([confusion(truth, answer, evidence.classes) for answer in answers])
+    except ValueError as error:
+        raise UserError(
+            f"{example.mask}: {error}; check that manifest, masks and score store belong together."
+        ) from error
+
+
 def write_search(path: Path, result: SearchResult, *, system: str, split: str, leaks: str) -> None:
-    """Write the whole search as CSV, atomically: a row a trial, the first one without a CRF.
+    """Write the whole search as CSV, atomically: one row per trial, the first one without a CRF.
 
     Args:
         path: the file.

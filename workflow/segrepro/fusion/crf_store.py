@@ -1,6 +1,7 @@
 """A CRF over a whole score store, spread over processes; the result is a score store like any other."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from segrepro.data.parallel import map_in_processes
@@ -16,7 +17,7 @@ from segrepro.stores.scores import LOG_PROBABILITIES, ScoreReader, ScoreWriter
 
 @dataclass(frozen=True)
 class StoreCRF:
-    """How a store is refined.
+    """How a store is refined; small, and can be sent to another process.
 
     Attributes:
         store: the score store to start from: scores, or labels (a vote).
@@ -37,37 +38,6 @@ class StoreCRF:
     stride: int = 1
 
 
-@dataclass(frozen=True)
-class PictureRefiner:
-    """Refines one picture into a store of its own; can be sent to another process.
-
-    Attributes:
-        crf: what is done.
-        folder: where the picture's store goes.
-        code: which code refines, and filled the store to start from.
-    """
-
-    crf: StoreCRF
-    folder: Path
-    code: Written
-
-    def __call__(self, example: Example) -> Path:
-        """Return the path of the picture's store.
-
-        Raises:
-            UserError: the picture or its scores cannot be used.
-        """
-        with ScoreReader(self.crf.store) as reader:
-            parameters = self.crf.parameters.for_store(reader.kind)
-            evidence = read_evidence(reader, example, self.crf.space, hard=parameters.gt_prob is not None)
-        marginals = log_probabilities(refine(evidence, parameters, drop_below=self.crf.drop_below))
-        part = self.folder / f"{example.id}.h5"
-        header = {"system": self.crf.system, "label_space": self.crf.space, "kind": LOG_PROBABILITIES}
-        with ScoreWriter(part, **header, resize=STORAGE_RESIZE, code=self.code) as store:
-            store.add(example.id, fit(marginals, self.crf.stride), size=evidence.picture.shape[:2])
-        return part
-
-
 def refine_store(crf: StoreCRF, examples: list[Example], out: Path, *, threads: int) -> None:
     """Fill a score store with the CRF's log-marginals.
 
@@ -83,10 +53,21 @@ def refine_store(crf: StoreCRF, examples: list[Example], out: Path, *, threads: 
     Raises:
         UserError: a picture or its scores cannot be used.
     """
-    out = Path(out)
     with ScoreReader(crf.store) as reader:
         code = written_by(__name__, reader.code)
     with scratch_folder(out) as folder:
-        refiner = PictureRefiner(crf, folder, code)
-        parts = map_in_processes(refiner, examples, threads=threads, label=crf.system, total=len(examples))
-        merge_stores(parts, out)
+        refined = partial(_refined, crf, folder, code)
+        merge_stores(map_in_processes(refined, examples, threads=threads, label=crf.system, total=len(examples)), out)
+
+
+def _refined(crf: StoreCRF, folder: Path, code: Written, example: Example) -> Path:
+    """Write a picture's store into a folder."""
+    with ScoreReader(crf.store) as reader:
+        parameters = crf.parameters.for_store(reader.kind)
+        evidence = read_evidence(reader, example, crf.space, hard=parameters.gt_prob is not None)
+    marginals = log_probabilities(refine(evidence, parameters, drop_below=crf.drop_below))
+    part = folder / f"{example.id}.h5"
+    header = {"system": crf.system, "label_space": crf.space, "kind": LOG_PROBABILITIES, "resize": STORAGE_RESIZE}
+    with ScoreWriter(part, **header, code=code) as store:
+        store.add(example.id, fit(marginals, crf.stride), size=evidence.picture.shape[:2])
+    return part

@@ -6,7 +6,6 @@ appearance). Mean-field iterations give each pixel's marginals. All labels of a 
 one object a picture, and turned several into one class.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,19 +35,10 @@ GT_PROB = 0.7
 
 @dataclass(frozen=True)
 class Parameters:
-    """Parameters of the CRF.
+    """All parameters of the CRF; `segrepro.config.crf.GivenParameters` says what each is, and its range.
 
-    Attributes:
-        iterations: of mean field, 1 or more.
-        gaussian_sxy: standard deviation of the smoothness kernel, pixels.
-        gaussian_compat: Potts weight of the smoothness kernel (0: no such kernel).
-        bilateral_sxy: standard deviation of the appearance kernel in position, pixels.
-        bilateral_srgb: the same in colour, of 0..255.
-        bilateral_compat: Potts weight of the appearance kernel (0: no such kernel).
-        normalisation: of both kernels, one of `NORMALISATIONS`.
-        gt_prob: None: the unary is the negative logarithm of the probabilities. A number above 0.5 and below 1: it
-            is made of hard labels, which are taken to be right with this probability; all other labels of the
-            picture share the rest. (With 0.5 or less the other label of a picture of two would win.)
+    Without ``gt_prob`` the unary is the negative logarithm of the probabilities; with it, the unary is made of hard
+    labels, which are taken to be right with this probability: all other labels of the picture share the rest.
     """
 
     iterations: int
@@ -83,11 +73,6 @@ PRESETS = {
 }
 
 
-def parameters_from(preset: str, changes: Mapping[str, Any] | None = None) -> Parameters:
-    """Return a preset's parameters with changes: parameter -> value."""
-    return replace(PRESETS[preset], **(changes or {}))
-
-
 def parameters_of(values: Any, where: Path) -> Parameters:
     """Check parameters that were read from a file.
 
@@ -99,19 +84,13 @@ def parameters_of(values: Any, where: Path) -> Parameters:
     except ValidationError as error:
         told = explain(error, GivenParameters)[0]
         raise UserError(f"{where}: not parameters of a CRF ({told}); write it with `segrepro crf-search`.") from None
-    needed = [name for name in PARAMETERS if name != "gt_prob"]
-    if missing := [name for name in needed if getattr(given, name) is None]:
+    if missing := [name for name in PARAMETERS if name not in given.given and name != "gt_prob"]:
         raise UserError(f"{where}: parameter '{missing[0]}' is missing; write it with `segrepro crf-search`.")
     return Parameters(**given.model_dump())
 
 
 def mean_field(unary: np.ndarray, picture: np.ndarray, parameters: Parameters) -> np.ndarray:
-    """Run the CRF.
-
-    Args:
-        unary: negative logarithms of probabilities, float32 (labels, height * width).
-        picture: uint8 RGB (height, width, 3).
-        parameters: of the CRF; ``gt_prob`` has no effect here.
+    """Run the CRF on the negative logarithms of probabilities, float32 (labels, height * width), and a picture.
 
     Returns:
         The marginals, float32 (labels, height * width), summing to 1 over the labels.

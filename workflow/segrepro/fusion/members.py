@@ -1,7 +1,7 @@
 """The members of an ensemble: score stores of the same pictures, read in one label space."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,8 @@ LABEL_MAPS, PROBABILITIES, RAW_SCORES = "labels", "probabilities", "raw scores"
 class Ensemble:
     """Score stores to be combined picture by picture; small, and can be sent to another process.
 
-    Stores are opened again for each picture (2 ms a member of some 50): nothing open is shared by processes.
+    Stores are opened again for each picture (2 ms per member of some 50): nothing open is shared by processes. What
+    reads pictures raises a `UserError` where scores are not finite or a store is damaged.
 
     Attributes:
         paths: the members' score stores, in order.
@@ -38,7 +39,7 @@ class Ensemble:
     def __post_init__(self) -> None:
         if len(self.names) != len(self.paths):
             raise UserError(
-                f"--names: {len(self.names)} names for {len(self.paths)} members; give one name a member, in order."
+                f"--names: {len(self.names)} names for {len(self.paths)} members; give one name per member, in order."
             )
 
     def check(self, needed: str) -> dict[str, tuple[int, int]]:
@@ -56,54 +57,39 @@ class Ensemble:
                 cannot be mapped.
         """
         sizes: dict[str, tuple[int, int]] = {}
-        for number, path in enumerate(self.paths):
-            with ScoreReader(path) as reader:
-                self._check_header(number, reader, needed)
-                if number:
-                    self._check_pictures(number, reader, sizes)
-                else:
-                    sizes = {id: reader.size(id) for id in reader.ids}
+        for number, reader in enumerate(self.readers()):
+            self._check_header(number, reader, needed)
+            if number:
+                self._check_pictures(number, reader, sizes)
+            else:
+                sizes = {id: reader.size(id) for id in reader.ids}
         return sizes
+
+    def readers(self) -> Iterator[ScoreReader]:
+        """Yield the reader of each member's store, open until the next."""
+        for path in self.paths:
+            with ScoreReader(path) as reader:
+                yield reader
 
     def code(self) -> Written:
         """Return which code filled the members' stores."""
-        codes = []
-        for path in self.paths:
-            with ScoreReader(path) as reader:
-                codes.append(reader.code)
-        return joined(*codes)
+        return joined(*(reader.code for reader in self.readers()))
+
+    def systems(self) -> list[str]:
+        """Return the name of the system that each member's store records."""
+        return [reader.system for reader in self.readers()]
 
     def labels(self, id: str) -> np.ndarray:
-        """Return each member's labels of a picture: uint8 (members, height, width).
-
-        Raises:
-            UserError: the scores are not finite, or a store is damaged.
-        """
-        maps = []
-        for path in self.paths:
-            with ScoreReader(path) as reader:
-                maps.append(reader.labels(id, self.space))
-        return np.stack(maps)
+        """Return each member's labels of a picture: uint8 (members, height, width)."""
+        return np.stack([reader.labels(id, self.space) for reader in self.readers()])
 
     def probabilities(self, id: str) -> Iterator[np.ndarray]:
-        """Yield each member's probabilities of a picture, float32 (height, width, classes), one at a time.
-
-        Raises:
-            UserError: as `labels`.
-        """
-        for path in self.paths:
-            with ScoreReader(path) as reader:
-                yield reader.probabilities(id, self.space)
+        """Yield each member's probabilities of a picture, float32 (height, width, classes)."""
+        return (reader.probabilities(id, self.space) for reader in self.readers())
 
     def raw_scores(self, id: str) -> Iterator[np.ndarray]:
-        """Yield each member's stored scores at full size, float32 (height, width, classes), one at a time.
-
-        Raises:
-            UserError: as `labels`.
-        """
-        for path in self.paths:
-            with ScoreReader(path) as reader:
-                yield resize_scores(reader.stored(id), reader.size(id), reader.resize)
+        """Yield each member's stored scores of a picture at full size, float32 (height, width, classes)."""
+        return (resize_scores(reader.stored(id), reader.size(id), reader.resize) for reader in self.readers())
 
     def _check_header(self, number: int, reader: ScoreReader, needed: str) -> None:
         table = reader.mapping(self.space)
@@ -149,9 +135,5 @@ def ensemble_of(paths: list[Path], *, names: list[str] | None = None, space: str
     Raises:
         UserError: as `Ensemble`, or a store that names itself is missing or damaged.
     """
-    if names is None:
-        names = []
-        for path in paths:
-            with ScoreReader(path) as reader:
-                names.append(reader.system)
-    return Ensemble(tuple(map(Path, paths)), tuple(names), space)
+    ensemble = Ensemble(tuple(map(Path, paths)), tuple(map(str, paths)), space)
+    return replace(ensemble, names=tuple(ensemble.systems() if names is None else names))

@@ -5,8 +5,8 @@ predicted by a stacker fitted on the others; or the stacker is fitted on other p
 names, for each stacker, the pictures it was fitted on and those it predicted.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,8 @@ from segrepro.config.systems import Stacking
 from segrepro.data.parallel import progress_bar
 from segrepro.errors import UserError
 from segrepro.files import ids_sha256, write_json
-from segrepro.fusion.folds import assign_folds
 from segrepro.fusion.members import PROBABILITIES, Ensemble
-from segrepro.fusion.stacker_data import FitSet, StackerMembers, collected, grid_of
+from segrepro.fusion.stacker_data import FitSet, collected, grid_of, log_probabilities_at
 from segrepro.labels import VOID, label_space
 from segrepro.provenance.stores import written_by
 from segrepro.stores.fitting import STORAGE_RESIZE
@@ -35,20 +34,36 @@ Sizes = Mapping[str, tuple[int, int]]
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures with their members' scores.
+    """The members' score stores of some pictures, and the manifest that lists these pictures with their masks."""
 
-    Attributes:
-        members: the members' score stores of these pictures.
-        manifest: lists the same pictures, with their masks.
-    """
-
-    members: StackerMembers
+    members: Ensemble
     manifest: Path
 
 
-def split_of(ensemble: Ensemble, manifest: Path) -> Split:
-    """Return a split of an ensemble's stores and their manifest."""
-    return Split(StackerMembers(ensemble.paths, ensemble.names, ensemble.space), Path(manifest))
+def assign_folds(ids: Iterable[str], folds: int, seed: int) -> list[list[str]]:
+    """Deal pictures into folds by the sha256 of ``<seed>/<id>``.
+
+    The order of the digests is a shuffle that any program can repeat; pictures are dealt in that order, one per fold
+    in turn, so that the folds' sizes differ by one at most.
+
+    Args:
+        ids: of the pictures, in any order.
+        folds: their number, 2 or more.
+        seed: another seed gives other folds.
+
+    Returns:
+        The ids of each fold, sorted; every picture is in exactly one, and no fold is empty.
+
+    Raises:
+        UserError: fewer pictures than folds.
+    """
+    shuffled = sorted(set(ids), key=lambda id: (hashlib.sha256(f"{seed}/{id}".encode()).digest(), id))
+    if len(shuffled) < folds:
+        raise UserError(
+            f"--folds {folds}: there are only {len(shuffled)} pictures; use fewer folds, or fit on other pictures by "
+            "--fit-manifest and --fit-members."
+        )
+    return [sorted(shuffled[fold::folds]) for fold in range(folds)]
 
 
 def stack(
@@ -78,27 +93,18 @@ def stack(
     """
     sizes, examples = _checked(scored, masks=fit_on is None)
     if fit_on:
-        fit_sizes, fit_examples = _checked_apart(fit_on, scored, sizes)
-        plan = [([example.id for example in fit_examples], sorted(sizes))]
+        fit_sizes, examples = _checked_apart(fit_on, scored, sizes)
+        plan = [([example.id for example in examples], sorted(sizes))]
     else:
-        fit_sizes, fit_examples = sizes, examples
         folds = assign_folds(sizes, settings.parts, seed)
-        plan = [(sorted(sizes.keys() - set(fold)), fold) for fold in folds]
-    space = scored.members.space
-    with ExitStack() as exits:
-        source = (fit_on or scored).members
-        reading = collected(
-            source, fit_examples, fit_sizes, stride=settings.storage_stride, folder=out.parent, label=f"{system}: read"
-        )
-        fit_set = exits.enter_context(reading)
-        header = {"system": system, "label_space": space, "kind": LOGITS, "resize": STORAGE_RESIZE}
-        code = written_by(__name__, scored.members.code(), source.code())
-        store = exits.enter_context(ScoreWriter(out, **header, code=code))
-        at_cells = fit_set.at_cells if fit_on is None else _reader_of(scored.members, sizes, settings.storage_stride)
-        run = _Run(
-            settings, seed, scored.members.names, space, sizes, fit_set, at_cells, store, labelled=fit_on is None
-        )
-        stackers = run.all(plan, system)
+        fit_sizes, plan = sizes, [(sorted(sizes.keys() - set(fold)), fold) for fold in folds]
+    source, space, stride = (fit_on or scored).members, scored.members.space, settings.storage_stride
+    reading = collected(source, examples, fit_sizes, stride=stride, folder=out.parent, label=f"{system}: read")
+    header = {"system": system, "label_space": space, "kind": LOGITS, "resize": STORAGE_RESIZE}
+    code = written_by(__name__, scored.members.code(), source.code())
+    with reading as fit_set, ScoreWriter(out, **header, code=code) as store:
+        run = _Run(settings, seed, scored.members, sizes, fit_set, store, is_labelled=fit_on is None)
+        stackers = run.all(plan)
     write_json(
         report,
         {
@@ -121,27 +127,22 @@ class _Run:
 
     settings: Stacking
     seed: int
-    names: Sequence[str]
-    space: str
+    members: Ensemble
     sizes: Sizes
     fit_set: FitSet
-    at_cells: Callable[[str], np.ndarray]
     store: ScoreWriter
-    labelled: bool  # whether the predicted pictures' labels are known
+    is_labelled: bool  # whether the predicted pictures are in the fit set, with their labels
 
-    def all(self, plan: list[tuple[list[str], list[str]]], system: str) -> list[dict[str, Any]]:
+    def all(self, plan: list[tuple[list[str], list[str]]]) -> list[dict[str, Any]]:
         """Return a report for each (pictures to fit on, pictures to predict)."""
         from segrepro.fusion.stacker_network import StackerFitter
 
-        fitter = StackerFitter(
-            self.settings, members=len(self.names), classes=len(label_space(self.space)), seed=self.seed
-        )
-        return [self._one(fitter, number, *ids, system=system) for number, ids in enumerate(plan)]
+        members, classes = len(self.members.paths), len(label_space(self.members.space))
+        fitter = StackerFitter(self.settings, members=members, classes=classes, seed=self.seed)
+        return [self._one(fitter, number, *ids) for number, ids in enumerate(plan)]
 
-    def _one(
-        self, fitter: "StackerFitter", number: int, fitted: list[str], predicted: list[str], *, system: str
-    ) -> dict[str, Any]:
-        with progress_bar(f"{system}: fit {number + 1}", total=self.settings.steps, unit="steps") as bar:
+    def _one(self, fitter: "StackerFitter", number: int, fitted: list[str], predicted: list[str]) -> dict[str, Any]:
+        with progress_bar(f"{self.store.system}: fit {number + 1}", total=self.settings.steps, unit="steps") as bar:
             weights = self.fit_set.class_weights(fitted, self.settings.balance)
             losses = fitter.fit(self._batches(fitted, number, bar.update), weights)
         tenth = max(1, len(losses) // 10)
@@ -166,10 +167,10 @@ class _Run:
         """Store the stacker's answers; return its loss on them, and that of the members' product."""
         losses, total = np.zeros(2), 0.0
         for id in ids:
-            scores = self.at_cells(id)
+            scores = self._scores(id)
             logits = fitter.predict(scores)
             self.store.add(id, logits, size=self.sizes[id])
-            if self.labelled:
+            if self.is_labelled:
                 labels = self.fit_set.labels[id]
                 product = scores.astype(np.float32).mean(axis=2)
                 losses += [_summed_loss(logits, labels, class_weights), _summed_loss(product, labels, class_weights)]
@@ -178,14 +179,19 @@ class _Run:
             return {}
         return {"loss_unseen": losses[0] / total, "loss_unseen_product": losses[1] / total}
 
+    def _scores(self, id: str) -> np.ndarray:
+        if self.is_labelled:
+            return self.fit_set.at_cells(id)
+        return log_probabilities_at(self.members, id, grid_of(self.sizes[id], self.settings.storage_stride))
+
     def _weights(self, fitter: "StackerFitter") -> dict[str, Any]:
         if self.settings.kind != "linear":
             return {}
         weights, bias = fitter.weights()
-        classes = label_space(self.space).classes
+        classes = label_space(self.members.space).classes
         named = {
             member: {name: float(each) for name, each in zip(classes, row, strict=True) if name is not None}
-            for member, row in zip(self.names, weights, strict=True)
+            for member, row in zip(self.members.names, weights, strict=True)
         }
         return {"weights": named, "bias": {c: float(b) for c, b in zip(classes, bias, strict=True) if c is not None}}
 
@@ -199,16 +205,8 @@ def _summed_loss(logits: np.ndarray, labels: np.ndarray, class_weights: np.ndarr
     return float((class_weights[labels] * losses).sum())
 
 
-def _reader_of(members: StackerMembers, sizes: Sizes, stride: int) -> Callable[[str], np.ndarray]:
-    return lambda id: members.at_cells(id, grid_of(sizes[id], stride))
-
-
-def _checked(split: Split, *, masks: bool) -> tuple[dict[str, tuple[int, int]], list[Example]]:
-    """Check members and manifest of a split; return the pictures' sizes and its examples.
-
-    Raises:
-        UserError: as `Ensemble.check`, or the manifest lists other pictures, or (with ``masks``) one without a mask.
-    """
+def _checked(split: Split, *, masks: bool) -> tuple[Sizes, list[Example]]:
+    """Check members and manifest of a split; return the pictures' sizes and its examples."""
     sizes = split.members.check(PROBABILITIES)
     examples = read_manifest(split.manifest)
     with ScoreReader(split.members.paths[0]) as reader:
@@ -216,14 +214,8 @@ def _checked(split: Split, *, masks: bool) -> tuple[dict[str, tuple[int, int]], 
     return sizes, examples
 
 
-def _checked_apart(
-    fit_on: Split, scored: Split, scored_sizes: Sizes
-) -> tuple[dict[str, tuple[int, int]], list[Example]]:
-    """Check the split that a stacker is fitted on, and that it has the scored split's systems and none of its pictures.
-
-    Raises:
-        UserError: as `_checked`, or the two splits do not fit.
-    """
+def _checked_apart(fit_on: Split, scored: Split, scored_sizes: Sizes) -> tuple[Sizes, list[Example]]:
+    """Check the split that a stacker is fitted on: it has the scored split's systems and none of its pictures."""
     if len(fit_on.members.paths) != len(scored.members.paths):
         raise UserError(
             f"--fit-members: {len(fit_on.members.paths)} given for {len(scored.members.paths)} members; give the same "

@@ -1,4 +1,4 @@
-"""What a learned stacker sees: the members' log-probabilities and the labels, on one coarse grid a picture.
+"""What a learned stacker sees: the members' log-probabilities and the labels, on one coarse grid per picture.
 
 The grid has cells of ``stride`` pixels a side, ceil(height / stride) by ceil(width / stride) of them, as
 `segrepro.stores.fitting` has it: what the stacker answers is stored as it is. No TensorFlow here.
@@ -20,8 +20,8 @@ from segrepro.fusion.members import Ensemble
 from segrepro.labels import VOID, label_space
 from segrepro.stores.fitting import PROBABILITY_FLOOR, log_probabilities
 from segrepro.stores.manifests import Example
-from segrepro.stores.resize import HALF_PIXEL, interpolation_taps, mapped_positions
-from segrepro.stores.scores import ScoreReader
+from segrepro.stores.resize import HALF_PIXEL, interpolation_taps, mapped_positions, taps_at
+from segrepro.stores.scores import ScoreReader, softmax
 
 # The least log-probability there is; also what lies beside a picture: nothing is known there.
 FLOOR = float(np.log(np.float32(PROBABILITY_FLOOR)))
@@ -30,41 +30,26 @@ FLOOR = float(np.log(np.float32(PROBABILITY_FLOOR)))
 LEAST_VALID_SHARE = 0.5
 
 
-@dataclass(frozen=True)
-class StackerMembers(Ensemble):
-    """Members read at the cells of a grid instead of at every pixel, some ten times cheaper."""
+def log_probabilities_at(members: Ensemble, id: str, cells: tuple[int, int]) -> np.ndarray:
+    """Return each member's log-probabilities at the centres of a grid's cells: some ten times cheaper than all pixels.
 
-    def at_cells(self, id: str, cells: tuple[int, int]) -> np.ndarray:
-        """Return each member's log-probabilities at the centres of a grid's cells.
+    Scores are those of the full-size map that the store stands for, interpolated between pixels where a centre lies
+    there. They become probabilities, those of other label spaces are summed, and logarithms are taken: a logit with
+    its constant settled, so that members that store logits, averages or DeconvNet's raw scores are alike.
 
-        Scores are those of the full-size map that the store stands for, interpolated between pixels where a centre
-        lies there. They become probabilities, those of other label spaces are summed, and logarithms are taken: a
-        logit with its constant settled, so that members that store logits, averages or DeconvNet's raw scores are
-        alike.
+    Args:
+        members: whose stores hold the picture.
+        id: the picture's id.
+        cells: (rows, columns) of the grid.
 
-        Args:
-            id: the picture's id.
-            cells: (rows, columns) of the grid.
+    Returns:
+        float32 (rows, columns, members, classes), in [`FLOOR`, 0].
 
-        Returns:
-            float32 (rows, columns, members, classes), in [`FLOOR`, 0].
-
-        Raises:
-            UserError: the scores hold NaN or infinity, or a store is damaged.
-        """
-        maps = []
-        for path in self.paths:
-            with ScoreReader(path) as reader:
-                maps.append(_probabilities(_at_centres(reader, id, cells), reader.mapping(self.space), self.space))
-        return log_probabilities(np.stack(maps, axis=2))
-
-    def systems(self) -> list[str]:
-        """Return the name of the system that each member's store records."""
-        names = []
-        for path in self.paths:
-            with ScoreReader(path) as reader:
-                names.append(reader.system)
-        return names
+    Raises:
+        UserError: the scores hold NaN or infinity, or a store is damaged.
+    """
+    maps = [softmax(_at_centres(reader, id, cells), reader.mapping(members.space)) for reader in members.readers()]
+    return log_probabilities(np.stack(maps, axis=2))
 
 
 def _at_centres(reader: ScoreReader, id: str, cells: tuple[int, int]) -> np.ndarray:
@@ -74,26 +59,10 @@ def _at_centres(reader: ScoreReader, id: str, cells: tuple[int, int]) -> np.ndar
         centres = mapped_positions(np.arange(count), count, extent, HALF_PIXEL)  # of the cells, in pixels
         # Where a pixel lies on the stored axis follows from its place; a centre may lie between two pixels.
         places = np.interp(centres, np.arange(extent), lower + weight)
-        scores = _interpolated(scores, axis, places)
+        lower, upper, weight = taps_at(places, scores.shape[axis])
+        below, above = scores.take(lower, axis), scores.take(upper, axis)
+        scores = below + (above - below) * np.expand_dims(weight, tuple(range(1, scores.ndim - axis)))
     return scores
-
-
-def _interpolated(scores: np.ndarray, axis: int, places: np.ndarray) -> np.ndarray:
-    lower = np.floor(places).astype(np.int64)
-    upper = np.minimum(lower + 1, scores.shape[axis] - 1)
-    weight = np.expand_dims((places - lower).astype(np.float32), tuple(range(1, scores.ndim - axis)))
-    below = scores.take(lower, axis)
-    return below + (scores.take(upper, axis) - below) * weight
-
-
-def _probabilities(scores: np.ndarray, table: np.ndarray | None, space: str) -> np.ndarray:
-    values = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    if table is not None:
-        mapped = np.zeros((*values.shape[:2], len(label_space(space))), np.float32)
-        for label in range(values.shape[-1]):
-            mapped[..., table[label]] += values[..., label]
-        values = mapped
-    return values / values.sum(axis=-1, keepdims=True)
 
 
 def grid_of(size: tuple[int, int], stride: int) -> tuple[int, int]:
@@ -209,7 +178,7 @@ def _paste(source: np.ndarray, corner: tuple[int, int], target: np.ndarray) -> N
 
 @contextmanager
 def collected(
-    members: StackerMembers,
+    members: Ensemble,
     examples: Sequence[Example],
     sizes: Mapping[str, tuple[int, int]],
     *,
@@ -219,7 +188,7 @@ def collected(
 ) -> Iterator[FitSet]:
     """Read members and masks once, picture by picture, into a scratch file that disappears with the process.
 
-    The file has two bytes a cell, member and class: 2.1 GB for VOC val at stride 4 with three members and 21 classes.
+    The file has two bytes per cell, member and class: 2.1 GB for VOC val at stride 4 with three members and 21 classes.
     In memory are the labels (17 MB), one picture, and of the file what the system has to spare.
 
     Args:
@@ -243,7 +212,7 @@ def collected(
                 cells[id], first[id] = grid_of(sizes[id], stride), place
                 labels[id] = _labels_of(example, sizes[id], cells[id], shape[1])
                 # Written, not mapped: a full disk is then an error and not a signal that ends the process.
-                scratch.write(members.at_cells(id, cells[id]).astype(np.float16).tobytes())
+                scratch.write(log_probabilities_at(members, id, cells[id]).astype(np.float16).tobytes())
                 place += cells[id][0] * cells[id][1]
                 bar.update()
             scratch.flush()

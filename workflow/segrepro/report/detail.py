@@ -7,11 +7,11 @@ import numpy as np
 
 from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
+from segrepro.evaluation.bootstrap import Estimates, estimate
 from segrepro.evaluation.class_counts import mean_iou
 from segrepro.evaluation.detail import Detail, load_detail, size_iou
 from segrepro.evaluation.leakage import Marks, leaking_share, marked_systems, share_text
 from segrepro.evaluation.object_sizes import size_names
-from segrepro.evaluation.resampling import Estimates, estimate
 from segrepro.report.numbers import interval_text, leak_mark
 from segrepro.report.printed import LEAK_NOTE, NOTHING, Part, Table
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from segrepro.config.tables import Bootstrap
+from segrepro.evaluation.bootstrap import Estimates
 from segrepro.evaluation.leakage import mark_note
-from segrepro.evaluation.resampling import Estimates
 from segrepro.options import section_of
 from segrepro.report.detail import Measured, compared, size_titles
 from segrepro.report.style import LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, RULE, figure_style, new_figure

@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
 from segrepro.config.tables import Bootstrap
+from segrepro.evaluation.bootstrap import Estimates
 from segrepro.evaluation.leakage import mark_note
-from segrepro.evaluation.resampling import Estimates
 from segrepro.options import section_of
 from segrepro.report.detail import Measured, compared
 from segrepro.report.style import (

@@ -220,16 +220,7 @@ class ScoreReader(PicturesReader):
                 "use a system that stores scores."
             )
         table = self.mapping(space)
-        values = resize_scores(self.stored(id), self.size(id), self.resize)
-        values -= values.max(axis=-1, keepdims=True)
-        np.exp(values, out=values)
-        if table is not None:
-            mapped = np.zeros((*values.shape[:2], len(VOC21)), np.float32)
-            for label, voc_label in enumerate(table[: len(self.space)]):
-                mapped[..., voc_label] += values[..., label]
-            values = mapped
-        values /= values.sum(axis=-1, keepdims=True)
-        return values
+        return softmax(resize_scores(self.stored(id), self.size(id), self.resize), table)
 
     def mapping(self, space: str | None) -> np.ndarray | None:
         """Return the lookup table (uint8, 256) to a label space by name; None where nothing needs mapping.
@@ -248,6 +239,27 @@ class ScoreReader(PicturesReader):
 
     def _foreign(self, id: str, fault: str) -> UserError:
         return UserError(f"{self.path}: picture '{id}' of system '{self.system}' {fault}; {REMEDY}.")
+
+
+def softmax(scores: np.ndarray, table: np.ndarray | None = None) -> np.ndarray:
+    """Return the probabilities of scores; with a table of VOC's labels (`ScoreReader.mapping`), summed by these.
+
+    Args:
+        scores: float32 (h, w, classes), overwritten.
+        table: label -> VOC's label.
+
+    Returns:
+        float32 (h, w, classes), in [0, 1], summing to 1 over the classes.
+    """
+    scores -= scores.max(axis=-1, keepdims=True)
+    values = np.exp(scores, out=scores)
+    if table is not None:
+        mapped = np.zeros((*values.shape[:2], len(VOC21)), np.float32)
+        for label in range(values.shape[-1]):
+            mapped[..., table[label]] += values[..., label]
+        values = mapped
+    values /= values.sum(axis=-1, keepdims=True)
+    return values
 
 
 def _space_named(name: str, path: Path | None = None) -> LabelSpace:

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     from segrepro.config.detail import Detail
     from segrepro.errors import UserError
     from segrepro.evaluation.confusion import save_confusions
-    from segrepro.evaluation.detail import DetailScorer, detail_summary, save_detail, score_in_detail
+    from segrepro.evaluation.detail import detail_summary, save_detail, score_in_detail
     from segrepro.evaluation.metrics import summary
     from segrepro.evaluation.pictures import PictureScorer, picture_confusions
     from segrepro.files import ids_sha256, write_json
@@ -67,9 +67,10 @@ def run(args: argparse.Namespace) -> None:
     scorer = PictureScorer(args.scores, space.name, len(space))
     detail = None
     if args.detail:
-        scorer = DetailScorer(scorer, section_of(args, Detail))
-        split = args.manifest.stem
-        confusions, detail = score_in_detail(scorer, examples, system=system, split=split, threads=args.threads)
+        settings, split = section_of(args, Detail), args.manifest.stem
+        confusions, detail = score_in_detail(
+            scorer, settings, examples, system=system, split=split, threads=args.threads
+        )
     else:
         confusions = picture_confusions(scorer, examples, threads=args.threads, label=system)
     try:

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     """Fit and predict."""
     from segrepro.errors import UserError
     from segrepro.fusion.members import ensemble_of
-    from segrepro.fusion.stacker import split_of, stack
+    from segrepro.fusion.stacker import Split, stack
 
     if (args.fit_manifest is None) != (args.fit_members is None):
         raise UserError("--fit-manifest and --fit-members belong together; give both, or neither.")
@@ -66,10 +66,10 @@ def run(args: argparse.Namespace) -> None:
         fit_on=str(args.fit_manifest) if args.fit_manifest else None,
     )
     space = args.label_space
-    scored = split_of(ensemble_of(args.members, names=args.names, space=space), args.manifest)
+    scored = Split(ensemble_of(args.members, names=args.names, space=space), args.manifest)
     fit_on = None
     if args.fit_manifest:
-        fit_on = split_of(ensemble_of(args.fit_members, names=args.names, space=space), args.fit_manifest)
+        fit_on = Split(ensemble_of(args.fit_members, names=args.names, space=space), args.fit_manifest)
 
     from segrepro.training.devices import prepare_tensorflow
 

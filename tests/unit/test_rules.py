@@ -64,3 +64,12 @@ X = [
 ]
 """
     assert len(python_lines(text)) == 8
+
+
+def test_rules_of_entries_give_the_captions_that_snakemakes_report_shows():
+    assert (ROOT / "workflow/segrepro/report/caption.rst").read_text() == "{{ snakemake.params.caption }}\n"
+    rules = [rule for file in FILES for rule in re.split(r"\n(?= *rule\b)", file.read_text())]
+    entries = {rule: set(re.findall(r"in_report\(\s*(\S+),", rule)) for rule in rules if "in_report(" in rule}
+    assert len(entries) >= 3
+    for rule, shown in entries.items():
+        assert set(re.findall(r"caption=entries.caption_of\((\S+)\),", rule)) == shown, rule

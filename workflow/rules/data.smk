@@ -17,9 +17,7 @@ if PLAN.sample:
                     "SHA256SUMS",
                 ],
             ),
-            preview=entries.in_report(
-                FIGURES["sample"], f"{RESULTS}/figures/sample.png"
-            ),
+            preview=snake.in_report(FIGURES["sample"], f"{RESULTS}/figures/sample.png"),
         log:
             f"{RESULTS}/logs/sample.log",
         benchmark:
@@ -32,6 +30,7 @@ if PLAN.sample:
             runtime=10,
         params:
             settings=datasets.sample_options(PLAN),
+            caption=entries.caption_of(FIGURES["sample"]),
             folder=lambda w, output: os.path.dirname(output[0]),
         shell:
             "segrepro sample --out {params.folder} {params.settings} "

@@ -67,7 +67,7 @@ rule near_duplicates:
             labels={"table": "near-duplicates of COCO and VOC"},
         ),
         counts=f"{RESULTS}/near_duplicates.json",
-        sheet=entries.in_report(
+        sheet=snake.in_report(
             FIGURES["near_duplicates"], f"{RESULTS}/figures/near_duplicates.png"
         ),
     log:
@@ -82,6 +82,7 @@ rule near_duplicates:
         runtime=60,
     params:
         options=as_options(CONFIG.near_duplicates),
+        caption=entries.caption_of(FIGURES["near_duplicates"]),
     shell:
         "segrepro near-duplicates --first {input.coco} --second {input.others} --names COCO 'VOC and SBD' "
         "{params.options} --out {output.table} --counts {output.counts} --sheet {output.sheet} --threads {threads} &> {log}"

@@ -80,7 +80,7 @@ for entry in filter(lambda entry: entry.made_by, FIGURES.values()):
         input:
             entries.inputs_of(PLAN, entry),
         output:
-            entries.in_report(entry, f"{RESULTS}/figures/{entry.place}.png"),
+            snake.in_report(entry, f"{RESULTS}/figures/{entry.place}.png"),
             f"{RESULTS}/figures/{entry.place}.pdf",
         log:
             f"{RESULTS}/logs/figures/{entry.place}.log",
@@ -96,6 +96,7 @@ for entry in filter(lambda entry: entry.made_by, FIGURES.values()):
         params:
             figure=entry.name,
             options=entries.options_of(PLAN, entry),
+            caption=entries.caption_of(entry),
             job=entries.job_options(entry),
         shell:
             "segrepro figure {params.figure} {params.options} --out {output} {params.job} &> {log}"

@@ -1,18 +1,11 @@
 """What the rules of figures and tables take from an entry of the report's registry, as Snakemake's functions."""
 
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-
-from snakemake.io import report
 
 from segrepro.plan.experiment import Plan
 from segrepro.report.needs import inputs, options
 from segrepro.report.registry import Entry
-
-# Snakemake's own report reads captions from files: these live as long as the process.
-_CAPTIONS = TemporaryDirectory(prefix="segrepro-captions-")
 
 
 def inputs_of(plan: Plan, entry: Entry) -> Callable[[Any], list[str]]:
@@ -35,9 +28,9 @@ def job_options(entry: Entry) -> Callable[[Any, int, Any], str]:
     return given
 
 
-def in_report(entry: Entry, path: str, kind: str = "figure") -> Any:
-    """Return an output that Snakemake's report shows: with the entry's category, label and caption."""
-    caption = Path(_CAPTIONS.name, f"{kind}_{entry.name}.rst")
-    caption.write_text(entry.caption, encoding="utf-8")
-    labels = {kind: entry.label} | {name: f"{{{name}}}" for name in entry.wildcards}
-    return report(path, caption=str(caption), category=entry.category, labels=labels)
+def caption_of(entry: Entry) -> Callable[[Any, Any], str]:
+    """Return an entry's caption, as the parameter that ``report/caption.rst`` shows in Snakemake's report.
+
+    Snakemake counts a parameter that takes the output as derived from it: another caption makes no file again.
+    """
+    return lambda wildcards, output: entry.caption

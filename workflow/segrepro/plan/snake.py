@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 from snakemake.exceptions import WorkflowError
-from snakemake.io import IOFile
+from snakemake.io import IOFile, report
 
 from segrepro.config import Config, in_order_of, model_spec, parse_config
 from segrepro.errors import UserError
@@ -20,6 +20,7 @@ from segrepro.plan.lineage import config_sha256
 from segrepro.plan.resolved import declared_config
 from segrepro.provenance.unrecorded import refuse_other_results
 from segrepro.report import figures
+from segrepro.report.registry import Entry
 from segrepro.training.choices import require_tensorboard
 from segrepro.unique_keys import refuse_twins
 
@@ -78,6 +79,16 @@ def shell_prefix(workflow: Any) -> str:
 def _in_shell(path: str) -> str:
     """Return a path as a word of a shell command that Snakemake formats."""
     return shlex.quote(path).replace("{", "{{").replace("}", "}}")
+
+
+def in_report(entry: Entry, path: str, kind: str = "figure") -> Any:
+    """Return an output that Snakemake's report shows by an entry's category and label.
+
+    The rule gives the caption by its parameter ``caption`` (`segrepro.plan.entries.caption_of`).
+    """
+    labels = {kind: entry.label} | {name: f"{{{name}}}" for name in entry.wildcards}
+    template = Path(figures.__file__).with_name("caption.rst")
+    return report(path, caption=str(template), category=entry.category, labels=labels)
 
 
 def rules_sha256(workflow: Any) -> str:

@@ -297,13 +297,11 @@ def test_a_change_is_said_as_plainly_for_worse_as_for_better():
 
 def test_the_figure_is_drawn_with_all_bars_inside(data):
     example = read_manifest(data / "train.csv")[0]
-    row = load_row(example, [data / "base.h5"] * 2, VOC21)
+    row = load_row(example, [data / "base.h5"] * 2, VOC21, "median")
     counts = np.diag(np.arange(21))[None].astype(np.int32)
     worse = counts.copy()
     worse[0, CAT, DOG] = 30
-    figure = draw_change(
-        Change(["t0"], counts, worse), [(row, "median")], VOC21, before="base", after="a" * 120, split="val"
-    )
+    figure = draw_change(Change(["t0"], counts, worse), [row], VOC21, before="base", after="a" * 120, split="val")
     figure.canvas.draw()
     renderer, width = figure.canvas.get_renderer(), figure.bbox.width
     for text in figure.findobj(lambda artist: hasattr(artist, "get_text") and artist.get_text()):

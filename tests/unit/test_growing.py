@@ -8,9 +8,9 @@ from PIL import Image
 from networks import built, spec_of
 from segrepro.cli import main
 from segrepro.errors import UserError
-from segrepro.labels import VOC21, VOID, voc_palette
+from segrepro.labels import VOID, voc_palette
 from segrepro.models.model_files import save_model
-from segrepro.report.growing import GrowingRow, draw_growing, most_objects
+from segrepro.report.growing import draw_growing, growing_row, most_objects
 from segrepro.stores.manifests import Example, write_manifest
 from segrepro.stores.proposals import ProposalWriter
 
@@ -51,13 +51,15 @@ def split(tmp_path_factory):
     return folder, examples
 
 
-def row(**changes):
+def row(boxes, *, truth=None, is_whole=False):
+    """A row of two maps, the second right where the truth is not given."""
     random = np.random.default_rng(1)
-    truth = np.zeros((HEIGHT, WIDTH), np.uint8)
-    truth[5:25, 5:25], truth[4] = 8, VOID
-    nothing, right = np.zeros_like(truth), np.where(truth == VOID, 0, truth)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[5:25, 5:25], mask[4] = 8, VOID
+    maps = {1: np.zeros_like(mask), 3: np.where(mask == VOID, 0, mask)}
     picture = random.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
-    return GrowingRow(**{"id": "p", "picture": picture, "truth": truth, "maps": [nothing, right]} | changes)
+    truth = mask if truth is None else truth
+    return growing_row("p", picture, truth, np.array(boxes), maps, is_whole=is_whole)
 
 
 def texts(figure):
@@ -65,23 +67,23 @@ def texts(figure):
 
 
 def test_a_row_shows_the_picture_the_map_after_each_count_and_the_truth():
-    drawn = row(boxes=np.array(BOXES))
-    figure = draw_growing([drawn], [1, 3], VOC21)
+    drawn = row(BOXES)
+    figure = draw_growing([drawn], [1, 3])
     shown = [axes.get_images()[0].get_array() for axes in figure.axes]
-    np.testing.assert_array_equal(shown[0], drawn.picture)
-    for image, labels in zip(shown[1:], [*drawn.maps, drawn.truth], strict=True):
-        np.testing.assert_array_equal(image, voc_palette()[labels])
+    np.testing.assert_array_equal(shown[0], drawn[0].image)
+    for image, cell in zip(shown[1:], drawn[1:], strict=True):
+        np.testing.assert_array_equal(image, voc_palette()[cell.image])
     background = (HEIGHT - 1) * WIDTH
     assert texts(figure) == [
         *("picture", "1 box", "3 boxes", "ground truth", "p"),
-        *(f"mIoU {50 * (background - 400) / background:.1f}", "mIoU 100.0", ""),
+        *(f"mIoU {50 * (background - 400) / background:.1f}", "mIoU 100.0"),
     ]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["background", "cat", "void"]
 
 
 def test_boxes_have_the_colour_of_the_first_map_they_are_in_and_end_with_the_picture():
     boxes = np.array([[-9, -9, 20, 20], [10, 5, 60, 30], [4, 4, 30, 30], [0, 0, 9, 9]])
-    figure = draw_growing([row(boxes=boxes)], [1, 3], VOC21)
+    figure = draw_growing([row(boxes)], [1, 3])
     titles = {text.get_text(): text.get_color() for text in figure.texts}
     patches = [p for p in figure.axes[0].patches if p.get_edgecolor() != (1, 1, 1, 1)]
     assert len(patches) == 3  # the fourth box is in no map
@@ -95,11 +97,11 @@ def test_boxes_have_the_colour_of_the_first_map_they_are_in_and_end_with_the_pic
 
 
 def test_pictures_with_fewer_boxes_without_any_and_without_truth_say_so():
-    few = draw_growing([row(boxes=np.array(BOXES[:2]))], [1, 3], VOC21)
+    few = draw_growing([row(BOXES[:2])], [1, 3])
     assert "mIoU 100.0 (has 2)" in texts(few)
-    whole = draw_growing([row(boxes=np.array([[0, 0, WIDTH, HEIGHT]]), is_whole=True)], [1, 3], VOC21)
+    whole = draw_growing([row([[0, 0, WIDTH, HEIGHT]], is_whole=True)], [1, 3])
     assert "mIoU 100.0 (whole)" in texts(whole)
-    void = draw_growing([row(boxes=np.array(BOXES), truth=np.full((HEIGHT, WIDTH), VOID, np.uint8))], [1, 3], VOC21)
+    void = draw_growing([row(BOXES, truth=np.full((HEIGHT, WIDTH), VOID, np.uint8))], [1, 3])
     assert texts(void).count("all void") == 2
 
 

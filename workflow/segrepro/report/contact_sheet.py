@@ -20,8 +20,8 @@ from segrepro.data.masks import check_size, check_values, read_mask
 from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
 from segrepro.labels import BACKGROUND, VOID, LabelSpace, label_space
-from segrepro.report.legend import LabelLegend
-from segrepro.report.style import MUTED, PAGE_WIDTH_INCHES, colourise, figure_style, new_figure
+from segrepro.report.sheet import BOLD, MARGIN, Cell, Legend, draw_sheet, in_rows
+from segrepro.report.style import colourise, figure_style, write
 from segrepro.stores.manifests import Example, read_some
 
 # Examples that are read in search of every class: enough to meet a class of 1 in 400 with 99% certainty, and read in
@@ -33,11 +33,7 @@ VOID_OPACITY = 0.75
 HATCH_LINES = 24  # across a tile
 OUTLINE = 100  # a tile is so many outlines wide
 
-# Lengths in inches.
-MARGIN = 0.06
-GAP = 0.06
-HEAD = 0.24  # the sheet's title
-CAPTION = 0.29  # above each tile: class and picture id
+HEAD = 0.24  # inches: the sheet's title
 
 
 def make(args: argparse.Namespace) -> Figure:
@@ -167,7 +163,7 @@ def painted(tile: Tile) -> np.ndarray:
 
 
 def draw_contact_sheet(tiles: list[Tile], space: LabelSpace, *, columns: int, title: str) -> Figure:
-    """Draw tiles from left to right, each under its class and picture id, with a legend of the labels that occur.
+    """Draw tiles from left to right, each over its class and picture id, with a legend of the labels that occur.
 
     Args:
         tiles: at least one.
@@ -175,29 +171,10 @@ def draw_contact_sheet(tiles: list[Tile], space: LabelSpace, *, columns: int, ti
         columns: tiles in a row.
         title: one line above all.
     """
-    side = (PAGE_WIDTH_INCHES - 2 * MARGIN - (columns - 1) * GAP) / columns
-    rows = math.ceil(len(tiles) / columns)
+    cells = [Cell(painted(tile), space.classes[tile.label], BOLD, note=tile.id) for tile in tiles]
     labels = sorted({label for tile in tiles for label in np.unique(tile.labels).tolist()} - {BACKGROUND})
-    legend = LabelLegend(labels, space, width=PAGE_WIDTH_INCHES - 2 * MARGIN, hatched_void=True)
-    width, height = PAGE_WIDTH_INCHES, HEAD + rows * (CAPTION + side) + legend.height + 2 * MARGIN
+    legend = Legend(labels, space, hatched_void=True)
     with figure_style():
-        figure = new_figure(width, height)
-        figure.text(MARGIN / width, 1 - MARGIN / height, title, ha="left", va="top", size=8)
-        for place, tile in enumerate(tiles):
-            left = MARGIN + place % columns * (side + GAP)
-            top = HEAD + place // columns * (CAPTION + side) + CAPTION
-            _draw_tile(figure, tile, space, (left, height - top - side), side)
-        legend.draw(figure, margin=MARGIN)
+        figure = draw_sheet(in_rows(cells, columns), columns, legend=legend, head=HEAD)
+        write(figure, title, MARGIN, MARGIN, size=8)
     return figure
-
-
-def _draw_tile(figure: Figure, tile: Tile, space: LabelSpace, corner: tuple[float, float], side: float) -> None:
-    width, height = figure.get_size_inches()
-    left, bottom = corner
-    axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
-    axes.imshow(painted(tile), interpolation="antialiased", aspect="auto")
-    axes.set_axis_off()
-    lines = ((space.classes[tile.label], 0.115, 6.5, "bold", None), (tile.id, 0.02, 5, "normal", MUTED))
-    for text, above, size, weight, colour in lines:
-        y = (bottom + side + above) / height
-        figure.text(left / width, y, text, ha="left", va="bottom", size=size, weight=weight, color=colour)

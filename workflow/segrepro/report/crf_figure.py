@@ -15,18 +15,11 @@ from segrepro.evaluation.leakage import mark_note, marked_systems
 from segrepro.evaluation.metrics import Metrics, metrics, picture_mious
 from segrepro.evaluation.pictures import PictureScorer, picture_confusions
 from segrepro.labels import LabelSpace, label_space
-from segrepro.report.grid import CAPTION, GAP, MARGIN, MAX_ASPECT, TITLE_LINE, GridRow, load_row, open_system
-from segrepro.report.legend import LabelLegend, labels_in
-from segrepro.report.style import (
-    INK,
-    LINE_COLOURS,
-    MUTED,
-    PAGE_WIDTH_INCHES,
-    colourise,
-    figure_style,
-    new_figure,
-)
+from segrepro.report.grid import load_row
+from segrepro.report.sheet import BOLD, MARGIN, Cell, Legend, draw_sheet, labels_in
+from segrepro.report.style import INK, LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, add_panel, figure_style, write
 from segrepro.stores.manifests import Example, read_manifest
+from segrepro.stores.same_pictures import system_of
 
 # Blue and vermilion of the colour-blind safe palette: told apart without red and green, and by side of zero anyway.
 BETTER, WORSE = LINE_COLOURS[0], LINE_COLOURS[1]
@@ -34,13 +27,12 @@ BETTER, WORSE = LINE_COLOURS[0], LINE_COLOURS[1]
 # Lengths in inches.
 HEAD = 0.66  # three lines of title
 BARS = 1.35
-NAMES = 0.7  # below the bars: the classes' names, upright
-GAP_BELOW_BARS = 0.08
+NAMES = 0.78  # below the bars: the classes' names, upright
 LEFT = 0.5  # of the bars: their axis
 
 LETTERS = 90  # of the title's type on a line; a longer title is set smaller
 
-COLUMNS = ("picture", "ground truth", "before", "after")
+TITLES = (("picture", {}), ("ground truth", {}), ("before", BOLD), ("after", BOLD))
 
 
 def make(args: argparse.Namespace) -> Figure:
@@ -50,12 +42,12 @@ def make(args: argparse.Namespace) -> Figure:
         if len(files) != 2:
             raise UserError(f"{option}: {len(files)} given; give two, without the CRF and with it.")
     examples = {example.id: example for example in read_manifest(args.manifest)}
-    systems = [open_system(store, space, list(examples.values()), args.manifest) for store in stores]
+    systems = [system_of(store, space.name, list(examples.values()), args.manifest) for store in stores]
     confusions = [_confusions(args, number, store, list(examples.values())) for number, store in enumerate(stores)]
     if not confusions[0].any():
         raise UserError(f"{args.manifest}: every mask is void; check the dataset's labels.")
     change = Change(list(examples), *confusions)
-    rows = [(load_row(examples[id], stores, space), text) for id, text in change.chosen(args.rows)]
+    rows = [load_row(examples[id], stores, space, text) for id, text in change.chosen(args.rows)]
     split = args.split or args.manifest.stem
     before, after = marked_systems(systems, split, args.leakage)
     return draw_change(change, rows, space, before=before, after=after, split=split)
@@ -143,43 +135,27 @@ def _counts(gains: np.ndarray) -> str:
 
 
 def draw_change(
-    change: Change, rows: list[tuple[GridRow, str]], space: LabelSpace, *, before: str, after: str, split: str
+    change: Change, rows: list[list[Cell]], space: LabelSpace, *, before: str, after: str, split: str
 ) -> Figure:
-    """Draw the gain a class as bars, and the chosen pictures below.
+    """Draw the gain in IoU per class as bars, and the chosen pictures below.
 
     Args:
         change: of the whole split.
-        rows: pictures with predictions before and after, each with its text, from top to bottom.
+        rows: of `load_row`, with the labels before and after, from top to bottom.
         space: names the labels.
         before: name of the system without the CRF; a dagger in it or the next is explained at the foot.
         after: name of the system with it.
         split: name of the split.
     """
-    cell = (PAGE_WIDTH_INCHES - 2 * MARGIN - 3 * GAP) / 4
-    heights = [cell * min(row.truth.shape[0] / row.truth.shape[1], MAX_ASPECT) for row, _ in rows]
-    maps = [labels for row, _ in rows for labels in (row.truth, *row.predictions)]
-    note = mark_note((before, after))
-    legend = LabelLegend(labels_in(maps), space, width=PAGE_WIDTH_INCHES - 2 * MARGIN, note=note)
-    head = HEAD + BARS + NAMES + GAP_BELOW_BARS + TITLE_LINE
-    height = head + sum(heights) + CAPTION * len(rows) + legend.height + MARGIN
+    legend = Legend(labels_in(rows), space, mark_note((before, after)))
     with figure_style():
-        figure = new_figure(PAGE_WIDTH_INCHES, height)
+        figure = draw_sheet(rows, len(TITLES), titles=TITLES, legend=legend, head=HEAD + BARS + NAMES)
         lines = titles(change, before=before, after=after, split=split)
-        sizes = [size * min(1, LETTERS / len(line)) for size, line in zip((8.5, 7.5, 7), lines, strict=True)]
-        for line, size, y, weight in zip(lines, sizes, (0.07, 0.25, 0.4), ("bold", "normal", "normal"), strict=True):
-            figure.text(0.5, 1 - y / height, line, ha="center", va="top", size=size, weight=weight)
-        width = PAGE_WIDTH_INCHES
-        bottom = 1 - (HEAD + BARS) / height
-        axes = figure.add_axes((LEFT / width, bottom, (width - LEFT - MARGIN) / width, BARS / height))
+        for line, size, y, look in zip(lines, (8.5, 7.5, 7), (0.07, 0.25, 0.4), (BOLD, {}, {}), strict=True):
+            size *= min(1, LETTERS / len(line))
+            write(figure, line, PAGE_WIDTH_INCHES / 2, y, ha="center", size=size, **look)
+        axes = add_panel(figure, LEFT, HEAD, PAGE_WIDTH_INCHES - LEFT - MARGIN, BARS)
         _draw_bars(axes, change, space)
-        for column, title in enumerate(COLUMNS):
-            weight = "bold" if column >= 2 else "normal"
-            figure.text(_middle(column, cell), 1 - (head - 0.05) / height, title, ha="center", size=7.5, weight=weight)
-        top = head
-        for (row, text), row_height in zip(rows, heights, strict=True):
-            _draw_row(figure, row, text, (cell, row_height), top)
-            top += row_height + CAPTION
-        legend.draw(figure, margin=MARGIN)
     return figure
 
 
@@ -204,23 +180,3 @@ def _draw_bars(axes: Axes, change: Change, space: LabelSpace) -> None:
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
     axes.set_axisbelow(True)
-
-
-def _middle(column: int, cell: float) -> float:
-    return (MARGIN + column * (cell + GAP) + cell / 2) / PAGE_WIDTH_INCHES
-
-
-def _draw_row(figure: Figure, row: GridRow, text: str, cell: tuple[float, float], top: float) -> None:
-    width, height = figure.get_size_inches()
-    cell_width, cell_height = cell
-    drawn = min(cell_width, cell_height * row.truth.shape[1] / row.truth.shape[0])
-    images = [row.picture, *(colourise(labels) for labels in (row.truth, *row.predictions))]
-    captions = [row.id, text, *(f"mIoU {100 * miou:.1f}" for miou in row.mious)]
-    bottom = height - top - cell_height
-    for column, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        middle = _middle(column, cell_width)
-        axes = figure.add_axes((middle - drawn / 2 / width, bottom / height, drawn / width, cell_height / height))
-        axes.imshow(image, interpolation="antialiased" if column == 0 else "nearest", aspect="auto")
-        axes.set_axis_off()
-        colour = MUTED if column == 0 else INK
-        figure.text(middle, (bottom - 0.025) / height, caption, ha="center", va="top", size=6.5, color=colour)

@@ -1,9 +1,8 @@
 """The growing map: a picture's labels after 1, 5, 10 and 50 proposals, as DeconvNet's paper shows them (figure 7)."""
 
 import argparse
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,22 +16,14 @@ from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.leakage import mark_note, marked_systems
-from segrepro.evaluation.metrics import picture_mious
-from segrepro.labels import VOC21, LabelSpace, label_space
+from segrepro.labels import VOC21, label_space
 from segrepro.options import section_of
-from segrepro.report.grid import CAPTION, GAP, MARGIN, MAX_ASPECT, TITLE_LINE
-from segrepro.report.legend import LabelLegend, labels_in
-from segrepro.report.style import (
-    INK,
-    LINE_COLOURS,
-    MUTED,
-    PAGE_WIDTH_INCHES,
-    colourise,
-    figure_style,
-    new_figure,
-)
-from segrepro.stores.manifests import Example, read_manifest
+from segrepro.report.grid import miou_text
+from segrepro.report.sheet import BOLD, GREY, MARGIN, Cell, Legend, draw_sheet, labels_in
+from segrepro.report.style import LINE_COLOURS, PAGE_WIDTH_INCHES, figure_style, write
+from segrepro.stores.manifests import Example, check_listed, read_manifest
 from segrepro.stores.proposals import ProposalReader
+from segrepro.stores.same_pictures import check_whole_pictures
 
 # Boxes are drawn in the colour of the first map that they are in, the first ones widest; in points. A rim of white
 # shows the first on any picture; with one around all of them nothing would be left of the picture.
@@ -57,15 +48,12 @@ def make(args: argparse.Namespace) -> Figure:
     aggregation = section_of(args, ProposalWise, proposals=None, count=counts[-1])
     spec = read_spec_of(args.model, args.spec)
     input_size = input_size_of(spec.network, name=str(args.spec))
-    examples = _chosen(args, read_manifest(args.manifest))
-    to_voc21, rows = label_space(spec.label_space).to_voc21, []
+    examples, to_voc21 = _chosen(args), label_space(spec.label_space).to_voc21
     with ProposalReader(args.proposals) as reader:
         prepare_tensorflow(args.threads, spec.protocol)
         network = CropNetwork(load_model(args.model), input_size, aggregation.shrink)
-        for example in examples:
-            row = _predicted(network, example, reader, counts, aggregation)
-            rows.append(replace(row, maps=[to_voc21[labels] for labels in row.maps]))
-    return draw_growing(rows, counts, VOC21, title=title)
+        rows = [_predicted(network, to_voc21, example, reader, counts, aggregation) for example in examples]
+    return draw_growing(rows, counts, title=title)
 
 
 def figure_title(args: argparse.Namespace) -> str:
@@ -79,55 +67,12 @@ def figure_title(args: argparse.Namespace) -> str:
     return f"{name} on {split}: labels after so many proposals"
 
 
-def _chosen(args: argparse.Namespace, manifest: list[Example]) -> list[Example]:
-    examples = {example.id: example for example in manifest}
-    ids = list(dict.fromkeys(args.ids or ())) or most_objects(manifest, args.rows, threads=args.threads)
-    for id in ids:
-        if id not in examples:
-            raise UserError(f"{args.manifest}: no picture '{id}'; give ids of its first column.")
-        if examples[id].mask is None:
-            raise UserError(f"{args.manifest}: picture '{id}' has no mask; draw a split that has ground truth.")
+def _chosen(args: argparse.Namespace) -> list[Example]:
+    examples = {example.id: example for example in read_manifest(args.manifest)}
+    ids = list(dict.fromkeys(args.ids or ())) or most_objects([*examples.values()], args.rows, threads=args.threads)
+    check_listed(ids, args.manifest, key="--ids")
+    check_whole_pictures([examples[id] for id in ids], args.manifest, masks=True)
     return [examples[id] for id in ids]
-
-
-@dataclass(frozen=True)
-class GrowingRow:
-    """One row of the figure.
-
-    Attributes:
-        id: the picture's id.
-        picture: uint8 RGB, shape (height, width, 3).
-        truth: uint8 labels or void, shape (height, width).
-        boxes: int (n, 4), as they were pasted, in that order.
-        maps: uint8 labels after each count of boxes, shape (height, width) each.
-        is_whole: whether the one box is the whole picture, which has no proposal of sufficient size.
-    """
-
-    id: str
-    picture: np.ndarray
-    truth: np.ndarray
-    boxes: np.ndarray
-    maps: list[np.ndarray]
-    is_whole: bool = False
-
-    def miou(self, labels: np.ndarray, classes: int) -> float:
-        """Return a map's mIoU over the classes in the truth, in [0, 1]; NaN if all is void."""
-        return float(picture_mious(confusion(self.truth, labels, classes)[np.newaxis])[0])
-
-
-def _predicted(
-    network: Callable, example: Example, reader: ProposalReader, counts: list[int], aggregation: ProposalWise
-) -> "GrowingRow":
-    from segrepro.inference.proposalwise import growing_maps, picture_boxes, read_pixels
-
-    picture, truth = read_pixels(example.image), read_mask(example.mask)
-    height, width = picture.shape[:2]
-    check_size(truth, width, height, name=str(example.mask))
-    check_values(truth, VOC_MASK_VALUES, name=str(example.mask))
-    boxes, is_whole = picture_boxes(reader, example.id, (height, width), aggregation)
-    maps = growing_maps(network, picture, boxes, counts, aggregation=aggregation)
-    labels = [scores.argmax(axis=-1).astype("uint8") for scores in maps]
-    return GrowingRow(example.id, picture, truth, boxes, labels, is_whole)
 
 
 def most_objects(examples: list[Example], count: int, *, threads: int) -> list[str]:
@@ -148,80 +93,52 @@ def _objects(example: Example) -> int:
     return len(picture_objects(example).objects)
 
 
-def draw_growing(rows: list[GrowingRow], counts: list[int], space: LabelSpace, *, title: str = "") -> Figure:
-    """Draw picture with boxes, the map after each count of boxes, and the truth; one row a picture.
+def _predicted(
+    network: Callable,
+    to_voc21: np.ndarray,
+    example: Example,
+    reader: ProposalReader,
+    counts: list[int],
+    aggregation: ProposalWise,
+) -> list[Cell]:
+    from segrepro.inference.proposalwise import growing_maps, picture_boxes, read_pixels
+
+    picture, truth = read_pixels(example.image), read_mask(example.mask)
+    height, width = picture.shape[:2]
+    check_size(truth, width, height, name=str(example.mask))
+    check_values(truth, VOC_MASK_VALUES, name=str(example.mask))
+    boxes, is_whole = picture_boxes(reader, example.id, (height, width), aggregation)
+    maps = growing_maps(network, picture, boxes, counts, aggregation=aggregation)
+    labels = [to_voc21[scores.argmax(axis=-1)] for scores in maps]
+    return growing_row(example.id, picture, truth, boxes, dict(zip(counts, labels, strict=True)), is_whole=is_whole)
+
+
+def growing_row(
+    id: str,
+    picture: np.ndarray,
+    truth: np.ndarray,
+    boxes: np.ndarray,
+    maps: dict[int, np.ndarray],
+    *,
+    is_whole: bool = False,
+) -> list[Cell]:
+    """Return a row of the figure: the picture with its boxes, the map after so many of them, the truth.
+
+    A map's caption is its mIoU, and how many boxes it has where the picture has fewer than the column says.
 
     Args:
-        rows: what to show, from top to bottom.
-        counts: numbers of boxes, growing, in the order of each row's maps.
-        space: the label space of maps and truth.
-        title: of the figure; a dagger in it is explained at the foot.
+        id: of the picture.
+        picture: uint8 RGB, shape (height, width, 3).
+        truth: uint8 labels of VOC or void, shape (height, width).
+        boxes: int (n, 4), as they were pasted, in that order.
+        maps: number of boxes, growing -> labels of VOC, shape (height, width).
+        is_whole: whether the one box is the whole picture, which has no proposal of sufficient size.
     """
-    columns = 2 + len(counts)
-    cell = (PAGE_WIDTH_INCHES - 2 * MARGIN - (columns - 1) * GAP) / columns
-    heights = [cell * min(row.truth.shape[0] / row.truth.shape[1], MAX_ASPECT) for row in rows]
-    maps = [labels for row in rows for labels in (row.truth, *row.maps)]
-    legend = LabelLegend(labels_in(maps), space, width=PAGE_WIDTH_INCHES - 2 * MARGIN, note=mark_note([title]))
-    head = MARGIN + TITLE_LINE + TITLE * bool(title)
-    height = head + sum(heights) + CAPTION * len(rows) + legend.height + MARGIN
-    with figure_style():
-        figure = new_figure(PAGE_WIDTH_INCHES, height)
-        if title:
-            figure.text(0.5, 1 - MARGIN / height, title, ha="center", va="top", size=8.5, weight="bold")
-        _draw_titles(figure, counts, cell, 1 - (head - 0.05) / height)
-        top = head
-        for row, row_height in zip(rows, heights, strict=True):
-            _draw_row(figure, row, counts, (cell, row_height), top, classes=len(space))
-            top += row_height + CAPTION
-        legend.draw(figure, margin=MARGIN)
-    return figure
-
-
-def _middle(column: int, cell: float) -> float:
-    return (MARGIN + column * (cell + GAP) + cell / 2) / PAGE_WIDTH_INCHES
-
-
-def _draw_titles(figure: Figure, counts: list[int], cell: float, y: float) -> None:
-    titles = ["picture", *(f"{count} box{'es' * (count > 1)}" for count in counts), "ground truth"]
-    colours = [INK, *(_colour(stage) for stage in range(len(counts))), INK]
-    for column, (title, colour) in enumerate(zip(titles, colours, strict=True)):
-        weight = "bold" if 0 < column <= len(counts) else "normal"
-        figure.text(_middle(column, cell), y, title, ha="center", va="bottom", size=7.5, weight=weight, color=colour)
-
-
-def _draw_row(
-    figure: Figure, row: GrowingRow, counts: list[int], cell: tuple[float, float], top: float, *, classes: int
-) -> None:
-    width, height = figure.get_size_inches()
-    cell_width, cell_height = cell
-    aspect = row.truth.shape[0] / row.truth.shape[1]
-    drawn = min(cell_width, cell_height / aspect)
-    images = [row.picture, *(colourise(labels) for labels in (*row.maps, row.truth))]
-    captions = [row.id, *_captions(row, counts, classes), ""]
-    bottom = height - top - cell_height
-    for column, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        middle = _middle(column, cell_width)
-        axes = figure.add_axes((middle - drawn / 2 / width, bottom / height, drawn / width, cell_height / height))
-        axes.imshow(image, interpolation="antialiased" if column == 0 else "nearest", aspect="auto")
-        axes.set_axis_off()
-        if column == 0:
-            _draw_boxes(axes, row.boxes, counts)
-        colour = MUTED if column == 0 else INK
-        figure.text(middle, (bottom - 0.025) / height, caption, ha="center", va="top", size=6, color=colour)
-
-
-def _captions(row: GrowingRow, counts: list[int], classes: int) -> list[str]:
-    """Return each map's mIoU, and how many boxes it has where the picture has fewer than the column says."""
-    captions = []
-    for count, labels in zip(counts, row.maps, strict=True):
-        miou = row.miou(labels, classes)
-        text = "all void" if math.isnan(miou) else f"mIoU {100 * miou:.1f}"
-        if row.is_whole:
-            text += " (whole)"
-        elif count > len(row.boxes):
-            text += f" (has {len(row.boxes)})"
-        captions.append(text)
-    return captions
+    cells = [Cell(picture, id, GREY, dress=partial(_draw_boxes, boxes=boxes, counts=list(maps)))]
+    for count, labels in maps.items():
+        fewer = " (whole)" if is_whole else f" (has {len(boxes)})" if count > len(boxes) else ""
+        cells.append(Cell(labels, miou_text(confusion(truth, labels, len(VOC21))) + fewer))
+    return [*cells, Cell(truth)]
 
 
 def _draw_boxes(axes: Axes, boxes: np.ndarray, counts: list[int]) -> None:
@@ -241,3 +158,23 @@ def _draw_boxes(axes: Axes, boxes: np.ndarray, counts: list[int]) -> None:
 
 def _colour(stage: int) -> str:
     return LINE_COLOURS[stage % len(LINE_COLOURS)]
+
+
+def draw_growing(rows: list[list[Cell]], counts: list[int], *, title: str = "") -> Figure:
+    """Draw the figure, with a legend of the labels that occur in it.
+
+    Args:
+        rows: of `growing_row`, from top to bottom.
+        counts: numbers of boxes, growing, in the order of each row's maps.
+        title: of the figure; a dagger in it is explained at the foot.
+    """
+    stages = [
+        (f"{count} box{'es' * (count > 1)}", BOLD | {"color": _colour(stage)}) for stage, count in enumerate(counts)
+    ]
+    titles = [("picture", {}), *stages, ("ground truth", {})]
+    legend = Legend(labels_in(rows), VOC21, mark_note([title]))
+    head = MARGIN + TITLE * bool(title)
+    with figure_style():
+        figure = draw_sheet(rows, len(titles), titles=titles, legend=legend, head=head)
+        write(figure, title, PAGE_WIDTH_INCHES / 2, MARGIN, ha="center", size=8.5, **BOLD)
+    return figure

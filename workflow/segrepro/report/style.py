@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -65,6 +67,23 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def write(figure: Figure, text: str, x: float, y: float, **look: Any) -> None:
+    """Write text, if there is any, at a place in inches from the figure's upper left corner.
+
+    The place is the text's own upper left corner, unless its look (as matplotlib takes it) says otherwise.
+    """
+    if text:
+        width, height = figure.get_size_inches()
+        figure.text(x / width, 1 - y / height, text, **{"va": "top", **look})
+
+
+def add_panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Add axes, placed in inches from the figure's upper left corner."""
+    whole_width, whole_height = figure.get_size_inches()
+    bottom = (whole_height - top - height) / whole_height
+    return figure.add_axes((left / whole_width, bottom, width / whole_width, height / whole_height))
 
 
 # Without the date and the names of the software, the same figure gives the same bytes.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from segrepro.config.uses import dataset_use, unknown
+from segrepro.config.sentences import unknown, without_masks
 from segrepro.data.datasets import DATASETS
 from segrepro.graph import SYSTEM, graph_of
 
@@ -12,26 +13,24 @@ if TYPE_CHECKING:
     from segrepro.config import Config, System
 
 
-def combination_problems(config: Config) -> list[str]:
-    """Return one sentence for each fusion, stacker or CRF that cannot be made, or not without a leak."""
-    problems = []
+def combination_problems(config: Config) -> Iterator[str]:
+    """Yield one sentence for each fusion, stacker or CRF that cannot be made, or not without a leak."""
     for name, system in config.systems.items():
         path = f"systems.{name}.{system.combination}"
-        ranked_on = system.fusion.ties_from if system.fusion else None
+        read = [*system.splits, *([system.fusion.ties_from] if system.fusion and system.fusion.ties_from else [])]
         for member in system.members:
-            if member not in config.systems:
-                problems.append(unknown(f"{path}.members", member, config.systems, "system"))
-                continue
-            problems += [
-                f"{path}.members: '{member}' is not scored on '{split}'; add it to systems.{member}.splits"
-                for split in [*system.splits, *([ranked_on] if ranked_on else [])]
-                if split not in config.systems[member].splits
-            ]
-            problems += _storage_problems(config, f"{path}.members", system, member)
-        problems += _fold_problems(config, f"{path}.members", name)
+            yield from unknown(f"{path}.members", [member], config.systems, "system")
+            if member in config.systems:
+                for split in read:
+                    if split not in config.systems[member].splits:
+                        yield (
+                            f"{path}.members: '{member}' is not scored on '{split}'; add it to systems.{member}.splits"
+                        )
+                yield from _storage_problems(config, f"{path}.members", system, member)
+        if _by_folds(config, name):
+            yield from _fold_problems(config, f"{path}.members", name)
         if system.held:
-            problems += _unscored_problems(f"{path}.{system.held_key}", system.held.dataset, system)
-    return problems
+            yield from _unscored_problems(f"{path}.{system.held_key}", system.held.dataset, system)
 
 
 def _parts(config: Config, name: str) -> list[str]:
@@ -39,23 +38,22 @@ def _parts(config: Config, name: str) -> list[str]:
     return [part for part in graph_of(config).of_kind(SYSTEM, name) if part in config.systems]
 
 
-def _storage_problems(config: Config, path: str, system: System, member: str) -> list[str]:
+def _storage_problems(config: Config, path: str, system: System, member: str) -> Iterator[str]:
     """A member must store what its combination reads: labels, probabilities or raw scores."""
-    fusion = system.fusion
+    fusion, other = system.fusion, config.systems[member].fusion
     if fusion and fusion.kind == "release_product":
         why, remedy = _without_raw_scores(config, member, system.splits)
-        return [f"{path}: '{member}' has no raw scores for 'release_product': {why}; {remedy}"] if why else []
-    other = config.systems[member].fusion
-    if not (other and other.kind == "vote"):
-        return []
-    if system.stacking or (fusion and fusion.kind != "vote"):
-        return [f"{path}: '{member}' is a vote and has no probabilities; take its members"]
-    if fusion and fusion.ties in (None, "probability"):
-        return [
+        if why:
+            yield f"{path}: '{member}' has no raw scores for 'release_product': {why}; {remedy}"
+    elif not (other and other.kind == "vote"):
+        return
+    elif system.stacking or (fusion and fusion.kind != "vote"):
+        yield f"{path}: '{member}' is a vote and has no probabilities; take its members"
+    elif fusion and fusion.broken_by == "probability":
+        yield (
             f"{path}: '{member}' is a vote and has no probabilities to break ties by; set 'ties: member', "
             "'lowest' or 'miou', or take its members"
-        ]
-    return []
+        )
 
 
 def _without_raw_scores(config: Config, name: str, splits: list[str]) -> tuple[str, str]:
@@ -78,46 +76,41 @@ def _without_raw_scores(config: Config, name: str, splits: list[str]) -> tuple[s
     return "", ""
 
 
-def _fold_problems(config: Config, path: str, name: str) -> list[str]:
-    """A stacker by folds learns from its members' answers on the other folds; none may stem from this fold's labels."""
-    if not _by_folds(config, name):
-        return []
-    return [
-        f"{path}: '{part}' is fitted by folds of the same pictures, so that its answers for one fold come from the "
-        f"labels of the others; take its members, or give systems.{part}.stacking.fit_on"
-        for part in _parts(config, name)[1:]
-        if _by_folds(config, part)
-    ]
-
-
 def _by_folds(config: Config, name: str) -> bool:
     stacking = config.systems[name].stacking
     return stacking is not None and stacking.fit_on is None
 
 
-def _unscored_problems(path: str, dataset: str, system: System) -> list[str]:
+def _fold_problems(config: Config, path: str, name: str) -> Iterator[str]:
+    """A stacker by folds learns from its members' answers on the other folds; none may stem from this fold's labels."""
+    for part in _parts(config, name)[1:]:
+        if _by_folds(config, part):
+            yield (
+                f"{path}: '{part}' is fitted by folds of the same pictures, so that its answers for one fold come from "
+                f"the labels of the others; take its members, or give systems.{part}.stacking.fit_on"
+            )
+
+
+def _unscored_problems(path: str, dataset: str, system: System) -> Iterator[str]:
     """What a system is fitted or tuned on must have masks of the same classes, and must not be scored."""
-    if problems := dataset_use(path, dataset):
-        return problems
-    if dataset in system.splits:
-        return [f"{path}: '{dataset}' is scored too; take other pictures, e.g. voc_train"]
-    space = {DATASETS[split].label_space for split in system.splits if split in DATASETS}
-    if space - {DATASETS[dataset].label_space}:
-        return [f"{path}: '{dataset}' has other labels than {', '.join(system.splits)}; take one of the same classes"]
-    return []
+    if problems := [*without_masks(path, [dataset])]:
+        yield from problems
+    elif dataset in system.splits:
+        yield f"{path}: '{dataset}' is scored too; take other pictures, e.g. voc_train"
+    else:
+        space = {DATASETS[split].label_space for split in system.splits if split in DATASETS}
+        if space - {DATASETS[dataset].label_space}:
+            yield f"{path}: '{dataset}' has other labels than {', '.join(system.splits)}; take one of the same classes"
 
 
-def submission_problems(config: Config) -> list[str]:
+def submission_problems(config: Config) -> Iterator[str]:
     """A system fitted by folds of the scored pictures needs their labels, which the test pictures have not."""
-    path, problems = "submission.systems", []
+    path = "submission.systems"
     for name in config.submission.systems:
-        if name not in config.systems:
-            problems.append(unknown(path, name, config.systems, "system"))
-            continue
-        problems += [
-            f"{path}: '{name}' needs '{part}', a stacker fitted by folds of what it predicts, and VOC test has no "
-            f"labels; give systems.{part}.stacking.fit_on"
-            for part in _parts(config, name)
-            if _by_folds(config, part)
-        ]
-    return problems
+        yield from unknown(path, [name], config.systems, "system")
+        for part in _parts(config, name) if name in config.systems else []:
+            if _by_folds(config, part):
+                yield (
+                    f"{path}: '{name}' needs '{part}', a stacker fitted by folds of what it predicts, and VOC test has "
+                    f"no labels; give systems.{part}.stacking.fit_on"
+                )

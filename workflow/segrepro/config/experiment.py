@@ -109,6 +109,6 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _references(self) -> "Config":
-        if problems := reference_problems(self):
+        if problems := [*reference_problems(self)]:
             raise ValueError("\n".join(problems))
         return self

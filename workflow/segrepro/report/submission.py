@@ -12,10 +12,8 @@ import gzip
 import io
 import tarfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from segrepro.data.masks import write_palette_mask
 from segrepro.data.parallel import map_in_processes
@@ -35,26 +33,11 @@ def member_name(picture: str, competition: int) -> str:
     return f"{FOLDER}/comp{competition}_test_cls/{picture}.png"
 
 
-@dataclass(frozen=True)
-class Answer:
-    """Makes the PNG of a picture's answer; can be sent to another process.
-
-    Attributes:
-        store: path of the score store, opened again for each picture.
-    """
-
-    store: Path
-
-    def __call__(self, picture: str) -> bytes:
-        """Return the palette PNG of a picture by id."""
-        with ScoreReader(self.store) as reader:
-            return palette_png(reader.labels(picture, VOC21.name))
-
-
-def palette_png(labels: np.ndarray) -> bytes:
-    """Return labels (uint8 of shape (height, width)) as palette PNG in VOC's colours."""
+def _answer(picture: str, *, store: Path) -> bytes:
+    """Return a picture's labels as palette PNG in VOC's colours; the store is opened again for each picture."""
     stream = io.BytesIO()
-    write_palette_mask(stream, labels)
+    with ScoreReader(store) as reader:
+        write_palette_mask(stream, reader.labels(picture, VOC21.name))
     return stream.getvalue()
 
 
@@ -80,7 +63,7 @@ def pack(scores: Path, manifest: Path, out: Path, *, competition: int, threads: 
         refuse_other_pictures(
             reader.ids, ids, found_in=scores, wanted_in=manifest, remedy="predict this manifest again"
         )
-    pictures = map_in_processes(Answer(Path(scores)), ids, threads=threads, label="answers", total=len(ids))
+    pictures = map_in_processes(partial(_answer, store=scores), ids, threads=threads, label="answers", total=len(ids))
     with atomic_path(out) as temporary:
         _write(temporary, ((member_name(i, competition), png) for i, png in zip(ids, pictures, strict=True)))
     return len(ids)

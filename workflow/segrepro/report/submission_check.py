@@ -6,6 +6,7 @@ Nothing is unpacked: members are read one by one, after `segrepro.data.archives`
 import io
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,28 +25,11 @@ TEST_PICTURES = 1456  # the segmentation test set of VOC 2012, as datasets.voc_t
 GZIP_MAGIC = b"\x1f\x8b"
 # VOC's pictures have at most 500 pixels a side; what is larger by far is not decoded.
 MAX_PIXELS = 4_000_000
+NO_PALETTE = {"L": "grey levels", "RGB": "RGB colours", "RGBA": "RGB colours with transparency"}
+HIGHEST = VOC21.used_labels[-1]
+EXPECTED = member_name("<id>", COMPETITIONS[-1])
 
-Size = tuple[int, int]
-
-
-class Problems:
-    """What is wrong with an archive: for each kind of mistake the first file, the number of files, and the remedy."""
-
-    def __init__(self) -> None:
-        self._count: Counter[str] = Counter()
-        self._first: dict[str, str] = {}
-
-    def add(self, kind: str, sentence: str) -> None:
-        """Note a mistake; of each kind only the first sentence is kept."""
-        self._count[kind] += 1
-        self._first.setdefault(kind, sentence)
-
-    def lines(self) -> list[str]:
-        """Return a sentence for each kind, in the order in which they were found."""
-        return [
-            sentence + (f" ({self._count[kind]} such files.)" if self._count[kind] > 1 else "")
-            for kind, sentence in self._first.items()
-        ]
+Mistake = tuple[str, str]  # its kind, and a sentence on the file that makes it
 
 
 def check_submission(
@@ -65,34 +49,19 @@ def check_submission(
         UserError: a line for each kind of mistake, naming the first file that makes it, how many do, and the remedy.
     """
     archive = Path(archive)
-    sizes = _sizes(manifest) if manifest else None
-    problems = Problems()
+    sizes = {example.id: picture_size(example.image) for example in read_manifest(manifest)} if manifest else None
     _check_gzip(archive)
     found: set[str] = set()
     competitions: set[int] = set()
-    try:
-        for name, content in iter_files(archive, lambda name: True):
-            place = MEMBER.fullmatch(name)
-            if place is None:
-                _wrong_place(name, problems)
-                continue
-            competitions.add(int(place[1]))
-            if _is_known(place[2], name, sizes, found, problems):
-                _check_picture(name, content, sizes[place[2]] if sizes else None, problems)
-        _check_ids(found, sizes, competitions, problems)
-        if sizes is None and pictures is not None:
-            _check_number(len(found), pictures, problems)
-    except UserError as error:  # hostile or damaged; what it holds beyond is not looked at
-        reason = str(error).rsplit(";", 1)[0].removeprefix(f"{archive}: ")
-        problems.add("refused", f"{reason}; pack plain files again, with `segrepro submission` say.")
-    if lines := problems.lines():
-        raise UserError("\n".join(f"{archive}: {line}" for line in lines))
+    first: dict[str, str] = {}
+    count: Counter[str] = Counter()
+    for kind, sentence in _mistakes(archive, sizes, pictures, found, competitions):
+        first.setdefault(kind, sentence)
+        count[kind] += 1
+    if first:
+        more = {kind: f" ({count[kind]} such files.)" if count[kind] > 1 else "" for kind in first}
+        raise UserError("\n".join(f"{archive}: {sentence}{more[kind]}" for kind, sentence in first.items()))
     return competitions.pop(), len(found)
-
-
-def _sizes(manifest: Path) -> dict[str, Size]:
-    """Return the (width, height) of each picture of a manifest."""
-    return {example.id: picture_size(example.image) for example in read_manifest(manifest)}
 
 
 def _check_gzip(archive: Path) -> None:
@@ -105,85 +74,78 @@ def _check_gzip(archive: Path) -> None:
         raise UserError(f"{archive}: is not compressed by gzip; make it by `tar -czf results.tar.gz results`.")
 
 
-def _wrong_place(name: str, problems: Problems) -> None:
-    expected = member_name("<id>", COMPETITIONS[-1])
-    problems.add("place", f"{name}: no such file belongs in it; pack answers only, as {expected} (or comp5).")
-
-
-def _is_known(picture: str, name: str, sizes: dict[str, Size] | None, found: set[str], problems: Problems) -> bool:
-    """Note a picture; say whether it is one that is asked for, for the first time."""
-    if picture in found:
-        problems.add("both", f"{name}: this picture is answered in both competitions; keep one folder.")
-        return False
-    found.add(picture)
-    if sizes is not None and picture not in sizes:
-        problems.add("extra", f"{name}: '{picture}' is no test picture; remove it.")
-        return False
-    return True
-
-
-def _check_ids(found: set[str], sizes: dict[str, Size] | None, competitions: set[int], problems: Problems) -> None:
+def _mistakes(
+    archive: Path,
+    sizes: dict[str, tuple[int, int]] | None,
+    asked: int | None,
+    found: set[str],
+    competitions: set[int],
+) -> Iterator[Mistake]:
+    """Find the mistakes, and note the pictures and competitions that are answered."""
+    try:
+        for name, content in iter_files(archive, lambda name: True):
+            place = MEMBER.fullmatch(name)
+            if place is None:
+                yield "place", f"{name}: no such file belongs in it; pack answers only, as {EXPECTED} (or comp5)."
+                continue
+            competitions.add(int(place[1]))
+            picture = place[2]
+            if picture in found:
+                yield "both", f"{name}: this picture is answered in both competitions; keep one folder."
+            elif sizes is not None and picture not in sizes:
+                yield "extra", f"{name}: '{picture}' is no test picture; remove it."
+            else:
+                yield from _mistakes_of_picture(name, content, sizes and sizes[picture])
+            found.add(picture)
+    except UserError as error:  # hostile or damaged; what it holds beyond is not looked at
+        reason = str(error).rsplit(";", 1)[0].removeprefix(f"{archive}: ")
+        yield "refused", f"{reason}; pack plain files again, with `segrepro submission` say."
+        return
     if not found:
-        expected = member_name("<id>", COMPETITIONS[-1])
-        problems.add("empty", f"holds no answer; pack files named {expected}.")
+        yield "empty", f"holds no answer; pack files named {EXPECTED}."
     elif len(competitions) > 1:
-        problems.add("competitions", "has answers of comp5 and of comp6; send one archive for each.")
-    missing = sorted(sizes.keys() - found) if sizes else []
-    for picture in missing:
-        problems.add("missing", f"{picture}.png: the answer for this test picture is missing; predict all of them.")
-
-
-def _check_number(found: int, asked: int, problems: Problems) -> None:
-    if found not in (0, asked):  # an empty archive has been noted
-        problems.add(
+        yield "competitions", "has answers of comp5 and of comp6; send one archive for each."
+    for picture in sorted((sizes or {}).keys() - found):
+        yield "missing", f"{picture}.png: the answer for this test picture is missing; predict all of them."
+    if sizes is None and asked is not None and len(found) not in (0, asked):
+        yield (
             "number",
-            f"holds {found:,} answers where the test set of VOC 2012 has {asked:,} pictures; predict all of them, or "
-            "give --manifest (or --other-pictures) where others are meant.",
+            f"holds {len(found):,} answers where the test set of VOC 2012 has {asked:,} pictures; predict all of them, "
+            "or give --manifest (or --other-pictures) where others are meant.",
         )
 
 
-def _check_picture(name: str, content: bytes, size: Size | None, problems: Problems) -> None:
+def _mistakes_of_picture(name: str, content: bytes, size: tuple[int, int] | None) -> Iterator[Mistake]:
     try:
         with Image.open(io.BytesIO(content)) as picture:
             if picture.format != "PNG":
-                problems.add("format", f"{name}: is a {picture.format} and no PNG; save answers as palette PNG.")
+                yield "format", f"{name}: is a {picture.format} and no PNG; save answers as palette PNG."
                 return
             if size is not None and picture.size != size:
                 mine, asked = (f"{width} x {height}" for width, height in (picture.size, size))
-                problems.add(
-                    "size", f"{name}: is {mine} pixels, its picture {asked}; answer at the picture's own size."
-                )
+                yield "size", f"{name}: is {mine} pixels, its picture {asked}; answer at the picture's own size."
             if picture.width * picture.height > MAX_PIXELS:
-                problems.add("huge", f"{name}: is far larger than any test picture; answer at the picture's own size.")
+                yield "huge", f"{name}: is far larger than any test picture; answer at the picture's own size."
                 return
             if picture.mode != "P":
-                _wrong_mode(name, picture.mode, problems)
+                what = NO_PALETTE.get(picture.mode, f"mode {picture.mode}")
+                remedy = "save it as palette PNG, index = label"
+                yield f"mode {picture.mode}", f"{name}: holds {what} instead of a palette; {remedy}."
                 return
             palette = stored_palette(picture)
             labels = np.array(picture)
     except UNREADABLE_PICTURE as error:
-        problems.add("damaged", f"{name}: cannot be read ({error}); make it again.")
+        yield "damaged", f"{name}: cannot be read ({error}); make it again."
         return
-    _check_labels(name, labels, palette, problems)
-
-
-def _wrong_mode(name: str, mode: str, problems: Problems) -> None:
-    what = {"L": "grey levels", "RGB": "RGB colours", "RGBA": "RGB colours with transparency"}.get(mode, f"mode {mode}")
-    problems.add(f"mode {mode}", f"{name}: holds {what} instead of a palette; save it as palette PNG, index = label.")
-
-
-def _check_labels(name: str, labels: np.ndarray, palette: np.ndarray, problems: Problems) -> None:
-    """Check that the indices are labels, and that the palette is VOC's for those that are used."""
-    used = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
-    highest = VOC21.used_labels[-1]
+    used = np.unique(labels)
     if VOID in used:
-        problems.add("void", f"{name}: answers {VOID} (void); give every pixel a label of 0 to {highest}.")
-    strangers = [int(label) for label in used if highest < label < VOID]
-    if strangers:
-        problems.add("label", f"{name}: answers {strangers[0]}; labels are 0 to {highest}, background is 0.")
-    if stranger := wrong_colour(used[used <= highest], palette, VOC_COLOURS):
+        yield "void", f"{name}: answers {VOID} (void); give every pixel a label of 0 to {HIGHEST}."
+    strangers = used[(used > HIGHEST) & (used < VOID)]
+    if strangers.size:
+        yield "label", f"{name}: answers {strangers[0]}; labels are 0 to {HIGHEST}, background is 0."
+    if stranger := wrong_colour(used[used <= HIGHEST], palette, VOC_COLOURS):
         index, own = stranger
-        problems.add(
+        yield (
             "palette",
             f"{name}: index {index} has the colour {own} and not VOC's {colour(VOC_COLOURS, index)}; an adaptive "
             "palette renumbers the labels: write the labels as indices, with VOC's palette.",

@@ -122,20 +122,21 @@ def test_the_sample_is_generated_as_the_config_says(plan):
 def test_a_model_trains_on_its_dataset_or_on_a_set_of_its_own(plan):
     found = plan()
     assert models.training_set(found, "fcn32s") == "data/manifests/sbd_train.csv"
-    for model in (*found.on_boxes, *found.repeating):
+    for model in found.own_sets:
         assert models.training_set(found, model) == f"results/full/models/{model}/training_set.csv"
-    assert models.proposals_of(found, found.on_proposals[0]) == "data/proposals/edge_boxes/trainaug.h5"
-    assert models.proposals_of(found, found.on_objects[0]) == []
+    objects, proposals, *_ = found.own_sets
+    assert models.proposals_of(found, proposals) == "data/proposals/edge_boxes/trainaug.h5"
+    assert models.proposals_of(found, objects) == []
 
 
 def test_a_training_set_is_made_as_its_section_says(plan):
     found = plan()
-    objects, proposals = found.on_objects[0], found.on_proposals[0]
+    objects, proposals, *_, repeated = found.own_sets
     assert models.training_set_options(found, objects).startswith("objects --enlarge 1.2 ")
     assert models.training_set_options(found, proposals).startswith(
         "proposals --proposals data/proposals/edge_boxes/trainaug.h5 --enlarge 1.2 "
     )
-    assert models.training_set_options(found, found.repeating[0]).startswith("repeat --label-space voc21 --classes ")
+    assert models.training_set_options(found, repeated).startswith("repeat --label-space voc21 --classes ")
 
 
 def test_a_model_starts_from_a_model_a_file_or_scratch(plan):

@@ -160,13 +160,9 @@ SEED = Number(int, 0, MOST)
 COUNT = Number(int, 0, MOST)
 POSITIVE = Number(int, 1, MOST)
 BYTES = Number(int, 1, 2**63 - 1)
-SHARE = Number(float, 0, 1)
-INNER_SHARE = Number(float, 0, 1, above=True, below=True)
 ABOVE_0_TO_1 = Number(float, 0, 1, above=True)
 NOT_NEGATIVE = Number(float, 0)
 FACTOR = Number(float, 0, above=True)
-# A picture of 500 pixels a side becomes one of a pixel, or takes hundreds of GB: nothing beyond is meant.
-SCALE = Number(float, 0.01, 100)
 
 
 def with_home(text: str) -> Path:

@@ -1,6 +1,6 @@
 """The part of the config that says what the figures show: changing it reruns no training and no prediction."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -82,28 +82,3 @@ class Figures(Section):
     examples: Examples = Examples()
     growing: Growing = Growing()
     weak_classes: WeakClasses | None = Field(None, description="null: no such figure")
-
-
-def without_systems(figures: Any, left_out: set[str]) -> Any:
-    """Drop systems that an overlay left out from the figures, and what has nothing left to show.
-
-    Args:
-        figures: the section as written; what is not of its form is returned as it is, to be refused.
-        left_out: systems set to null.
-    """
-    if not isinstance(figures, dict):
-        return figures
-    kept = {name: _without(figure, left_out) for name, figure in figures.items()}
-    weak = kept.get("weak_classes")
-    if isinstance(weak, dict):
-        baseline = weak.get("baseline")
-        if weak.get("systems") == [] or (isinstance(baseline, str) and baseline in left_out):
-            kept["weak_classes"] = None
-    return kept
-
-
-def _without(figure: Any, left_out: set[str]) -> Any:
-    systems = figure.get("systems") if isinstance(figure, dict) else None
-    if not isinstance(systems, list):
-        return figure
-    return figure | {"systems": [s for s in systems if not (isinstance(s, str) and s in left_out)]}

@@ -6,8 +6,6 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from segrepro.config.experiment import Config
-from segrepro.config.figures import without_systems
-from segrepro.config.tables import ablations_of
 from segrepro.errors import UserError
 from segrepro.schema import Section, explain
 
@@ -30,14 +28,13 @@ def parse_config(merged: dict[str, Any]) -> Config:
     Raises:
         UserError: with one line for each faulty key: its full path, what is wrong, and the remedy.
     """
-    left_out = _left_out(merged.get("systems"))
+    systems = merged.get("systems")
+    left_out = {name for name, entry in systems.items() if entry is None} if isinstance(systems, dict) else set()
     merged = _without_nulls(Config, merged)
-    if "ablations" in merged:
-        merged["ablations"] = ablations_of(merged["ablations"], left_out)
-    if "figures" in merged:
-        merged["figures"] = without_systems(merged["figures"], left_out)
-    if "submission" in merged:
-        merged |= without_systems({"submission": merged["submission"]}, left_out)
+    for key in ("ablations", "figures"):
+        if isinstance(merged.get(key), dict):
+            merged[key] = _without_systems(merged[key], left_out)
+    merged |= _without_systems({key: merged[key] for key in ("submission",) if key in merged}, left_out)
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
@@ -65,9 +62,21 @@ def _without_nulls(kind: Any, values: Any) -> Any:
     return values
 
 
-def _left_out(table: Any) -> set[str]:
-    """Return the names of the entries that an overlay set to null."""
-    return {name for name, entry in table.items() if entry is None} if isinstance(table, dict) else set()
+def _without_systems(sections: dict[str, Any], left_out: set[str]) -> dict[str, Any]:
+    """Drop systems that an overlay left out from sections that list them, and comparisons with nothing to compare.
+
+    What is not of a section's form stays as it is, to be refused.
+    """
+    kept = {}
+    for name, section in sections.items():
+        systems = section.get("systems") if isinstance(section, dict) else None
+        if isinstance(systems, list) and systems:
+            section = section | {"systems": [s for s in systems if not isinstance(s, str) or s not in left_out]}
+            baseline = section.get("baseline")
+            if baseline is not None and (not section["systems"] or str(baseline) in left_out):
+                continue
+        kept[name] = section
+    return kept
 
 
 def json_schema() -> str:

@@ -1,6 +1,6 @@
 """The parts of the config that only tables and statistics read: changing them reruns no training and no prediction."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -66,24 +66,3 @@ class Ablation(Section):
         if repeated := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"systems: {repeated[0]!r} is named twice, or is the baseline; name each system once")
         return self
-
-
-def ablations_of(ablations: Any, left_out: set[str]) -> Any:
-    """Drop systems that an overlay left out from the ablations, and ablations that have nothing left to compare.
-
-    Args:
-        ablations: the section as written; anything that is not of its form is returned as it is, to be refused.
-        left_out: systems set to null.
-    """
-    if not isinstance(ablations, dict):
-        return ablations
-    kept = {}
-    for name, entry in ablations.items():
-        systems = entry.get("systems") if isinstance(entry, dict) else None
-        if isinstance(systems, list) and systems:
-            entry = entry | {"systems": [s for s in systems if not isinstance(s, str) or s not in left_out]}
-            baseline = entry.get("baseline")
-            if not entry["systems"] or (isinstance(baseline, str) and baseline in left_out):
-                continue
-        kept[name] = entry
-    return kept

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from segrepro.config import Config
-from segrepro.config.data import Part
 from segrepro.data.datasets import DATASETS, Dataset
 from segrepro.graph import Graph, graph_of
 from segrepro.options import as_options
@@ -17,7 +16,18 @@ class Plan:
         config: the validated config.
         data: the folder of archives, datasets, manifests and proposals; generated and real ones stay apart.
         results: the folder of all that is made of them.
-        shards: jobs that share a new score store between them.
+        shards: number of jobs that share a new score store between them.
+        trained: models that train here.
+        imported: models that published weights stand in for.
+        own_sets: models with a training set of their own: boxes of objects, boxes of proposals, or repeated classes.
+        predicted: systems that a model predicts.
+        box_by_box: those of them that are predicted box by box; the others are of whole pictures.
+        fused: systems that combine others by a rule.
+        stacked: systems that combine others by a stacker.
+        refined: systems that are a CRF on another.
+        tuned: CRFs whose parameters are searched.
+        holding: systems that are tuned or fitted on pictures that they are not scored on.
+        subsets: parts of datasets that such systems are tuned or fitted on; they have manifests of their own.
     """
 
     def __init__(self, config: Config, *, shards: int = 1) -> None:
@@ -26,6 +36,20 @@ class Plan:
         self.data = "data/sample" if self.sample else "data"
         self.results = "results" if self.sample else "results/full"
         self.shards = shards
+
+        models, systems = config.models.items(), config.systems.items()
+        self.trained = [name for name, model in models if model.train]
+        self.imported = [name for name, model in models if not model.train]
+        boxes = {name: model.examples.kind for name, model in models if model.examples}
+        self.own_sets = [*sorted(boxes, key=boxes.__getitem__), *(name for name, model in models if model.repeat)]
+        self.predicted = [name for name, system in systems if system.model]
+        self.box_by_box = [name for name, system in systems if system.proposal_wise]
+        self.fused = [name for name, system in systems if system.fusion]
+        self.stacked = [name for name, system in systems if system.stacking]
+        self.refined = [name for name, system in systems if system.crf]
+        self.tuned = [name for name in self.refined if config.systems[name].crf.search]
+        self.holding = [name for name, system in systems if system.held]
+        self.subsets = {name: part for name, part in config.held.items() if part.pictures}
 
     @cached_property
     def graph(self) -> Graph:
@@ -83,86 +107,7 @@ class Plan:
         """The option of jobs with a network that need not compute the same bits each time; empty by default."""
         return "" if self.config.runtime.deterministic else "--no-deterministic"
 
-    # ---- kinds
-
-    @cached_property
-    def subsets(self) -> dict[str, Part]:
-        """Parts of datasets that CRFs are tuned on, or stackers fitted on: they have manifests of their own."""
-        return {name: part for name, part in self.config.held.items() if part.pictures}
-
-    @cached_property
-    def trained(self) -> list[str]:
-        """Models that train here."""
-        return [name for name, model in self.config.models.items() if model.train]
-
-    @cached_property
-    def imported(self) -> list[str]:
-        """Models that published weights stand in for."""
-        return [name for name, model in self.config.models.items() if not model.train]
-
-    @cached_property
-    def repeating(self) -> list[str]:
-        """Models that train on some pictures several times in an epoch."""
-        return [name for name in self.trained if self.config.models[name].repeat]
-
-    @cached_property
-    def on_objects(self) -> list[str]:
-        """Models that train on boxes of objects."""
-        return self._on_boxes_of("objects")
-
-    @cached_property
-    def on_proposals(self) -> list[str]:
-        """Models that train on boxes of object proposals."""
-        return self._on_boxes_of("proposals")
-
-    def _on_boxes_of(self, kind: str) -> list[str]:
-        models = self.config.models.items()
-        return [name for name, model in models if model.examples and model.examples.kind == kind]
-
-    @property
-    def own_sets(self) -> list[str]:
-        """Models with a training set of their own: boxes, or repeated classes."""
-        return [*self.on_boxes, *self.repeating]
-
-    @property
-    def on_boxes(self) -> list[str]:
-        """Models that train on boxes."""
-        return [*self.on_objects, *self.on_proposals]
-
-    @cached_property
-    def box_by_box(self) -> list[str]:
-        """Those that a model predicts box by box; the others predict whole pictures."""
-        return [name for name, system in self.config.systems.items() if system.proposal_wise]
-
-    @cached_property
-    def fused(self) -> list[str]:
-        """Systems that combine others by a rule."""
-        return [name for name, system in self.config.systems.items() if system.fusion]
-
-    @cached_property
-    def stacked(self) -> list[str]:
-        """Systems that combine others by a stacker."""
-        return [name for name, system in self.config.systems.items() if system.stacking]
-
-    @cached_property
-    def refined(self) -> list[str]:
-        """Systems that are a CRF on another."""
-        return [name for name, system in self.config.systems.items() if system.crf]
-
-    @cached_property
-    def tuned(self) -> list[str]:
-        """CRFs whose parameters are searched."""
-        return [name for name in self.refined if self.config.systems[name].crf.search]
-
-    @cached_property
-    def holding(self) -> list[str]:
-        """Systems that are tuned or fitted on pictures that they are not scored on."""
-        return [name for name, system in self.config.systems.items() if system.held]
-
-    @cached_property
-    def predicted(self) -> list[str]:
-        """Systems that a model predicts."""
-        return [name for name, system in self.config.systems.items() if system.model]
+    # ---- splits
 
     def dataset_of(self, split: str) -> Dataset:
         """Return the dataset that a split's pictures are of."""

@@ -264,8 +264,8 @@ def picture_bytes(mode: str, kind: str, size: tuple[int, int] = (WIDTH, HEIGHT))
         ("images/p04.jpg", picture_bytes("RGB", "GIF"), r"p04\.jpg: no JPEG or PNG but GIF"),
         ("images/p04.jpg", picture_bytes("I;16", "PNG"), r"p04\.jpg: does not decode to three channels"),
         ("images/p04.jpg", picture_bytes("CMYK", "JPEG"), r"p04\.jpg: does not decode to three channels"),
-        ("images/p04.jpg", b"<html>not found</html>", r"p04\.jpg: not an image"),
-        ("images/p04.jpg", b"", r"p04\.jpg: not an image"),
+        ("images/p04.jpg", b"<html>not found</html>", r"p04\.jpg: cannot be decoded \(it is not an image\)"),
+        ("images/p04.jpg", b"", r"p04\.jpg: cannot be decoded \(it is not an image\)"),
         ("masks/p04.png", picture_bytes("P", "PNG"), r"p04\.png: not a single-channel .*mode P"),
         ("masks/p04.png", picture_bytes("RGB", "PNG"), r"p04\.png: not a single-channel .*mode RGB"),
         ("masks/p04.png", picture_bytes("I;16", "PNG"), r"p04\.png: not a single-channel .*mode I;16"),
@@ -301,7 +301,7 @@ def test_the_first_bad_picture_is_named_with_several_processes_too(tmp_path):
     manifest = make_set(tmp_path / "set", voc_like_masks(40))
     for name in ("p35", "p20", "p07"):
         (tmp_path / "set" / "masks" / f"{name}.png").write_bytes(b"no mask")
-    refused(manifest, r"p07\.png: not an image", "--threads", "2")
+    refused(manifest, r"p07\.png: cannot be decoded \(it is not an image\)", "--threads", "2")
 
 
 def test_a_picture_without_a_mask_is_named(manifest):

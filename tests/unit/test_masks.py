@@ -8,13 +8,13 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from builders import grey_png, jpeg_bytes, picture, png_bytes, scene
-from segrepro.data.label_statistics import read_single_channel
 from segrepro.data.masks import (
     SBD_MASK_VALUES,
     VOC_COLOURS,
     VOC_MASK_VALUES,
     check_size,
     check_values,
+    read_converted_mask,
     read_mask,
     write_mask,
     write_palette_mask,
@@ -91,7 +91,7 @@ def test_grey_masks_of_few_bits_are_refused_since_decoders_stretch_them(tmp_path
     path = tmp_path / "narrow.png"
     path.write_bytes(grey_png(np.array([[0, 1, 1, 0]], np.uint8), bits=bits))
     assert np.array(Image.open(path).convert("L")).max() == 255 // (2**bits - 1)  # not 1
-    for read in (read_mask, lambda path: read_single_channel(path, (4, 1))):
+    for read in (read_mask, lambda path: read_converted_mask(path, (4, 1))):
         with pytest.raises(UserError, match=rf"narrow\.png: a grey PNG of {bits} bits a pixel is no mask"):
             read(path)
 

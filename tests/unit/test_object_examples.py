@@ -294,7 +294,7 @@ some_boxes = st.lists(
 @given(some_boxes, some_boxes, st.floats(0.05, 1), st.none() | st.integers(1, 4))
 def test_fitting_proposals_keep_rank_and_take_the_class_overlapped_most(proposals, boxes, enough, limit):
     objects = [PictureObject(number, number + 1, box) for number, box in enumerate(boxes)]
-    rules = ProposalExamples(kind="proposals", proposals="p", min_overlap=enough, max_a_picture=limit)
+    rules = ProposalExamples(kind="proposals", proposals="p", min_overlap=enough, max_per_picture=limit)
     found, labels = fitting_proposals(np.array(proposals).reshape(-1, 4), objects, rules)
     expected = []
     for proposal in proposals:

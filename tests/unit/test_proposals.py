@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segrepro.cli import main
+from segrepro.config.proposals import ProposalRecall
 from segrepro.data import edge_boxes, selective_search
 from segrepro.data.boxes import overlaps, tight_boxes
 from segrepro.data.masks import write_mask
@@ -485,30 +486,28 @@ def test_recall_counts_objects_not_pictures_and_a_picture_without_proposals_find
         writer.add("p0", np.array([[0, 0, 2, 2], objects[0], half]))
         writer.add("p1", np.empty((0, 4), np.int32))
     rows = [*examples, examples[0]]
-    table = recall_table(tmp_path / "p.h5", rows, counts=[1, 2, 50], ious=[0.5, 0.7])
+    settings = ProposalRecall(counts=[1, 2, 50])
+    table = recall_table(tmp_path / "p.h5", rows, settings)
     assert [row["recall"] for row in table] == [0, 0, 0.25, 0.25, 0.5, 0.25]
     assert [row["mean_best_overlap"] for row in table] == [0, 0, 0.25, 0.25, 0.375, 0.375]
-    assert [row["boxes_a_picture"] for row in table] == [0.5, 0.5, 1, 1, 1.5, 1.5]
+    assert [row["boxes_per_picture"] for row in table] == [0.5, 0.5, 1, 1, 1.5, 1.5]
     assert {(row["objects"], row["pictures"]) for row in table} == {(4, 2)}
-    assert recall_table(tmp_path / "p.h5", rows, counts=[1, 2, 50], ious=[0.5, 0.7], threads=2) == table
+    assert recall_table(tmp_path / "p.h5", rows, settings, threads=2) == table
 
 
 def test_recall_without_instances_mask_or_objects_is_refused(tmp_path):
     (example, *_) = dataset(tmp_path / "set", 1)
     with ProposalWriter(tmp_path / "p.h5", method="hand", settings={}) as writer:
         writer.add("p0", np.array([[0, 0, 2, 2]]))
-    run = {"counts": [1], "ious": [0.5]}
+    settings = ProposalRecall(counts=[1], ious=[0.5])
     write_mask(tmp_path / "set/instances/p0.png", np.full((60, 80), 255, np.uint8))
     with pytest.raises(UserError, match="hold no object"):
-        recall_table(tmp_path / "p.h5", [example], **run)
+        recall_table(tmp_path / "p.h5", [example], settings)
     (tmp_path / "set/instances/p0.png").unlink()
     with pytest.raises(UserError, match="has no instance mask"):
-        recall_table(tmp_path / "p.h5", [example], **run)
+        recall_table(tmp_path / "p.h5", [example], settings)
     with pytest.raises(UserError, match="has no mask"):
-        recall_table(tmp_path / "p.h5", [Example("p0", example.image)], **run)
-    for wrong, message in (({"counts": [0]}, "--counts 0"), ({"ious": [0.0]}, "--ious 0.0")):
-        with pytest.raises(UserError, match=message):
-            recall_table(tmp_path / "p.h5", [example], **(run | wrong))
+        recall_table(tmp_path / "p.h5", [Example("p0", example.image)], settings)
 
 
 def test_verbs_write_proposals_and_their_recall(tmp_path, monkeypatch, capsys):
@@ -531,6 +530,10 @@ def test_verbs_write_proposals_and_their_recall(tmp_path, monkeypatch, capsys):
     ]
     assert rows[2]["recall"] == "1.0000"
     assert "proposals,iou,objects,recall" in capsys.readouterr().out
+    for option, wrong in (("--counts", "0"), ("--ious", "0.0")):
+        with pytest.raises(SystemExit):
+            main(["proposal-recall", "--proposals", "p.h5", "--manifest", "m.csv", option, wrong, "--out", "r.csv"])
+        assert f"{option} is {wrong}; give" in capsys.readouterr().err
 
 
 def test_reading_and_searching_import_no_tensorflow():

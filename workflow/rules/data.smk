@@ -72,8 +72,8 @@ rule convert:
         "../../envs/cpu.yaml"
     threads: PLAN.cores(16)
     resources:
-        mem_mb=6000,
-        runtime=480,
+        mem_mb=lambda w: datasets.folder(w.folder).mem_mb,
+        runtime=lambda w: datasets.folder(w.folder).minutes,
     params:
         options=lambda w: datasets.convert_options(PLAN, w.folder),
     shell:

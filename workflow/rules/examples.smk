@@ -48,8 +48,10 @@ rule proposal_recall:
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        options=as_options(CONFIG.proposal_recall),
     shell:
-        "segrepro proposal-recall --proposals {input.proposals} --manifest {input.manifest} "
+        "segrepro proposal-recall --proposals {input.proposals} --manifest {input.manifest} {params.options} "
         "--out {output} --threads {threads} &> {log}"
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from segrepro.schema import Bytes, Digest, PlainName, Positive, Section, Share
+from segrepro.schema import Bytes, Count, Digest, PlainName, Positive, Section, Share
 
 # Where the sample's archives are generated; an archive from elsewhere holds real pictures.
 GENERATED = "data/sample/archives"
@@ -67,8 +67,9 @@ class SampleData(Section):
 class Coco(Section):
     """COCO conversion."""
 
-    min_pixels: Annotated[int, Field(ge=0)] = Field(
-        description="COCO-20 keeps pictures with more wanted pixels than this (DeepLabv3 paper: 1000)"
+    # Section 4.3 of DeepLabv3's paper (arXiv 1706.05587).
+    min_pixels: Count = Field(
+        1000, description="a picture of COCO-20 has more pixels of VOC's classes than this (DeepLabv3's paper: 1000)"
     )
 
 

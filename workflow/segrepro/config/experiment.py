@@ -17,7 +17,7 @@ from segrepro.config.detail import Detail
 from segrepro.config.figures import Figures
 from segrepro.config.models import Model, Weights
 from segrepro.config.networks import Network
-from segrepro.config.proposals import Proposals
+from segrepro.config.proposals import ProposalRecall, Proposals
 from segrepro.config.protocols import Protocol
 from segrepro.config.references import reference_problems
 from segrepro.config.systems import System
@@ -77,6 +77,7 @@ class Config(Section):
     label_checks: LabelChecks
     weights: dict[Name, Weights] = Field({}, description="files of pretrained weights")
     proposals: dict[Name, Proposals] = Field({}, description="ways to find object proposals")
+    proposal_recall: ProposalRecall = ProposalRecall()
     networks: dict[Name, Network]
     protocols: dict[Name, Protocol]
     models: dict[Name, Model]

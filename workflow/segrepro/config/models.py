@@ -60,7 +60,7 @@ class ProposalExamples(Section):
     min_overlap: Annotated[float, Field(gt=0, le=1)] = Field(
         0.5, description="smallest IoU of a proposal with an object's box"
     )
-    max_a_picture: Positive | None = Field(None, description="proposals a picture, best first; null: all that fit")
+    max_per_picture: Positive | None = Field(None, description="proposals per picture, best first; null: all that fit")
     add_ground_truth: bool = Field(False, description="the objects' own boxes too")
     min_area: Positive = Field(1, description="pixels, of the smallest object that counts")
     balance: bool = Field(True, description="repeat the examples of rare classes until all classes are equal")

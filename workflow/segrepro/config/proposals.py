@@ -77,4 +77,15 @@ class EdgeBoxes(ProposalSettings):
         return self
 
 
+class ProposalRecall(Section):
+    """How many objects proposals find: a row of the table for each number of proposals and each IoU."""
+
+    counts: Annotated[list[Positive], Field(min_length=1)] = Field(
+        [50, 500, 2000], description="proposals per picture that may be used, best first"
+    )
+    ious: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)] = Field(
+        [0.5, 0.7], description="an object is found where a proposal overlaps its tight box by this IoU or more"
+    )
+
+
 Proposals = Annotated[SelectiveSearch | EdgeBoxes, Field(discriminator="method")]

@@ -38,9 +38,6 @@ from segrepro.errors import UserError
 from segrepro.files import atomic_directory, write_json
 from segrepro.labels import BACKGROUND, COCO91, VOID
 
-# DeepLabv3 (arXiv 1706.05587) pre-trains on the COCO pictures with more labelled pixels of VOC's classes.
-MIN_PIXELS = 1000
-
 
 @dataclass(frozen=True)
 class PictureRow:
@@ -75,7 +72,7 @@ def convert_coco(
     *,
     split: str,
     threads: int = 1,
-    min_pixels: int = MIN_PIXELS,
+    min_pixels: int,
 ) -> dict:
     """Convert one split of COCO 2017 to a dataset folder; ``out`` appears whole or not at all.
 

@@ -1,17 +1,15 @@
 """What the readers of VOC and SBD share: unpacking, pictures, and comparing two annotations of one picture."""
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from segrepro.data.archives import iter_files
-from segrepro.data.masks import UNREADABLE_PICTURE, check_size, picture_fault, write_mask
+from segrepro.data.masks import check_size, write_mask
 from segrepro.data.parallel import progress_bar
-from segrepro.data.pictures import JPEG_MODES
+from segrepro.data.pictures import JPEG_MODES, opened_picture
 from segrepro.errors import UserError
 from segrepro.files import ids_sha256
 from segrepro.labels import BACKGROUND, VOID
@@ -140,14 +138,9 @@ def check_picture(
     Raises:
         UserError: the bytes are a damaged or truncated picture, or one of another format or mode (one for print, say).
     """
-    try:
-        with Image.open(io.BytesIO(content)) as opened:
-            kind, mode, size = opened.format, opened.mode, opened.size
-            opened.load()
-    except UNREADABLE_PICTURE as error:
-        raise UserError(
-            f"{name}: the picture cannot be read ({picture_fault(error)}); get its archive again."
-        ) from error
+    with opened_picture(content, name, damaged="the picture cannot be read ({fault}); get its archive again") as opened:
+        kind, mode, size = opened.format, opened.mode, opened.size
+        opened.load()
     if kind not in modes:
         wanted = "JPEG or PNG" if "PNG" in modes else "JPEG"
         raise UserError(f"{name}: the picture is a {kind}, not a {wanted}; use the official archive.")

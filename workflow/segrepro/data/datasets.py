@@ -32,11 +32,15 @@ class Folder:
         path: where it is, below the data folder.
         option: the option of ``segrepro manifest`` that names it.
         archives: the archives of the config that it is converted from; COCO's pictures before its annotations.
+        mem_mb: what the conversion of the whole archive asks a cluster for, with 16 processes.
+        minutes: likewise.
     """
 
     path: str
     option: str
     archives: tuple[str, ...]
+    mem_mb: int = 3000
+    minutes: int = 120
 
     @property
     def of_coco(self) -> bool:
@@ -44,11 +48,12 @@ class Folder:
         return self.option == "--coco"
 
 
+# COCO train2017: 18 GB of pictures, and a JSON of which the parent holds 1.7 GB (benchmarks/coco_conversion.py).
 FOLDERS = {
     "voc2012": Folder("voc2012", "--voc", ("voc2012_trainval",)),
     "voc2012_test": Folder("voc2012_test", "--voc-test", ("voc2012_test",)),
     "sbd": Folder("sbd", "--sbd", ("sbd",)),
-    "coco_train": Folder("coco2017/train2017", "--coco", ("coco2017_train", "coco2017_annotations")),
+    "coco_train": Folder("coco2017/train2017", "--coco", ("coco2017_train", "coco2017_annotations"), 6000, 480),
     "coco_val": Folder("coco2017/val2017", "--coco", ("coco2017_val", "coco2017_annotations")),
 }
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from segrepro.config.proposals import EdgeBoxes
-from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
+from segrepro.data.pictures import opened_picture
 from segrepro.data.proposal_base import ProposalMethod, corners
 from segrepro.errors import UserError
 from segrepro.files import file_digest
@@ -160,13 +159,10 @@ def read_edges(path: Path, size: tuple[int, int]) -> np.ndarray:
     Raises:
         UserError: the map is missing, unreadable, of several channels or of another size.
     """
-    try:
-        with Image.open(path) as opened:
-            kind, mode, edges = opened.format, opened.mode, np.asarray(opened)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such edge map; make one for every picture of the manifest.") from None
-    except UNREADABLE_PICTURE as error:
-        raise UserError(f"{path}: the edge map cannot be read ({picture_fault(error)}); make it again.") from error
+    missing = "no such edge map; make one for every picture of the manifest"
+    damaged = "the edge map cannot be read ({fault}); make it again"
+    with opened_picture(path, str(path), missing=missing, damaged=damaged) as opened:
+        kind, mode, edges = opened.format, opened.mode, np.asarray(opened)
     if (kind, mode) != ("PNG", "L"):
         raise UserError(f"{path}: a {kind} of mode {mode} is no edge map; write an 8-bit PNG of one channel.")
     if edges.shape != tuple(size):

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault, refuse_few_bits
+from segrepro.data.masks import UNCONVERTED, UNDECODABLE, read_converted_mask
 from segrepro.data.parallel import map_in_processes
-from segrepro.data.pictures import GREY_MODES, PICTURE_MODES
+from segrepro.data.pictures import GREY_MODES, PICTURE_MODES, opened_picture
 from segrepro.errors import UserError
 from segrepro.labels import BACKGROUND, VOID, label_space
 from segrepro.stores.manifests import Example
@@ -154,7 +153,7 @@ def mask_counts(rows: list[Example], size: tuple[int, int], used_labels: tuple[i
             outside the label space; or a row names an object that its instance mask does not hold.
     """
     mask = rows[0].mask
-    counts = np.bincount(read_single_channel(mask, size).ravel(), minlength=256)
+    counts = np.bincount(read_converted_mask(mask, size).ravel(), minlength=256)
     _check_values(mask, counts, used_labels)
     _check_instances(rows, size)
     return counts
@@ -162,7 +161,8 @@ def mask_counts(rows: list[Example], size: tuple[int, int], used_labels: tuple[i
 
 def _check_picture(path: Path, statistics: LabelStatistics) -> tuple[int, int]:
     """Decode a picture fully, note what is unusual, and return (width, height)."""
-    with _decoded(path) as picture:
+    with opened_picture(path, str(path), missing=UNCONVERTED, damaged=UNDECODABLE) as picture:
+        picture.load()
         if picture.format not in PICTURE_MODES:
             raise UserError(f"{path}: no JPEG or PNG but {picture.format}; put the published picture there.")
         if picture.mode not in PICTURE_MODES[picture.format]:
@@ -172,54 +172,6 @@ def _check_picture(path: Path, statistics: LabelStatistics) -> tuple[int, int]:
         statistics.grey += picture.mode in GREY_MODES
         statistics.rotated += picture.getexif().get(EXIF_ORIENTATION, UPRIGHT) != UPRIGHT
         return picture.size
-
-
-def read_single_channel(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read a mask as a dataset folder must hold it: an 8-bit, single-channel PNG, pixel value = label.
-
-    Stricter than `segrepro.data.masks.read_mask`, which also reads the palette PNGs of the archives: the
-    training input would decode a palette to colours. What passes here, the training input reads to the same labels.
-
-    Args:
-        path: the file.
-        size: (width, height) that it must have, in pixels.
-
-    Returns:
-        uint8 of shape (height, width).
-
-    Raises:
-        UserError: the file is missing, damaged, no single-channel PNG, or of another size.
-    """
-    with _decoded(path, few_bits_refused=True) as mask:
-        if mask.format != "PNG" or mask.mode != "L":
-            raise UserError(
-                f"{path}: not a single-channel 8-bit PNG ({mask.format}, mode {mask.mode}); a palette or RGB mask "
-                "would be read as colours: convert the source again."
-            )
-        if mask.size != size:
-            raise UserError(
-                f"{path}: the mask is {mask.width}x{mask.height} but its picture is {size[0]}x{size[1]} pixels; "
-                "convert the source again."
-            )
-        return np.asarray(mask)
-
-
-def _decoded(path: Path, *, few_bits_refused: bool = False) -> Image.Image:
-    """Open and fully decode an image file; see `segrepro.data.masks.refuse_few_bits`."""
-    try:
-        image = Image.open(path)
-        if few_bits_refused:
-            refuse_few_bits(image, str(path))
-        image.load()
-    except FileNotFoundError:
-        raise UserError(f"{path}: the manifest names this file but it is missing; convert the source again.") from None
-    except UnidentifiedImageError:
-        raise UserError(f"{path}: not an image; delete it and convert the source again.") from None
-    except UNREADABLE_PICTURE as error:
-        raise UserError(
-            f"{path}: cannot be decoded ({picture_fault(error)}); delete it and convert the source again."
-        ) from error
-    return image
 
 
 def _check_values(path: Path, counts: np.ndarray, used_labels: tuple[int, ...]) -> None:
@@ -250,7 +202,7 @@ def _check_boxes(rows: list[Example], size: tuple[int, int]) -> None:
 def _check_instances(rows: list[Example], size: tuple[int, int]) -> None:
     if rows[0].instance_mask is None:
         return
-    present = set(np.unique(read_single_channel(rows[0].instance_mask, size)).tolist())
+    present = set(np.unique(read_converted_mask(rows[0].instance_mask, size)).tolist())
     for row in rows:
         if row.instance is not None and (row.instance not in present or row.instance in (BACKGROUND, VOID)):
             raise UserError(

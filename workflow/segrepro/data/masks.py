@@ -5,15 +5,14 @@ VOC publishes palette PNGs: the index of a pixel is its label, the palette is on
 labels), so every mask of the project is read by `read_mask`.
 """
 
-import io
-import struct
 import zlib
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from segrepro.data.pictures import opened_picture
 from segrepro.errors import UserError
 from segrepro.labels import VOC21, VOID, voc_palette
 
@@ -21,22 +20,13 @@ from segrepro.labels import VOC21, VOID, voc_palette
 VOC_MASK_VALUES = frozenset((*VOC21.used_labels, VOID))
 SBD_MASK_VALUES = frozenset(VOC21.used_labels)
 
+# What is said of files that a manifest names.
+UNCONVERTED = "the manifest names this file but it is missing; convert the source again"
+UNDECODABLE = "cannot be decoded ({fault}); delete it and convert the source again"
+
 # The palettes by whose colours an index is known to be a label, uint8 (256, 3): VOC's, and grey levels i, i, i.
 VOC_COLOURS = voc_palette()
 GREY_LEVELS = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], 3, axis=1)
-
-# What Pillow raises on files that are not what they claim to be, or end early.
-UNREADABLE_PICTURE = (
-    *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
-    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
-)
-
-
-def picture_fault(error: Exception) -> str:
-    """Say in words what an error of `UNREADABLE_PICTURE` found: Pillow's own words may show an object's address."""
-    if isinstance(error, UnidentifiedImageError):
-        return "it is not an image"
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def read_mask(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
@@ -54,33 +44,60 @@ def read_mask(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
             channel, grey levels of fewer than 8 bits, or a palette by which its indices are no labels.
     """
     name = name or ("mask" if isinstance(source, bytes) else str(source))
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
-            kind, mode = opened.format, opened.mode
-            refuse_few_bits(opened, name)
-            palette = stored_palette(opened)
-            mask = np.array(opened) if (kind, mode) in (("PNG", "L"), ("PNG", "P")) else None
-    except FileNotFoundError:
-        raise UserError(f"{name}: no such mask; convert the dataset again.") from None
-    except UNREADABLE_PICTURE as error:
-        raise UserError(f"{name}: the mask cannot be read ({picture_fault(error)}); get its archive again.") from error
-    if mask is None:
-        raise UserError(
-            f"{name}: a {kind} of mode {mode} is no mask; use a single-channel or palette PNG (mode L or P), "
-            "where the pixel value is the label."
-        )
-    if mode == "P":
+    missing, damaged = (
+        "no such mask; convert the dataset again",
+        "the mask cannot be read ({fault}); get its archive again",
+    )
+    with opened_picture(source, name, missing=missing, damaged=damaged) as opened:
+        _refuse_few_bits(opened, name)
+        palette = stored_palette(opened)
+        if opened.format != "PNG" or opened.mode not in ("L", "P"):
+            raise UserError(
+                f"{name}: a {opened.format} of mode {opened.mode} is no mask; use a single-channel or palette PNG "
+                "(mode L or P), where the pixel value is the label."
+            )
+        mask = np.array(opened)
+    if opened.mode == "P":
         _check_palette(mask, palette, name)
     return mask
 
 
-def refuse_few_bits(opened: Image.Image, name: str) -> None:
-    """Refuse a grey PNG of fewer than 8 bits a pixel, by its header (the file is opened and not yet decoded).
+def read_converted_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """Read a mask as a dataset folder must hold it: an 8-bit, single-channel PNG, pixel value = label.
 
-    The PNG standard has its values stretched to 0..255, and decoders do: a 1 of 4 bits is read as 17.
+    Stricter than `read_mask`, which also reads the palette PNGs of the archives: the training input would decode a
+    palette to colours. What passes here, the training input reads to the same labels.
+
+    Args:
+        path: the file.
+        size: (width, height) that it must have, in pixels.
+
+    Returns:
+        uint8 of shape (height, width).
 
     Raises:
-        UserError: it is one.
+        UserError: the file is missing, damaged, no single-channel PNG, or of another size.
+    """
+    with opened_picture(path, str(path), missing=UNCONVERTED, damaged=UNDECODABLE) as mask:
+        _refuse_few_bits(mask, str(path))
+        mask.load()
+        if mask.format != "PNG" or mask.mode != "L":
+            raise UserError(
+                f"{path}: not a single-channel 8-bit PNG ({mask.format}, mode {mask.mode}); a palette or RGB mask "
+                "would be read as colours: convert the source again."
+            )
+        if mask.size != size:
+            raise UserError(
+                f"{path}: the mask is {mask.width}x{mask.height} but its picture is {size[0]}x{size[1]} pixels; "
+                "convert the source again."
+            )
+        return np.asarray(mask)
+
+
+def _refuse_few_bits(opened: Image.Image, name: str) -> None:
+    """Refuse a grey PNG of fewer than 8 bits per pixel, by its header (the file is opened and not yet decoded).
+
+    The PNG standard has its values stretched to 0..255, and decoders do: a 1 of 4 bits is read as 17.
     """
     if opened.format != "PNG" or not opened.tile:
         return

@@ -1,14 +1,15 @@
-"""Reading pictures as arrays, without TensorFlow and without matplotlib."""
+"""Opening and decoding picture files with Pillow: the one place that knows what is wrong with a damaged one."""
 
 import io
+import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
-from segrepro.data.masks import UNREADABLE_PICTURE, picture_fault
 from segrepro.errors import UserError
 
 # The formats of published pictures, as Pillow calls them, with the modes that all decoders read as the same colours.
@@ -18,18 +19,55 @@ JPEG_MODES = {"JPEG": ("RGB", "L"), "MPO": ("RGB", "L")}
 PICTURE_MODES = JPEG_MODES | {"PNG": ("RGB", "RGBA", "L", "LA", "P", "1")}
 GREY_MODES = ("L", "LA", "1")
 
+# What Pillow raises on files that are not what they claim to be, or end early.
+UNREADABLE_PICTURE = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
+    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
+
+
+@contextmanager
+def opened_picture(
+    source: Path | bytes,
+    name: str,
+    *,
+    missing: str = "no such picture; convert its dataset again",
+    damaged: str = "not a picture or damaged ({fault}); convert its dataset again",
+) -> Iterator[Image.Image]:
+    """Open a picture or mask, to be decoded within the ``with``.
+
+    Args:
+        source: path of the file, or its content.
+        name: how messages call it.
+        missing: what they say where there is no such file.
+        damaged: what they say where it cannot be opened or decoded.
+
+    Raises:
+        UserError: one of the two.
+    """
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
+            yield picture
+    except FileNotFoundError:
+        raise UserError(f"{name}: {missing}.") from None
+    except UNREADABLE_PICTURE as error:
+        raise UserError(f"{name}: {damaged.format(fault=_fault(error))}.") from error
+
+
+def _fault(error: Exception) -> str:
+    """Say in words what is wrong: Pillow's own words may show an object's address."""
+    if isinstance(error, UnidentifiedImageError):
+        return "it is not an image"
+    return " ".join(str(error).split()) or type(error).__name__
+
 
 def read_rgb(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
     """Read a picture as RGB: uint8 of shape (height, width, 3), not turned by EXIF (masks are not).
 
-    Args:
-        source: path of the picture, or its content.
-        name: how messages call it; the path where not given.
-
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing or damaged; ``name`` is how the message calls it, the path where not given.
     """
-    with _opened(source, name or str(source)) as picture:
+    with opened_picture(source, name or str(source)) as picture:
         return np.array(picture.convert("RGB"))
 
 
@@ -39,18 +77,5 @@ def picture_size(path: Path) -> tuple[int, int]:
     Raises:
         UserError: the file is missing or no picture.
     """
-    with _opened(path, str(path)) as picture:
+    with opened_picture(path, str(path)) as picture:
         return picture.size
-
-
-@contextmanager
-def _opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
-            yield picture
-    except FileNotFoundError:
-        raise UserError(f"{name}: no such picture; convert its dataset again.") from None
-    except UNREADABLE_PICTURE as error:
-        raise UserError(
-            f"{name}: not a picture or damaged ({picture_fault(error)}); convert its dataset again."
-        ) from error

@@ -98,5 +98,5 @@ def fitting_proposals(
     if not objects or not len(proposals):
         return proposals[:0], []
     overlap = overlaps(proposals, np.array([item.box for item in objects]))
-    fitting = np.flatnonzero(overlap.max(axis=1) >= rules.min_overlap)[: rules.max_a_picture]
+    fitting = np.flatnonzero(overlap.max(axis=1) >= rules.min_overlap)[: rules.max_per_picture]
     return proposals[fitting], [objects[best].label for best in overlap[fitting].argmax(axis=1)]

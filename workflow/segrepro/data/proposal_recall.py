@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from segrepro.config.proposals import ProposalRecall
 from segrepro.data.boxes import overlaps, tight_boxes
 from segrepro.data.masks import read_mask
 from segrepro.data.object_examples import instance_mask_path
@@ -15,40 +16,32 @@ from segrepro.errors import UserError
 from segrepro.stores.manifests import Example
 from segrepro.stores.proposals import ProposalReader
 
-COLUMNS = ("proposals", "iou", "objects", "recall", "mean_best_overlap", "pictures", "boxes_a_picture")
+COLUMNS = ("proposals", "iou", "objects", "recall", "mean_best_overlap", "pictures", "boxes_per_picture")
 
 
 def recall_table(
-    proposals: Path, examples: Iterable[Example], *, counts: Sequence[int], ious: Sequence[float], threads: int = 1
+    proposals: Path, examples: Iterable[Example], settings: ProposalRecall, *, threads: int = 1
 ) -> list[dict[str, Any]]:
     """Measure proposals: a row for each number of proposals and each IoU.
 
     Args:
         proposals: the proposals file; must hold every picture of ``examples``.
         examples: the manifest's rows; a picture counts once.
-        counts: how many of a picture's proposals, best first, may be used.
-        ious: an object is found when a proposal overlaps its tight box by this IoU or more, in (0, 1].
+        settings: the numbers of proposals and the IoUs.
         threads: number of processes.
 
     Returns:
         Rows with `COLUMNS`: ``objects`` counts all of them, ``recall`` is the share that is found,
         ``mean_best_overlap`` the mean over objects of the IoU of the best proposal (ABO; 0 where there is none),
-        ``boxes_a_picture`` the mean number of proposals that there were.
+        ``boxes_per_picture`` the mean number of proposals that there were.
 
     Raises:
-        UserError: a picture has no instance mask or is not among the proposals, there is no object at all, or a
-            count or an IoU is out of range.
+        UserError: a picture has no instance mask or is not among the proposals, or there is no object at all.
     """
-    for count in counts:
-        if count < 1:
-            raise UserError(f"--counts {count}: use 1 or more.")
-    for iou in ious:
-        if not 0 < iou <= 1:
-            raise UserError(f"--ious {iou}: use a value above 0, at most 1.")
     with ProposalReader(proposals):
         pass  # refuses a file that is none before any process starts
     pictures = sorted({example.id: example for example in examples}.items())
-    measure = PictureRecall(Path(proposals), tuple(counts))
+    measure = PictureRecall(Path(proposals), tuple(settings.counts))
     measured = map_in_processes(
         measure, [example for _, example in pictures], threads=threads, label="recall", total=len(pictures)
     )
@@ -64,10 +57,10 @@ def recall_table(
             "recall": float(np.mean(best[:, column] >= iou)),
             "mean_best_overlap": float(np.mean(best[:, column])),
             "pictures": len(pictures),
-            "boxes_a_picture": float(used[column]),
+            "boxes_per_picture": float(used[column]),
         }
-        for column, count in enumerate(counts)
-        for iou in ious
+        for column, count in enumerate(settings.counts)
+        for iou in settings.ious
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from segrepro.config.data import Archive, DatasetChecks
 from segrepro.config.places import expanded
-from segrepro.data.datasets import DATASETS, FOLDERS
+from segrepro.data.datasets import DATASETS, FOLDERS, Folder
 from segrepro.options import as_options
 from segrepro.plan.experiment import Plan
 from segrepro.plan.fetching import download
@@ -23,23 +23,28 @@ def converted(plan: Plan) -> list[str]:
     return [FOLDERS[key].path for key in FOLDERS if all(_archives(plan, key))]
 
 
-def archives(plan: Plan, folder: str) -> list[str]:
+def archives(plan: Plan, path: str) -> list[str]:
     """Return the archives that a folder is converted from, as rule inputs."""
-    return [download(plan, archive) for archive in _archives(plan, _key_of(folder))]
+    return [download(plan, archive) for archive in _archives(plan, _key_of(path))]
 
 
-def convert_options(plan: Plan, folder: str) -> str:
-    """Return the options of the conversion to a folder: which one it is, and for COCO its smallest pictures' size."""
-    key = _key_of(folder)
-    return f"{key} --min-pixels {plan.config.coco.min_pixels}" if FOLDERS[key].of_coco else key
+def folder(path: str) -> Folder:
+    """Return the entry of a converted folder, by its path below the data folder."""
+    return FOLDERS[_key_of(path)]
+
+
+def convert_options(plan: Plan, path: str) -> str:
+    """Return the options of the conversion to a folder: which one it is, and COCO's settings."""
+    key = _key_of(path)
+    return f"{key} {as_options(plan.config.coco)}" if FOLDERS[key].of_coco else key
 
 
 def _archives(plan: Plan, key: str) -> list[Archive | None]:
     return [getattr(plan.config.archives, archive) for archive in FOLDERS[key].archives]
 
 
-def _key_of(folder: str) -> str:
-    return next(key for key, entry in FOLDERS.items() if entry.path == folder)
+def _key_of(path: str) -> str:
+    return next(key for key, entry in FOLDERS.items() if entry.path == path)
 
 
 def manifest_options(plan: Plan, dataset: str) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from segrepro.data.archives import iter_files
-from segrepro.data.masks import UNREADABLE_PICTURE, VOC_COLOURS, colour, stored_palette, wrong_colour
-from segrepro.data.pictures import picture_size
+from segrepro.data.masks import VOC_COLOURS, colour, stored_palette, wrong_colour
+from segrepro.data.pictures import UNREADABLE_PICTURE, picture_size
 from segrepro.errors import UserError
 from segrepro.labels import VOC21, VOID
 from segrepro.report.submission import COMPETITIONS, FOLDER, member_name

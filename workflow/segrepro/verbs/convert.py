@@ -14,13 +14,15 @@ folder appears whole or not at all.
 """
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from segrepro.options import COUNT, DATASET_FOLDER, INPUT, POSITIVE
+from segrepro.options import DATASET_FOLDER, INPUT, POSITIVE, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
+    from segrepro.config.data import Coco
     from segrepro.data.datasets import FOLDERS
 
     add = parser.add_argument
@@ -28,13 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--archives", type=INPUT, nargs="+", required=True, metavar="FILE", help="as published; COCO: pictures first")
     add("--out", type=DATASET_FOLDER, required=True, metavar="DIR", help="the dataset folder to write")
     add("--threads", type=POSITIVE, default=1, metavar="N", help="processes (default: 1)")
-    add(
-        "--min-pixels",
-        type=COUNT,
-        default=1000,
-        metavar="N",
-        help="pixels of VOC's classes that a picture of the COCO-20 list has more than (default: 1000)",
-    )
+    add_options(parser, Coco)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -71,7 +67,10 @@ def _converted(args: argparse.Namespace) -> dict[str, Any]:
         from segrepro.data.voc import convert_voc
 
         return convert_voc(*args.archives, args.out, threads=args.threads, test=args.folder == "voc2012_test")
+    from segrepro.config.data import Coco
     from segrepro.data.coco import convert_coco
+    from segrepro.data.datasets import FOLDERS
 
-    split = {"coco_train": "train2017", "coco_val": "val2017"}[args.folder]
-    return convert_coco(*args.archives, args.out, split=split, threads=args.threads, min_pixels=args.min_pixels)
+    split = Path(FOLDERS[args.folder].path).name
+    min_pixels = section_of(args, Coco).min_pixels
+    return convert_coco(*args.archives, args.out, split=split, threads=args.threads, min_pixels=min_pixels)

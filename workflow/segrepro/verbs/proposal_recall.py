@@ -7,17 +7,16 @@ Example: segrepro proposal-recall --proposals data/proposals/edge_boxes/voc_val.
 
 import argparse
 
-from segrepro.options import ABOVE_0_TO_1, INPUT, OUTPUT, POSITIVE
+from segrepro.options import INPUT, OUTPUT, POSITIVE, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
+    from segrepro.config.proposals import ProposalRecall
+
     parser.add_argument("--proposals", type=INPUT, required=True, help="proposals file (HDF5)")
     parser.add_argument("--manifest", type=INPUT, required=True, help="the pictures, of a set with instances")
-    parser.add_argument("--counts", type=POSITIVE, nargs="+", default=[50, 500, 2000], help="proposals a picture")
-    parser.add_argument(
-        "--ious", type=ABOVE_0_TO_1, nargs="+", default=[0.5, 0.7], help="an object is found from here on"
-    )
+    add_options(parser, ProposalRecall)
     parser.add_argument("--threads", type=POSITIVE, default=1, help="number of processes (1)")
     parser.add_argument("--out", type=OUTPUT, required=True, help="table to write (CSV)")
 
@@ -27,14 +26,15 @@ def run(args: argparse.Namespace) -> None:
     import csv
     import io
 
+    from segrepro.config.proposals import ProposalRecall
     from segrepro.data.proposal_recall import COLUMNS, recall_table
     from segrepro.files import write_text
     from segrepro.stores.manifests import read_manifest
 
-    examples = read_manifest(args.manifest)
-    rows = recall_table(args.proposals, examples, counts=args.counts, ious=args.ious, threads=args.threads)
+    settings = section_of(args, ProposalRecall)
+    rows = recall_table(args.proposals, read_manifest(args.manifest), settings, threads=args.threads)
     rows = [row | {name: f"{row[name]:.4f}" for name in ("recall", "mean_best_overlap")} for row in rows]
-    rows = [row | {"boxes_a_picture": f"{row['boxes_a_picture']:.1f}"} for row in rows]
+    rows = [row | {"boxes_per_picture": f"{row['boxes_per_picture']:.1f}"} for row in rows]
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()

@@ -15,13 +15,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segrepro.cli import main
-from segrepro.config.proposals import ProposalRecall
+from segrepro.config.proposals import METHODS, ProposalRecall
 from segrepro.data import edge_boxes, selective_search
 from segrepro.data.boxes import overlaps, tight_boxes
 from segrepro.data.masks import write_mask
-from segrepro.data.proposal_methods import METHODS, proposal_method
 from segrepro.data.proposal_recall import best_overlaps, recall_table
-from segrepro.data.proposal_search import find_proposals
+from segrepro.data.proposal_search import find_proposals, proposal_method
 from segrepro.errors import UserError
 from segrepro.stores.manifests import Example, read_manifest, write_manifest
 from segrepro.stores.proposals import ProposalReader, ProposalWriter

@@ -10,7 +10,7 @@ from PIL import Image
 from networks import described
 from segrepro.cli import main
 from segrepro.config.systems import ProposalWise
-from segrepro.data.shards import block, every_nth
+from segrepro.data.subsets import block, every_nth
 from segrepro.errors import UserError
 from segrepro.inference import predict as predict_module
 from segrepro.inference import proposalwise

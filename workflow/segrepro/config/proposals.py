@@ -88,4 +88,7 @@ class ProposalRecall(Section):
     )
 
 
+# The section of each method, by name.
+METHODS = {section.model_fields["method"].default: section for section in (SelectiveSearch, EdgeBoxes)}
+
 Proposals = Annotated[SelectiveSearch | EdgeBoxes, Field(discriminator="method")]

@@ -19,7 +19,6 @@ Dataset folder:
   ``summary.json``
 """
 
-import csv
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -35,7 +34,7 @@ from segrepro.data.masks import write_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.data.pictures import PICTURE_MODES
 from segrepro.errors import UserError
-from segrepro.files import atomic_directory, write_json
+from segrepro.files import atomic_directory, write_json, write_rows
 from segrepro.labels import BACKGROUND, COCO91, VOID
 
 
@@ -114,7 +113,7 @@ def convert_coco(
             "lists": list_summary(lists),
         }
         write_id_lists(folder / "lists", lists)
-        _write_rows(folder / "pictures.csv", rows)
+        write_rows(folder / "pictures.csv", [column.name for column in fields(PictureRow)], map(astuple, rows))
         write_json(folder / "summary.json", summary)
     return summary
 
@@ -232,10 +231,3 @@ def _encoded(region: Region, picture: Picture, *, where: str) -> list[dict]:
         )
     uncompressed = {"counts": region.run_lengths.tolist(), "size": [height, width]}
     return [rle_tools.frPyObjects(uncompressed, height, width)]
-
-
-def _write_rows(path: Path, rows: list[PictureRow]) -> None:
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(column.name for column in fields(PictureRow))
-        writer.writerows(map(astuple, rows))

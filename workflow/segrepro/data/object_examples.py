@@ -5,7 +5,6 @@ them (arXiv 1505.04366, sections 4.2 and 5.1): tight box x 1.2, classes balanced
 this, the objects of a picture and the balancing, is taken from here by `segrepro.data.proposal_examples`.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from segrepro.config.models import ObjectExamples
+from segrepro.config.models import ObjectExamples, ProposalExamples
 from segrepro.data.boxes import Box, check_touches, enlarge, tight_boxes
 from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
-from segrepro.files import atomic_path
+from segrepro.files import write_rows
 from segrepro.labels import BACKGROUND, VOC_CLASSES, VOID
 from segrepro.stores.manifests import Example, instances_beside, write_manifest
 
@@ -51,13 +50,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class PictureObjects:
-    """What an instance mask holds.
-
-    Attributes:
-        width, height: of the masks, in pixels.
-        objects: by number.
-        left_out: by number.
-    """
+    """What an instance mask of ``width`` x ``height`` pixels holds, by number."""
 
     width: int
     height: int
@@ -69,7 +62,7 @@ def instance_mask_path(example: Example) -> Path:
     """Return a picture's instance mask: the manifest's, or the one beside its mask in VOC's and SBD's dataset folders.
 
     Raises:
-        UserError: the picture has no mask, or its dataset has no instance masks (COCO).
+        UserError: there is none (COCO).
     """
     if example.instance_mask is not None:
         return example.instance_mask
@@ -103,38 +96,27 @@ def picture_objects(example: Example, *, min_area: int = 1) -> PictureObjects:
     for number in range(1, max(boxes, default=0) + 1):
         counts = np.bincount(mask[instances == number], minlength=VOID + 1)
         label = int(counts[:VOID].argmax())
-        if reason := _reason_to_leave_out(counts, label, min_area):
+        area = counts.sum()
+        reason = ABSENT if area == 0 else UNLABELLED if label == BACKGROUND else SMALL if area < min_area else None
+        if reason:
             left_out.append(LeftOut(example.id, number, reason))
         else:
             objects.append(PictureObject(number, label, boxes[number]))
     return PictureObjects(width, height, objects, left_out)
 
 
-def _reason_to_leave_out(counts: np.ndarray, label: int, min_area: int) -> str | None:
-    if counts.sum() == 0:
-        return ABSENT
-    if label == BACKGROUND:
-        return UNLABELLED
-    return SMALL if counts.sum() < min_area else None
-
-
 def object_examples(
     examples: list[Example], rules: ObjectExamples, *, threads: int = 1
 ) -> tuple[list[Example], list[int], list[LeftOut]]:
-    """Build the stage-1 examples of a dataset: a row an object, not yet balanced.
-
-    Args:
-        examples: whole pictures of VOC or SBD dataset folders.
-        rules: which objects are taken, and by how much their boxes are enlarged.
-        threads: number of processes.
+    """Build the stage-1 examples of a dataset of whole pictures: one row per object, not yet balanced.
 
     Returns:
         The examples (box enlarged, may leave the picture; instance mask and number set), the class of each, 1..20,
         and the objects that were left out.
 
     Raises:
-        UserError: a picture cannot be used (see `picture_objects`), comes with a box or repeats, an option is
-            out of range, or there is no object at all.
+        UserError: a picture cannot be used (see `picture_objects`), comes with a box or repeats, or there is no object
+            at all.
     """
     check_whole_pictures(examples)
     tasks = ((example, rules.min_area) for example in examples)
@@ -183,57 +165,46 @@ def balanced_repeats(labels: Iterable[int], *, max_repeats: int | None = None) -
     Args:
         labels: the class of each example.
         max_repeats: no class is repeated more often; no limit where None.
-
-    Raises:
-        UserError: ``max_repeats`` is below 1.
     """
-    if max_repeats is not None and max_repeats < 1:
-        raise UserError(f"--max-repeats {max_repeats}: give 1 or more.")
     counts = Counter(labels)
     largest = max(counts.values(), default=0)
     wanted = {label: max(1, round(largest / count)) for label, count in sorted(counts.items())}
     return {label: min(times, max_repeats or times) for label, times in wanted.items()}
 
 
-def write_counts(path: Path, unit: str, labels: Iterable[int], repeats: dict[int, int]) -> None:
-    """Write the table of how many examples each class has: CSV, one row a VOC class in label order, then the total.
-
-    Columns: ``class``, ``unit`` (how many there are), ``repeats`` (how often each comes in an epoch; empty in the
-    total and for a class that does not occur), ``examples`` (an epoch's: the product of the two).
-
-    Args:
-        path: the file, written atomically.
-        unit: name of the column of counts: ``objects`` or ``proposals``.
-        labels: the class of each example, 1..20.
-        repeats: class -> repeats.
-    """
-    counts = Counter(labels)
-    rows = [
-        (name, counts[label], repeats[label] if counts[label] else "", counts[label] * repeats.get(label, 0))
-        for label, name in enumerate(VOC_CLASSES)
-        if label != BACKGROUND
-    ]
-    rows.append(("total", counts.total(), "", sum(row[3] for row in rows)))
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([("class", unit, "repeats", "examples"), *rows])
-
-
 def write_balanced(
-    out: Path, counts: Path, rows: list[Example], labels: list[int], *, unit: str, max_repeats: int | None
+    out: Path,
+    counts: Path,
+    rows: list[Example],
+    labels: list[int],
+    *,
+    unit: str,
+    rules: ObjectExamples | ProposalExamples,
 ) -> None:
-    """Balance examples by repetition, then write their manifest and their counts a class.
+    """Balance examples by repetition, then write their manifest and the table of how many each class has.
+
+    The table is CSV, one row per VOC class in label order, then the total: ``class``, ``unit`` (how many there are),
+    ``repeats`` (how often each comes in an epoch; empty in the total and for a class that does not occur), ``examples``
+    (an epoch's: the product of the two).
 
     Args:
         out: the manifest.
-        counts: the table, see `write_counts`.
+        counts: the table.
         rows: the examples.
-        labels: the class of each.
-        unit: what the table calls them.
-        max_repeats: see `balanced_repeats`; 1 where nothing is to be balanced.
+        labels: the class of each, 1..20.
+        unit: the table's name for them: ``objects`` or ``proposals``.
+        rules: whether they are balanced, and the most repeats.
     """
-    repeats = balanced_repeats(labels, max_repeats=max_repeats)
+    repeats = balanced_repeats(labels, max_repeats=rules.max_repeats if rules.balance else 1)
     write_manifest(out, [replace(row, repeats=repeats[label]) for row, label in zip(rows, labels, strict=True)])
-    write_counts(counts, unit, labels, repeats)
+    found = Counter(labels)
+    table = [
+        (name, found[label], repeats.get(label, ""), found[label] * repeats.get(label, 0))
+        for label, name in enumerate(VOC_CLASSES)
+        if label != BACKGROUND
+    ]
+    total = ("total", found.total(), "", sum(row[3] for row in table))
+    write_rows(counts, ("class", unit, "repeats", "examples"), [*table, total])
 
 
 def left_out_sentence(left_out: list[LeftOut], objects: int) -> str:

@@ -12,14 +12,37 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from segrepro.config.proposals import EdgeBoxes, SelectiveSearch
+from segrepro.data.edge_boxes import EdgeBoxesMethod
 from segrepro.data.parallel import map_in_processes
 from segrepro.data.pictures import read_rgb
 from segrepro.data.proposal_base import ProposalMethod
+from segrepro.data.selective_search import SelectiveSearchMethod
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
 from segrepro.stores.hdf5 import FORMAT_VERSION
 from segrepro.stores.manifests import Example
 from segrepro.stores.proposals import ProposalWriter
+
+
+def proposal_method(
+    settings: SelectiveSearch | EdgeBoxes, model: Path | None = None, edges: Path | None = None
+) -> ProposalMethod:
+    """Return the method that a section declares.
+
+    Args:
+        settings: the section; its own ``model`` and ``edges`` are what the config fetches or names.
+        model: EdgeBoxes: the structured forest's file.
+        edges: EdgeBoxes: the folder of edge maps, or ``sobel``.
+
+    Raises:
+        UserError: a file that the method needs is missing, unusable, or one too many.
+    """
+    if isinstance(settings, EdgeBoxes):
+        return EdgeBoxesMethod(settings, *(None if path is None else str(path) for path in (model, edges)))
+    if model is not None or edges is not None:
+        raise UserError(f"{settings.method}: takes neither model nor edges; leave them out.")
+    return SelectiveSearchMethod(settings)
 
 
 def find_proposals(
@@ -35,7 +58,7 @@ def find_proposals(
     Args:
         examples: the manifest's rows.
         out: the proposals file to write.
-        method: by `segrepro.data.proposal_methods.proposal_method`.
+        method: by `proposal_method`.
         threads: number of processes.
         cache: a folder that keeps each picture's boxes, so that a killed run goes on where it was and pictures
             shared by manifests are searched once; None for a temporary one. What is in it depends on the method,

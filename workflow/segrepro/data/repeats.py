@@ -1,6 +1,5 @@
 """Training sets in which the pictures of chosen classes come several times."""
 
-import csv
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from segrepro.config.models import Repeat
 from segrepro.data.masks import read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
-from segrepro.files import atomic_path
+from segrepro.files import write_rows
 from segrepro.labels import LabelSpace
 from segrepro.stores.manifests import Example, write_manifest
 
@@ -28,12 +27,6 @@ def repeat_classes(
 
     DeepLabv3's paper (section 4.2) does so with bicycle, chair, table, pottedplant and sofa for its test model;
     report 2 leaves bicycle, chair, pottedplant and sofa as its to-do list.
-
-    Args:
-        examples: a manifest's rows.
-        space: the label space of their masks.
-        rules: which classes, and how often a picture that holds one comes in an epoch.
-        threads: number of processes that read masks.
 
     Returns:
         The examples, with ``repeats`` set, and the labels that each one's mask holds.
@@ -67,9 +60,9 @@ def write_repeats(out: Path, counts: Path, examples: list[Example], labels: list
     Args:
         out: the manifest.
         counts: the table.
-        examples: the rows.
+        examples: as `repeat_classes` returns them, with ``labels``.
         labels: the labels that each one's mask holds.
-        space: their label space.
+        space: of the masks.
     """
     pictures = Counter(label for held in labels for label in held)
     epoch = Counter()
@@ -78,5 +71,4 @@ def write_repeats(out: Path, counts: Path, examples: list[Example], labels: list
     rows = [(name, pictures[label], epoch[label]) for label, name in enumerate(space.classes) if name]
     rows.append(("total", len(examples), sum(example.repeats for example in examples)))
     write_manifest(out, examples)
-    with atomic_path(counts) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([("class", "pictures", "examples"), *rows])
+    write_rows(counts, ("class", "pictures", "examples"), rows)

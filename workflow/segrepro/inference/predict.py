@@ -12,7 +12,7 @@ from segrepro.config.networks import DeconvNet, Network
 from segrepro.config.systems import Prediction
 from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import picture_size
-from segrepro.data.shards import every_nth
+from segrepro.data.subsets import every_nth
 from segrepro.errors import UserError
 from segrepro.inference.augmented import AugmentedModel, at_output_stride
 from segrepro.provenance.stores import written_by

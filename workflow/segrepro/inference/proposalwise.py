@@ -19,7 +19,7 @@ from segrepro.config.systems import ProposalWise
 from segrepro.data.boxes import cut
 from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import picture_size
-from segrepro.data.shards import block
+from segrepro.data.subsets import block
 from segrepro.errors import UserError
 from segrepro.inference.aggregation import AggregateMap, chosen
 from segrepro.inference.box_resizing import BILINEAR, resized

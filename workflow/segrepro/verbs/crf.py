@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Refine."""
-    from segrepro.data.shards import every_nth
+    from segrepro.data.subsets import every_nth
     from segrepro.fusion.crf_store import StoreCRF, refine_store
     from segrepro.stores.manifests import read_manifest
     from segrepro.stores.same_pictures import check_same_pictures

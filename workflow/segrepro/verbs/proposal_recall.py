@@ -23,21 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, write the table, print it."""
-    import csv
-    import io
-
     from segrepro.config.proposals import ProposalRecall
     from segrepro.data.proposal_recall import COLUMNS, recall_table
-    from segrepro.files import write_text
+    from segrepro.files import write_rows
     from segrepro.stores.manifests import read_manifest
 
     settings = section_of(args, ProposalRecall)
     rows = recall_table(args.proposals, read_manifest(args.manifest), settings, threads=args.threads)
     rows = [row | {name: f"{row[name]:.4f}" for name in ("recall", "mean_best_overlap")} for row in rows]
     rows = [row | {"boxes_per_picture": f"{row['boxes_per_picture']:.1f}"} for row in rows]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(args.out, text.getvalue())
-    print(text.getvalue(), end="")
+    write_rows(args.out, COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
+    print(args.out.read_text(), end="")

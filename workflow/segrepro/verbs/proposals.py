@@ -11,7 +11,7 @@ Example: segrepro proposals --manifest data/manifests/voc_val.csv --method selec
 
 import argparse
 
-from segrepro.config.proposals import ProposalSettings
+from segrepro.config.proposals import METHODS, ProposalSettings
 from segrepro.options import INPUT, OUTPUT, POSITIVE, SHARED_FOLDER, Choice, add_options, option_of, section_of
 
 COMMON = tuple(ProposalSettings.model_fields)
@@ -20,8 +20,6 @@ FILES = ("model", "edges")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options; the methods' settings come from their sections."""
-    from segrepro.data.proposal_methods import METHODS
-
     parser.add_argument("--manifest", type=INPUT, required=True, help="the pictures")
     parser.add_argument("--out", type=OUTPUT, required=True, help="proposals file to write (HDF5)")
     parser.add_argument("--method", type=Choice(tuple(METHODS)), required=True, help=f"one of {', '.join(METHODS)}")
@@ -44,8 +42,7 @@ def _own(section: type[ProposalSettings]) -> list[str]:
 
 def run(args: argparse.Namespace) -> None:
     """Find the proposals and say how many there are."""
-    from segrepro.data.proposal_methods import METHODS, proposal_method
-    from segrepro.data.proposal_search import find_proposals
+    from segrepro.data.proposal_search import find_proposals, proposal_method
     from segrepro.errors import UserError
     from segrepro.stores.manifests import read_manifest
 

@@ -75,8 +75,7 @@ def _objects(args: argparse.Namespace) -> None:
     rows, labels, left_out = object_examples(read_manifest(args.manifest), rules, threads=args.threads)
     if left_out:
         print(left_out_sentence(left_out, len(rows)))
-    limit = rules.max_repeats if rules.balance else 1
-    write_balanced(args.out, args.counts, rows, labels, unit="objects", max_repeats=limit)
+    write_balanced(args.out, args.counts, rows, labels, unit="objects", rules=rules)
 
 
 def _proposals(args: argparse.Namespace) -> None:
@@ -99,8 +98,7 @@ def _proposals(args: argparse.Namespace) -> None:
             f"{len(without)} of {len(examples)} pictures have no proposal that overlaps an object by "
             f"{rules.min_overlap} or more; the first is '{without[0]}'."
         )
-    limit = rules.max_repeats if rules.balance else 1
-    write_balanced(args.out, args.counts, rows, labels, unit="proposals", max_repeats=limit)
+    write_balanced(args.out, args.counts, rows, labels, unit="proposals", rules=rules)
 
 
 def _repeat(args: argparse.Namespace) -> None:

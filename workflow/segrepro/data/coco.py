@@ -29,12 +29,12 @@ from pycocotools import mask as rle_tools
 
 from segrepro.data.archives import open_zip, read_member
 from segrepro.data.coco_annotations import Annotations, Picture, Region, read_annotations
-from segrepro.data.conversion import check_picture, list_summary, object_pixels, write_id_lists
+from segrepro.data.conversion import check_picture, object_pixels, write_summary
 from segrepro.data.masks import write_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.data.pictures import PICTURE_MODES
 from segrepro.errors import UserError
-from segrepro.files import atomic_directory, write_json, write_rows
+from segrepro.files import atomic_directory, write_rows
 from segrepro.labels import BACKGROUND, COCO91, VOID
 
 
@@ -104,18 +104,15 @@ def convert_coco(
             "coco20": [row.id for row in rows if row.coco20_pixels > min_pixels],
             "coco90": [row.id for row in rows],
         }
-        summary = {
+        counts = {
             "pictures": count,
             "annotations": regions,
             "png_pictures": sum(row.format == "PNG" for row in rows),
             "degenerate_polygons_skipped": known.degenerate_polygons,
             "min_pixels": min_pixels,
-            "lists": list_summary(lists),
         }
-        write_id_lists(folder / "lists", lists)
         write_rows(folder / "pictures.csv", [column.name for column in fields(PictureRow)], map(astuple, rows))
-        write_json(folder / "summary.json", summary)
-    return summary
+        return write_summary(folder, lists, counts)
 
 
 def _tasks(opened: ZipFile, known: Annotations, split: str, folder: Path, min_pixels: int) -> Iterator[_Task]:
@@ -169,16 +166,11 @@ def _convert_picture(task: _Task) -> PictureRow:
 def draw_masks(regions: list[Region], picture: Picture, *, source: str) -> tuple[np.ndarray, np.ndarray]:
     """Draw a picture's regions as COCO-90 and COCO-20 masks, by the rules at the head of this module.
 
-    Args:
-        regions: the picture's annotations.
-        picture: gives the size.
-        source: how messages call the JSON.
-
     Returns:
         Two arrays, uint8 of shape (height, width): labels 0..90 and 0..20, both with 255 void.
 
     Raises:
-        UserError: a region does not fit the picture.
+        UserError: a region does not fit the picture; ``source`` is what the message calls the JSON.
     """
     objects: dict[int, list[dict]] = {}
     crowds: dict[int, list[dict]] = {}

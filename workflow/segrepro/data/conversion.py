@@ -1,8 +1,11 @@
 """What the readers of VOC and SBD share: unpacking, pictures, and comparing two annotations of one picture."""
 
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +14,7 @@ from segrepro.data.masks import check_size, write_mask
 from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import JPEG_MODES, opened_picture
 from segrepro.errors import UserError
-from segrepro.files import ids_sha256
+from segrepro.files import atomic_directory, ids_sha256, write_json
 from segrepro.labels import BACKGROUND, VOID
 
 # Two annotations of one picture agree when at least this share of their object pixels is equal. Two drawings of
@@ -27,7 +30,7 @@ MAX_DISAGREEING_SHARE = 0.05
 
 @dataclass(frozen=True)
 class PictureFiles:
-    """One picture whose files are unpacked and not yet checked.
+    """One picture whose files are unpacked and not yet checked; all methods refuse what is wrong with them by name.
 
     Attributes:
         id: the picture's id.
@@ -46,11 +49,7 @@ class PictureFiles:
     folder: Path
 
     def path(self, kind: str) -> Path:
-        """Return the file of the archive's folder ``kind``.
-
-        Raises:
-            UserError: the archive has none.
-        """
+        """Return the file of the archive's folder ``kind``; refuse an archive that has none."""
         path = self.unpacked / kind / f"{self.id}.{self.suffixes[kind]}"
         if not path.exists():
             raise UserError(
@@ -60,56 +59,50 @@ class PictureFiles:
         return path
 
     def member(self, kind: str) -> str:
-        """Return how messages call that file."""
+        """Return what messages call that file."""
         return f"{self.archive}: {self.root}/{kind}/{self.id}.{self.suffixes[kind]}"
 
     def take_picture(self, kind: str) -> tuple[int, int]:
-        """Check the picture, move it to the dataset folder, and return its width and height in pixels.
-
-        Raises:
-            UserError: it is missing, damaged or of another format.
-        """
+        """Check the picture, move it to the dataset folder, and return its width and height in pixels."""
         picture = self.path(kind)
         size, _ = check_picture(picture.read_bytes(), name=self.member(kind))
         picture.replace(self.folder / "images" / picture.name)
         return size
 
     def write_masks(self, masks: dict[str, tuple[str, np.ndarray]], size: tuple[int, int]) -> None:
-        """Write masks to the dataset folder.
-
-        Args:
-            masks: by the folder that they go to: the archive's folder that they are of, and the mask.
-            size: width and height in pixels that all must have.
-
-        Raises:
-            UserError: one has another size.
-        """
+        """Write masks of ``size`` (width, height); by the folder that they go to: that of the archive, and the mask."""
         for kind, mask in masks.values():
             check_size(mask, *size, name=self.member(kind))
         for name, (_, mask) in masks.items():
             write_mask(self.folder / name / f"{self.id}.png", mask)
 
 
-def write_id_lists(folder: Path, lists: dict[str, list[str]]) -> None:
-    """Write ``<folder>/<list>.txt`` for each list: its ids sorted, one a line."""
-    folder.mkdir(exist_ok=True)
+def write_summary(folder: Path, lists: dict[str, list[str]], counts: dict[str, int]) -> dict[str, Any]:
+    """Write ``<folder>/lists/<list>.txt``, ids sorted, one per line, and ``<folder>/summary.json``.
+
+    Returns:
+        The summary: the counts, and the number of pictures and the id hash (`segrepro.files.ids_sha256`) of each list.
+    """
+    (folder / "lists").mkdir()
     for name, ids in lists.items():
-        text = "".join(f"{picture}\n" for picture in sorted(ids))
-        (folder / f"{name}.txt").write_text(text, encoding="ascii")
+        (folder / "lists" / f"{name}.txt").write_text("".join(f"{id}\n" for id in sorted(ids)), encoding="ascii")
+    hashes = {name: {"pictures": len(ids), "ids_sha256": ids_sha256(ids)} for name, ids in lists.items()}
+    summary = counts | {"lists": hashes}
+    write_json(folder / "summary.json", summary)
+    return summary
 
 
-def list_summary(lists: dict[str, list[str]]) -> dict[str, dict[str, int | str]]:
-    """Return count and id hash (`segrepro.files.ids_sha256`) of each list, for a folder's summary.json."""
-    return {name: {"pictures": len(ids), "ids_sha256": ids_sha256(ids)} for name, ids in lists.items()}
+@contextmanager
+def unpacking(out: Path, folders: Iterable[str], kinds: Iterable[str]) -> Iterator[tuple[Path, Path]]:
+    """Yield a dataset folder with these folders, which appears whole or not at all, and a place to unpack ``kinds``."""
+    with atomic_directory(out) as folder, tempfile.TemporaryDirectory(dir=folder, prefix=".unpacked-") as tmp:
+        for path in [*(folder / name for name in folders), *(Path(tmp) / kind for kind in kinds)]:
+            path.mkdir()
+        yield folder, Path(tmp)
 
 
 def unpack(archive: Path, destination: Callable[[str], Path | None], *, label: str) -> None:
-    """Write the wanted files of an archive, each where ``destination`` says.
-
-    Args:
-        archive: tar, tar.gz or zip.
-        destination: gives the path for a member's name, None for members that are not wanted.
-        label: what the progress bar says.
+    """Write the wanted members of an archive: ``destination`` says where each goes, None where it is not wanted.
 
     Raises:
         UserError: the archive is missing, damaged or holds what no dataset holds.
@@ -127,13 +120,8 @@ def check_picture(
 
     An EXIF orientation is not applied: VOC's and COCO's masks belong to the pixels as stored.
 
-    Args:
-        content: the file's bytes.
-        name: how messages call the picture.
-        modes: the accepted formats and the modes of each, as Pillow calls them.
-
     Returns:
-        Width and height in pixels, and the format.
+        Width and height in pixels, and the format, one of ``modes``.
 
     Raises:
         UserError: the bytes are a damaged or truncated picture, or one of another format or mode (one for print, say).
@@ -158,12 +146,7 @@ def object_pixels(mask: np.ndarray) -> np.ndarray:
 
 
 def agreement(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the share of the object pixels of either array that are equal in both; 1 where there are none.
-
-    Args:
-        first: uint8 of shape (height, width).
-        second: the same shape.
-    """
+    """Return the share of the object pixels of either mask that are equal in both; 1 where there are none."""
     pixels = np.count_nonzero(object_pixels(first) | object_pixels(second))
     equal = np.count_nonzero((first == second) & object_pixels(first))
     return equal / pixels if pixels else 1.0
@@ -172,14 +155,7 @@ def agreement(first: np.ndarray, second: np.ndarray) -> float:
 def refuse_disagreement(archive: Path, what: str, disagreeing: list[str], compared: int) -> None:
     """Refuse an archive of which more than `MAX_DISAGREEING_SHARE` of the compared pictures disagree.
 
-    Args:
-        archive: named in the message.
-        what: the disagreement, as in ``"masks hold a class that their annotation does not name"``.
-        disagreeing: ids of the pictures that disagree.
-        compared: how many pictures were compared.
-
-    Raises:
-        UserError: too many disagree.
+    ``what`` is the disagreement, as in "masks hold a class that their annotation does not name".
     """
     if len(disagreeing) > MAX_DISAGREEING_SHARE * compared:
         raise UserError(

@@ -9,7 +9,6 @@ background, 1..n objects), ``lists/{train,val}.txt``, ``summary.json``.
 """
 
 import re
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +17,16 @@ from segrepro.data.conversion import (
     MIN_AGREEMENT,
     PictureFiles,
     agreement,
-    list_summary,
     refuse_disagreement,
     unpack,
-    write_id_lists,
+    unpacking,
+    write_summary,
 )
 from segrepro.data.id_lists import ID_PATTERN, parse_id_list
 from segrepro.data.masks import SBD_MASK_VALUES, check_values
 from segrepro.data.matlab import read_struct_fields
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
-from segrepro.files import atomic_directory, write_json
 from segrepro.labels import VOC21, VOID
 
 ROOT = "benchmark_RELEASE/dataset"
@@ -55,27 +53,19 @@ def convert_sbd(archive: Path, out: Path, *, threads: int = 1) -> dict:
         UserError: a list, picture or ``.mat`` is missing, damaged, or of another structure; it is named.
     """
     archive = Path(archive)
-    with atomic_directory(out) as folder, tempfile.TemporaryDirectory(dir=folder, prefix=".unpacked-") as tmp:
-        unpacked = Path(tmp)
+    with unpacking(out, ["images", "masks", "instances"], SUFFIXES) as (folder, unpacked):
         lists = _unpack_archive(archive, unpacked)
         ids = sorted(set().union(*lists.values()))
-        for name in ("images", "masks", "instances"):
-            (folder / name).mkdir()
         tasks = (PictureFiles(picture, archive, ROOT, SUFFIXES, unpacked, folder) for picture in ids)
         agreements = map_in_processes(_convert_picture, tasks, threads=threads, label="SBD", total=len(ids))
         unlike = [picture for picture, shared in zip(ids, agreements, strict=True) if shared < MIN_AGREEMENT]
         refuse_disagreement(archive, "pictures' objects disagree with their class masks", unlike, len(ids))
-        summary = {"pictures": len(ids), "lists": list_summary(lists), "instances_unlike_mask": len(unlike)}
-        write_id_lists(folder / "lists", lists)
-        write_json(folder / "summary.json", summary)
-    return summary
+        return write_summary(folder, lists, {"pictures": len(ids), "instances_unlike_mask": len(unlike)})
 
 
 def _unpack_archive(archive: Path, unpacked: Path) -> dict[str, list[str]]:
     """Unpack in one pass (the lists come last in the archive, and unpacking 1.4 GB twice is slow)."""
     pattern = re.compile(rf"{ROOT}/(?:({'|'.join(SUFFIXES)})/)?({ID_PATTERN})\.(jpg|mat|txt)")
-    for kind in SUFFIXES:
-        (unpacked / kind).mkdir()
 
     def destination(member: str) -> Path | None:
         match = pattern.fullmatch(member)
@@ -106,11 +96,7 @@ def _convert_picture(files: PictureFiles) -> float:
 
 
 def read_class_mask(content: bytes, *, name: str) -> np.ndarray:
-    """Return the class mask of a ``cls/<id>.mat``: uint8 of shape (height, width), labels 0..20.
-
-    Raises:
-        UserError: the bytes are not such a file, or a label is out of range.
-    """
+    """Return the class mask of a ``cls/<id>.mat``, uint8 of shape (height, width), labels 0..20; refuse other files."""
     (segmentation,) = _read_struct(content, "GTcls", ("Segmentation",), name=name)
     mask = _as_mask(segmentation, name=name)
     check_values(mask, SBD_MASK_VALUES, name=name)
@@ -118,14 +104,11 @@ def read_class_mask(content: bytes, *, name: str) -> np.ndarray:
 
 
 def read_instances(content: bytes, *, name: str) -> tuple[np.ndarray, list[int]]:
-    """Return the objects of an ``inst/<id>.mat``.
+    """Return the objects of an ``inst/<id>.mat``; refuse other files, and objects without a class.
 
     Returns:
         The instance mask, uint8 of shape (height, width), 0 background and 1..n the objects; and the n objects'
         labels, 1..20.
-
-    Raises:
-        UserError: the bytes are not such a file, a category is no class, or an object has none.
     """
     segmentation, categories = _read_struct(content, "GTinst", ("Segmentation", "Categories"), name=name)
     instances = _as_mask(segmentation, name=name)

@@ -12,7 +12,6 @@ Dataset folder (of the test archive only ``images``, ``lists`` and ``summary.jso
 """
 
 import re
-import tempfile
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +23,16 @@ from segrepro.data.conversion import (
     MIN_AGREEMENT,
     PictureFiles,
     agreement,
-    list_summary,
     object_pixels,
     refuse_disagreement,
     unpack,
-    write_id_lists,
+    unpacking,
+    write_summary,
 )
 from segrepro.data.id_lists import ID_PATTERN, parse_id_list
 from segrepro.data.masks import VOC_MASK_VALUES, check_values, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
-from segrepro.files import atomic_directory, write_json
 from segrepro.labels import BACKGROUND, VOC_CLASSES, VOID
 
 ROOT = "VOCdevkit/VOC2012"
@@ -76,20 +74,14 @@ def convert_voc(archive: Path, out: Path, *, threads: int = 1, test: bool = Fals
     archive = Path(archive)
     lists = _read_lists(archive, TEST_LISTS if test else LISTS)
     ids = sorted(set().union(*lists.values()))
-    with atomic_directory(out) as folder, tempfile.TemporaryDirectory(dir=folder, prefix=".unpacked-") as tmp:
-        unpacked = Path(tmp)
-        _unpack_pictures(archive, set(ids), unpacked, [PICTURES] if test else list(SUFFIXES))
-        for name in ["images"] if test else ["images", "masks", "instances"]:
-            (folder / name).mkdir()
+    kinds = [PICTURES] if test else list(SUFFIXES)
+    with unpacking(out, ["images"] if test else ["images", "masks", "instances"], kinds) as (folder, unpacked):
+        _unpack_pictures(archive, set(ids), unpacked, kinds)
         tasks = (PictureFiles(picture, archive, ROOT, SUFFIXES, unpacked, folder) for picture in ids)
         convert = _take_picture if test else _convert_picture
         findings = map_in_processes(convert, tasks, threads=threads, label="VOC 2012", total=len(ids))
-        summary = {"pictures": len(ids), "lists": list_summary(lists)}
-        if not test:
-            summary |= _compared(archive, findings)
-        write_id_lists(folder / "lists", lists)
-        write_json(folder / "summary.json", summary)
-    return summary
+        compared = {} if test else _compared(archive, findings)
+        return write_summary(folder, lists, {"pictures": len(ids)} | compared)
 
 
 def _read_lists(archive: Path, names: tuple[str, ...]) -> dict[str, list[str]]:
@@ -108,8 +100,6 @@ def _read_lists(archive: Path, names: tuple[str, ...]) -> dict[str, list[str]]:
 
 def _unpack_pictures(archive: Path, ids: set[str], unpacked: Path, kinds: list[str]) -> None:
     pattern = re.compile(rf"{ROOT}/({'|'.join(kinds)})/({ID_PATTERN})\.(jpg|png|xml)")
-    for kind in kinds:
-        (unpacked / kind).mkdir()
 
     def destination(member: str) -> Path | None:
         match = pattern.fullmatch(member)

@@ -90,7 +90,7 @@ def _predict_whole(args: argparse.Namespace, spec: "ModelSpec", augmentation: Pr
 
 def _predict_boxes(args: argparse.Namespace, spec: "ModelSpec", aggregation: ProposalWise) -> None:
     """Predict box by box, and say which pictures had no proposal."""
-    from segrepro.data.shards import block
+    from segrepro.data.subsets import block
     from segrepro.inference.proposalwise import input_size_of, predict_proposals
     from segrepro.models.model_files import load_model
     from segrepro.stores.manifests import read_manifest

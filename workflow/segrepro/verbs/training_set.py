@@ -13,7 +13,7 @@ instance masks); a box may leave the picture. `objects`: a row per object, its t
 only that object labelled. Its class is the most frequent label under it. Objects without a pixel, of background or void
 only, or smaller than --min-area are left out; one line says how many. `proposals`: a row per object proposal that
 overlaps the tight box of an object by --min-overlap (intersection over union, before it is enlarged), all classes
-labelled; the best-ranked --max-per-picture of a picture are taken. Its class is that of the object that it overlaps most.
+labelled; the best --max-per-picture are taken. Its class is that of the object that it overlaps most.
 A picture without a fitting proposal has no example, unless --add-ground-truth; one line says how many. Classes are
 balanced by repetition: the examples of a class come round(largest class / class) times in an epoch, at least once.
 

@@ -433,7 +433,7 @@ def test_the_rows_of_one_picture_are_measured_once(tmp_path):
 def test_an_object_or_box_that_is_not_in_the_picture_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"objects\.png: holds no object 3"):
         measure(objects(tmp_path, [(0, 0, 9, 9)], [3]), "voc21")
-    with pytest.raises(UserError, match=r"a\.jpg: the box 26,0,30,9 lies outside the 26x20 picture"):
+    with pytest.raises(UserError, match=r"a\.jpg: the box 26,0,30,9 lies outside the 26 x 20 picture"):
         measure(objects(tmp_path, [(26, 0, 30, 9)], [1]), "voc21")
 
 

@@ -149,11 +149,6 @@ def test_a_folder_that_is_not_given_names_its_option(folders):
         build_dataset("trainaug", folders | {"sbd": None})
 
 
-def test_an_unknown_dataset_is_refused_with_the_known_ones(folders):
-    with pytest.raises(UserError, match="'trainaug2' is unknown: use one of voc_train"):
-        build_dataset("trainaug2", folders)
-
-
 def test_the_other_coco_split_is_refused(folders):
     with pytest.raises(UserError, match="give the folder train2017"):
         build_dataset("coco20", {"coco_train": folders["coco_val"]})

@@ -274,7 +274,7 @@ def test_boxes_that_become_one_are_one_example(stage2):
         ([], {id: [] for id in "abcd"}, "none of the 4 pictures has a proposal that overlaps an object by 0.5"),
         (["--min-overlap", "0"], PROPOSALS, "--min-overlap is 0.0"),
         (["--min-overlap", "1.1"], PROPOSALS, "--min-overlap is 1.1"),
-        (["--max-per-picture", "0"], PROPOSALS, "--max-a-picture is 0"),
+        (["--max-per-picture", "0"], PROPOSALS, "--max-per-picture is 0"),
     ],
 )
 def test_stage_2_is_refused_in_one_sentence(stage2, dataset, options, boxes, message):

@@ -34,11 +34,7 @@ def enlarge(boxes: np.ndarray, factor: float) -> np.ndarray:
 
 
 def overlaps(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
-    """Return the intersection over union of every box of one set with every box of another.
-
-    Args:
-        boxes_a: int, shape (n, 4).
-        boxes_b: int, shape (m, 4).
+    """Return the intersection over union of every one of n boxes with every one of m others.
 
     Returns:
         float64 of shape (n, m), in [0, 1]; 0 where both boxes are empty.
@@ -58,13 +54,9 @@ def areas(boxes: np.ndarray) -> np.ndarray:
 
 
 def tight_boxes(instance_mask: np.ndarray) -> dict[int, Box]:
-    """Return the smallest box around each object of an instance mask.
+    """Return the smallest box around each object of an instance mask, by object number.
 
-    Args:
-        instance_mask: uint8 (height, width); 0 = background, 255 = void, other values number the objects.
-
-    Returns:
-        Object number -> box, by number. An object in several parts (something stands before it) has one box.
+    An object in several parts (something stands before it) has one box.
     """
     boxes = {}
     for number in np.unique(instance_mask).tolist():
@@ -77,19 +69,13 @@ def tight_boxes(instance_mask: np.ndarray) -> dict[int, Box]:
 
 
 def cut(array: np.ndarray, box: Box, *, fill: int, name: str) -> np.ndarray:
-    """Cut a box out of a picture or mask; what lies outside is filled.
+    """Cut a box out of a picture or mask, into a new array.
 
     Args:
         array: shape (height, width) or (height, width, channels).
         box: not empty; may leave the array.
         fill: value of the pixels outside: 0 for pictures, 255 (void) for masks.
-        name: how messages call the picture.
-
-    Returns:
-        A new array of the box's size, of the array's type.
-
-    Raises:
-        UserError: the box lies wholly outside.
+        name: as of `check_touches`, which is called.
     """
     height, width = array.shape[:2]
     check_touches(box, width, height, name=name)
@@ -102,11 +88,7 @@ def cut(array: np.ndarray, box: Box, *, fill: int, name: str) -> np.ndarray:
 
 
 def check_touches(box: Box, width: int, height: int, *, name: str) -> None:
-    """Refuse a box that shares no pixel with a picture of ``width`` x ``height`` pixels.
-
-    Raises:
-        UserError: the box is empty or lies wholly outside the picture.
-    """
+    """Refuse a box that shares no pixel with a picture of ``width`` x ``height`` pixels; ``name`` is the picture's."""
     x1, y1, x2, y2 = box
     if min(x2, width) <= max(x1, 0) or min(y2, height) <= max(y1, 0):
         raise UserError(

@@ -57,7 +57,7 @@ def check_manifest(
         checks: what this dataset must be; ``disjoint_from`` is not read, the argument is.
         bounds: what every label set must satisfy.
         disjoint_from: manifests that must not share a picture with it.
-        threads: number of processes that decode pictures.
+        threads: number of processes.
 
     Returns:
         The counts, and the summary for the JSON (see `summary`).
@@ -117,13 +117,6 @@ def check_statistics(
 ) -> None:
     """Check the distribution of labels (the table above).
 
-    Args:
-        manifest: the manifest's path, for messages.
-        statistics: its counts.
-        space: the label space of its masks.
-        checks: what this dataset must be.
-        bounds: what every label set must satisfy.
-
     Raises:
         UserError: a check failed.
     """
@@ -171,11 +164,7 @@ def check_statistics(
 
 
 def check_colour(manifest: Path, statistics: LabelStatistics, bounds: LabelChecks) -> None:
-    """Check that few pictures are grey.
-
-    Raises:
-        UserError: more than `LabelChecks.max_grey_share` of the pictures have one channel.
-    """
+    """Refuse a set of which more than `LabelChecks.max_grey_share` of the pictures have one channel."""
     if statistics.grey / statistics.pictures > bounds.max_grey_share:
         raise UserError(
             f"{manifest}: {statistics.grey} of {statistics.pictures} pictures have one channel, more than "

@@ -24,7 +24,6 @@ MIN_POLYGON_NUMBERS = 6
 # Larger than any JPEG can be (16 bit): such a size is a fault of the JSON.
 MAX_SIDE = 65_535
 
-
 # Seven groups of 5 bits hold any run of a picture that large; without a bound, one endless number takes for ever.
 MAX_SHIFT = 35
 
@@ -44,7 +43,7 @@ class Region(NamedTuple):
     Attributes:
         id: the annotation's id.
         category: the COCO category id, 1..90.
-        crowd: whether it marks a crowd of objects instead of one.
+        crowd: it marks a crowd of objects instead of one.
         polygons: each x1, y1, x2, y2, ... in pixels (doubles); empty where ``run_lengths`` is given.
         run_lengths: lengths of the runs of 0, 1, 0, ... in column order (unsigned ints), or None.
         size: (height, width) that the run lengths are for, or None.
@@ -77,11 +76,7 @@ class Annotations:
 
 
 def read_annotations(archive: Path, split: str) -> Annotations:
-    """Read ``annotations/instances_<split>.json`` from the annotations archive.
-
-    Args:
-        archive: ``annotations_trainval2017.zip``.
-        split: ``train2017`` or ``val2017``.
+    """Read ``annotations/instances_<split>.json`` from ``annotations_trainval2017.zip``.
 
     Raises:
         UserError: the member is missing or no COCO instances JSON; a key is missing or of another type; a

@@ -1,12 +1,7 @@
-"""Which pictures make which dataset: the registry behind the manifests.
+"""Which pictures make which dataset: the registry behind the manifests. The rules read it: it imports nothing heavy.
 
-A `Dataset` names the dataset folders it is built from (`Dataset.needs`), the label space of its masks and the
-rule that lists its pictures. The Snakefile reads `DATASETS` to wire files, so this module imports nothing
-heavy.
-
-Sources of the rules: trainaug and the official id hashes: the DeepLab papers' training list of 10,582 ids;
-seg11valid: the FCN release (Long et al.), whose ``seg11valid.txt`` are the VOC 2011 val pictures that SBD train
-does not contain.
+Sources: trainaug and the official id hashes: the DeepLab papers' training list of 10,582 ids; seg11valid: the FCN
+release (Long et al.), whose ``seg11valid.txt`` are the VOC 2011 val pictures that SBD train does not contain.
 """
 
 import os
@@ -95,18 +90,15 @@ def build_dataset(name: str, folders: Folders) -> list[Example]:
 
     Args:
         name: a key of `DATASETS`.
-        folders: dataset folders by the keys of `FOLDERS`; for seg11valid optionally ``voc2011_val``, a list
-            file.
+        folders: dataset folders by the keys of `FOLDERS`; for seg11valid optionally ``voc2011_val``, a list file.
 
     Returns:
         The examples, sorted by id.
 
     Raises:
-        UserError: the name is unknown, a folder is not given, a list is missing, empty or malformed, a listed
-            picture or mask is missing, or the lists contradict each other.
+        UserError: a folder is not given, a list is missing, empty or malformed, a listed picture or mask is missing, or
+            the lists contradict each other.
     """
-    if name not in DATASETS:
-        raise UserError(f"dataset '{name}' is unknown: use one of {', '.join(DATASETS)}.")
     dataset = DATASETS[name]
     for key in dataset.needs:
         if folders.get(key) is None:
@@ -125,13 +117,6 @@ def _list(folder: Path, name: str) -> list[str]:
     return read_ids(Path(folder) / "lists" / f"{name}.txt")
 
 
-def _names(folder: Path) -> set[str]:
-    try:
-        return {entry.name for entry in os.scandir(folder)}
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{folder}: no such folder; convert the source again.") from None
-
-
 def _examples(folder: Path, ids: list[str], *, masks: str | None = "masks") -> list[Example]:
     """Make an example of each id, with pictures and masks of one dataset folder; refuse missing files.
 
@@ -140,7 +125,10 @@ def _examples(folder: Path, ids: list[str], *, masks: str | None = "masks") -> l
     folder = Path(folder)
     wanted = [("images", ".jpg", "picture")] + ([(masks, ".png", "mask")] if masks else [])
     for subfolder, suffix, what in wanted:
-        names = _names(folder / subfolder)
+        try:
+            names = {entry.name for entry in os.scandir(folder / subfolder)}
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(f"{folder / subfolder}: no such folder; convert the source again.") from None
         missing = [picture for picture in ids if picture + suffix not in names]
         if missing:
             raise UserError(
@@ -192,10 +180,10 @@ def _sbd_train(folders: Folders) -> list[Example]:
 def _seg11valid(folders: Folders) -> list[Example]:
     """VOC val pictures that are not in SBD train, with VOC's masks.
 
-    FCN's 736 ids are VOC *2011* val (1,111 pictures) minus SBD train. VOC 2012 val (1,449) contains VOC 2011
-    val and 338 later additions, some of which are not in SBD train either; nothing in an id tells the two
-    apart. So the rule alone gives a superset of FCN's list at full scale. With VOC 2011's val list (or FCN's
-    own ``seg11valid.txt``) as ``voc2011_val`` it gives exactly FCN's 736.
+    FCN's 736 ids are VOC *2011* val (1,111 pictures) minus SBD train. VOC 2012 val (1,449) contains VOC 2011 val and
+    338 later additions, some of which are not in SBD train either; nothing in an id tells the two apart. So the rule
+    alone gives a superset of FCN's list at full scale. With VOC 2011's val list (or FCN's own ``seg11valid.txt``) as
+    ``voc2011_val`` it gives exactly FCN's 736.
     """
     voc = folders["voc2012"]
     ids = set(_list(voc, "val")) - set(_list(folders["sbd"], "train"))

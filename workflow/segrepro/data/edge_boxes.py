@@ -126,10 +126,7 @@ def _forest_edges(picture: np.ndarray, detector: Any) -> np.ndarray:
 
 
 def gradient_edges(picture: np.ndarray) -> np.ndarray:
-    """Edges as the size of the smoothed picture's gradient: the release's alternative to the structured forest.
-
-    Args:
-        picture: RGB, uint8 of shape (height, width, 3).
+    """Edges of an RGB picture as the size of its smoothed gradient: the release's alternative to the structured forest.
 
     Returns:
         float32 of shape (height, width), in [0, 1], 1 at the strongest edge; all 0 for a picture of one colour.
@@ -147,17 +144,10 @@ def gradient_edges(picture: np.ndarray) -> np.ndarray:
 
 
 def read_edges(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read an edge map.
-
-    Args:
-        path: an 8-bit PNG of one channel, 255 = edge.
-        size: (height, width) of its picture.
-
-    Returns:
-        float32 of shape ``size``, in [0, 1].
+    """Read an edge map, an 8-bit PNG of one channel (255 = edge), as float32 in [0, 1].
 
     Raises:
-        UserError: the map is missing, unreadable, of several channels or of another size.
+        UserError: the map is missing, unreadable, of several channels or not of ``size`` (height, width).
     """
     missing = "no such edge map; make one for every picture of the manifest"
     damaged = "the edge map cannot be read ({fault}); make it again"

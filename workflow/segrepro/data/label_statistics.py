@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segrepro.data.boxes import check_touches
 from segrepro.data.masks import UNCONVERTED, UNDECODABLE, read_converted_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.data.pictures import GREY_MODES, PICTURE_MODES, opened_picture
@@ -32,8 +33,7 @@ class LabelStatistics:
         pictures_with: int64 of shape (256,): pictures in which the mask value occurs.
         empty: ids of the pictures without any object pixel (only background and void), sorted.
         grey: number of pictures with one channel, which decoders repeat three times (COCO has some).
-        rotated: number of pictures whose EXIF tag asks for a rotation, which decoders must not obey: masks do
-            not.
+        rotated: number of pictures whose EXIF tag asks for a rotation, which decoders must not obey: masks do not.
     """
 
     pictures: int = 0
@@ -70,14 +70,9 @@ class LabelStatistics:
 
 
 def measure(examples: list[Example], space: str | None, *, threads: int = 1) -> LabelStatistics:
-    """Decode every picture and mask of a manifest and count the labels.
+    """Decode every picture and mask of a manifest and count the labels; with ``space`` None, pictures only.
 
     Rows of one picture (DeconvNet's manifests have a row per box) are measured once.
-
-    Args:
-        examples: the manifest's examples.
-        space: name of the masks' label space; None to check pictures only.
-        threads: number of processes.
 
     Returns:
         The counts; the same for any number of processes.
@@ -104,14 +99,11 @@ def _measure_pictures(task: tuple[list[list[Example]], tuple[int, ...] | None]) 
 
 
 def measure_picture(rows: list[Example], used_labels: tuple[int, ...] | None) -> LabelStatistics:
-    """Decode one picture, its mask and its instance mask, and count the mask's labels.
+    """Decode one picture, its mask and its instance mask, and count the mask's labels; see `measure`.
 
     Args:
-        rows: the examples of one picture.
+        rows: the examples of the picture.
         used_labels: the labels that name a class in the masks' label space; None to check the picture only.
-
-    Raises:
-        UserError: as `measure`.
     """
     first = rows[0]
     for row in rows:
@@ -121,7 +113,9 @@ def measure_picture(rows: list[Example], used_labels: tuple[int, ...] | None) ->
             )
     statistics = LabelStatistics(pictures=1)
     size = _check_picture(first.image, statistics)
-    _check_boxes(rows, size)
+    for row in rows:
+        if row.box is not None:
+            check_touches(row.box, *size, name=str(row.image))
     if used_labels is None:
         return statistics
     if first.mask is None:
@@ -141,7 +135,7 @@ def mask_counts(rows: list[Example], size: tuple[int, int], used_labels: tuple[i
     """Read the mask and the instance mask of one picture, check them, and count the mask's labels.
 
     Args:
-        rows: the examples of one picture.
+        rows: the examples of the picture.
         size: its (width, height) in pixels.
         used_labels: the labels that name a class in the masks' label space.
 
@@ -149,8 +143,8 @@ def mask_counts(rows: list[Example], size: tuple[int, int], used_labels: tuple[i
         int64 (256,): pixels of each mask value.
 
     Raises:
-        UserError: a file is missing, damaged, no single-channel PNG of 8 bits or of another size, or holds a value
-            outside the label space; or a row names an object that its instance mask does not hold.
+        UserError: as `segrepro.data.masks.read_converted_mask`; the mask holds a value outside the label space; or a
+            row names an object that its instance mask does not hold.
     """
     mask = rows[0].mask
     counts = np.bincount(read_converted_mask(mask, size).ravel(), minlength=256)
@@ -185,18 +179,6 @@ def _check_values(path: Path, counts: np.ndarray, used_labels: tuple[int, ...]) 
         "labels are shifted, of another label space (COCO's category or stuff ids?) or colours of a palette: "
         "convert the source again."
     )
-
-
-def _check_boxes(rows: list[Example], size: tuple[int, int]) -> None:
-    for row in rows:
-        if row.box is None:
-            continue
-        x1, y1, x2, y2 = row.box
-        if x1 >= size[0] or y1 >= size[1] or x2 <= 0 or y2 <= 0:
-            raise UserError(
-                f"{row.image}: the box {x1},{y1},{x2},{y2} lies outside the {size[0]}x{size[1]} picture; make the "
-                "manifest again."
-            )
 
 
 def _check_instances(rows: list[Example], size: tuple[int, int]) -> None:

@@ -130,7 +130,7 @@ def _check_palette(mask: np.ndarray, palette: np.ndarray, name: str) -> None:
 def wrong_colour(
     used: np.ndarray, palette: np.ndarray, *accepted: np.ndarray
 ) -> tuple[int, tuple[int, int, int] | None] | None:
-    """Return the first index whose colour is in none of the accepted palettes at its place; None where all fit.
+    """Return the first used index whose colour is in none of the accepted palettes at its place; None where all fit.
 
     Args:
         used: the indices to look at.
@@ -138,7 +138,7 @@ def wrong_colour(
         accepted: palettes, uint8 (256, 3).
 
     Returns:
-        The index and its colour, None where the palette ends before it.
+        The index and its `colour`.
     """
     for index in used:
         own = colour(palette, index)
@@ -153,16 +153,7 @@ def colour(palette: np.ndarray, index: int) -> tuple[int, int, int] | None:
 
 
 def check_values(mask: np.ndarray, allowed: Collection[int], *, name: str) -> np.ndarray:
-    """Return the values that occur in ``mask``, sorted; refuse a value that is not allowed.
-
-    Args:
-        mask: uint8 of shape (height, width).
-        allowed: the values that may occur, e.g. `VOC_MASK_VALUES`.
-        name: how the message calls the mask.
-
-    Raises:
-        UserError: a value occurs that is not allowed.
-    """
+    """Return the values that occur in a mask, sorted; refuse a value that is not allowed (see `VOC_MASK_VALUES`)."""
     present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
     strangers = [int(value) for value in present if value not in allowed]
     if strangers:
@@ -176,11 +167,7 @@ def check_values(mask: np.ndarray, allowed: Collection[int], *, name: str) -> np
 
 
 def check_size(mask: np.ndarray, width: int, height: int, *, name: str) -> None:
-    """Refuse a mask (height, width) that does not have the size of its picture.
-
-    Raises:
-        UserError: the sizes differ.
-    """
+    """Refuse a mask that does not have the size of its picture."""
     if mask.shape != (height, width):
         raise UserError(
             f"{name}: the mask is {mask.shape[1]} x {mask.shape[0]} pixels and its picture {width} x {height}; "
@@ -189,26 +176,18 @@ def check_size(mask: np.ndarray, width: int, height: int, *, name: str) -> None:
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Write a mask as single-channel PNG (mode L): what every dataset folder holds.
+    """Write a mask, uint8 (height, width), as single-channel PNG (mode L): what every dataset folder holds.
 
     The file is written in place: use it below `segrepro.files.atomic_directory` or `atomic_path`.
-
-    Args:
-        path: ends in ``.png``.
-        mask: uint8 of shape (height, width).
     """
     # masks are runs of equal pixels: zlib's run-length strategy is faster than the default, and smaller
     _grey_picture(mask).save(path, format="PNG", compress_type=zlib.Z_RLE)
 
 
 def write_palette_mask(path: Path, mask: np.ndarray) -> None:
-    """Write a mask as VOC does: palette PNG (mode P) in VOC's colours, pixel index = label.
+    """Write a mask, uint8 (height, width), as VOC does: palette PNG (mode P) in VOC's colours, pixel index = label.
 
     For submission archives and for showing; the file is written in place.
-
-    Args:
-        path: ends in ``.png``.
-        mask: uint8 of shape (height, width).
     """
     picture = _grey_picture(mask)
     picture.putpalette(voc_palette().tobytes())

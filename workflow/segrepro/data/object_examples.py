@@ -142,11 +142,7 @@ def _picture_objects(task: tuple[Example, int]) -> PictureObjects:
 
 
 def check_whole_pictures(examples: list[Example]) -> None:
-    """Refuse a manifest that is not of whole pictures, each once.
-
-    Raises:
-        UserError: an example has a box or comes several times.
-    """
+    """Refuse a manifest that is not of whole pictures, each once."""
     for example in examples:
         if example.box is not None or example.repeats != 1:
             what = "comes with a box" if example.box is not None else f"is repeated {example.repeats} times"
@@ -208,12 +204,7 @@ def write_balanced(
 
 
 def left_out_sentence(left_out: list[LeftOut], objects: int) -> str:
-    """Say how many objects make no example, why, and which is the first.
-
-    Args:
-        left_out: at least one.
-        objects: how many objects make examples.
-    """
+    """Say how many objects make no example beside those that do, why, and which is the first."""
     reasons = Counter(entry.reason for entry in left_out)
     first = left_out[0]
     counted = ", ".join(f"{reasons[reason]} {reason}" for reason in (ABSENT, UNLABELLED, SMALL) if reasons[reason])

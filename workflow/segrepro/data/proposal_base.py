@@ -12,11 +12,7 @@ from segrepro.config.proposals import ProposalSettings
 
 @dataclass(frozen=True)
 class ProposalMethod(ABC):
-    """What a method does for one picture.
-
-    Attributes:
-        settings: from the config, or the options of the verb.
-    """
+    """What a method does for one picture, by the settings of its section."""
 
     settings: ProposalSettings
 

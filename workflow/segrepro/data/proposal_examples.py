@@ -24,21 +24,15 @@ from segrepro.stores.proposals import ProposalReader
 def proposal_examples(
     examples: list[Example], proposals: ProposalReader, rules: ProposalExamples, *, threads: int = 1
 ) -> tuple[list[Example], list[int], list[str]]:
-    """Build the stage-2 examples of a dataset: a row a proposal, not yet balanced.
-
-    Args:
-        examples: whole pictures of VOC or SBD dataset folders.
-        proposals: the proposals of all of these pictures, inside them.
-        rules: which boxes are taken.
-        threads: number of processes.
+    """Build the stage-2 examples of a dataset of whole pictures: one row per proposal, not yet balanced.
 
     Returns:
         The examples (box enlarged, may leave the picture; no instance), the class of each, 1..20 (that of the
         object it overlaps most), and the ids of the pictures without a fitting proposal.
 
     Raises:
-        UserError: a picture cannot be used (see `picture_objects`), comes with a box or repeats, has no entry in the
-            proposals; a rule is out of range; or there is no example at all.
+        UserError: a picture cannot be used (see `picture_objects`), comes with a box or repeats, or is not among the
+            proposals; or there is no example at all.
     """
     check_whole_pictures(examples)
 
@@ -83,12 +77,7 @@ def _chosen_boxes(task: tuple[Example, np.ndarray, ProposalExamples]) -> tuple[d
 def fitting_proposals(
     proposals: np.ndarray, objects: list[PictureObject], rules: ProposalExamples
 ) -> tuple[np.ndarray, list[int]]:
-    """Choose the proposals of a picture that overlap an object enough, in rank order.
-
-    Args:
-        proposals: int, shape (n, 4), best first.
-        objects: the picture's objects.
-        rules: the overlap that is enough, and how many are taken.
+    """Choose the proposals (n, 4) of a picture that overlap an object enough, in rank order.
 
     Returns:
         The boxes as they were, int64 (m, 4), and the class of the object that each overlaps most (of equal

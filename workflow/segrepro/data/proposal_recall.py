@@ -22,18 +22,12 @@ COLUMNS = ("proposals", "iou", "objects", "recall", "mean_best_overlap", "pictur
 def recall_table(
     proposals: Path, examples: Iterable[Example], settings: ProposalRecall, *, threads: int = 1
 ) -> list[dict[str, Any]]:
-    """Measure proposals: a row for each number of proposals and each IoU.
-
-    Args:
-        proposals: the proposals file; must hold every picture of ``examples``.
-        examples: the manifest's rows; a picture counts once.
-        settings: the numbers of proposals and the IoUs.
-        threads: number of processes.
+    """Measure a file of proposals on the pictures of a manifest, each once.
 
     Returns:
-        Rows with `COLUMNS`: ``objects`` counts all of them, ``recall`` is the share that is found,
-        ``mean_best_overlap`` the mean over objects of the IoU of the best proposal (ABO; 0 where there is none),
-        ``boxes_per_picture`` the mean number of proposals that there were.
+        A row for each number of proposals and each IoU, with `COLUMNS`: ``objects`` counts all of them, ``recall`` is
+        the share that is found, ``mean_best_overlap`` the mean over objects of the IoU of the best proposal (ABO; 0
+        where there is none), ``boxes_per_picture`` the mean number of proposals that there were.
 
     Raises:
         UserError: a picture has no instance mask or is not among the proposals, or there is no object at all.
@@ -66,22 +60,13 @@ def recall_table(
 
 @dataclass(frozen=True)
 class PictureRecall:
-    """Measures the proposals of one picture; can be sent to another process.
-
-    Attributes:
-        proposals: path of the proposals file.
-        counts: how many of a picture's proposals may be used.
-    """
+    """Measures the proposals of one picture; can be sent to another process."""
 
     proposals: Path
     counts: tuple[int, ...]
 
     def __call__(self, example: Example) -> tuple[np.ndarray, np.ndarray]:
-        """Return `best_overlaps` of the picture's objects, and how many boxes each count had.
-
-        Raises:
-            UserError: the picture has no instance mask or is not among the proposals.
-        """
+        """Return `best_overlaps` of the picture's objects, and how many boxes each count had."""
         objects = np.array(list(tight_boxes(read_mask(instance_mask_path(example))).values())).reshape(-1, 4)
         with ProposalReader(self.proposals) as reader:
             boxes = reader.boxes(example.id)
@@ -89,12 +74,7 @@ class PictureRecall:
 
 
 def best_overlaps(objects: np.ndarray, boxes: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-    """Return the IoU of each object with the best of the first 1..count boxes.
-
-    Args:
-        objects: int (k, 4).
-        boxes: int (n, 4), best first.
-        counts: numbers of boxes, 1 or more.
+    """Return the IoU of each object (k, 4) with the best of the first 1..count boxes (n, 4), best first.
 
     Returns:
         float64 of shape (k, len(counts)), in [0, 1]; 0 where there is no box.

@@ -115,21 +115,16 @@ def _digest(*contents: bytes) -> str:
 
 @dataclass(frozen=True)
 class PictureSearcher:
-    """Finds one picture's boxes and keeps them in a file; can be sent to another process.
+    """Finds one picture's boxes; can be sent to another process.
 
-    Attributes:
-        method: the method with its settings.
-        folder: where the files are kept, one per picture, named by the content that the boxes were found in.
+    They are kept in ``folder``, a file per picture, named by the content that the boxes were found in.
     """
 
     method: ProposalMethod
     folder: Path
 
     def __call__(self, task: tuple[str, Path]) -> tuple[Path, bool]:
-        """Find the boxes of a picture unless they are there.
-
-        Args:
-            task: id and path of the picture.
+        """Find the boxes of a picture (id and path) unless they are there.
 
         Returns:
             The file of boxes (.npy), and whether it was there.

@@ -60,8 +60,8 @@ def write_repeats(out: Path, counts: Path, examples: list[Example], labels: list
     Args:
         out: the manifest.
         counts: the table.
-        examples: as `repeat_classes` returns them, with ``labels``.
-        labels: the labels that each one's mask holds.
+        examples: as `repeat_classes` returns them.
+        labels: likewise, of each.
         space: of the masks.
     """
     pictures = Counter(label for held in labels for label in held)

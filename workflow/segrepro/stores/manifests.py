@@ -1,6 +1,6 @@
 """Manifests: the one list of examples that every trainer and predictor eats.
 
-A manifest is a CSV with one row an example: ``id,image,mask`` and optionally a box ``x1,y1,x2,y2`` (pixels, may
+A manifest is a CSV with one row per example: ``id,image,mask`` and optionally a box ``x1,y1,x2,y2`` (pixels, may
 leave the picture; half-open, so that the width is x2 - x1), an instance (``instance_mask,instance``) and ``repeats``,
 how often the example comes in an epoch (1 where the column is absent). Paths are relative to the manifest's own
 folder; rows are sorted, so the file's hash is stable. ``mask`` is empty where there is no ground truth (VOC test).
@@ -24,14 +24,14 @@ REPEATS_COLUMN = "repeats"
 
 @dataclass(frozen=True, order=True)
 class Example:
-    """One training or evaluation example.
+    """One training or evaluation example: a row of a manifest.
 
     Attributes:
         id: the picture's id.
-        image: path of the picture (JPEG, RGB).
-        mask: path of the single-channel mask, or None where there is no ground truth.
+        image: path of the picture.
+        mask: path of the mask, or None where there is no ground truth.
         box: (x1, y1, x2, y2) in pixels, or None for the whole picture.
-        instance_mask: path of the single-channel instance mask, or None.
+        instance_mask: path of the instance mask, or None.
         instance: the pixel value of this example's object in the instance mask, or None.
         repeats: how often it comes in an epoch, 1 or more.
     """
@@ -192,16 +192,7 @@ def _refuse_duplicates(path: Path, examples: list[Example]) -> None:
 
 
 def check_listed(ids: Iterable[str], manifest: Path, *, key: str) -> None:
-    """Refuse ids that a manifest does not list.
-
-    Args:
-        ids: of pictures.
-        manifest: where they must be.
-        key: what names them, for the message.
-
-    Raises:
-        UserError: the manifest cannot be read or lacks a picture.
-    """
+    """Refuse ids, named by the config's ``key``, that a manifest does not list."""
     listed = {example.id for example in read_manifest(manifest)}
     for id in ids:
         if id not in listed:

@@ -7,14 +7,14 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from progress import PATIENCE
-from segrepro.data.downloads import Patience
+from segrepro.config.data import Patience
 from segrepro.data.partials import Partial
 
 CONTENT = bytes(i * i % 251 for i in range(40_000))
 OTHER = CONTENT[::-1]
 MD5 = hashlib.md5(CONTENT).hexdigest()
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-QUICK = Patience(attempts=3, stall_seconds=60, first_pause_seconds=0.001)
+QUICK = Patience(attempts=3)
 PAGE = b"\n<!DOCTYPE html><html><body>Please log in</body></html>" + b" " * 50_000
 
 

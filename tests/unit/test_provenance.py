@@ -23,16 +23,18 @@ from segrepro.provenance.code import (
     PACKAGE,
     TRAINING,
     _meaning,
+    age,
     git_state,
     import_closure,
     module_sha256,
+    oldest,
     package_sha256,
     training_sha256,
+    written_by,
 )
 from segrepro.provenance.machine import PACKAGES, command_text, gpu_names, hardware, versions
-from segrepro.provenance.made import UNKNOWN_CODE, age, note_devices, note_training_code, oldest, read_made, write_made
+from segrepro.provenance.made import UNKNOWN_CODE, note_devices, note_training_code, read_made, write_made
 from segrepro.provenance.origin import origin
-from segrepro.provenance.stores import written_by
 from segrepro.stores.manifests import Example, write_manifest
 from segrepro.stores.scores import ScoreWriter
 
@@ -240,7 +242,7 @@ def test_devices_that_nobody_noted_are_unknown(tmp_path, content):
     [(["now"], "same"), (["then"], "older"), (["then", "now"], "older"), (["unknown", "now"], "unknown")],
 )
 def test_a_model_is_as_old_as_the_oldest_code_that_made_it(made_by, expected):
-    assert age([code(name) for name in made_by], "now") == expected
+    assert age(made_by, "now") == expected
 
 
 def test_a_system_is_as_old_as_its_oldest_model():

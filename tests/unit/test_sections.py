@@ -125,7 +125,7 @@ def test_only_sections_and_tables_of_them_have_no_option():
     }
     assert {name for name in without if not name.startswith(("Config.", "Archives.", "System.", "Figures."))} == {
         *("EdgeBoxes.model", "Model.repeat", "Model.examples", "Model.init"),
-        *("Crf.search", "Server.per_class", "Grid.ids"),
+        *("Crf.search", "Server.per_class", "Grid.ids", "Runtime.fetch"),
     }
 
 

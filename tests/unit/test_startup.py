@@ -31,7 +31,7 @@ def test_a_verb_works_without_standard_streams(tmp_path, closed):
 
 LIBRARY = """
 import os, sys
-from segrepro.startup import open_standard_streams
+from segrepro.environment import open_standard_streams
 open_standard_streams()
 stream = open(sys.argv[1], "w")
 os.write(2, b"a warning of a library")

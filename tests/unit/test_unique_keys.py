@@ -8,8 +8,7 @@ from segrepro.cli import main
 from segrepro.config.spec import read_spec
 from segrepro.data.coco_annotations import parse_annotations
 from segrepro.errors import UserError
-from segrepro.json_files import read_json
-from segrepro.unique_keys import refuse_twins
+from segrepro.json_files import read_json, refuse_twins
 
 
 @pytest.mark.parametrize(

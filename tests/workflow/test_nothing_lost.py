@@ -130,8 +130,7 @@ def test_comments_code_mirrors_and_settings_of_the_run_rerun_nothing_but_the_pag
             "checkpoint_every": 9,
             "tensorboard": True,
             "deterministic": False,
-            "fetch_attempts": 1,
-            "fetch_stall_seconds": 7,
+            "fetch": {"attempts": 1, "stall_seconds": 7},
             "shards": 4,
         },
         # entries that nothing uses

@@ -312,7 +312,7 @@ def test_a_bare_target_needs_no_cores(run):
     [
         ({"figures": {"compared": {"systems": ["fcn8s", "edeconvnet"]}}}, {"figure_trimap", "figure_object_sizes"}),
         ({"figures": {"grid": {"worst": 3}}}, {"figure_grid"}),
-        ({"runtime": {"checkpoint_every": 9, "fetch_attempts": 2, "shards": 4}}, set()),
+        ({"runtime": {"checkpoint_every": 9, "fetch": {"attempts": 2}, "shards": 4}}, set()),
         ({"archives_dir": "/archives"}, set()),
         (
             {"systems": {"deeplabv3_trainaug": {"reported": {"voc_val": {"miou": 77.21}}}}},

@@ -52,9 +52,7 @@ rule fetch:
         # convert and train everything again. A checksum that is changed is compared with the file here by rule checksum.
         source=lambda w: fetching.fetch_options(PLAN, w.archive),
     shell:
-        "segrepro fetch --out {output} {resources.source} "
-        f"--attempts {CONFIG.runtime.fetch_attempts} --stall-seconds {CONFIG.runtime.fetch_stall_seconds} "
-        "&> {log}"
+        "segrepro fetch --out {output} {resources.source} &> {log}"
 
 
 rule convert:

@@ -20,12 +20,11 @@ from contextlib import nullcontext
 from types import ModuleType
 
 from segrepro import __version__
-from segrepro.environment import fix_environment
+from segrepro.environment import fix_environment, open_standard_streams, refuse_removed_folder
 from segrepro.errors import UserError
 from segrepro.gpu_check import usable_gpus
 from segrepro.options import check_values
 from segrepro.outputs import check_paths
-from segrepro.startup import open_standard_streams, refuse_removed_folder
 from segrepro.stopping import STARTED_BY, stop_with, stops_cleanly
 
 # verb -> one line of help; the module is segrepro.verbs.<verb with _ for ->

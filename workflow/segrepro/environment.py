@@ -1,4 +1,4 @@
-"""What of a user's account may reach into results, and what may not.
+"""What a process is started in: standard streams, the current folder, and which of the user's settings reach results.
 
 Keras takes its number format, axis order and backend from ``~/.keras/keras.json`` and from ``KERAS_*`` variables when
 it is imported: `fix_environment`, called before, gives it the project's own. Variables by which users choose how their
@@ -7,8 +7,12 @@ machine computes are left to them, and recorded with what was computed (`chosen_
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+
+from segrepro.errors import UserError
 
 # What Keras reads instead of the account's ~/.keras: keras.json with the values of a fresh installation.
 KERAS_HOME = Path(__file__).parent / "keras_home"
@@ -54,3 +58,43 @@ def fix_environment() -> None:
 def chosen_settings() -> dict[str, str]:
     """Return the environment variables that are set and choose how this machine computes, sorted by name."""
     return {name: value for name, value in sorted(os.environ.items()) if name.startswith(CHOOSING)}
+
+
+@contextmanager
+def variables(values: dict[str, str]) -> Iterator[None]:
+    """Within the block, environment variables have these values."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def open_standard_streams() -> None:
+    """Open standard streams that the caller has closed (``2>&-``, some daemons) on nothing.
+
+    Else the next file that is opened gets the number of standard error, and libraries write their warnings into it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)  # worker processes have the same need
+    os.close(descriptor)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+
+
+def refuse_removed_folder() -> None:
+    """Check that the current folder is still there.
+
+    Raises:
+        UserError: it was removed, or a part of its path was.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the current folder was removed; change to one that is there (cd) and run again.") from None

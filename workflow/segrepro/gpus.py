@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from segrepro.environment import variables
 from segrepro.errors import UserError
 from segrepro.locks import POLL_SECONDS, HeldError, hold
 from segrepro.options import COUNT, Number
@@ -101,7 +102,7 @@ def leased_gpus(count: int | None) -> Iterator[tuple[Gpu, ...]]:
     with ExitStack() as leases:
         held = _lease(gpus, count, leases) if count else ()
         shown = ",".join(gpu.device for gpu in held) or "-1"
-        leases.enter_context(_environment({VISIBLE: shown, ORDER: "PCI_BUS_ID"}))
+        leases.enter_context(variables({VISIBLE: shown, ORDER: "PCI_BUS_ID"}))
         yield held
 
 
@@ -248,17 +249,3 @@ def _hold(path: Path, until: ExitStack) -> bool:
 def _release(path: Path, stream: TextIO) -> None:
     with stream, suppress(OSError):  # another user's can only be left
         path.unlink()
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -159,7 +159,6 @@ MOST = 2**31 - 1  # products of two such numbers fit what TensorFlow and HDF5 co
 SEED = Number(int, 0, MOST)
 COUNT = Number(int, 0, MOST)
 POSITIVE = Number(int, 1, MOST)
-BYTES = Number(int, 1, 2**63 - 1)
 ABOVE_0_TO_1 = Number(float, 0, 1, above=True)
 NOT_NEGATIVE = Number(float, 0)
 FACTOR = Number(float, 0, above=True)

@@ -28,7 +28,8 @@ Decay = Annotated[float, Field(gt=0, lt=1)]
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 # A file's or picture's own name: no path, nothing that a shell or Snakemake would read otherwise.
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=150)]
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]+$", to_lower=True)]
+Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{32}$", to_lower=True)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
 
 # pydantic's type of the error, for `explain`.
 NAMED_TWICE = "named_twice"

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from mirror_server import MirrorServer
+from segrepro.data import downloads
 
 
 @pytest.fixture
@@ -37,3 +38,8 @@ def out(tmp_path):
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch):
+    monkeypatch.setattr(downloads, "FIRST_PAUSE_SECONDS", 0.001)

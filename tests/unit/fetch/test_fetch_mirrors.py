@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mirror_server import CONTENT, MD5, OTHER, PAGE, QUICK, SHA256, files_beside, leave_partial
+from segrepro.config.data import Expected, Patience
 from segrepro.data import downloads
-from segrepro.data.downloads import Patience
-from segrepro.data.expected import Expected
+from segrepro.data.expected import looks_like_web_page
 from segrepro.data.fetch import fetch
-from segrepro.data.partials import Partial, looks_like_web_page
+from segrepro.data.partials import Partial
 from segrepro.errors import UserError
 
 
@@ -32,7 +32,7 @@ def test_a_missing_file_sends_to_the_next_mirror_at_once(servers, out):
 def test_progress_gives_new_attempts(server, out, monkeypatch):
     monkeypatch.setattr(downloads, "PROGRESS_BYTES", 1000)
     server.faults = [{"cut": 5000}] * 6
-    fetch(out, [server.url()], expected=Expected(md5=MD5), patience=Patience(2, 5, 0.001))
+    fetch(out, [server.url()], expected=Expected(md5=MD5), patience=Patience(attempts=2, stall_seconds=5))
     assert out.read_bytes() == CONTENT
 
 
@@ -48,8 +48,9 @@ def test_attempts_that_bring_nothing_new_come_to_an_end(server, out, monkeypatch
 def test_pauses_double_and_keep_to_what_the_server_asks_for(server, out, monkeypatch):
     pauses = []
     monkeypatch.setattr("tenacity.nap.time.sleep", pauses.append)
+    monkeypatch.setattr(downloads, "FIRST_PAUSE_SECONDS", 2)
     server.faults = [{"status": 503}, {"status": 503}, {"status": 429, "headers": {"Retry-After": "17"}}]
-    fetch(out, [server.url()], expected=Expected(md5=MD5), patience=Patience(5, 5, 2))
+    fetch(out, [server.url()], expected=Expected(md5=MD5), patience=Patience())
     assert pauses == [2, 4, 17]
 
 
@@ -70,15 +71,16 @@ def test_the_server_may_ask_for_a_pause_until_a_date_and_gets_a_minute_at_most(
 ):
     pauses = []
     monkeypatch.setattr("tenacity.nap.time.sleep", pauses.append)
+    monkeypatch.setattr(downloads, "FIRST_PAUSE_SECONDS", 2)
     server.faults = [{"status": 503, "headers": {"Retry-After": said()}}]
-    fetch(out, [server.url()], expected=Expected(md5=MD5), patience=Patience(5, 5, 2))
+    fetch(out, [server.url()], expected=Expected(md5=MD5), patience=Patience())
     assert least <= pauses[0] <= most
 
 
 def test_a_silent_connection_is_given_up(servers, out, capsys):
     first, second = servers(), servers()
     first.faults = [{"cut": 100, "silence": True}]
-    fetch(out, [first.url(), second.url()], expected=Expected(md5=MD5), patience=Patience(1, 1, 0.001))
+    fetch(out, [first.url(), second.url()], expected=Expected(md5=MD5), patience=Patience(attempts=1, stall_seconds=1))
     assert out.read_bytes() == CONTENT
     assert "no answer for 1 s" in capsys.readouterr().err
 
@@ -86,7 +88,7 @@ def test_a_silent_connection_is_given_up(servers, out, capsys):
 def test_a_dripping_connection_is_given_up(servers, out, capsys):
     first, second = servers(), servers()
     first.faults = [{"cut": 10, "drip": True}]
-    fetch(out, [first.url(), second.url()], expected=Expected(md5=MD5), patience=Patience(1, 1, 0.001))
+    fetch(out, [first.url(), second.url()], expected=Expected(md5=MD5), patience=Patience(attempts=1, stall_seconds=1))
     assert out.read_bytes() == CONTENT
     assert "no more than" in capsys.readouterr().err
 

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from mirror_server import CONTENT, MD5, OTHER, QUICK, MirrorServer, files_beside, leave_partial
 from progress import wait_until
-from segrepro.data.downloads import Patience
-from segrepro.data.expected import Expected
+from segrepro.config.data import Expected, Patience
 from segrepro.data.fetch import fetch
 from segrepro.data.partials import Origin, Partial
 from segrepro.errors import UserError
@@ -181,7 +180,7 @@ def test_wherever_the_connection_breaks_the_file_is_whole(tmp_path_factory, cuts
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True).start()
     try:
         out = tmp_path_factory.mktemp("cuts") / "archive.tar"
-        fetch(out, [server.url()], patience=Patience(attempts=6, first_pause_seconds=0))
+        fetch(out, [server.url()], patience=Patience(attempts=6))
         assert out.read_bytes() == CONTENT
     finally:
         server.shutdown()

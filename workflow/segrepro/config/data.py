@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from segrepro.schema import Bytes, Count, Digest, PlainName, Positive, Section, Share
+from segrepro.schema import Bytes, Count, Md5, PlainName, Positive, Section, Sha256, Share
 
 # Where the sample's archives are generated; an archive from elsewhere holds real pictures.
 GENERATED = "data/sample/archives"
@@ -16,14 +16,24 @@ PicturesKind = Literal["generated", "real_sample", "published"]
 PICTURES_KINDS: tuple[PicturesKind, ...] = get_args(PicturesKind)
 
 
-class Archive(Section):
+class Expected(Section):
+    """What is known of a file before it is fetched."""
+
+    md5: Md5 | None = Field(None, description="md5 that the file must have, hexadecimal")
+    sha256: Sha256 | None = Field(None, description="sha256 that the file must have, hexadecimal")
+    bytes: Bytes | None = Field(None, description="size that the file must have, in bytes")
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The known digests by algorithm."""
+        return self.model_dump(include={"md5", "sha256"}, exclude_none=True)
+
+
+class Archive(Expected):
     """A file to fetch: tried mirror by mirror, verified before anything reads it."""
 
     file: PlainName = Field(description="file name, as its official home has it")
     urls: list[str] = Field(description="mirrors in order: http(s)://, file:///absolute or file:relative")
-    md5: Digest | None = Field(None, description="official md5, hexadecimal")
-    sha256: Digest | None = Field(None, description="sha256, hexadecimal")
-    bytes: Bytes | None = Field(None, description="size in bytes")
     sha256_list: str | None = Field(None, description="path of a SHA256SUMS file that lists this archive")
 
     @property
@@ -50,18 +60,30 @@ class Archives(Section):
         return [archive for archive in archives if archive is not None]
 
 
+class Patience(Section):
+    """How long a download goes on with one mirror before the next is tried."""
+
+    attempts: Positive = Field(5, description="attempts in a row without progress")
+    stall_seconds: Positive = Field(60, description="seconds (almost) without a byte before an attempt ends")
+
+
 class SampleData(Section):
     """The generated archives (scale: sample): how many pictures they hold, and which."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+    seed: Count = Field(
         0, description="of the drawing; apart from the experiment's, so that another seed trains on the same pictures"
     )
-    voc_train: Positive
-    voc_val: Positive
-    voc_test: Positive
-    sbd_extra: Positive = Field(description="SBD pictures outside VOC train and val")
-    coco_train: Positive
-    coco_val: Positive
+    voc_train: Positive = Field(80, description="pictures of VOC 2012 train")
+    voc_val: Positive = Field(60, description="pictures of VOC 2012 val")
+    voc_test: Positive = Field(12, description="pictures of VOC 2012 test, which have no masks")
+    sbd_extra: Positive = Field(160, description="pictures of SBD outside VOC train and val")
+    coco_train: Positive = Field(120, description="pictures of COCO train2017")
+    coco_val: Positive = Field(24, description="pictures of COCO val2017")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many pictures to draw of each source."""
+        return self.model_dump(exclude={"seed"})
 
 
 class Coco(Section):
@@ -95,7 +117,7 @@ class DatasetChecks(Section):
     """What a dataset must be, checked before anything trains on it."""
 
     pictures: Positive | None = Field(None, description="expected number of pictures")
-    ids_sha256: Digest | None = Field(None, description="sha256 of the sorted ids, one per line, newline-ended")
+    ids_sha256: Sha256 | None = Field(None, description="sha256 of the sorted ids, one per line, newline-ended")
     disjoint_from: list[str] = Field([], description="datasets that must share no picture with this one")
     absent_classes: list[str] = Field([], description="classes that need not occur in this dataset")
     min_classes: Positive | None = Field(

@@ -10,6 +10,7 @@ from segrepro.config.data import (
     DatasetChecks,
     LabelChecks,
     Part,
+    Patience,
     PicturesKind,
     SampleData,
 )
@@ -45,8 +46,7 @@ class Runtime(Section):
         description="GPUs that share each micro-batch of a training: the same training as on one",
     )
     shards: Positive = Field(1, description="jobs that share a split's prediction, or its CRF, between them")
-    fetch_attempts: Positive = Field(5, description="attempts a mirror, in a row without progress")
-    fetch_stall_seconds: Positive = Field(60, description="seconds (almost) without a byte before an attempt ends")
+    fetch: Patience = Patience()
 
 
 class NearDuplicates(Section):

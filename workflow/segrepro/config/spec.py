@@ -19,9 +19,9 @@ from segrepro.config.protocols import Protocol
 from segrepro.data.datasets import DATASETS
 from segrepro.differences import first_difference
 from segrepro.errors import UserError
+from segrepro.json_files import refuse_twins
 from segrepro.labels import LABEL_SPACES
 from segrepro.schema import Count, Positive, Section, explain
-from segrepro.unique_keys import refuse_twins
 
 if TYPE_CHECKING:
     from segrepro.config import Config

@@ -53,7 +53,7 @@ def iter_files(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[s
     what was read under a temporary name until then (`segrepro.files.atomic_directory`).
 
     Args:
-        archive: path of the archive.
+        archive: its path.
         wanted: says by a member's name (``a/b/c.jpg``; no leading ``./``) whether its bytes are wanted.
 
     Yields:
@@ -62,7 +62,6 @@ def iter_files(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[s
     Raises:
         UserError: the archive is missing, damaged, truncated or of another format, or a member is refused.
     """
-    archive = Path(archive)
     first_bytes = _first_bytes(archive)
     if first_bytes.startswith(b"PK"):
         with open_zip(archive) as opened:
@@ -70,13 +69,10 @@ def iter_files(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[s
                 if not info.is_dir() and wanted(info.filename):
                     yield info.filename, read_member(opened, info.filename)
         return
-    with archive.open("rb") as raw:
-        if first_bytes.startswith(b"\x1f\x8b"):
-            with gzip.GzipFile(fileobj=raw, mode="rb") as unpacked:
-                packed_bytes = archive.stat().st_size
-                yield from _iter_tar(archive, _ForwardStream(archive, unpacked, packed_bytes), wanted)
-        else:
-            yield from _iter_tar(archive, _ForwardStream(archive, raw, None), wanted)
+    zipped = first_bytes.startswith(b"\x1f\x8b")
+    with (gzip.open if zipped else open)(archive, "rb") as stream:
+        packed_bytes = archive.stat().st_size if zipped else None
+        yield from _iter_tar(archive, _ForwardStream(archive, stream, packed_bytes), wanted)
 
 
 def open_zip(archive: Path) -> zipfile.ZipFile:
@@ -84,13 +80,9 @@ def open_zip(archive: Path) -> zipfile.ZipFile:
 
     The handle must not be shared between processes: each worker opens its own. Read with `read_member`.
 
-    Args:
-        archive: path of the zip.
-
     Raises:
         UserError: the file is missing, truncated, not a zip, or has a member that is refused.
     """
-    archive = Path(archive)
     if not _first_bytes(archive).startswith(b"PK"):
         raise UserError(f"{archive}: is not a zip archive; check the address it came from and fetch it again.")
     with _damage_named(archive):
@@ -105,10 +97,6 @@ def open_zip(archive: Path) -> zipfile.ZipFile:
 
 def read_member(opened: zipfile.ZipFile, name: str) -> bytes:
     """Return the content of one file of a zip from `open_zip`; its CRC is checked.
-
-    Args:
-        opened: what `open_zip` returned.
-        name: the member's name, as in ``opened.namelist()``.
 
     Raises:
         UserError: there is no such member, or its bytes are damaged.
@@ -133,11 +121,8 @@ class _ForwardStream:
 
     def __init__(self, archive: Path, source: IO[bytes], packed_bytes: int | None):
         """Wrap ``source``; ``packed_bytes`` is the compressed size, None where nothing is compressed."""
-        self.archive = archive
-        self.last = b""
-        self._source = source
-        self._packed_bytes = packed_bytes
-        self._position = 0
+        self.archive, self._source, self._packed_bytes = archive, source, packed_bytes
+        self.last, self._position = b"", 0
 
     def tell(self) -> int:
         return self._position

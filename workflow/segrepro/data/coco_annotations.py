@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from segrepro.data.archives import open_zip, read_member
 from segrepro.data.id_lists import ID_PATTERN
 from segrepro.errors import UserError
+from segrepro.json_files import KeyTwiceError, unique_keys
 from segrepro.labels import COCO_CATEGORIES
-from segrepro.unique_keys import KeyTwiceError, unique_keys
 
 # A triangle. COCO has a few "polygons" with less, which pycocotools would take for a bounding box.
 MIN_POLYGON_NUMBERS = 6

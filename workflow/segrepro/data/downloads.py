@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 
 import requests
@@ -19,10 +19,13 @@ import tenacity
 import urllib3
 
 from segrepro import __version__
-from segrepro.data.partials import WEB_PAGE, MirrorError, Origin, Partial, PassingError
+from segrepro.config.data import Expected, Patience
+from segrepro.data.expected import WEB_PAGE
+from segrepro.data.partials import MirrorError, Origin, Partial, PassingError
 
 CONNECT_SECONDS = 20
-LONGEST_PAUSE_SECONDS = 60
+# The pause after the first failure; it doubles, or is what ``Retry-After`` says.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1, 60
 # Slower than this over a whole stall window counts as stalled: COCO's 18 GB would take half a year.
 LOWEST_BYTES_PER_SECOND = 1024
 # An attempt that got this much further does not count against the number of attempts: a line that drops
@@ -33,52 +36,20 @@ PASSING_STATUSES = (408, 425, 429)  # and every 5xx
 _CHUNK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long to go on with a mirror.
-
-    Attributes:
-        attempts: attempts in a row that bring nothing new before the next mirror is tried.
-        stall_seconds: a connection silent, or slower than `LOWEST_BYTES_PER_SECOND`, for so long is dropped.
-        first_pause_seconds: pause after the first failure; it doubles, or is what ``Retry-After`` says, up to
-            `LONGEST_PAUSE_SECONDS`.
-    """
-
-    attempts: int = 5
-    stall_seconds: float = 60
-    first_pause_seconds: float = 1
-
-
 class _StartOverError(Exception):
     """What is in the partial file does not belong to what the mirror has now."""
 
 
-@dataclass(frozen=True)
-class _Wish:
-    """What one request is made for; the arguments of `download`."""
-
-    url: str
-    provable: bool
-    expected_bytes: int | None
-    stall_seconds: float
-
-
-def download(url: str, partial: Partial, *, provable: bool, expected_bytes: int | None, patience: Patience) -> None:
+def download(url: str, partial: Partial, expected: Expected, patience: Patience) -> None:
     """Complete a partial file from an ``http(s)://`` mirror, attempt after attempt.
 
-    Args:
-        url: address of the file.
-        partial: what there is so far.
-        provable: whether a checksum will prove the result. Only then are bytes of two mirrors, or of a server
-            that cannot say whether its file has changed, joined.
-        expected_bytes: size that the file must have, or None.
-        patience: how long to try.
+    Bytes of two mirrors, or of a server that cannot say whether its file has changed, are joined only where a checksum
+    will prove the result.
 
     Raises:
         MirrorError: the mirror does not have the file, or all attempts failed; the partial file is kept.
         UserError: the disk is full.
     """
-    wish = _Wish(url, provable, expected_bytes, patience.stall_seconds)
     furthest, fruitless = partial.size, 0
 
     def count(_: tenacity.RetryCallState) -> None:
@@ -88,7 +59,7 @@ def download(url: str, partial: Partial, *, provable: bool, expected_bytes: int 
             furthest, fruitless = partial.size, 0
 
     def pause(state: tenacity.RetryCallState) -> float:
-        doubled = patience.first_pause_seconds * 2 ** max(fruitless - 1, 0)
+        doubled = FIRST_PAUSE_SECONDS * 2 ** max(fruitless - 1, 0)
         return min(max(doubled, state.outcome.exception().pause_seconds), LONGEST_PAUSE_SECONDS)
 
     def announce(state: tenacity.RetryCallState) -> None:
@@ -106,18 +77,13 @@ def download(url: str, partial: Partial, *, provable: bool, expected_bytes: int 
     with requests.Session() as session:
         session.headers.update({"User-Agent": f"segrepro/{__version__}", "Accept-Encoding": "identity"})
         try:
-            retrying(_attempt, session, wish, partial)
+            retrying(_Mirror(session, url, partial, expected, patience.stall_seconds).attempt)
         except PassingError as error:
             raise MirrorError(f"{error} (gave up after {patience.attempts} attempts in a row)") from error
 
 
-def copy_file(source: Path, url: str, partial: Partial, *, expected_bytes: int | None) -> None:
-    """Copy the file of a ``file:`` mirror to the partial file, from the start.
-
-    Raises:
-        MirrorError: the file is missing, cannot be read, or has another size than expected.
-        UserError: the disk is full.
-    """
+def copy_file(source: Path, url: str, partial: Partial, expected: Expected) -> None:
+    """Copy the file of a ``file:`` mirror to the partial file, from the start; raises as `download` does."""
     if not source.is_file():
         raise MirrorError("there is no such file")
     try:
@@ -125,56 +91,66 @@ def copy_file(source: Path, url: str, partial: Partial, *, expected_bytes: int |
     except OSError as error:
         raise MirrorError(f"cannot be read ({error.strerror})") from error
     with stream:
-        total = source.stat().st_size
-        _check_total(total, expected_bytes)
-        partial.check_space(total)
-        chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
+        about = source.stat()
+        _check_total(about.st_size, expected.bytes)
+        partial.check_space(about.st_size)
+        origin = Origin((url,), last_modified=formatdate(about.st_mtime, usegmt=True), total=about.st_size)
         try:
-            partial.receive(chunks, Origin((url,), total=total), resume=False, trusted=True)
+            partial.receive(iter(lambda: stream.read(_CHUNK_BYTES), b""), origin, resume=False)
         except PassingError as error:  # it shrank while it was read
             raise MirrorError(str(error)) from error
 
 
-def _attempt(session: requests.Session, wish: _Wish, partial: Partial) -> None:
-    try:
-        _request(session, wish, partial, _resume_headers(wish, partial))
-    except _StartOverError:
-        partial.discard()
-        _request(session, wish, partial, {})
+@dataclass(frozen=True)
+class _Mirror:
+    """A partial file, and one address that it is completed from."""
 
+    session: requests.Session
+    url: str
+    partial: Partial
+    expected: Expected
+    stall_seconds: float
 
-def _resume_headers(wish: _Wish, partial: Partial) -> dict[str, str]:
-    """Return the headers that ask for the rest of a partial file; none where it has to start over."""
-    origin = partial.origin
-    if not partial.size or origin is None:
-        return {}
-    headers = {"Range": f"bytes={partial.size}-"}
-    validator = origin.etag or origin.last_modified
-    if origin.urls == (wish.url,) and validator:
-        return headers | {"If-Range": validator}
-    return headers if wish.provable else {}
+    def attempt(self) -> None:
+        try:
+            self._request(self._resume_headers())
+        except _StartOverError:
+            self.partial.discard()
+            self._request({})
 
+    def _resume_headers(self) -> dict[str, str]:
+        """Return the headers that ask for the rest of the partial file; none where it has to start over."""
+        origin = self.partial.origin
+        if not self.partial.size or origin is None:
+            return {}
+        headers = {"Range": f"bytes={self.partial.size}-"}
+        validator = origin.etag or origin.last_modified
+        if origin.urls == (self.url,) and validator:
+            return headers | {"If-Range": validator}
+        return headers if self.expected.digests else {}
 
-def _request(session: requests.Session, wish: _Wish, partial: Partial, headers: dict[str, str]) -> None:
-    """Make one request and receive what it gives into the partial file."""
-    timeout = (CONNECT_SECONDS, wish.stall_seconds)
-    with (
-        _network_failures_sorted(wish.stall_seconds),
-        session.get(wish.url, headers=headers, stream=True, timeout=timeout) as response,
-    ):
-        if response.status_code == requests.codes.range_not_satisfiable and headers:
-            if partial.size != (_content_range(response)[1] or partial.origin.total):
-                raise _StartOverError
-            return  # nothing is missing
-        _check_response(response)
-        resume = response.status_code == requests.codes.partial_content
-        origin = _origin(wish.url, response)
-        if resume:
-            origin = _joined(partial, response, origin)
-        _check_total(origin.total, wish.expected_bytes)
-        partial.check_space(origin.total)
-        origin = replace(origin, total=origin.total or wish.expected_bytes)
-        partial.receive(_chunks(response, wish.stall_seconds), origin, resume=resume)
+    def _request(self, headers: dict[str, str]) -> None:
+        """Make one request and receive what it gives into the partial file."""
+        partial = self.partial
+        with (
+            _network_failures_sorted(self.stall_seconds),
+            self.session.get(
+                self.url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, self.stall_seconds)
+            ) as response,
+        ):
+            if response.status_code == requests.codes.range_not_satisfiable and headers:
+                if partial.size != (_content_range(response)[1] or partial.origin.total):
+                    raise _StartOverError
+                return  # nothing is missing
+            _check_response(response)
+            resume = response.status_code == requests.codes.partial_content
+            origin = _origin(self.url, response)
+            if resume:
+                origin = _joined(partial, response, origin)
+            _check_total(origin.total, self.expected.bytes)
+            partial.check_space(origin.total)
+            origin = replace(origin, total=origin.total or self.expected.bytes)
+            partial.receive(_chunks(response, self.stall_seconds), origin, resume=resume)
 
 
 def _check_response(response: requests.Response) -> None:

@@ -10,22 +10,25 @@ import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
-from segrepro.data.downloads import Patience, copy_file, download
-from segrepro.data.expected import Expected, find_fault
-from segrepro.data.partials import WEB_PAGE, MirrorError, Partial
+from segrepro.config.data import Expected, Patience
+from segrepro.data.downloads import copy_file, download
+from segrepro.data.expected import WEB_PAGE, find_fault
+from segrepro.data.partials import MirrorError, Partial
 from segrepro.errors import UserError
 from segrepro.files import file_digest
 from segrepro.locks import HeldError, locked
 from segrepro.options import with_home
+
+NOTHING_KNOWN, PATIENCE = Expected(), Patience()
 
 
 def fetch(
     out: Path,
     urls: Sequence[str],
     *,
-    expected: Expected | None = None,
+    expected: Expected = NOTHING_KNOWN,
     local_dir: Path | None = None,
-    patience: Patience | None = None,
+    patience: Patience = PATIENCE,
 ) -> None:
     """Bring one file to ``out``: from a folder of the user, or from the first mirror that has the right one.
 
@@ -34,7 +37,7 @@ def fetch(
     Args:
         out: where the file goes; its name is looked for in ``local_dir``.
         urls: mirrors in the order of trial: ``http://``, ``https://``, ``file:///absolute``, ``file:relative``.
-        expected: what the file must be like.
+        expected: what the file must be.
         local_dir: a folder that may have the file.
         patience: how long to go on with each mirror.
 
@@ -42,13 +45,11 @@ def fetch(
         UserError: no mirror has the right file (each is listed with its reason), the user's own file is another
             one, the disk is full, or another process is fetching the same file.
     """
-    out, expected, patience = Path(out), expected or Expected(), patience or Patience()
-    urls = list(dict.fromkeys(urls))
     local_files = {url: _local_file(url) for url in urls}
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with locked(out.with_name(f"{out.name}.lock")):
-            if _is_here(out, expected) or (local_dir and _link_local(out, Path(local_dir), expected)):
+            if _is_here(out, expected) or (local_dir and _link_local(out, local_dir, expected)):
                 return
             _fetch_from_mirrors(out, local_files, expected, patience)
     except HeldError as error:
@@ -124,9 +125,9 @@ def _try_mirror(
     """Complete the partial file from one mirror; return what is wrong with it, or None."""
     _say(f"fetching {url}")
     if local_file is not None:
-        copy_file(local_file, url, partial, expected_bytes=expected.bytes)
+        copy_file(local_file, url, partial, expected)
     else:
-        download(url, partial, provable=bool(expected.digests), expected_bytes=expected.bytes, patience=patience)
+        download(url, partial, expected, patience)
     if expected.digests:
         _say(f"verifying {' and '.join(expected.digests)} of {partial.path.stem}")
     return find_fault(partial.path, expected)

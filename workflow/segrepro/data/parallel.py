@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from segrepro.environment import variables
 from segrepro.errors import UserError
 
 Task = TypeVar("Task")
@@ -30,14 +31,28 @@ LOOK_AHEAD = 8
 SOCKET_PATH_BYTES = 107
 SOCKET_NAME_BYTES = 32
 
+# N processes with N BLAS threads each would fight for the cores; the pools are sized at import.
+SINGLE_THREADED_BLAS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
 # A bar redrawn ten times a second makes a log file unreadable.
 SECONDS_BETWEEN_LOG_LINES = 10.0
 
 
-def progress_bar(label: str, *, total: int | None = None, unit: str = "pictures") -> tqdm:
-    """Return a progress bar on stderr with rate and remaining time; sparse when stderr is no terminal."""
+def progress_bar(
+    label: str, *, total: int | None = None, unit: str = "pictures", initial: int = 0, scaled: bool = False
+) -> tqdm:
+    """Return a progress bar on stderr with rate and remaining time; sparse when stderr is no terminal.
+
+    Args:
+        label: what it says.
+        total: how many there are, where known.
+        unit: what it counts.
+        initial: how many are done already.
+        scaled: whether numbers get a metric prefix: 40.0kB.
+    """
     interval = 0.1 if sys.stderr.isatty() else SECONDS_BETWEEN_LOG_LINES
-    return tqdm(total=total, desc=label, unit=f" {unit}", mininterval=interval, file=sys.stderr)
+    shown = {"initial": initial, "unit": unit if scaled else f" {unit}", "unit_scale": scaled}
+    return tqdm(total=total, desc=label, mininterval=interval, miniters=1 if scaled else None, file=sys.stderr, **shown)
 
 
 def map_in_processes(
@@ -117,7 +132,7 @@ def _end_of_worker(workers: list[multiprocessing.process.BaseProcess]) -> str:
 def _fork_server(module: str) -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([module])
-    with _single_threaded_blas(), _short_temporary_folder():
+    with variables(SINGLE_THREADED_BLAS), _short_temporary_folder():
         forkserver.ensure_running()
     return context
 
@@ -142,22 +157,6 @@ def _short_temporary_folder() -> Iterator[None]:
         yield
     finally:
         tempfile.tempdir = before
-
-
-@contextmanager
-def _single_threaded_blas() -> Iterator[None]:
-    """N processes with N BLAS threads each would fight for the cores; the pools are sized at import."""
-    wanted = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _start_worker() -> None:

@@ -8,7 +8,6 @@ import errno
 import itertools
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,15 +15,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from segrepro.data.expected import WEB_PAGE, looks_like_web_page
+from segrepro.data.parallel import progress_bar
 from segrepro.errors import UserError
 from segrepro.files import write_json
 
-LOG_INTERVAL_SECONDS = 10  # between two lines of progress where nobody watches
 OTHER_BYTES = (
     "answers with something that begins otherwise than what has arrived from it and says neither version nor date "
     "(a login page or proxy?)"
 )
-WEB_PAGE = "is a web page, not an archive (a login page or proxy answers, or the file has moved)"
 
 
 class MirrorError(Exception):
@@ -108,17 +107,11 @@ class Partial:
                 f"{_readable(free)} are free; make room or choose a folder on another disk, and run again."
             )
 
-    def receive(self, chunks: Iterator[bytes], origin: Origin, *, resume: bool, trusted: bool = False) -> None:
-        """Write what comes, after what is here (``resume``) or instead of it.
+    def receive(self, chunks: Iterator[bytes], origin: Origin, *, resume: bool) -> None:
+        """Write what comes from ``origin``, after what is here (``resume``) or instead of it.
 
         What may be a captive portal's answer never replaces what is here: a web page, or bytes of an unknown version
         that begin otherwise.
-
-        Args:
-            chunks: the bytes that come.
-            origin: where from.
-            resume: whether they are the rest of what is here.
-            trusted: whether nobody can be between (a file of this machine).
 
         Raises:
             MirrorError: a web page or something else comes, or more bytes than announced.
@@ -129,11 +122,14 @@ class Partial:
         if not resume:
             if looks_like_web_page(first):
                 raise MirrorError(WEB_PAGE)
-            if not trusted:
-                self._check_replacement(first, origin)
+            self._check_replacement(first, origin)
             self.discard()
         write_json(self._note, asdict(origin))
-        with self._full_disk_named(), self.path.open("ab") as stream, self._progress(origin.total) as bar:
+        with (
+            self._full_disk_named(),
+            self.path.open("ab") as stream,
+            progress_bar(self.path.stem, total=origin.total, unit="B", initial=self.size, scaled=True) as bar,
+        ):
             for chunk in itertools.chain([first], chunks):
                 stream.write(chunk)
                 stream.flush()  # a killed process loses nothing that arrived
@@ -156,21 +152,6 @@ class Partial:
         if not first.startswith(here[: len(first)]) and not (origin.etag or origin.last_modified):
             raise MirrorError(f"{OTHER_BYTES}; if the file itself has changed, delete {self.path}")
 
-    def _progress(self, total: int | None) -> tqdm:
-        live = sys.stderr.isatty()
-        return tqdm(
-            total=total,
-            initial=self.size,
-            desc=self.path.stem,
-            unit="B",
-            unit_scale=True,
-            mininterval=0.1 if live else LOG_INTERVAL_SECONDS,
-            maxinterval=LOG_INTERVAL_SECONDS,
-            miniters=1,
-            dynamic_ncols=live,
-            file=sys.stderr,
-        )
-
     @contextmanager
     def _full_disk_named(self) -> Iterator[None]:
         try:
@@ -182,11 +163,6 @@ class Partial:
                 f"{self.path}: no space is left after {_readable(self.size)}; make room and run again, "
                 "the download goes on from there."
             ) from error
-
-
-def looks_like_web_page(first_bytes: bytes) -> bool:
-    """Say whether a file's first bytes are those of an HTML page."""
-    return first_bytes.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype", b"<html"))
 
 
 def _readable(count: int) -> str:

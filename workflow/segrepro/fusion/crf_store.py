@@ -7,7 +7,7 @@ from pathlib import Path
 from segrepro.data.parallel import map_in_processes
 from segrepro.files import scratch_folder
 from segrepro.fusion.densecrf import Parameters, read_evidence, refine
-from segrepro.provenance.stores import written_by
+from segrepro.provenance.code import written_by
 from segrepro.stores.codes import Written
 from segrepro.stores.fitting import STORAGE_RESIZE, fit, log_probabilities
 from segrepro.stores.manifests import Example

@@ -11,7 +11,7 @@ from segrepro.data.parallel import map_in_processes
 from segrepro.fusion import combine
 from segrepro.fusion.members import LABEL_MAPS, PROBABILITIES, RAW_SCORES, Ensemble
 from segrepro.labels import label_space
-from segrepro.provenance.stores import written_by
+from segrepro.provenance.code import written_by
 from segrepro.stores.fitting import STORAGE_RESIZE, fit, log_probabilities
 from segrepro.stores.score_maps import FLOAT16
 from segrepro.stores.scores import LABELS, LOG_PROBABILITIES, LOGITS, ScoreWriter

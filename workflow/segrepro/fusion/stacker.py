@@ -20,7 +20,7 @@ from segrepro.files import ids_sha256, write_json
 from segrepro.fusion.members import PROBABILITIES, Ensemble
 from segrepro.fusion.stacker_data import FitSet, collected, grid_of, log_probabilities_at
 from segrepro.labels import VOID, label_space
-from segrepro.provenance.stores import written_by
+from segrepro.provenance.code import written_by
 from segrepro.stores.fitting import STORAGE_RESIZE
 from segrepro.stores.manifests import Example, read_manifest
 from segrepro.stores.same_pictures import check_same_pictures

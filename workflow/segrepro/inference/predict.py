@@ -15,7 +15,7 @@ from segrepro.data.pictures import picture_size
 from segrepro.data.subsets import every_nth
 from segrepro.errors import UserError
 from segrepro.inference.augmented import AugmentedModel, at_output_stride
-from segrepro.provenance.stores import written_by
+from segrepro.provenance.code import written_by
 from segrepro.stores.manifests import Example
 from segrepro.stores.same_pictures import check_whole_pictures
 from segrepro.stores.scores import LOG_PROBABILITIES, LOGITS, ScoreWriter

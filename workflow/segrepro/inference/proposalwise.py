@@ -23,7 +23,7 @@ from segrepro.data.subsets import block
 from segrepro.errors import UserError
 from segrepro.inference.aggregation import AggregateMap, chosen
 from segrepro.inference.box_resizing import BILINEAR, resized
-from segrepro.provenance.stores import written_by
+from segrepro.provenance.code import written_by
 from segrepro.stores.manifests import Example
 from segrepro.stores.proposals import ProposalReader
 from segrepro.stores.resize import HALF_PIXEL

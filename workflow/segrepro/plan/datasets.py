@@ -81,8 +81,7 @@ def check_options(plan: Plan, dataset: str) -> str:
 
 def sample_options(plan: Plan) -> str:
     """Return the options of the generated archives."""
-    settings = plan.config.sample.model_dump() if plan.config.sample else {}
-    return " ".join(f"--{name.replace('_', '-')} {value}" for name, value in settings.items())
+    return as_options(plan.config.sample) if plan.config.sample else ""
 
 
 def check_grid_ids(plan: Plan) -> None:

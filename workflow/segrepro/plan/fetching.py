@@ -2,10 +2,10 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
 
-from segrepro.config.data import GENERATED, Archive
+from segrepro.config.data import GENERATED, Archive, Expected
 from segrepro.config.places import check_place, expanded
+from segrepro.options import as_options
 from segrepro.plan.experiment import Plan
 
 
@@ -24,34 +24,25 @@ def download(plan: Plan, entry: Archive) -> str:
 
 def generated_source(plan: Plan, file: str) -> list[str]:
     """Return the generated archive (and its checksum list) that a fetch at sample scale takes, as rule inputs."""
-    local = getattr(fetched(plan)[file], "generated", [])
+    local = fetched(plan)[file].generated
     return [*local, f"{GENERATED}/SHA256SUMS"] if local else []
-
-
-def fetch_source(plan: Plan, entry: Archive) -> str:
-    """Return the options that say where a file comes from."""
-    options = [("url", expanded(url)) for url in entry.urls]
-    if plan.config.archives_dir:
-        options.append(("local-dir", expanded(plan.config.archives_dir)))
-    return _written(options)
 
 
 def fetch_expectation(plan: Plan, file: str) -> str:
     """Return the options that say what a fetched file must be."""
     entry = fetched(plan)[file]
-    options = [(kind, getattr(entry, kind)) for kind in ("md5", "sha256", "bytes")]
+    options = as_options(entry, leave_out=type(entry).model_fields.keys() - Expected.model_fields.keys())
     if entry.sha256_list:
-        options.append(("sha256-list", expanded(entry.sha256_list)))
-    return _written(options)
+        options += f" --sha256-list {shlex.quote(expanded(entry.sha256_list))}"
+    return options.strip()
 
 
 def fetch_options(plan: Plan, file: str) -> str:
-    """Return the options that say where a file comes from and what it must be."""
-    return f"{fetch_source(plan, fetched(plan)[file])} {fetch_expectation(plan, file)}"
-
-
-def _written(options: list[tuple[str, Any]]) -> str:
-    return " ".join(f"--{option} {shlex.quote(str(value))}" for option, value in options if value is not None)
+    """Return the options that say where a file comes from, what it must be, and how long to try each mirror."""
+    options = ["--url", *map(expanded, fetched(plan)[file].urls)] if fetched(plan)[file].urls else []
+    if plan.config.archives_dir:
+        options += ["--local-dir", expanded(plan.config.archives_dir)]
+    return f"{shlex.join(options)} {fetch_expectation(plan, file)} {as_options(plan.config.runtime.fetch)}"
 
 
 def check_places(plan: Plan) -> None:

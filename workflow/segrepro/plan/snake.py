@@ -15,6 +15,7 @@ from snakemake.io import IOFile, report
 
 from segrepro.config import Config, in_order_of, model_spec, parse_config
 from segrepro.errors import UserError
+from segrepro.json_files import refuse_twins
 from segrepro.plan.experiment import Plan
 from segrepro.plan.lineage import config_sha256
 from segrepro.plan.resolved import declared_config
@@ -22,7 +23,6 @@ from segrepro.provenance.unrecorded import refuse_other_results
 from segrepro.report import figures
 from segrepro.report.registry import Entry
 from segrepro.training.choices import require_tensorboard
-from segrepro.unique_keys import refuse_twins
 
 
 @contextmanager

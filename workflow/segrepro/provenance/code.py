@@ -8,7 +8,8 @@ Two hashes tell codes apart, with or without git:
   config's other sections or prediction. A model whose training hash is not that of the code at hand was made by other
   code.
 
-Score stores carry the hashes of the modules that filled them, made in the same way (`segrepro.provenance.stores`).
+Score stores carry the hashes of the modules that filled them, made in the same way; a store that combines others lists
+their code too. Neither commit nor place are in it, so that the same code writes the same bytes in any checkout.
 """
 
 import ast
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import segrepro
-from segrepro.stores.codes import UNKNOWN
+from segrepro.stores.codes import UNKNOWN, Written, joined
 
 PACKAGE = Path(segrepro.__file__).parent
 NAME = segrepro.__name__
@@ -29,6 +30,9 @@ TRAINING = f"{NAME}.training.experiment"
 # What notes the code is no part of what it notes.
 LEFT_OUT = f"{NAME}.provenance"
 GIT_SECONDS = 30
+
+# How old the code that made something is, beside the code that runs.
+SAME, OLDER = "same", "older"
 
 Code = dict[str, str | bool]
 
@@ -69,6 +73,34 @@ def module_sha256(module: str, package: Path = PACKAGE) -> str:
         tree = ast.parse(_file(name, package).read_bytes())
         digest.update(f"{name} {_meaning(tree)}\n".encode())
     return digest.hexdigest()
+
+
+def written_by(module: str, *read: Written) -> Written:
+    """Return the code of a score store.
+
+    Args:
+        module: full name of the module that writes it, its ``__name__``.
+        read: the code of the stores that it is made from.
+    """
+    return joined(((module, module_sha256(module)),), *read)
+
+
+def age(hashes: Iterable[str], current: str) -> str:
+    """Compare the hashes of all code that made something with that of the code that runs.
+
+    Returns:
+        ``"same"``, ``"unknown"`` where nobody knows what made a part of it, else ``"older"``.
+    """
+    found = set(hashes)
+    if UNKNOWN in found:
+        return UNKNOWN
+    return SAME if found == {current} else OLDER
+
+
+def oldest(ages: Iterable[str]) -> str | None:
+    """Return the worst of several ages; None where there are none."""
+    found = set(ages)
+    return next((kind for kind in (OLDER, UNKNOWN, SAME) if kind in found), None)
 
 
 def import_closure(module: str, package: Path = PACKAGE) -> list[str]:

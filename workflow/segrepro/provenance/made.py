@@ -28,7 +28,6 @@ from segrepro.provenance.code import UNKNOWN, Code, git_state, training_sha256
 from segrepro.provenance.machine import command_text, hardware, versions
 
 CODES_FILE, DEVICES_FILE = "code.json", "devices.json"
-SAME, OLDER = "same", "older"
 KEYS = ("model", "spec_sha256", "training_set_sha256", "initial_weights_sha256", "seed", "code")
 CODE_KEYS = ("training_sha256", "commit", "dirty")
 UNKNOWN_CODE: Code = dict.fromkeys(CODE_KEYS, UNKNOWN)
@@ -150,21 +149,3 @@ def read_made(path: Path) -> Made:
     if not made.keys() >= set(KEYS) or not _are_codes(made["code"]):
         raise UserError(f"{path}: not what a training writes of its model; {remedy}.")
     return made
-
-
-def age(codes: list[Code], current: str) -> str:
-    """Compare the codes that made a model with a training hash.
-
-    Returns:
-        ``"same"`` where all of it was made by this code, ``"unknown"`` where a part was made by nobody knows which,
-        else ``"older"``.
-    """
-    hashes = {code["training_sha256"] for code in codes}
-    if UNKNOWN in hashes:
-        return UNKNOWN
-    return SAME if hashes == {current} else OLDER
-
-
-def oldest(ages: list[str]) -> str | None:
-    """Return what several models' ages make of a system: the worst of them; None where there is no model."""
-    return next((kind for kind in (OLDER, UNKNOWN, SAME) if kind in ages), None)

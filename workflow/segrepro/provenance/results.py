@@ -1,4 +1,7 @@
-"""The provenance of a result, as metrics files carry it: the same bytes for the same config, data, code and machine."""
+"""The provenance of a result, as metrics files carry it, and of a whole run: one JSON, and a table.
+
+It has the same bytes for the same config, data, code and machine.
+"""
 
 import argparse
 from pathlib import Path
@@ -6,14 +9,20 @@ from typing import Any
 
 from segrepro.environment import chosen_settings
 from segrepro.errors import UserError
-from segrepro.files import file_digest
 from segrepro.json_files import read_json
 from segrepro.options import INPUT, SEED
-from segrepro.provenance.code import code_identity
+from segrepro.provenance.code import OLDER, UNKNOWN, age, code_identity, module_sha256, oldest
 from segrepro.provenance.machine import command_text, hardware, versions
-from segrepro.provenance.made import age, oldest, read_made
-from segrepro.provenance.stores import described
+from segrepro.provenance.made import read_made
 from segrepro.stores.codes import Written
+
+COLUMNS = (
+    *("system", "split", "model_code", "models", "scores_code", "scores", "seed", "config_sha256"),
+    *("code_sha256", "commit", "dirty", "data_sha256"),
+)
+SHORT_HASH = 12
+# What a system's entry repeats of the run's, where both ran by the same code on the same machine.
+RUN_KEYS = ("versions", "hardware", "settings")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,18 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--checksums", type=INPUT, nargs="+", default=[], metavar="JSON", help="of `segrepro checksum`")
     group.add_argument("--datasets", type=INPUT, nargs="+", default=[], metavar="JSON", help="of check-labels")
     group.add_argument("--made", type=INPUT, nargs="+", default=[], metavar="JSON", help="made.json of its models")
-
-
-def checksum(path: Path) -> dict[str, Any]:
-    """Return ``file`` (name), ``bytes`` and ``sha256`` of a fetched file.
-
-    Raises:
-        UserError: there is no such file.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; fetch it again.")
-    return {"file": path.name, "bytes": path.stat().st_size, "sha256": file_digest(path)}
 
 
 def provenance(args: argparse.Namespace, *, written: Written | None = None) -> dict[str, Any]:
@@ -58,10 +55,11 @@ def provenance(args: argparse.Namespace, *, written: Written | None = None) -> d
     code = code_identity()
     models = {}
     for made in map(read_made, args.made):
+        hashes = [entry["training_sha256"] for entry in made["code"]]
         models[made["model"]] = {
             "spec_sha256": made["spec_sha256"],
-            "training_sha256": [entry["training_sha256"] for entry in made["code"]],
-            "code": age(made["code"], code["training_sha256"]),
+            "training_sha256": hashes,
+            "code": age(hashes, code["training_sha256"]),
         }
     return {
         "config_sha256": args.config_sha256,
@@ -69,14 +67,21 @@ def provenance(args: argparse.Namespace, *, written: Written | None = None) -> d
         "files": _collected(args.checksums, "file", "sha256", "segrepro checksum"),
         "datasets": _collected(args.datasets, "manifest", "ids_sha256", "segrepro check-labels"),
         "models": models,
-        "model_code": oldest([model["code"] for model in models.values()]),
-        **(described(written) if written is not None else {}),
+        "model_code": oldest(model["code"] for model in models.values()),
+        **(_described(written) if written is not None else {}),
         "code": code,
         "versions": versions(),
         "hardware": hardware(),
         "settings": chosen_settings(),
         "command": command_text(args.argv),
     }
+
+
+def _described(code: Written) -> dict[str, Any]:
+    entries = [
+        {"module": module, "sha256": digest, "code": age([digest], module_sha256(module))} for module, digest in code
+    ]
+    return {"scores": entries, "scores_code": oldest(entry["code"] for entry in entries)}
 
 
 def _collected(paths: list[Path], name: str, value: str, maker: str) -> dict[str, str]:
@@ -87,3 +92,72 @@ def _collected(paths: list[Path], name: str, value: str, maker: str) -> dict[str
             raise UserError(f"{path}: not what `{maker}` writes; make it again.")
         found[content[name]] = content[value]
     return found
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Read system, split and provenance of a metrics file.
+
+    Raises:
+        UserError: the file is missing, or was written without provenance.
+    """
+    content = read_json(path, "make it with `segrepro evaluate`")
+    if not isinstance(content.get("provenance"), dict) or not {"system", "split"} <= content.keys():
+        raise UserError(f"{path}: carries no provenance; evaluate it again.")
+    return {key: content[key] for key in ("system", "split", "provenance")}
+
+
+def overview(entries: list[dict[str, Any]], made: list[Path], run: dict[str, Any], *, scale: str) -> dict[str, Any]:
+    """Put the provenance of a run together.
+
+    Args:
+        entries: of `read_provenance`.
+        made: the models' ``made.json``.
+        run: `segrepro.provenance.results.provenance` of the whole run.
+        scale: of the config.
+
+    Returns:
+        ``run`` with ``scale``, the models' files in full, ``systems`` (system -> split -> provenance without what
+        equals the run's), ``older`` (systems, one of whose models was made by other code than scored it) and
+        ``older_scores`` (systems whose scores, or whose members', were predicted by other code).
+    """
+    systems: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        own = entry["provenance"]
+        kept = {key: value for key, value in own.items() if key not in RUN_KEYS or value != run[key]}
+        systems.setdefault(entry["system"], {})[entry["split"]] = kept
+    return run | {
+        "scale": scale,
+        "models": {content["model"]: content for content in map(read_made, made)},
+        "systems": systems,
+        "older": sorted({e["system"] for e in entries if e["provenance"]["model_code"] == OLDER}),
+        "older_scores": sorted({e["system"] for e in entries if e["provenance"].get("scores_code") == OLDER}),
+    }
+
+
+def overview_rows(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Build the rows of ``provenance.csv``, with the keys `COLUMNS`; hashes are cut to `SHORT_HASH` digits.
+
+    ``models`` are those among system and ancestors, each with its ``model_code``; ``scores`` the modules that filled
+    the store and those that it is made from, each with its ``scores_code`` (unknown in metrics that do not say);
+    ``data_sha256`` is that of the split's ids.
+    """
+    rows = []
+    for entry in entries:
+        own = entry["provenance"]
+        rows.append(
+            {
+                "system": entry["system"],
+                "split": entry["split"],
+                "model_code": own["model_code"] or "",
+                "models": "; ".join(f"{name}: {model['code']}" for name, model in sorted(own["models"].items())),
+                "scores_code": own.get("scores_code", UNKNOWN),
+                "scores": "; ".join(f"{part['module']}: {part['code']}" for part in own.get("scores", [])),
+                "seed": "" if own["seed"] is None else str(own["seed"]),
+                "config_sha256": (own["config_sha256"] or "")[:SHORT_HASH],
+                "code_sha256": own["code"]["sha256"][:SHORT_HASH],
+                "commit": own["code"]["commit"][:SHORT_HASH],
+                "dirty": {True: "yes", False: "no"}.get(own["code"]["dirty"], str(own["code"]["dirty"])),
+                "data_sha256": own["datasets"].get(entry["split"], "")[:SHORT_HASH],
+            }
+        )
+    return rows

@@ -1,4 +1,4 @@
-"""Which code filled a score store, as the store keeps it; `segrepro.provenance.stores` finds out and compares."""
+"""Which code filled a score store, as the store keeps it; `segrepro.provenance.code` finds out and compares."""
 
 import json
 from typing import Any

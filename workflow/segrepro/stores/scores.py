@@ -54,7 +54,7 @@ class ScoreWriter(PicturesWriter):
         label_space: name of the label space that the scores or labels are in.
         kind: one of `KINDS`.
         resize: how a stored map is brought to full size; of no effect for labels.
-        code: which code fills the store, of `segrepro.provenance.stores.written_by`; empty: nobody knows.
+        code: which code fills the store, of `segrepro.provenance.code.written_by`; empty: nobody knows.
 
     Raises:
         UserError: an argument is not one of the allowed names, a map cannot be stored, nothing was added, or

@@ -8,7 +8,7 @@ Example: segrepro checksum data/downloads/benchmark.tgz --out results/checksums/
 
 import argparse
 
-from segrepro.data.expected import add_arguments as add_expected_arguments
+from segrepro.data.expected import add_expected_options, expected_of, find_fault
 from segrepro.options import INPUT, OUTPUT
 
 
@@ -16,21 +16,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("file", type=INPUT, help="archive or weights file")
     parser.add_argument("--out", type=OUTPUT, required=True, metavar="JSON", help="file to write")
-    add_expected_arguments(parser)
+    add_expected_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Hash the file and write the JSON."""
-    from segrepro.data.expected import expected_of, find_fault
     from segrepro.errors import UserError
-    from segrepro.files import write_json
-    from segrepro.provenance.results import checksum
+    from segrepro.files import file_digest, write_json
 
     expected = expected_of(args, args.file.name)
-    found = checksum(args.file)
+    if not args.file.is_file():
+        raise UserError(f"{args.file}: no such file; fetch it again.")
     if fault := find_fault(args.file, expected):
         raise UserError(
             f"{args.file}: {fault}; mend what the config says of it, or delete this file to have it fetched again."
         )
-    write_json(args.out, found)
-    print(f"{args.file}: {found['bytes']:,} bytes, sha256 {found['sha256']}")
+    size, sha256 = args.file.stat().st_size, file_digest(args.file)
+    write_json(args.out, {"file": args.file.name, "bytes": size, "sha256": sha256})
+    print(f"{args.file}: {size:,} bytes, sha256 {sha256}")

@@ -11,8 +11,9 @@ OUT.partial). OUT appears only when size and checksum are right. A folder that h
 
 import argparse
 
-from segrepro.data.expected import add_arguments as add_expected_arguments
-from segrepro.options import FACTOR, INPUT, OUTPUT, POSITIVE
+from segrepro.config.data import Patience
+from segrepro.data.expected import add_expected_options, expected_of
+from segrepro.options import INPUT, OUTPUT, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,33 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mirrors in the order of trial: http(s)://..., file:///absolute/path, file:relative/path",
     )
     parser.add_argument("--local-dir", type=INPUT, metavar="DIR", help="a folder that may have the file already")
-    add_expected_arguments(parser)
-    parser.add_argument(
-        "--attempts",
-        type=POSITIVE,
-        default=5,
-        metavar="N",
-        help="attempts in a row without progress before the next mirror (default: 5)",
-    )
-    parser.add_argument(
-        "--stall-seconds",
-        type=FACTOR,
-        default=60,
-        metavar="S",
-        help="seconds (almost) without a byte before a connection is given up (default: 60)",
-    )
+    add_expected_options(parser)
+    add_options(parser, Patience)
 
 
 def run(args: argparse.Namespace) -> None:
     """Fetch the file."""
-    from segrepro.data.downloads import Patience
-    from segrepro.data.expected import expected_of
     from segrepro.data.fetch import fetch
 
-    fetch(
-        args.out,
-        args.url,
-        expected=expected_of(args, args.out.name),
-        local_dir=args.local_dir,
-        patience=Patience(attempts=args.attempts, stall_seconds=args.stall_seconds),
-    )
+    expected, patience = expected_of(args, args.out.name), section_of(args, Patience)
+    fetch(args.out, args.url, expected=expected, local_dir=args.local_dir, patience=patience)

@@ -29,8 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write both files, and name the systems whose models are older than the code that scored them."""
     from segrepro.files import write_json
-    from segrepro.provenance.results import provenance
-    from segrepro.provenance.run import COLUMNS, overview, overview_rows, read_provenance
+    from segrepro.provenance.results import COLUMNS, overview, overview_rows, provenance, read_provenance
     from segrepro.report.tables import write_table
 
     entries = [read_provenance(path) for path in args.metrics]

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> None:
 
     from segrepro.errors import UserError
     from segrepro.files import write_json, write_text
-    from segrepro.unique_keys import unique_keys
+    from segrepro.json_files import unique_keys
 
     try:
         spec = json.loads(args.json, object_pairs_hook=unique_keys)

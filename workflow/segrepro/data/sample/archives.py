@@ -7,11 +7,11 @@ import gzip
 import io
 import tarfile
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from segrepro.config.data import SampleData
 from segrepro.data.sample.annotations import (
     coco_instances,
     jpeg_bytes,
@@ -20,7 +20,7 @@ from segrepro.data.sample.annotations import (
     voc_xml,
     void_ring,
 )
-from segrepro.data.sample.plan import Plan, draw_plans, plan_source
+from segrepro.data.sample.plan import draw_plans, plan_source
 from segrepro.data.sample.scenes import Scene
 from segrepro.errors import UserError
 from segrepro.files import atomic_path, file_digest, write_text
@@ -39,61 +39,32 @@ ZIP_DATE = (2017, 9, 1, 0, 0, 0)
 SBD_SHARES = {"voc_train": (0.5, 0.25), "voc_val": (0.35, 0.35), "sbd_extra": (0.75, 0.25)}  # of source: train, val
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Pictures to draw for each part of the sample."""
-
-    voc_train: int = 80
-    voc_val: int = 60
-    voc_test: int = 12
-    sbd_extra: int = 160
-    coco_train: int = 120
-    coco_val: int = 24
-
-
 Drawn = dict[str, Scene]
 
 
-def draw_sample(counts: Counts, seed: int, threads: int) -> dict[str, Drawn]:
+def draw_sample(sample: SampleData, threads: int) -> dict[str, Drawn]:
     """Draw every picture of the sample.
 
     Returns:
-        For each source of `Counts`, its scenes by picture id, sorted by id.
-
-    Raises:
-        UserError: a count or ``threads`` is below 1, or the seed is negative.
+        For each source that the section counts, its scenes by picture id, sorted by id.
     """
-    numbers = vars(counts) | {"threads": threads}
-    for name, number in numbers.items():
-        if number < 1:
-            raise UserError(f"--{name.replace('_', '-')} is {number}: give at least 1.")
-    if seed < 0:
-        raise UserError(f"--seed is {seed}: give 0 or more.")
-    plans: list[Plan] = []
-    for source, count in vars(counts).items():
-        plans += plan_source(source, count, seed)
-    scenes = draw_plans(plans, seed, threads)
-    by_source: dict[str, list[Scene]] = {source: [] for source in vars(counts)}
-    for plan, scene in zip(plans, scenes, strict=True):
-        by_source[plan.source].append(scene)
-    ids = _ids(counts, seed)
-    return {source: dict(zip(ids[source], found, strict=True)) for source, found in by_source.items()}
+    counts = sample.counts
+    plans = [plan for source, count in counts.items() for plan in plan_source(source, count, sample.seed)]
+    scenes = iter(draw_plans(plans, sample.seed, threads))
+    return {source: dict(zip(ids, scenes, strict=False)) for source, ids in _ids(counts, sample.seed).items()}
 
 
-def _ids(counts: Counts, seed: int) -> dict[str, list[str]]:
+def _ids(counts: dict[str, int], seed: int) -> dict[str, list[str]]:
     """Give each picture an id in the official style; those of VOC and SBD are interleaved as in the real sets."""
-    sizes = vars(counts)
-    pascal = ("voc_train", "voc_val", "voc_test", "sbd_extra")
-    total = sum(sizes[source] for source in pascal)
+    pascal = [source for source in counts if not source.startswith("coco")]
+    total = sum(counts[source] for source in pascal)
     names = [f"{2007 + 5 * i // total}_{33 + 29 * i:06d}" for i in range(total)]
-    order = np.random.default_rng([seed, len(pascal)]).permutation(total)
-    ids, start = {}, 0
-    for source in pascal:
-        ids[source] = sorted(names[i] for i in order[start : start + sizes[source]])
-        start += sizes[source]
-    ids["coco_train"] = [f"{9 + 47 * i:012d}" for i in range(sizes["coco_train"])]
-    ids["coco_val"] = [f"{139 + 47 * i:012d}" for i in range(sizes["coco_val"])]
-    return ids
+    order = iter(np.random.default_rng([seed, len(pascal)]).permutation(total))
+    ids = {source: sorted(names[next(order)] for _ in range(counts[source])) for source in pascal}
+    return ids | {
+        source: [f"{first + 47 * i:012d}" for i in range(counts[source])]
+        for source, first in (("coco_train", 9), ("coco_val", 139))
+    }
 
 
 def sbd_lists(drawn: dict[str, Drawn]) -> tuple[list[str], list[str]]:

@@ -161,7 +161,6 @@ COUNT = Number(int, 0, MOST)
 POSITIVE = Number(int, 1, MOST)
 ABOVE_0_TO_1 = Number(float, 0, 1, above=True)
 NOT_NEGATIVE = Number(float, 0)
-FACTOR = Number(float, 0, above=True)
 
 
 def with_home(text: str) -> Path:

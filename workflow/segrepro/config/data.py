@@ -1,7 +1,7 @@
 """The part of the config that says where data come from and what they must be."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 

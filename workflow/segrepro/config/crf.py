@@ -15,16 +15,21 @@ Weight = Annotated[float, Field(ge=0, le=10_000)]
 class GivenParameters(Section):
     """Single parameters of a CRF; null: the preset's."""
 
-    iterations: Positive | None = Field(None, description="of mean field")
+    iterations: Positive | None = Field(None, description="iterations of mean field")
     gaussian_sxy: Width | None = Field(None, description="width of the smoothness kernel, pixels")
     gaussian_compat: Weight | None = Field(None, description="weight of the smoothness kernel; 0: none")
     bilateral_sxy: Width | None = Field(None, description="width of the appearance kernel in position, pixels")
-    bilateral_srgb: Width | None = Field(None, description="width of the appearance kernel in colour, of 255")
+    bilateral_srgb: Width | None = Field(
+        None, description="width of the appearance kernel in colour, in grey levels of 0 to 255"
+    )
     bilateral_compat: Weight | None = Field(None, description="weight of the appearance kernel; 0: none")
-    normalisation: Literal["symmetric", "before", "after", "none"] | None = Field(None, description="of both kernels")
+    normalisation: Literal["symmetric", "before", "after", "none"] | None = Field(
+        None, description="normalisation of both kernels"
+    )
     gt_prob: Confidence | None = Field(
         None,
-        description="take hard labels, right with this probability, above 0.5; null: probabilities where there are any",
+        description="start from hard labels that are right with this probability (above 0.5); null: from probabilities"
+        " where there are any",
     )
 
     @property
@@ -52,9 +57,13 @@ class CrfSearch(SearchedParameters):
     """The search for a CRF's parameters on pictures that are not scored; see segrepro.fusion.crf_search."""
 
     tune_on: str = Field(description="a dataset with masks, none of whose pictures is in the system's splits")
-    pictures: Positive | None = Field(None, description="so many of them, at equal steps of the sorted list; null: all")
-    method: Literal["grid", "random"] = Field("grid", description="every combination, or draws between the extremes")
-    trials: Positive | None = Field(None, description="random: how many")
+    pictures: Positive | None = Field(
+        None, description="number of pictures of `tune_on`, at equal steps of its sorted list; null: all"
+    )
+    method: Literal["grid", "random"] = Field(
+        "grid", description="grid: every combination; random: draws between the smallest and the largest value"
+    )
+    trials: Positive | None = Field(None, description="random: number of draws")
 
     @property
     def part(self) -> Part:
@@ -90,9 +99,10 @@ class Crf(GivenParameters):
         description="whose parameters; docs/protocols.md has the numbers"
     )
     drop_below: Annotated[Share, Field(lt=1)] = Field(
-        0.0, description="leave out labels less probable than this all over a picture: faster, not exact; 0: keep all"
+        0.0,
+        description="drop labels that are nowhere in a picture as probable as this: faster, less exact; 0: keep all",
     )
-    storage_stride: Positive = Field(1, description="pixels, of the stored map; 1 keeps every label")
+    storage_stride: Positive = Field(1, description="stride of the stored map, pixels; 1 keeps every label")
     search: CrfSearch | None = Field(None, description="choose parameters on other pictures; null: as given here")
 
     @model_validator(mode="after")

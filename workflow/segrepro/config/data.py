@@ -71,7 +71,7 @@ class SampleData(Section):
     """The generated archives (scale: sample): how many pictures they hold, and which."""
 
     seed: Count = Field(
-        0, description="of the drawing; apart from the experiment's, so that another seed trains on the same pictures"
+        0, description="seed of the drawing; not the experiment's, so that another seed trains on the same pictures"
     )
     voc_train: Positive = Field(80, description="pictures of VOC 2012 train")
     voc_val: Positive = Field(60, description="pictures of VOC 2012 val")

@@ -1,4 +1,4 @@
-"""The part of the config that says what is measured beside mIoU: changing it reruns evaluation, and no prediction."""
+"""The part of the config that says what is measured besides mIoU: a change reruns evaluation, and no prediction."""
 
 import itertools
 from typing import Annotated
@@ -18,14 +18,14 @@ class Detail(Section):
     """
 
     boundary_ratio: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.02, description="distance of boundary IoU, share of the diagonal"
+        0.02, description="distance of boundary IoU, as a share of the picture's diagonal"
     )
     trimap_widths: Sides = Field(
         [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 35, 40],
         description="bands around boundaries, in pixels, increasing",
     )
     object_sides: Sides = Field(
-        [32, 96], description="where sizes of objects part, as sides of squares in pixels, increasing"
+        [32, 96], description="bounds between sizes of objects, as sides of squares in pixels, increasing"
     )
 
     @model_validator(mode="after")

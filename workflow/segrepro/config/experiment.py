@@ -36,14 +36,16 @@ class Runtime(Section):
     """What changes how a run goes, but no result: changing it reruns nothing."""
 
     checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(10.0, description="minutes between two checkpoints")
-    checkpoint_every: Positive | None = Field(None, description="steps between two checkpoints, besides the minutes")
+    checkpoint_every: Positive | None = Field(
+        None, description="steps between two checkpoints, in addition to the minutes"
+    )
     deterministic: bool = Field(
-        True, description="networks compute the same bits each time; false: what is fastest on a GPU (docs/cost.md)"
+        True, description="compute the same bits each time; false: whatever is fastest on a GPU (docs/cost.md)"
     )
     tensorboard: bool = Field(False, description="also write results/models/<model>/tensorboard (needs its package)")
     gpus: Positive = Field(
         1,
-        description="GPUs that share each micro-batch of a training: the same training as on one",
+        description="GPUs that share each micro-batch of a training, which stays the training of one GPU",
     )
     shards: Positive = Field(1, description="jobs that share a split's prediction, or its CRF, between them")
     fetch: Patience = Patience()
@@ -58,7 +60,7 @@ class NearDuplicates(Section):
     """
 
     max_distance: Annotated[int, Field(ge=0, le=319)] = Field(
-        48, description="bits, of 320, in which near-duplicates differ at most"
+        48, description="number of the 320 bits in which near-duplicates may differ"
     )
     pairs: Positive = Field(24, description="pairs on the contact sheet, nearest first")
 
@@ -67,12 +69,16 @@ class Config(Section):
     """The whole experiment."""
 
     scale: Literal["sample", "full"]
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="of initial weights, shuffling, augmentation")
-    archives_dir: str | None = Field(None, description="folder that holds the archives already; used in place")
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        description="seed of initial weights, shuffling and augmentation"
+    )
+    archives_dir: str | None = Field(None, description="folder that has the archives already; they are used in place")
     archives: Archives
     sample: SampleData | None = Field(None, description="only for scale: sample")
     coco: Coco
-    voc2011_val: str | None = Field(None, description="VOC 2011's segmentation val list, for FCN's exact seg11valid")
+    voc2011_val: str | None = Field(
+        None, description="path of VOC 2011's segmentation val list, for FCN's exact seg11valid"
+    )
     datasets: dict[str, DatasetChecks]
     label_checks: LabelChecks
     weights: dict[Name, Weights] = Field({}, description="files of pretrained weights")

@@ -13,10 +13,12 @@ class Weights(Archive):
 
     format: Literal[
         "keras_applications", "tf1_slim_imagenet", "tf1_deeplabv3_resnet_v2", "tf1_deeplabv3plus_xception", "segrepro"
-    ] = Field(description="who wrote the file, hence its names")
+    ] = Field(description="who wrote the file, and hence how its layers are called")
     averages: Literal["plain", "ema"] = Field("plain", description="TF1: the variables, or their moving averages")
     trained_on: list[str] = Field(
-        [], description="datasets of this config, beside ImageNet, whose labels the file has seen; for the audit"
+        [],
+        description="datasets of this config (besides ImageNet) whose labels the file has seen; the leakage audit "
+        "reads it",
     )
 
 
@@ -38,31 +40,35 @@ class Init(Section):
 
 
 class ObjectExamples(Section):
-    """DeconvNet's stage 1: one example an object, all else is background."""
+    """DeconvNet's stage 1: one example per object; everything else is background."""
 
     kind: Literal["objects"]
     # Section 4.2 of the paper: "enlarge the tight bounding boxes by 1.2 times".
-    enlarge: Annotated[float, Field(ge=1, le=100)] = Field(1.2, description="factor of the tight box (paper: 1.2)")
+    enlarge: Annotated[float, Field(ge=1, le=100)] = Field(
+        1.2, description="factor that the tight box is enlarged by (paper: 1.2)"
+    )
     # Neither the paper nor the release names a limit; of the 1,969 objects in the real subset's trainaug none has fewer
     # than 64 pixels.
-    min_area: Positive = Field(1, description="pixels, of the smallest object that becomes an example")
+    min_area: Positive = Field(1, description="area of the smallest object that becomes an example, pixels")
     balance: bool = Field(True, description="repeat the examples of rare classes until all classes are equal")
     max_repeats: Positive | None = Field(None, description="most repeats of an example; null: no bound")
 
 
 class ProposalExamples(Section):
-    """DeconvNet's stage 2: one example a proposal, all classes labelled."""
+    """DeconvNet's stage 2: one example per proposal, with the labels of all classes."""
 
     kind: Literal["proposals"]
     proposals: str = Field(description="an entry of the section `proposals`")
-    enlarge: Annotated[float, Field(ge=1, le=100)] = Field(1.2, description="factor of the proposal (paper: 1.2)")
+    enlarge: Annotated[float, Field(ge=1, le=100)] = Field(
+        1.2, description="factor that the proposal is enlarged by (paper: 1.2)"
+    )
     # R-CNN's threshold for a positive region (arXiv 1311.2524); the object is about as large in its box as in stage 1.
     min_overlap: Annotated[float, Field(gt=0, le=1)] = Field(
         0.5, description="smallest IoU of a proposal with an object's box"
     )
     max_per_picture: Positive | None = Field(None, description="proposals per picture, best first; null: all that fit")
-    add_ground_truth: bool = Field(False, description="the objects' own boxes too")
-    min_area: Positive = Field(1, description="pixels, of the smallest object that counts")
+    add_ground_truth: bool = Field(False, description="take the objects' own boxes too")
+    min_area: Positive = Field(1, description="area of the smallest object that counts, pixels")
     balance: bool = Field(True, description="repeat the examples of rare classes until all classes are equal")
     max_repeats: Positive | None = Field(None, description="most repeats of an example; null: no bound")
 
@@ -73,8 +79,10 @@ Examples = Annotated[ObjectExamples | ProposalExamples, Field(discriminator="kin
 class Repeat(Section):
     """Classes whose pictures come several times in an epoch."""
 
-    classes: Annotated[list[str], Field(min_length=1)] = Field(description="of the dataset's label space")
-    times: Annotated[int, Field(ge=2, le=1000)] = Field(description="how often such a picture comes in an epoch")
+    classes: Annotated[list[str], Field(min_length=1)] = Field(
+        description="names of the classes, in the dataset's label space"
+    )
+    times: Annotated[int, Field(ge=2, le=1000)] = Field(description="how many times such a picture comes in an epoch")
 
 
 class Model(Section):
@@ -85,7 +93,7 @@ class Model(Section):
     dataset: str = Field(description="what it trains on, or what its published weights were trained on")
     init: Init | None = None
     repeat: Repeat | None = None
-    examples: Examples | None = Field(None, description="boxes of the dataset's pictures instead of whole pictures")
+    examples: Examples | None = Field(None, description="train on boxes of the pictures instead of whole pictures")
     train: bool = Field(True, description="false: `weights` stand in for training")
     weights: str | None = Field(None, description="train: false: an entry of the section `weights`")
 

@@ -1,4 +1,4 @@
-"""The config's networks: an architecture with its hyper-parameters, one class an architecture."""
+"""The config's networks: each architecture is a section with its hyper-parameters."""
 
 from typing import Annotated, Literal
 
@@ -10,9 +10,13 @@ from segrepro.schema import Decay, Positive, Section
 Normalisation = Literal["mean_rgb", "caffe", "caffe_ilsvrc", "bgr_unit", "keras_tf"]
 Resize = Literal["legacy", "half_pixel", "align_corners"]
 NORMALISATION = Field(
-    description="input: RGB minus mean; BGR minus keras' or Caffe's mean; BGR / 255 (report 1); scaled to [-1, 1]"
+    description="of the input: RGB minus mean; BGR minus Keras' or Caffe's mean; BGR / 255 (report 1); scaled to "
+    "[-1, 1]"
 )
-RESIZE = Field(description="bilinear mapping of logits to pictures: TF1 default, TF2 default, aligned corners")
+RESIZE = Field(
+    description="how logits are scaled to the picture, bilinearly: as TensorFlow 1, as TensorFlow 2, or with "
+    "aligned corners"
+)
 Dropped = Annotated[float, Field(ge=0, lt=1)]
 Epsilon = Annotated[float, Field(gt=0)]
 Vgg = Literal["vgg16", "vgg_tiny"]
@@ -34,17 +38,17 @@ class DeepLab(Section):
     features: Literal["post_norm", "raw_sum"] | None = Field(
         None, description="what the head reads: after the last batch norm, or the sum before it; null: the variant's"
     )
-    output_stride: Literal[8, 16, 32] = Field(description="input pixels a feature, along one side")
+    output_stride: Literal[8, 16, 32] = Field(description="input pixels per feature along one side")
     multi_grid: Annotated[list[Positive], Field(min_length=3, max_length=3)] = Field(
         description="factors of block4's rates: (1,2,4) in the paper, (1,1,1) as report 2's code acts"
     )
     aspp_channels: Positive = Field(description="channels of each ASPP branch (paper: 256)")
     aspp_rates: list[Positive] = Field(description="at output stride 16; doubled at 8 (paper: 6, 12, 18)")
-    batch_norm_decay: Decay = Field(description="of the moving averages")
+    batch_norm_decay: Decay = Field(description="decay of the moving averages")
     batch_norm_epsilon: Epsilon | None = Field(
-        None, description="of all batch norms; null: the variant's in the backbone, 1e-5 in the head"
+        None, description="epsilon of all batch norms; null: the variant's in the backbone, 1e-5 in the head"
     )
-    dropout: Dropped = Field(0.0, description="of the projected ASPP features (v3+ release: 0.1)")
+    dropout: Dropped = Field(0.0, description="dropout of the projected ASPP features (DeepLabv3+ release: 0.1)")
     normalisation: Normalisation = NORMALISATION
     resize: Resize = RESIZE
 
@@ -70,9 +74,11 @@ class DeepLabV3Plus(DeepLab):
     """DeepLabv3+ (arXiv 1802.02611)."""
 
     architecture: Literal["deeplabv3plus"]
-    low_level_channels: Positive = Field(description="that a 1x1 convolution reduces the low level to (paper: 48)")
-    decoder_channels: Positive = Field(description="of the decoder's 3x3 convolutions (paper: 256)")
-    separable: bool = Field(description="separable convolutions in ASPP and decoder")
+    low_level_channels: Positive = Field(
+        description="channels that a 1x1 convolution reduces the low level to (paper: 48)"
+    )
+    decoder_channels: Positive = Field(description="channels of the decoder's 3x3 convolutions (paper: 256)")
+    separable: bool = Field(description="use separable convolutions in ASPP and decoder")
 
 
 class Fcn(Section):
@@ -80,22 +86,27 @@ class Fcn(Section):
 
     architecture: Literal["fcn"]
     backbone: Vgg = "vgg16"
-    skip_stride: Literal[32, 16, 8] = Field(description="of the finest map that is scored: FCN-32s, 16s, 8s")
-    fc_channels: Positive = Field(4096, description="of fc6 and fc7; report 1's code: 512")
-    fc6_kernel: Positive = Field(7, description="side of fc6's kernel, features; odd")
+    skip_stride: Literal[32, 16, 8] = Field(description="stride of the finest map that is scored: FCN-32s, 16s, 8s")
+    fc_channels: Positive = Field(4096, description="channels of fc6 and fc7 (report 1's code: 512)")
+    fc6_kernel: Positive = Field(7, description="side of fc6's kernel in features; odd")
     input_padding: Annotated[int, Field(ge=0)] = Field(
         100, description="zeros around the picture, pixels; 0: all convolutions keep their map's size"
     )
-    dropout: Dropped = Field(0.5, description="of fc6 and fc7")
+    dropout: Dropped = Field(0.5, description="dropout of fc6 and fc7")
     upsampling: Literal["bilinear", "learned_between", "learned"] = Field(
         "bilinear",
-        description="kernels fixed (released), learned but for the last one (paper), all learned; all start bilinear",
+        description="kernels of the upsampling: fixed (release), learned but for the last one (paper), or all learned;"
+        " all start bilinear",
     )
-    at_once: bool = Field(False, description="scores of pool4 and pool3 scaled by 0.01 and 0.0001 (8s at once)")
+    at_once: bool = Field(
+        False, description="scale the scores of pool4 and pool3 by 0.01 and 0.0001 (FCN-8s trained at once)"
+    )
     batch_norm: Literal["none", "head", "all"] = Field(
-        "none", description="published: none; head: after fc6 and fc7; all: after every convolution but the scores"
+        "none",
+        description="where there is batch norm: none (published); head: after fc6 and fc7; all: after every "
+        "convolution but the scores",
     )
-    batch_norm_decay: Decay = Field(0.9, description="of the moving averages")
+    batch_norm_decay: Decay = Field(0.9, description="decay of the moving averages")
     batch_norm_epsilon: Epsilon = 1e-5
     normalisation: Normalisation = NORMALISATION
     resize: Resize = RESIZE
@@ -121,13 +132,13 @@ class DeconvNet(Section):
     architecture: Literal["deconvnet"]
     backbone: Vgg = "vgg16"
     input_size: Annotated[int, Field(gt=0, multiple_of=32)] = Field(
-        224, description="side of the crops it is made for, pixels; fc6's kernel is a 32nd of it"
+        224, description="side in pixels of the crops that it is made for; fc6's kernel is a 32nd of it"
     )
-    fc_channels: Positive = Field(4096, description="of fc6 and fc7; report 1's code: 512")
+    fc_channels: Positive = Field(4096, description="channels of fc6 and fc7 (report 1's code: 512)")
     initial_deviation: Annotated[float, Field(gt=0)] = Field(
         0.01, description="standard deviation of the deconvolutions' first kernels (release: 0.01)"
     )
-    batch_norm_decay: Decay = Field(0.9, description="of the moving averages")
+    batch_norm_decay: Decay = Field(0.9, description="decay of the moving averages")
     batch_norm_epsilon: Epsilon = Field(1e-9, description="DeconvNet release: 1e-9")
     normalisation: Normalisation = NORMALISATION
     resize: Resize = RESIZE

@@ -9,10 +9,10 @@ from segrepro.schema import Positive, Section, Share
 
 
 class ProposalSettings(Section):
-    """What every method has."""
+    """What every method of object proposals has."""
 
     max_boxes: Positive = Field(
-        2000, description="most boxes kept of an image, best first (2000: what DeconvNet's authors took of EdgeBoxes)"
+        2000, description="most boxes kept per picture, best first (2000: what DeconvNet's authors took of EdgeBoxes)"
     )
     min_side: Positive = Field(10, description="least width and height of a box, pixels")
 
@@ -26,13 +26,15 @@ class SelectiveSearch(ProposalSettings):
 
     method: Literal["selective_search"] = "selective_search"
     strategy: Literal["fast", "quality"] = Field(
-        "fast", description="2 colour spaces, 3 graphs, 2 measures of similarity; or 5, 5, 4"
+        "fast", description="fast: 2 colour spaces, 3 graphs and 2 measures of similarity; quality: 5, 5 and 4"
     )
     base_k: Positive = Field(150, description="scale of the first graph segmentation; larger gives larger regions")
     inc_k: Positive = Field(150, description="step between the scales of graph segmentations")
-    sigma: Annotated[float, Field(ge=0.01, le=100)] = Field(0.8, description="of the smoothing Gaussian, pixels")
+    sigma: Annotated[float, Field(ge=0.01, le=100)] = Field(
+        0.8, description="standard deviation of the smoothing Gaussian, pixels"
+    )
     near_duplicate_iou: Share = Field(
-        0.7, description="boxes that overlap a better one by more go behind all others; 1: the paper's order"
+        0.7, description="boxes whose IoU with a better one is higher go behind all others; 1: the paper's order"
     )
 
 
@@ -50,23 +52,23 @@ class EdgeBoxes(ProposalSettings):
         "without a model: the image's gradients",
     )
     alpha: Annotated[float, Field(ge=0.01, le=0.99)] = Field(
-        0.65, description="step of the sliding window, as IoU of neighbours"
+        0.65, description="step of the sliding window, given as the IoU of neighbours"
     )
     beta: Annotated[float, Field(ge=0.01, le=1)] = Field(
         0.75, description="IoU above which the worse of two boxes is dropped"
     )
     eta: Annotated[float, Field(ge=0.01, le=1)] = Field(1.0, description="factor that lowers beta box by box; 1: none")
     min_score: Annotated[float, Field(ge=0)] = Field(0.01, description="least score of a box")
-    search_boxes: Positive = Field(10_000, description="most boxes that the search returns, before max_boxes counts")
-    edge_min_magnitude: Share = Field(0.1, description="weaker edges do not count")
+    search_boxes: Positive = Field(10_000, description="most boxes that the search returns, before max_boxes applies")
+    edge_min_magnitude: Share = Field(0.1, description="magnitude below which edges do not count")
     edge_merge_threshold: Annotated[float, Field(ge=0)] = Field(
-        0.5, description="largest change of direction within an edge group, half turns"
+        0.5, description="largest change of direction within an edge group, in half turns"
     )
     cluster_min_magnitude: Annotated[float, Field(ge=0)] = Field(
-        0.5, description="weaker edge groups join their neighbours"
+        0.5, description="magnitude below which edge groups join their neighbours"
     )
-    max_aspect_ratio: Annotated[float, Field(ge=1)] = Field(3.0, description="of boxes")
-    min_box_area: Annotated[float, Field(ge=1)] = Field(1000.0, description="of boxes, pixels")
+    max_aspect_ratio: Annotated[float, Field(ge=1)] = Field(3.0, description="largest aspect ratio of a box")
+    min_box_area: Annotated[float, Field(ge=1)] = Field(1000.0, description="least area of a box, pixels")
     gamma: Annotated[float, Field(ge=0)] = Field(2.0, description="sensitivity of the affinity to direction")
     kappa: Annotated[float, Field(ge=0)] = Field(1.5, description="exponent by which large boxes are favoured less")
 

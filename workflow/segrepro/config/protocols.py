@@ -11,13 +11,13 @@ class Protocol(Section):
     """How a network is trained."""
 
     steps: Positive = Field(description="optimiser updates")
-    micro_batch: Positive = Field(description="examples a forward pass; batch norm sees this many")
-    accumulation: Positive = Field(1, description="micro-batches a step: batch = micro_batch x accumulation")
+    micro_batch: Positive = Field(description="examples per forward pass; batch norm sees this many")
+    accumulation: Positive = Field(1, description="micro-batches per step: the batch is micro_batch x accumulation")
     crop: Positive | None = Field(
         None, description="side of the square training crop, pixels; null: whole pictures, one at a time (FCN)"
     )
     box_size: Positive | None = Field(
-        None, description="examples are boxes, resized to a square of this side before the crop (DeconvNet: 250)"
+        None, description="side in pixels that boxes are resized to before the crop (DeconvNet: 250); null: no boxes"
     )
     scale_range: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(
         [1.0, 1.0], description="smallest and largest random scale of the picture"
@@ -34,23 +34,30 @@ class Protocol(Section):
     sharpen_share: Share = Field(0.0, description="share of the crops that are sharpened (unsharp mask)")
     blur_share: Share = Field(0.0, description="share of the crops that are blurred (Gaussian, 0.5 to 1.5 pixels)")
     pad_picture: Literal["zero", "mean"] = Field(
-        "zero", description="fills a crop beside the picture; mean: the pixel that the normalisation turns into zeros"
+        "zero",
+        description="what fills a crop outside of the picture; mean: the pixel that normalisation turns into zeros",
     )
     schedule: Literal["poly", "step", "fixed", "plateau"] = Field(
-        description="of the learning rate; plateau: reduced when accuracy on held-out pictures stops rising"
+        description="schedule of the learning rate; plateau: reduced when accuracy on held-out pictures stops rising"
     )
-    learning_rate: Annotated[float, Field(gt=0)] = Field(description="at step 0")
-    end_learning_rate: Annotated[float, Field(ge=0)] = Field(0.0, description="poly: at the last step")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(description="learning rate at step 0")
+    end_learning_rate: Annotated[float, Field(ge=0)] = Field(0.0, description="poly: learning rate at the last step")
     power: Annotated[float, Field(gt=0)] = Field(0.9, description="poly: exponent")
     step_every: Positive | None = Field(None, description="step: steps between two reductions")
-    step_factor: Annotated[float, Field(gt=0, lt=1)] = Field(0.1, description="step, plateau: factor of a reduction")
-    plateau_every: Positive | None = Field(None, description="plateau: steps between two looks at held-out pictures")
-    plateau_patience: Positive = Field(1, description="plateau: looks without a better accuracy before a reduction")
-    validation_pictures: Positive | None = Field(
-        None, description="plateau: pictures of the training set that are held out, never trained on"
+    step_factor: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.1, description="step, plateau: what a reduction multiplies the rate by"
     )
-    optimiser: Literal["sgd", "adam"] = Field("sgd", description="adam: report 1's code; takes no weight decay")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="of sgd; adam's beta_1")
+    plateau_every: Positive | None = Field(
+        None, description="plateau: steps between two validations on held-out pictures"
+    )
+    plateau_patience: Positive = Field(
+        1, description="plateau: validations without a better accuracy before a reduction"
+    )
+    validation_pictures: Positive | None = Field(
+        None, description="plateau: number of pictures of the training set that are held out"
+    )
+    optimiser: Literal["sgd", "adam"] = Field("sgd", description="adam (report 1's code) takes no weight decay")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="momentum of sgd; beta_1 of adam")
     momentum_form: Literal["tf1", "caffe"] = Field(
         "tf1", description="v <- m v + g, w <- w - lr v (tf1) or v <- m v + lr g, w <- w - v (caffe)"
     )
@@ -58,40 +65,45 @@ class Protocol(Section):
         description="coupled L2: weight_decay x weight is added to the gradient"
     )
     weight_decay_on: Literal["all", "all_but_biases", "kernels", "full_kernels"] = Field(
-        description="all trainables (report 2's code); all_but_biases: batch norm's scale and shift, no convolution's "
-        "bias (DeconvNet release); kernels: no bias, no batch norm (FCN release); full_kernels: nor depthwise kernels "
-        "(DeepLab release)"
+        description="all: all trainable variables (report 2's code); all_but_biases: all but the convolutions' biases "
+        "(DeconvNet release); kernels: neither biases nor batch norm (FCN release); full_kernels: nor depthwise "
+        "kernels (DeepLab release)"
     )
     bias_rate_factor: Annotated[float, Field(gt=0)] = Field(
         1.0,
-        description="learning-rate factor of biases, not of batch norm's shift: 2 in the FCN and DeconvNet releases "
-        "(Caffe's lr_mult) and in DeepLab's (get_model_gradient_multipliers, of gradients, which is the same)",
+        description="factor of the learning rate for biases, but not for batch norm's shift: 2 in the FCN and "
+        "DeconvNet releases (Caffe's lr_mult) and in DeepLab's (get_model_gradient_multipliers, of gradients, which is"
+        " the same)",
     )
     freeze_batch_norm: bool = Field(
-        False, description="keep the initial model's batch norms (DeepLabv3's second phase)"
+        False,
+        description="keep statistics, scale and shift of the initial model's batch norms (DeepLabv3's second phase)",
     )
-    frozen_layers: list[str] = Field([], description="layers whose names start so are not trained, e.g. block1_")
+    frozen_layers: list[str] = Field(
+        [], description="layers whose names start with one of these are not trained, e.g. block1_"
+    )
     batch_norm_passes: Annotated[int, Field(ge=0)] = Field(
         0, description="forward passes that estimate batch-norm statistics again after training (DeconvNet: 501)"
     )
-    batch_norm_batch: Positive = Field(28, description="examples of such a pass (DeconvNet release: 28)")
+    batch_norm_batch: Positive = Field(28, description="examples per such pass (DeconvNet release: 28)")
     loss_at: Literal["label", "stride"] = Field(
-        "label", description="upsample logits to the labels (paper: 77.21) or downsample labels (75.94)"
+        "label",
+        description="upsample logits to the labels (DeepLabv3 paper: 77.21 mIoU) or downsample the labels (75.94)",
     )
     loss_normalisation: Literal["valid", "none"] = Field(
-        "valid", description="mean over the pixels that are not void, or their plain sum (FCN release)"
+        "valid", description="valid: mean over the pixels that are not void; none: their sum (FCN release)"
     )
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     remat: bool = Field(
         False,
-        description="compute activations again in the backward pass: some 30 % more time, a fraction of the memory "
-        "(docs/cost.md); equal up to rounding",
+        description="compute activations again in the backward pass: takes some 30 % more time and a fraction of the "
+        "memory (docs/cost.md), and is equal up to rounding",
     )
     tf32: bool = Field(
         False,
         description="let GPUs from Ampere on round the factors of float32 products to 10 bits of mantissa",
     )
-    log_every: Positive = Field(description="steps a row of history.csv")
+    log_every: Positive = Field(description="steps per row of history.csv")
 
     @model_validator(mode="after")
     def _combinations(self) -> "Protocol":

@@ -18,7 +18,7 @@ class Reported(Section):
     pixel_accuracy: Annotated[float, Field(ge=0, le=100)] | None = None
     source: str
     differs: str | None = Field(
-        None, description="what the reported experiment does otherwise; it is then not said to be reproduced or not"
+        None, description="what that experiment did differently; the row is then neither reproduced nor not reproduced"
     )
 
 
@@ -29,18 +29,19 @@ class Prediction(Section):
         [1.0], description="factors of the picture's size (papers: 0.5, 0.75 .. 1.75)"
     )
     flip: bool = Field(False, description="also predict each scale mirrored")
-    output_stride: Literal[8, 16, 32] | None = Field(None, description="at test time; null: as trained")
+    output_stride: Literal[8, 16, 32] | None = Field(None, description="output stride at test time; null: as trained")
     average_at: Literal["picture", "stride"] = Field(
         "picture",
-        description="average probabilities at full size (DeepLab release), or at the stride of the network's logits: "
-        "many times cheaper, less exact; of a single view, logits take their place",
+        description="where probabilities are averaged: at the picture's full size (DeepLab release), or at the stride "
+        "of the logits, which is many times cheaper and less exact; a single view keeps its logits",
     )
-    storage_stride: Positive | None = Field(None, description="pixels, of the map stored; null: 4")
+    storage_stride: Positive | None = Field(None, description="stride of the stored map, pixels; null: 4")
     pad_to: Positive | None = Field(
-        None, description="least height and width, pixels, reached by padding (DeepLab release: 513); null: as it is"
+        None,
+        description="pad pictures to at least this height and width, pixels (DeepLab release: 513); null: no padding",
     )
     window: Positive | None = Field(None, description="side of sliding windows, pixels; null: whole pictures")
-    window_stride: Positive | None = Field(None, description="pixels between windows; null: two thirds of them")
+    window_stride: Positive | None = Field(None, description="pixels between windows; null: two thirds of their side")
 
     @model_validator(mode="after")
     def _combinations(self) -> "Prediction":
@@ -80,36 +81,39 @@ class ProposalWise(Section):
     """Prediction box by box, as DeconvNet does; see segrepro.inference.proposalwise."""
 
     proposals: str | None = Field(None, description="an entry of the section `proposals`; null: the whole picture")
-    count: Positive = Field(50, description="boxes a picture, best first (paper: 50)")
+    count: Positive = Field(50, description="boxes per picture, best first (paper: 50)")
     min_side: Annotated[int, Field(ge=0)] = Field(
-        94, description="of a box before it is enlarged, pixels (94 x 1.2 is half of 224, as in the release)"
+        94, description="least side of a box before it is enlarged, pixels (94 x 1.2 is half of 224, as in the release)"
     )
     enlarge: Annotated[float, Field(ge=1, le=100)] = Field(
-        1.2, description="factor of the box (release: 1.2, as in training)"
+        1.2, description="factor that a box is enlarged by (release: 1.2, as in training)"
     )
-    aggregate: Literal["max", "mean"] = Field("max", description="over the boxes of a pixel (paper: either)")
+    aggregate: Literal["max", "mean"] = Field(
+        "max", description="how the boxes that cover a pixel are combined (paper: either)"
+    )
     of: Literal["probabilities", "scores"] = Field(
-        "probabilities", description="what is aggregated; released code: raw scores, from 0"
+        "probabilities", description="what is combined; released code: raw scores, starting from 0"
     )
     shrink: Literal["bilinear", "antialias"] = Field(
         "bilinear",
-        description="a box larger than the network's input, and scores larger than their box: two taps an axis, as in "
-        "the training; or antialiased, as MATLAB's imresize in the released code",
+        description="how boxes larger than the input, and scores larger than their box, are shrunk: by two taps per "
+        "axis, as in training; or antialiased, as by MATLAB's imresize in the released code",
     )
     batch: Positive = Field(8, description="crops per call of the network; can change a score's last bit")
-    storage_stride: Positive = Field(4, description="pixels, of the stored map; 1 stores the aggregate itself")
+    storage_stride: Positive = Field(4, description="stride of the stored map, pixels; 1 stores every pixel")
 
 
 class Fusion(Section):
     """Several systems combined into one; see segrepro.fusion."""
 
     kind: Literal["vote", "mean", "product", "release_product"] = Field(
-        description="majority of labels; mean or product of probabilities; product of raw scores, as EDeconvNet's "
-        "release has it"
+        description="majority of labels; mean or product of probabilities; product of raw scores, as in EDeconvNet's "
+        "release"
     )
     members: list[str] = Field(description="systems, in order")
     weights: list[Annotated[float, Field(gt=0)]] | None = Field(
-        None, description="of the members: of their votes, in the mean, or as exponents in the product; null: equal"
+        None,
+        description="of the members: their votes, their shares of the mean, or exponents in the product; null: equal",
     )
     ties: Literal["probability", "lowest", "member", "miou"] | None = Field(
         None,
@@ -120,7 +124,7 @@ class Fusion(Section):
     ties_from: str | None = Field(
         None, description="ties: miou: a dataset that all members are scored on, and the vote is not"
     )
-    storage_stride: Positive = Field(4, description="pixels, of the stored map; a vote is stored at full size")
+    storage_stride: Positive = Field(4, description="stride of the stored map, pixels; a vote is stored at full size")
 
     @property
     def broken_by(self) -> str:
@@ -152,27 +156,33 @@ class Stacking(Section):
         "one weight per member and class"
     )
     members: Annotated[list[str], Field(min_length=2)] = Field(description="systems, in order")
-    folds: Annotated[int, Field(ge=2)] | None = Field(None, description="of the scored pictures; null: 5")
+    folds: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="number of folds of the scored pictures; null: 5"
+    )
     fit_on: str | None = Field(None, description="a dataset to fit on instead; shares no picture with the splits")
     fit_pictures: Positive | None = Field(
-        None, description="so many of `fit_on`, at equal steps of the sorted list; null: all"
+        None, description="number of pictures of `fit_on`, at equal steps of its sorted list; null: all"
     )
     hidden: Positive | None = Field(
-        None, description="channels of the first two convolutions; null: 64, of `shared` 16 per class"
+        None, description="channels of the first two convolutions; null: 64, or with `shared` 16 per class"
     )
     kernel: Literal[1, 3] = Field(1, description="side of the kernels, cells")
     residual: bool = Field(True, description="add the network's answer to the members' mean log-probability")
     steps: Positive = Field(300, description="updates of each fit")
     batch: Positive = Field(8, description="crops per step, each of another picture")
     crop: Positive = Field(16, description="side of a crop, in cells")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(3e-3, description="of Adam, at first; half a cosine to 0")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(1e-4, description="coupled L2, on kernels")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        3e-3, description="first learning rate of Adam; falls to 0 by half a cosine"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(1e-4, description="coupled L2 on kernels")
     balance: Share = Field(
         0.5,
-        description="exponent b of the loss's class weights frequency^-b, among the cells fitted on: 0 is the plain "
-        "mean, which drops rare classes for accuracy; 1 weighs all classes alike",
+        description="exponent b of the class weights frequency^-b of the loss: 0 is the plain mean, which gives up "
+        "rare classes for accuracy; 1 weighs all classes alike",
     )
-    storage_stride: Positive = Field(4, description="pixels, side of a cell: read, fitted and stored")
+    storage_stride: Positive = Field(
+        4, description="side of a cell, pixels: scores are read, fitted and stored at this stride"
+    )
 
     @model_validator(mode="after")
     def _combinations(self) -> "Stacking":
@@ -210,10 +220,14 @@ class System(Section):
 
     model: str | None = Field(None, description="the model that predicts")
     prediction: Prediction = Prediction()
-    proposal_wise: ProposalWise | None = Field(None, description="box by box instead of whole pictures (DeconvNet)")
-    fusion: Fusion | None = Field(None, description="of other systems, instead of a model")
-    stacking: Stacking | None = Field(None, description="of other systems, learned, instead of a model")
-    crf: Crf | None = Field(None, description="on another system, instead of a model")
+    proposal_wise: ProposalWise | None = Field(
+        None, description="predict box by box instead of whole pictures (DeconvNet)"
+    )
+    fusion: Fusion | None = Field(None, description="combine other systems by a rule, instead of a model")
+    stacking: Stacking | None = Field(
+        None, description="combine other systems by a learned stacker, instead of a model"
+    )
+    crf: Crf | None = Field(None, description="refine another system, instead of a model")
     splits: Annotated[list[str], Field(min_length=1)] = Field(description="datasets it is scored on")
     reported: dict[str, Reported] = Field({}, description="split -> published numbers")
     server: Server | None = Field(None, description="what the VOC server answered to this run's own submission")

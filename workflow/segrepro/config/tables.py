@@ -15,14 +15,14 @@ ROUNDING = 0.1  # percentage points: the server prints class scores and their me
 class Intervals(Section):
     """Bootstrap intervals over pictures; see segrepro.evaluation.bootstrap."""
 
-    resamples: Positive = Field(2000, description="of the pictures; more make the ends steadier")
-    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(0.95, description="of the intervals")
+    resamples: Positive = Field(2000, description="number of resamples of the pictures; more make the ends steadier")
+    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(0.95, description="confidence level of the intervals")
 
 
 class Bootstrap(Intervals):
     """How a verb makes intervals: the experiment's seed draws the pictures."""
 
-    seed: Count = Field(0, description="of the drawing")
+    seed: Count = Field(0, description="seed of the resampling")
 
 
 class StatisticsSettings(Intervals):
@@ -58,7 +58,7 @@ class Ablation(Section):
 
     baseline: str = Field(description="the system that the others are compared with")
     systems: Annotated[list[str], Field(min_length=1)] = Field(description="the others, in order")
-    note: str | None = Field(None, description="what differs besides what the question's name says")
+    note: str | None = Field(None, description="what differs apart from what the question asks")
 
     @model_validator(mode="after")
     def _once(self) -> "Ablation":

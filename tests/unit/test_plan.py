@@ -165,10 +165,10 @@ def test_a_prediction_is_of_whole_pictures_or_of_boxes_which_are_stored_in_anoth
     found = plan()
     assert systems.prediction_options(found, "deeplabv3_trainaug").startswith("--scales ")
     assert systems.proposals_of(found, "deeplabv3_trainaug", "voc_val") == []
-    proposals = systems.proposals_of(found, "deconvnet_stage2", "voc_val")
-    options = systems.prediction_options(found, "deconvnet_stage2", proposals)
-    assert options.startswith(f"--proposals {proposals} --count 50 ")
-    assert systems.prediction_options(found, "deconvnet_stage2", []).startswith("--whole --count 50 ")
+    assert systems.proposals_of(found, "deconvnet_stage2", "voc_val") == "data/proposals/edge_boxes/voc_val.h5"
+    assert systems.prediction_options(found, "deconvnet_stage2").startswith("--count 50 ")
+    assert systems.proposals_of(found, "deconvnet_stage2_whole", "voc_val") == []
+    assert systems.prediction_options(found, "deconvnet_stage2_whole").startswith("--whole --count 50 ")
     assert stores.order_option(found, "deeplabv3_trainaug") == "--by-size"
     assert stores.order_option(found, "deconvnet_stage2") == stores.order_option(found, found.refined[0]) == ""
 

@@ -66,6 +66,14 @@ X = [
     assert len(python_lines(text)) == 8
 
 
+def test_no_setting_hides_in_a_parameter_that_is_made_of_the_inputs():
+    """Snakemake takes a parameter that is a function of `input` for no trigger: the inputs are."""
+    text = "\n".join(file.read_text() for file in FILES)
+    derived = re.findall(r"(\w+)=lambda w, input: (.*(?:\n {9,}.*)*)", text)
+    assert len(derived) >= 5
+    assert [name for name, body in derived if re.search(r"PLAN|CONFIG", body)] == []
+
+
 def test_rules_of_entries_give_the_captions_that_snakemakes_report_shows():
     assert (ROOT / "workflow/segrepro/report/caption.rst").read_text() == "{{ snakemake.params.caption }}\n"
     rules = [rule for file in FILES for rule in re.split(r"\n(?= *rule\b)", file.read_text())]

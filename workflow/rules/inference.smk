@@ -24,12 +24,13 @@ rule predict:
         mem_mb=8000,
         runtime=480,
     params:
-        options=lambda w, input: systems.prediction_options(
-            PLAN, w.system, input.proposals
+        options=lambda w: systems.prediction_options(PLAN, w.system),
+        proposals=lambda w, input: (
+            f"--proposals {input.proposals}" if input.proposals else ""
         ),
         shard=lambda w: stores.shard_option(w.get("scatteritem")),
     shell:
         "segrepro predict --model {input.model} --spec {input.spec} --manifest {input.manifest} "
-        "{params.options} --system {wildcards.system} {params.shard} --out {output} "
+        "{params.options} {params.proposals} --system {wildcards.system} {params.shard} --out {output} "
         f"{PLAN.determinism} "
         "--gpus {resources.gpu} --threads {threads} &> {log}"

@@ -23,13 +23,13 @@ def answer_space(plan: Plan, split: str) -> str:
     return plan.dataset_of(split).answer_space
 
 
-def prediction_options(plan: Plan, system: str, proposals: object = "") -> str:
-    """Return the options of a system's prediction, of whole pictures or box by box (by a file of ``proposals``)."""
+def prediction_options(plan: Plan, system: str) -> str:
+    """Return the options of a system's prediction, of whole pictures or box by box, but for the file of proposals."""
     entry = plan.config.systems[system]
-    if not entry.proposal_wise:
+    boxes = entry.proposal_wise
+    if not boxes:
         return as_options(entry.prediction)
-    boxes = f"--proposals {proposals}" if proposals else "--whole"
-    return f"{boxes} {as_options(entry.proposal_wise, leave_out=['proposals'])}"
+    return ("" if boxes.proposals else "--whole ") + as_options(boxes, leave_out=["proposals"])
 
 
 def proposals_of(plan: Plan, system: str, split: str) -> str | list[Any]:

@@ -57,9 +57,7 @@ def voc_xml(picture_id: str, scene: Scene, *, segmented: bool) -> bytes:
     """Return VOC's annotation of a picture: objects in instance order, boxes 1-based and inclusive."""
     height, width = scene.instances.shape
     lines = [
-        "<annotation>",
-        "\t<folder>VOC2012</folder>",
-        f"\t<filename>{picture_id}.jpg</filename>",
+        f"<annotation>\n\t<folder>VOC2012</folder>\n\t<filename>{picture_id}.jpg</filename>",
         "\t<source>\n\t\t<database>segrepro sample</database>\n\t</source>",
         f"\t<size>\n\t\t<width>{width}</width>\n\t\t<height>{height}</height>\n\t\t<depth>3</depth>\n\t</size>",
         f"\t<segmented>{int(segmented)}</segmented>",
@@ -104,18 +102,10 @@ def sbd_mat_bytes(instances: np.ndarray, labels: list[int]) -> tuple[bytes, byte
     """
     objects = coarse_instances(instances)
     classes = np.concatenate([[0], labels]).astype(np.uint8)[objects]
-    present = np.unique(classes[classes > 0]).astype(np.uint8)[:, None]
-    categories = np.array(labels, np.uint8)[:, None]
-    cls = {
-        "Segmentation": classes,
-        "Boundaries": _boundaries(classes, range(1, len(VOC_CLASSES))),
-        "CategoriesPresent": present,
-    }
-    inst = {
-        "Segmentation": objects,
-        "Boundaries": _boundaries(objects, range(1, len(labels) + 1)),
-        "Categories": categories,
-    }
+    cls = {"Segmentation": classes, "Boundaries": _boundaries(classes, range(1, len(VOC_CLASSES)))}
+    inst = {"Segmentation": objects, "Boundaries": _boundaries(objects, range(1, len(labels) + 1))}
+    cls["CategoriesPresent"] = np.unique(classes[classes > 0]).astype(np.uint8)[:, None]
+    inst["Categories"] = np.array(labels, np.uint8)[:, None]
     return _mat_bytes({"GTcls": cls}), _mat_bytes({"GTinst": inst})
 
 

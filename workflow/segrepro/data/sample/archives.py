@@ -92,7 +92,6 @@ def refuse_other_archives(folder: Path) -> None:
 
 def write_archives(folder: Path, drawn: dict[str, Drawn]) -> None:
     """Write the six archives and their ``SHA256SUMS`` to ``folder``."""
-    folder = Path(folder)
     _write_tar(folder / VOC_TRAINVAL, _voc_trainval(drawn))
     _write_tar(folder / VOC_TEST, _voc_test(drawn))
     _write_tar(folder / SBD, _sbd(drawn))
@@ -120,8 +119,8 @@ def _voc_trainval(drawn: dict[str, Drawn]) -> dict[str, bytes]:
     root = "VOCdevkit/VOC2012"
     members = {}
     for source in ("voc_train", "voc_val", "sbd_extra"):
+        segmented = source != "sbd_extra"
         for i, scene in drawn[source].items():
-            segmented = source != "sbd_extra"
             members[f"{root}/JPEGImages/{i}.jpg"] = jpeg_bytes(scene.image)
             members[f"{root}/Annotations/{i}.xml"] = voc_xml(i, scene, segmented=segmented)
             if segmented:
@@ -148,12 +147,9 @@ def _sbd(drawn: dict[str, Drawn]) -> dict[str, bytes]:
     train, val = sbd_lists(drawn)
     members = {f"{root}/train.txt": _lines(train), f"{root}/val.txt": _lines(val)}
     for i in train + val:
-        scene = scenes[i]
-        labels = [VOC_CLASSES.index(name) for name in scene.names]
-        classes, objects = sbd_mat_bytes(scene.instances, labels)
-        members[f"{root}/img/{i}.jpg"] = jpeg_bytes(scene.image)
-        members[f"{root}/cls/{i}.mat"] = classes
-        members[f"{root}/inst/{i}.mat"] = objects
+        labels = [VOC_CLASSES.index(name) for name in scenes[i].names]
+        members[f"{root}/img/{i}.jpg"] = jpeg_bytes(scenes[i].image)
+        members[f"{root}/cls/{i}.mat"], members[f"{root}/inst/{i}.mat"] = sbd_mat_bytes(scenes[i].instances, labels)
     return members
 
 

@@ -7,7 +7,7 @@ check is no proof of an object; their outlines are.
 import cv2
 import numpy as np
 
-from segrepro.data.sample.shapes import polygon
+from segrepro.data.sample.shapes.outlines import polygon
 from segrepro.data.sample.textures import LOOKS, draw_colour, grain, hsv, mix, noise, second_shade, stripes
 
 DISTRACTORS = (2, 6)  # how many: from the first, below the second
@@ -15,13 +15,7 @@ UNIT = 120.0  # canvas pixels per texture unit
 
 
 def paint_background(context: str, width: int, height: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Paint a background.
-
-    Args:
-        context: ``sky``, ``field``, ``street``, ``water`` or ``room``.
-        width: of the canvas in pixels.
-        height: of the canvas in pixels.
-        rng: the scene's generator.
+    """Paint a background: ``sky``, ``field``, ``street``, ``water`` or ``room``.
 
     Returns:
         The canvas (float32 RGB 0..255, shape (height, width, 3)) and the height of the horizon as a share of the

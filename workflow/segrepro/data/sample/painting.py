@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from segrepro.data.sample.shapes import Contour, Part
+from segrepro.data.sample.shapes.outlines import Contour, Part
 from segrepro.data.sample.textures import LOOKS, SKINS, TYRE, draw_colour, mix, second_shade
 
 OVERSAMPLING = 3  # canvas pixels per picture pixel, in each direction

@@ -45,16 +45,10 @@ class Plan:
 
 
 def plan_source(source: str, count: int, seed: int) -> list[Plan]:
-    """Deal the classes over ``count`` pictures so that each class occurs about equally often.
+    """Deal the classes over the pictures of one of `SOURCES` so that each class occurs about equally often.
 
-    Args:
-        source: one of `SOURCES`.
-        count: number of pictures.
-        seed: the sample's seed.
-
-    Returns:
-        One plan a picture. Every object of a picture fits one context (no cow in the living room). The COCO
-        sources also get crowds, categories that VOC does not have, and pictures without any object.
+    Every object of a picture fits one context (no cow in the living room). The COCO sources also get crowds, categories
+    that VOC does not have, and pictures without any object.
     """
     rng = np.random.default_rng([seed, SOURCES.index(source), 1 << 20])
     used = dict.fromkeys([*VOC_SHAPES, *EXTRA_SHAPES], 0)

@@ -54,16 +54,13 @@ class Scene:
 def draw_scene(
     names: tuple[str, ...], rng: np.random.Generator, *, crowd: str | None = None, pole: bool = False
 ) -> Scene:
-    """Draw one scene.
+    """Draw one scene; an object that would be hidden is moved, never dropped.
 
     Args:
         names: the classes of the objects, repeated where one occurs twice; may be empty.
         rng: the scene's own generator.
         crowd: a class name to add as one crowd of small objects, or None.
         pole: whether a lamp post (background) stands in front of the largest object and may cut it in two.
-
-    Returns:
-        The scene; an object that would be hidden is moved, never dropped.
     """
     width, height = SIZES[rng.integers(len(SIZES))]
     context = _context(names or ((crowd,) if crowd else ()), rng)
@@ -101,12 +98,8 @@ def _layout(
 ) -> list[Sprite]:
     """Place the objects, nearer (lower) ones last; the best of several tries by the least visible object.
 
-    Args:
-        names: the classes.
-        share: range of the area of each object, as a share of the picture's.
-        size: width and height of the picture in pixels.
-        horizon: height of the horizon, as a share of the picture's height from the top.
-        rng: the scene's generator.
+    ``share`` is the range of each object's area as a share of the picture's, ``size`` width and height in pixels, and
+    ``horizon`` the share of the height that is above it.
     """
     if not names:
         return []
@@ -134,15 +127,7 @@ def _visible_shares(sprites: list[Sprite]) -> list[float]:
 
 
 def _place(name: str, share: float, size: tuple[int, int], horizon: float, rng: np.random.Generator) -> Sprite:
-    """Draw a silhouette's shape, scale, turn and position.
-
-    Args:
-        name: the class.
-        share: the wanted area of the object, as a share of the picture's.
-        size: width and height of the picture in pixels.
-        horizon: height of the horizon, as a share of the picture's height from the top.
-        rng: the scene's generator.
-    """
+    """Draw a silhouette's shape, scale, turn and position; see `_layout`."""
     width, height = size
     parts = SHAPES[name](rng)
     angle = np.radians(rng.normal(0, TILT_FLYING if name in FLYING else TILT_STANDING))

@@ -7,6 +7,7 @@ classes overlap on purpose (a bus, a car and a sofa can all be red): colour alon
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -108,10 +109,6 @@ class Look:
     glass: tuple[float, float, float] = (176, 208, 226)
 
 
-def _using(texture: Callable[..., Field], **settings: float) -> Callable[..., Field]:
-    return lambda u, v, rng: texture(u, v, rng, **settings)
-
-
 # Named colour ranges, shared by several classes so that no colour belongs to one class.
 RED = (0, 12, 0.6, 0.85, 0.6, 0.9)
 ORANGE = (25, 10, 0.55, 0.85, 0.7, 0.95)
@@ -130,33 +127,28 @@ SKINS = ((234, 190, 160), (204, 150, 112), (156, 104, 72), (104, 68, 48))
 TYRE = (38.0, 38.0, 42.0)
 
 LOOKS = {
-    "aeroplane": Look((WHITE, GREY, CREAM), _using(stripes, width=0.07, angle=90), trim=(RED, BLUE, GREEN)),
+    "aeroplane": Look((WHITE, GREY, CREAM), partial(stripes, width=0.07, angle=90), trim=(RED, BLUE, GREEN)),
     "bicycle": Look((RED, BLUE, YELLOW), plain),
-    "bird": Look((BLUE, YELLOW, BROWN), _using(scales, pitch=0.16), "light"),
-    "boat": Look((BROWN, RED, WHITE), _using(stripes, width=0.075, angle=90), trim=(RED, ORANGE, CREAM, BLUE)),
-    "bottle": Look((GREEN, BROWN, TEAL), _using(stripes, width=0.3, angle=0), "light", trim=(RED, YELLOW, CREAM)),
+    "bird": Look((BLUE, YELLOW, BROWN), partial(scales, pitch=0.16), "light"),
+    "boat": Look((BROWN, RED, WHITE), partial(stripes, width=0.075, angle=90), trim=(RED, ORANGE, CREAM, BLUE)),
+    "bottle": Look((GREEN, BROWN, TEAL), partial(stripes, width=0.3, angle=0), "light", trim=(RED, YELLOW, CREAM)),
     "bus": Look((YELLOW, RED, GREEN), plain, trim=(WHITE, BLACK, CREAM)),
     "car": Look((RED, BLUE, GREY, WHITE), plain, "light", trim=(BLACK, WHITE)),
-    "cat": Look((ORANGE, GREY, TAN), _using(stripes, width=0.1, angle=80), trim=((350, 6, 0.3, 0.4, 0.8, 0.9),)),
-    "chair": Look((BROWN, ORANGE, TAN), _using(wood, width=0.14), trim=(RED, BLUE, GREEN)),
-    "cow": Look((CREAM, WHITE), _using(patches, cell=0.34), "black", trim=((355, 8, 0.25, 0.4, 0.75, 0.9),)),
-    "diningtable": Look((RED, BLUE, GREEN), _using(checks, width=0.11), "white"),
-    "dog": Look((BROWN, TAN, CREAM), _using(dots, pitch=0.2), trim=(BROWN, BLACK)),
-    "horse": Look((BROWN, GREY, TAN), _using(grain, cell=0.05), trim=(TAN, CREAM)),
-    "motorbike": Look((RED, BLUE, GREEN), _using(stripes, width=0.12, angle=40), "black", light=(190, 194, 200)),
-    "person": Look(
-        (RED, BLUE, GREEN, PURPLE),
-        _using(stripes, width=0.09, angle=90),
-        "white",
-        trim=(BLUE, BLACK, BROWN),
-    ),
-    "pottedplant": Look((GREEN, GREEN, TEAL), _using(grain, cell=0.09), "light", trim=(ORANGE, BROWN, BLUE)),
-    "sheep": Look((CREAM, WHITE, TAN), _using(scales, pitch=0.13)),
-    "sofa": Look((RED, TEAL, PURPLE, TAN), _using(dots, pitch=0.13, fill=0.22), "light"),
-    "train": Look((GREEN, RED, BLACK), _using(dots, pitch=0.12, fill=0.2), "light", trim=(YELLOW, RED, BLACK)),
-    "tvmonitor": Look((BLUE, TEAL, PURPLE), _using(stripes, width=0.05, angle=90), "light", glass=(240, 248, 255)),
-    "umbrella": Look((RED, PURPLE, BLUE, YELLOW), _using(stripes, width=0.3, angle=0), "white"),
-    "pizza": Look((YELLOW,), _using(grain, cell=0.08), trim=(TAN, BROWN)),
+    "cat": Look((ORANGE, GREY, TAN), partial(stripes, width=0.1, angle=80), trim=((350, 6, 0.3, 0.4, 0.8, 0.9),)),
+    "chair": Look((BROWN, ORANGE, TAN), partial(wood, width=0.14), trim=(RED, BLUE, GREEN)),
+    "cow": Look((CREAM, WHITE), partial(patches, cell=0.34), "black", trim=((355, 8, 0.25, 0.4, 0.75, 0.9),)),
+    "diningtable": Look((RED, BLUE, GREEN), partial(checks, width=0.11), "white"),
+    "dog": Look((BROWN, TAN, CREAM), partial(dots, pitch=0.2), trim=(BROWN, BLACK)),
+    "horse": Look((BROWN, GREY, TAN), partial(grain, cell=0.05), trim=(TAN, CREAM)),
+    "motorbike": Look((RED, BLUE, GREEN), partial(stripes, width=0.12, angle=40), "black", light=(190, 194, 200)),
+    "person": Look((RED, BLUE, GREEN, PURPLE), partial(stripes, width=0.09, angle=90), "white", (BLUE, BLACK, BROWN)),
+    "pottedplant": Look((GREEN, GREEN, TEAL), partial(grain, cell=0.09), "light", trim=(ORANGE, BROWN, BLUE)),
+    "sheep": Look((CREAM, WHITE, TAN), partial(scales, pitch=0.13)),
+    "sofa": Look((RED, TEAL, PURPLE, TAN), partial(dots, pitch=0.13, fill=0.22), "light"),
+    "train": Look((GREEN, RED, BLACK), partial(dots, pitch=0.12, fill=0.2), "light", trim=(YELLOW, RED, BLACK)),
+    "tvmonitor": Look((BLUE, TEAL, PURPLE), partial(stripes, width=0.05, angle=90), "light", glass=(240, 248, 255)),
+    "umbrella": Look((RED, PURPLE, BLUE, YELLOW), partial(stripes, width=0.3, angle=0), "white"),
+    "pizza": Look((YELLOW,), partial(grain, cell=0.08), trim=(TAN, BROWN)),
     "clock": Look((BLACK, RED), plain),
     "kite": Look((RED, BLUE, YELLOW, PURPLE), plain, trim=(YELLOW, TEAL, ORANGE)),
     "stop sign": Look((RED,), plain),

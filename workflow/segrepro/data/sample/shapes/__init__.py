@@ -5,9 +5,7 @@ bars of about 5 pixels, which logits at stride 8 can still learn.
 """
 
 from segrepro.data.sample.shapes.creatures import CREATURES
-from segrepro.data.sample.shapes.extras import EXTRAS
-from segrepro.data.sample.shapes.furnishings import FURNISHINGS
-from segrepro.data.sample.shapes.outlines import Contour, Part, polygon
+from segrepro.data.sample.shapes.things import EXTRAS, FURNISHINGS
 from segrepro.data.sample.shapes.vehicles import VEHICLES
 
 VOC_SHAPES = dict(sorted((VEHICLES | CREATURES | FURNISHINGS).items()))
@@ -17,5 +15,3 @@ EXTRA_SHAPES = dict(sorted(EXTRAS.items()))
 """COCO category name -> silhouette."""
 
 SHAPES = VOC_SHAPES | EXTRA_SHAPES
-
-__all__ = ["EXTRA_SHAPES", "SHAPES", "VOC_SHAPES", "Contour", "Part", "polygon"]

@@ -42,12 +42,10 @@ def _cat(rng: np.random.Generator) -> list[Part]:
     inner = [
         polygon((hx + s * 0.33, hy - 0.22), (hx + s * 0.32, hy - 0.46), (hx + s * 0.15, hy - 0.28)) for s in (-1, 1)
     ]
+    body = polygon((-0.3, -0.3), (0.3, -0.3), (0.55, 0.55), (0.4, 0.95), (-0.4, 0.95), (-0.55, 0.55), smooth=2)
     return [
         *parts("main", *tail_bars),
-        part(
-            "main",
-            polygon((-0.3, -0.3), (0.3, -0.3), (0.55, 0.55), (0.4, 0.95), (-0.4, 0.95), (-0.55, 0.55), smooth=2),
-        ),
+        part("main", body),
         part("light", ellipse(0, 0.25, 0.17, 0.34)),
         *parts("main", *ears),
         *parts("trim", *inner),
@@ -61,17 +59,17 @@ def _cat(rng: np.random.Generator) -> list[Part]:
 
 def _cow(rng: np.random.Generator) -> list[Part]:
     hy = rng.uniform(-0.5, -0.25)
+    horns = [
+        polygon((0.68, hy - 0.12), (0.58, hy - 0.42), (0.78, hy - 0.2)),
+        polygon((0.88, hy - 0.16), (1.0, hy - 0.45), (1.0, hy - 0.14)),
+    ]
     return [
         part("dark", bar(-0.82, -0.35, -0.97, 0.25, 0.09)),
         *_legs(rng, (-0.62, -0.4, 0.3, 0.52), 0.1, 0.82, 0.17),
         part("trim", ellipse(-0.22, 0.28, 0.18, 0.14)),
         part("main", box(-0.86, -0.5, 0.7, 0.28, 2)),
         part("main", polygon((0.5, -0.4), (0.85, hy - 0.15), (0.95, hy + 0.2), (0.55, 0.1), smooth=1)),
-        *parts(
-            "light",
-            polygon((0.68, hy - 0.12), (0.58, hy - 0.42), (0.78, hy - 0.2)),
-            polygon((0.88, hy - 0.16), (1.0, hy - 0.45), (1.0, hy - 0.14)),
-        ),
+        *parts("light", *horns),
         part("main", polygon((0.62, hy - 0.2), (1.0, hy - 0.2), (1.1, hy + 0.28), (0.8, hy + 0.28), smooth=1)),
         part("trim", ellipse(0.97, hy + 0.24, 0.17, 0.12)),
         part("dark", ellipse(0.84, hy - 0.02, 0.05, 0.05)),
@@ -80,54 +78,32 @@ def _cow(rng: np.random.Generator) -> list[Part]:
 
 def _dog(rng: np.random.Generator) -> list[Part]:
     hy, tail = rng.uniform(-0.55, -0.42), rng.uniform(-0.75, -0.4)
+    body = polygon((-0.75, -0.2), (0.3, -0.25), (0.62, -0.3), (0.6, 0.2), (0.2, 0.3), (-0.7, 0.2), smooth=2)
+    ear = polygon((0.42, hy - 0.22), (0.58, hy - 0.2), (0.56, hy + 0.3), (0.4, hy + 0.36), (0.3, hy + 0.1), smooth=2)
     return [
         part("main", bar(-0.62, -0.1, -1.0, tail, 0.17, 0.1)),
         *_legs(rng, (-0.56, -0.38, 0.28, 0.46), 0.1, 0.78, 0.17),
-        part(
-            "main",
-            polygon((-0.75, -0.2), (0.3, -0.25), (0.62, -0.3), (0.6, 0.2), (0.2, 0.3), (-0.7, 0.2), smooth=2),
-        ),
+        part("main", body),
         part("main", polygon((0.25, -0.2), (0.4, hy - 0.05), (0.78, hy + 0.15), (0.6, 0.1), smooth=1)),
         part("main", ellipse(0.6, hy, 0.28, 0.25)),
         part("light", ellipse(0.88, hy + 0.09, 0.2, 0.12)),
         part("dark", ellipse(1.04, hy + 0.04, 0.07, 0.06)),
-        part(
-            "trim",
-            polygon(
-                (0.42, hy - 0.22),
-                (0.58, hy - 0.2),
-                (0.56, hy + 0.3),
-                (0.4, hy + 0.36),
-                (0.3, hy + 0.1),
-                smooth=2,
-            ),
-        ),
+        part("trim", ear),
         part("dark", ellipse(0.72, hy - 0.06, 0.05, 0.05)),
     ]
 
 
 def _horse(rng: np.random.Generator) -> list[Part]:
     hy = rng.uniform(-0.95, -0.75)
+    body = polygon((-0.78, -0.32), (-0.2, -0.26), (0.4, -0.36), (0.62, -0.1), (0.4, 0.2), (-0.7, 0.2), smooth=2)
+    head = ((0.45, hy - 0.1), (0.66, hy - 0.12), (1.1, hy + 0.32), (0.95, hy + 0.44), (0.5, hy + 0.22))
     return [
         part("dark", polygon((-0.68, -0.3), (-0.95, -0.1), (-0.98, 0.5), (-0.82, 0.42), (-0.7, -0.05), smooth=2)),
         *_legs(rng, (-0.58, -0.4, 0.26, 0.44), 0.0, 1.0, 0.14),
-        part(
-            "main",
-            polygon((-0.78, -0.32), (-0.2, -0.26), (0.4, -0.36), (0.62, -0.1), (0.4, 0.2), (-0.7, 0.2), smooth=2),
-        ),
+        part("main", body),
         part("main", polygon((0.15, -0.25), (0.45, hy - 0.02), (0.78, hy + 0.12), (0.62, 0.0), smooth=1)),
         part("dark", polygon((0.1, -0.25), (0.4, hy - 0.12), (0.56, hy - 0.1), (0.36, -0.22), smooth=1)),
-        part(
-            "main",
-            polygon(
-                (0.45, hy - 0.1),
-                (0.66, hy - 0.12),
-                (1.1, hy + 0.32),
-                (0.95, hy + 0.44),
-                (0.5, hy + 0.22),
-                smooth=1,
-            ),
-        ),
+        part("main", polygon(*head, smooth=1)),
         part("main", polygon((0.48, hy - 0.02), (0.52, hy - 0.3), (0.64, hy - 0.05))),
         part("dark", ellipse(0.7, hy + 0.07, 0.045, 0.045)),
         part("trim", ellipse(1.0, hy + 0.34, 0.1, 0.09)),
@@ -137,11 +113,7 @@ def _horse(rng: np.random.Generator) -> list[Part]:
 def _person(rng: np.random.Generator) -> list[Part]:
     arms, stride = rng.uniform(-0.5, 0.5, 2), rng.uniform(0.08, 0.24)
     limbs = [
-        *parts(
-            "trim",
-            bar(-0.13, 0.2, -stride - 0.06, 0.95, 0.27, 0.2),
-            bar(0.13, 0.2, stride + 0.06, 0.95, 0.27, 0.2),
-        ),
+        *parts("trim", *(bar(s * 0.13, 0.2, s * (stride + 0.06), 0.95, 0.27, 0.2) for s in (-1, 1))),
         *parts("dark", box(-stride - 0.16, 0.9, -stride + 0.1, 1.02), box(stride - 0.08, 0.9, stride + 0.18, 1.02)),
     ]
     for side, swing in zip((-1, 1), arms, strict=True):

@@ -14,11 +14,9 @@ def _aeroplane(rng: np.random.Generator) -> list[Part]:
         smooth=2,
     )
     windows = [ellipse(x, -0.05, 0.038, 0.045) for x in np.linspace(-0.5, 0.5, 8)]
+    far_wing = polygon((0.2, -0.1), (0.2 - sweep - 0.1, -span * 0.8), (-sweep - 0.2, -span * 0.8), (-0.25, -0.1))
     return [
-        part(
-            "trim",
-            polygon((0.2, -0.1), (0.2 - sweep - 0.1, -span * 0.8), (-sweep - 0.2, -span * 0.8), (-0.25, -0.1)),
-        ),
+        part("trim", far_wing),
         part("trim", polygon((-0.95, -0.08), (-1.12, -0.52), (-0.92, -0.52), (-0.6, -0.12))),
         part("main", fuselage),
         *parts("glass", *windows, polygon((0.68, -0.12), (0.86, -0.06), (0.84, 0.0), (0.68, -0.02))),
@@ -77,13 +75,11 @@ def _car(rng: np.random.Generator) -> list[Part]:
     roof, hood = rng.uniform(-0.5, -0.38), rng.uniform(0.4, 0.55)
     cabin = polygon((-0.75, 0.0), (-0.48, roof), (0.18, roof), (hood, 0.0), smooth=1)
     body = polygon((-1.0, -0.02), (hood, -0.05), (0.98, 0.06), (1.05, 0.36), (-1.05, 0.36), smooth=2)
+    rear = polygon((-0.58, -0.02), (-0.42, roof + 0.1), (-0.16, roof + 0.1), (-0.16, -0.02))
+    front = polygon((-0.08, -0.02), (-0.08, roof + 0.1), (0.12, roof + 0.1), (hood - 0.1, -0.02))
     return [
         part("main", cabin),
-        *parts(
-            "glass",
-            polygon((-0.58, -0.02), (-0.42, roof + 0.1), (-0.16, roof + 0.1), (-0.16, -0.02)),
-            polygon((-0.08, -0.02), (-0.08, roof + 0.1), (0.12, roof + 0.1), (hood - 0.1, -0.02)),
-        ),
+        *parts("glass", rear, front),
         part("main", body),
         part("trim", box(-0.95, 0.12, 0.95, 0.19)),
         *wheels((-0.56, 0.58), 0.36, 0.24),
@@ -93,15 +89,13 @@ def _car(rng: np.random.Generator) -> list[Part]:
 
 def _motorbike(rng: np.random.Generator) -> list[Part]:
     r, lift = rng.uniform(0.33, 0.38), rng.uniform(-0.06, 0.06)
+    tank = polygon((-0.2, -0.28), (0.32, -0.38 + lift), (0.42, -0.1), (0.1, 0.08), (-0.2, 0.0), smooth=2)
     return [
         *wheels((-0.66, 0.68), 0.36, r),
         part("light", bar(0.68, 0.36, 0.36, -0.5, 0.12)),
         part("dark", polygon((-0.4, 0.0), (0.3, 0.0), (0.28, 0.42), (-0.3, 0.46), smooth=1)),
         part("light", bar(-0.95, 0.42, 0.1, 0.42, 0.12)),
-        part(
-            "main",
-            polygon((-0.2, -0.28), (0.32, -0.38 + lift), (0.42, -0.1), (0.1, 0.08), (-0.2, 0.0), smooth=2),
-        ),
+        part("main", tank),
         part("dark", polygon((-0.9, -0.3), (-0.1, -0.26), (-0.05, -0.1), (-0.75, -0.1), smooth=1)),
         part("main", polygon((-1.0, -0.15), (-0.35, -0.12), (-0.5, 0.1), smooth=1)),
         part("main", polygon((0.32, -0.42), (0.5, -0.38), (0.62, -0.08), (0.42, -0.02), smooth=1)),
@@ -112,12 +106,10 @@ def _motorbike(rng: np.random.Generator) -> list[Part]:
 
 def _train(rng: np.random.Generator) -> list[Part]:
     chimney, cab = rng.uniform(0.52, 0.66), rng.uniform(-0.62, -0.5)
+    funnel = ((chimney + x, y) for x, y in ((-0.08, -0.2), (-0.14, -0.66), (0.14, -0.66), (0.08, -0.2)))
     return [
         part("dark", polygon((-1.05, 0.3), (0.95, 0.3), (1.12, 0.55), (0.9, 0.5), (-1.05, 0.5))),
-        part(
-            "dark",
-            polygon((chimney - 0.08, -0.2), (chimney - 0.14, -0.66), (chimney + 0.14, -0.66), (chimney + 0.08, -0.2)),
-        ),
+        part("dark", polygon(*funnel)),
         part("main", box(-0.5, -0.3, 0.9, 0.32, 1)),
         part("trim", ellipse(0.14, -0.3, 0.15, 0.16)),
         *parts("trim", *(box(x, -0.3, x + 0.08, 0.32) for x in (-0.05, 0.38, 0.74))),
@@ -131,13 +123,5 @@ def _train(rng: np.random.Generator) -> list[Part]:
     ]
 
 
-VEHICLES = {
-    "aeroplane": _aeroplane,
-    "bicycle": _bicycle,
-    "boat": _boat,
-    "bus": _bus,
-    "car": _car,
-    "motorbike": _motorbike,
-    "train": _train,
-}
+VEHICLES = {draw.__name__[1:]: draw for draw in (_aeroplane, _bicycle, _boat, _bus, _car, _motorbike, _train)}
 """Class name -> function of a generator that returns the parts, painted in order."""

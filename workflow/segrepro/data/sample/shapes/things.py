@@ -1,4 +1,4 @@
-"""Silhouettes of the six VOC things of a room."""
+"""Silhouettes of the six VOC things of a room, and of COCO categories that VOC does not have."""
 
 from itertools import pairwise
 
@@ -26,31 +26,25 @@ def _bottle(rng: np.random.Generator) -> list[Part]:
 def _chair(rng: np.random.Generator) -> list[Part]:
     w, top, seat = rng.uniform(0.42, 0.5), rng.uniform(-1.0, -0.85), 0.12
     slats = [bar(x, top + 0.1, x, seat, 0.1) for x in np.linspace(-w * 0.45, w * 0.45, 2)]
+    legs = [bar(s * (w + 0.1), seat + 0.15, s * (w + 0.14), 1.0, 0.15) for s in (-1, 1)]
     return [
         *parts("trim", bar(-w * 0.75, seat, -w * 0.7, 0.8, 0.12), bar(w * 0.75, seat, w * 0.7, 0.8, 0.12)),
         *parts("main", bar(-w, top, -w, seat, 0.15), bar(w, top, w, seat, 0.15), *slats),
         part("main", box(-w - 0.07, top, w + 0.07, top + 0.28, 1)),
         part("trim", polygon((-w, seat - 0.1), (w, seat - 0.1), (w + 0.2, seat + 0.18), (-w - 0.2, seat + 0.18))),
-        *parts(
-            "main",
-            bar(-w - 0.1, seat + 0.15, -w - 0.14, 1.0, 0.15),
-            bar(w + 0.1, seat + 0.15, w + 0.14, 1.0, 0.15),
-        ),
+        *parts("main", *legs),
         part("main", box(-w - 0.2, seat + 0.13, w + 0.2, seat + 0.25)),
     ]
 
 
 def _diningtable(rng: np.random.Generator) -> list[Part]:
-    depth, drop = rng.uniform(0.3, 0.42), rng.uniform(0.18, 0.3)
-    y = -0.3
+    y, depth, drop = -0.3, rng.uniform(0.3, 0.42), rng.uniform(0.18, 0.3)
+    cloth = polygon((-1.05, y + depth), (1.05, y + depth), (1.0, y + depth + drop), (-1.0, y + depth + drop))
     return [
         *parts("dark", bar(-0.6, y, -0.58, 0.45, 0.12), bar(0.6, y, 0.58, 0.45, 0.12)),
         *parts("dark", bar(-0.88, y + depth, -0.86, 0.78, 0.16), bar(0.88, y + depth, 0.86, 0.78, 0.16)),
         part("main", polygon((-0.72, y - 0.05), (0.72, y - 0.05), (1.05, y + depth), (-1.05, y + depth))),
-        part(
-            "trim",
-            polygon((-1.05, y + depth), (1.05, y + depth), (1.0, y + depth + drop), (-1.0, y + depth + drop)),
-        ),
+        part("trim", cloth),
         *parts("light", *(ellipse(x, y + depth * 0.45, 0.2, 0.08) for x in (-0.4, 0.4))),
     ]
 
@@ -71,8 +65,7 @@ def _pottedplant(rng: np.random.Generator) -> list[Part]:
 
 def _sofa(rng: np.random.Generator) -> list[Part]:
     top, seats = rng.uniform(-0.55, -0.4), int(rng.integers(2, 4))
-    edges = np.linspace(-0.78, 0.78, seats + 1)
-    pairs = list(pairwise(edges))
+    pairs = list(pairwise(np.linspace(-0.78, 0.78, seats + 1)))
     return [
         *parts("dark", box(-0.9, 0.48, -0.76, 0.62), box(0.76, 0.48, 0.9, 0.62)),
         part("main", box(-0.88, top, 0.88, 0.4, 1)),
@@ -94,12 +87,60 @@ def _tvmonitor(rng: np.random.Generator) -> list[Part]:
     ]
 
 
-FURNISHINGS = {
-    "bottle": _bottle,
-    "chair": _chair,
-    "diningtable": _diningtable,
-    "pottedplant": _pottedplant,
-    "sofa": _sofa,
-    "tvmonitor": _tvmonitor,
-}
+def _umbrella(rng: np.random.Generator) -> list[Part]:
+    t = np.linspace(np.pi, 2 * np.pi, 24)
+    rim = [(x, 0.0 + (0.08 if i % 2 else 0.0)) for i, x in enumerate(np.linspace(1, -1, 9))]
+    canopy = polygon(*zip(np.cos(t), 0.85 * np.sin(t), strict=True), *rim)
+    gore = polygon((-0.45, 0.02), (-0.3, -0.6), (0, -0.85), (0.3, -0.6), (0.45, 0.02))
+    return [
+        part("dark", bar(0, -0.95, 0, 0.85, 0.09)),
+        part("dark", bar(0, 0.82, rng.choice([-0.22, 0.22]), 0.9, 0.1)),
+        part("main", canopy),
+        part("trim", gore),
+    ]
+
+
+def _pizza(rng: np.random.Generator) -> list[Part]:
+    spots = rng.uniform(-0.55, 0.55, (9, 2))
+    return [
+        part("trim", ellipse(0, 0, 0.95, 0.95)),
+        part("main", ellipse(0, 0, 0.8, 0.8)),
+        *parts("dark", *(ellipse(x, y, 0.13, 0.13) for x, y in spots)),
+    ]
+
+
+def _clock(rng: np.random.Generator) -> list[Part]:
+    hands = np.radians(rng.uniform(0, 360, 2))
+    marks = np.radians(np.arange(0, 360, 30))
+    return [
+        part("dark", ellipse(0, 0, 0.95, 0.95)),
+        part("light", ellipse(0, 0, 0.8, 0.8)),
+        *parts("dark", *(ellipse(0.66 * np.cos(a), 0.66 * np.sin(a), 0.06, 0.06) for a in marks)),
+        *parts("main", bar(0, 0, 0.42 * np.cos(hands[0]), 0.42 * np.sin(hands[0]), 0.14)),
+        *parts("main", bar(0, 0, 0.62 * np.cos(hands[1]), 0.62 * np.sin(hands[1]), 0.1)),
+    ]
+
+
+def _kite(rng: np.random.Generator) -> list[Part]:
+    low = rng.uniform(0.55, 0.75)
+    tail = [(0.0, low), (0.12, low + 0.18), (-0.08, low + 0.34), (0.08, low + 0.5)]
+    return [
+        *parts("dark", *(bar(*a, *b, 0.1) for a, b in pairwise(tail))),
+        part("main", polygon((0, -0.9), (0.62, -0.2), (0, low), (-0.62, -0.2))),
+        *parts("trim", polygon((0, -0.9), (0.62, -0.2), (0, -0.2)), polygon((0, low), (-0.62, -0.2), (0, -0.2))),
+    ]
+
+
+def _stop_sign(rng: np.random.Generator) -> list[Part]:
+    foot = rng.uniform(0.8, 1.1)
+    return [
+        part("dark", bar(0, 0, 0, foot, 0.12)),
+        part("light", ellipse(0, -0.4, 0.6, 0.6, 22.5, points=8)),
+        part("main", ellipse(0, -0.4, 0.52, 0.52, 22.5, points=8)),
+        part("light", box(-0.32, -0.5, 0.32, -0.3)),
+    ]
+
+
+FURNISHINGS = {draw.__name__[1:]: draw for draw in (_bottle, _chair, _diningtable, _pottedplant, _sofa, _tvmonitor)}
+EXTRAS = {"umbrella": _umbrella, "pizza": _pizza, "clock": _clock, "kite": _kite, "stop sign": _stop_sign}
 """Class name -> function of a generator that returns the parts, painted in order."""

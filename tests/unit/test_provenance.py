@@ -64,7 +64,6 @@ def package(tmp_path) -> Path:
 
 
 def hashes(package: Path) -> tuple[str, str]:
-    training_sha256.cache_clear()
     module_sha256.cache_clear()
     return package_sha256(package), training_sha256(package)
 
@@ -202,21 +201,21 @@ def code(name: str, commit: str = "c") -> dict:
 
 
 def test_a_training_that_one_code_made_has_one_entry_however_often_it_was_killed(tmp_path):
-    first = note_training_code(tmp_path, resumed=False, current=code("a", "1"))
-    assert note_training_code(tmp_path, resumed=True, current=code("a", "2")) == first == [code("a", "1")]
+    first = note_training_code(tmp_path, code("a", "1"), resumed=False)
+    assert note_training_code(tmp_path, code("a", "2"), resumed=True) == first == [code("a", "1")]
 
 
 def test_a_training_resumed_by_other_code_lists_both(tmp_path):
-    note_training_code(tmp_path, resumed=False, current=code("a"))
-    assert note_training_code(tmp_path, resumed=True, current=code("b")) == [code("a"), code("b")]
-    assert note_training_code(tmp_path, resumed=False, current=code("b")) == [code("b")]
+    note_training_code(tmp_path, code("a"), resumed=False)
+    assert note_training_code(tmp_path, code("b"), resumed=True) == [code("a"), code("b")]
+    assert note_training_code(tmp_path, code("b"), resumed=False) == [code("b")]
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[]", "[1]", '[{"commit": "x"}]'])
 def test_checkpoints_of_nobody_knows_which_code_are_unknown(tmp_path, content):
     if content is not None:
         (tmp_path / "code.json").write_text(content)
-    assert note_training_code(tmp_path, resumed=True, current=code("b")) == [UNKNOWN_CODE, code("b")]
+    assert note_training_code(tmp_path, code("b"), resumed=True) == [UNKNOWN_CODE, code("b")]
 
 
 ONE, TWO = ({"shared_by": n, "gpus": [{"name": "A100", "id": str(i)} for i in range(n)], "alone": None} for n in (1, 2))

@@ -10,8 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import formatdate, parsedate_to_datetime
+from email.utils import formatdate
 from pathlib import Path
 
 import requests
@@ -165,16 +164,10 @@ def _check_response(response: requests.Response) -> None:
 
 def _retry_after(response: requests.Response) -> float:
     """Return the seconds that ``Retry-After`` asks to wait, given as seconds or as a date; 0 where it says nothing."""
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
     try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
+        return urllib3.Retry().parse_retry_after(response.headers.get("Retry-After", "0"))
+    except urllib3.exceptions.InvalidHeader:
         return 0
-    if date.tzinfo is None:  # the old forms without a zone are of Greenwich too (RFC 9110, 5.6.7)
-        date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - datetime.now(UTC)).total_seconds())
 
 
 def _origin(url: str, response: requests.Response) -> Origin:

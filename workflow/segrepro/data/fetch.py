@@ -47,11 +47,14 @@ def fetch(
     """
     local_files = {url: _local_file(url) for url in urls}
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         with locked(out.with_name(f"{out.name}.lock")):
-            if _is_here(out, expected) or (local_dir and _link_local(out, local_dir, expected)):
-                return
-            _fetch_from_mirrors(out, local_files, expected, patience)
+            if not _is_here(out, expected) and not (local_dir and _link_local(out, local_dir, expected)):
+                _fetch_from_mirrors(out, local_files, expected, patience)
+            if not expected.digests:
+                _say(
+                    f"warning: no checksum is known for {out.name}, so nothing proves it is the right file; "
+                    f"its sha256 is {file_digest(out)}"
+                )
     except HeldError as error:
         raise UserError(f"{out}: is being fetched by {error.holder}; wait for it, or stop it and run again.") from None
     except OSError as error:
@@ -71,7 +74,6 @@ def _is_here(out: Path, expected: Expected) -> bool:
         _say(f"{out} {fault}; fetching it again")
         return False
     _say(f"{out} is here already")
-    _warn_without_digest(out, expected)
     return True
 
 
@@ -90,7 +92,6 @@ def _link_local(out: Path, folder: Path, expected: Expected) -> bool:
     link.symlink_to(own)
     link.replace(out)
     _say(f"{out} links to {own}")
-    _warn_without_digest(out, expected)
     return True
 
 
@@ -111,7 +112,6 @@ def _fetch_from_mirrors(out: Path, mirrors: dict[str, Path | None], expected: Ex
                 _fsync(partial.path)
                 partial.become(out)
                 _fsync(out.parent)
-                _warn_without_digest(out, expected)
                 return
             partial.discard()
         reasons[url] = fault
@@ -174,14 +174,6 @@ def _fsync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _warn_without_digest(out: Path, expected: Expected) -> None:
-    if not expected.digests:
-        _say(
-            f"warning: no checksum is known for {out.name}, so nothing proves it is the right file; "
-            f"its sha256 is {file_digest(out, 'sha256')}"
-        )
 
 
 def _say(message: str) -> None:

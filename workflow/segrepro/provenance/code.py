@@ -37,13 +37,9 @@ SAME, OLDER = "same", "older"
 Code = dict[str, str | bool]
 
 
-def code_identity(package: Path = PACKAGE) -> Code:
+def code_identity() -> Code:
     """Return ``sha256``, ``training_sha256``, ``commit`` and ``dirty`` of the code that runs."""
-    return {
-        "sha256": package_sha256(package),
-        "training_sha256": training_sha256(package),
-        **git_state(package),
-    }
+    return {"sha256": package_sha256(), "training_sha256": training_sha256(), **git_state()}
 
 
 def package_sha256(package: Path = PACKAGE) -> str:
@@ -57,7 +53,6 @@ def package_sha256(package: Path = PACKAGE) -> str:
     return digest.hexdigest()
 
 
-@cache
 def training_sha256(package: Path = PACKAGE) -> str:
     """Return the sha256 of what the modules do that a training imports; see above."""
     return module_sha256(TRAINING, package)
@@ -104,13 +99,9 @@ def oldest(ages: Iterable[str]) -> str | None:
 
 
 def import_closure(module: str, package: Path = PACKAGE) -> list[str]:
-    """Return a module and all modules of the package that it imports, directly or not, sorted.
+    """Return the full names of a module and of all of the package that it imports, directly or not, sorted.
 
     Imports inside functions count; the packages above a module do too.
-
-    Args:
-        module: full name, e.g. ``segrepro.training.experiment``.
-        package: folder of the package.
     """
     found: set[str] = set()
     waiting = [module]

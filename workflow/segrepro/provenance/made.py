@@ -16,6 +16,7 @@ another entry where it went on otherwise.
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,7 @@ CODES_FILE, DEVICES_FILE = "code.json", "devices.json"
 KEYS = ("model", "spec_sha256", "training_set_sha256", "initial_weights_sha256", "seed", "code")
 CODE_KEYS = ("training_sha256", "commit", "dirty")
 UNKNOWN_CODE: Code = dict.fromkeys(CODE_KEYS, UNKNOWN)
-
-Made = dict[str, Any]
+UNKNOWN_DEVICES = {"shared_by": UNKNOWN, "gpus": UNKNOWN, "alone": None, "deterministic": UNKNOWN}
 
 
 def training_code() -> Code:
@@ -40,16 +40,15 @@ def training_code() -> Code:
     return {"training_sha256": training_sha256(), **git_state()}
 
 
-def note_training_code(folder: Path, *, resumed: bool, current: Code | None = None) -> list[Code]:
+def note_training_code(folder: Path, current: Code, *, resumed: bool) -> list[Code]:
     """Add the code that runs to the list that a training's checkpoints keep, and return the list, oldest first.
 
     Args:
         folder: the checkpoints' folder of this experiment.
-        resumed: whether the training goes on from a checkpoint; else the list starts over.
-        current: the code that runs; None to find out.
+        current: of `training_code`.
+        resumed: whether the training goes on from a checkpoint; else the list starts again.
     """
-    current = current or training_code()
-    codes = _read_codes(folder / CODES_FILE) if resumed else []
+    codes = _kept(folder / CODES_FILE, _are_codes, UNKNOWN_CODE) if resumed else []
     if not codes or codes[-1]["training_sha256"] != current["training_sha256"]:
         codes.append(current)
         write_json(folder / CODES_FILE, codes)
@@ -57,35 +56,21 @@ def note_training_code(folder: Path, *, resumed: bool, current: Code | None = No
 
 
 def note_devices(folder: Path, current: dict[str, Any], *, resumed: bool) -> list[dict[str, Any]]:
-    """Add the devices that train now to the list that a training's checkpoints keep, and return it, oldest first.
-
-    Args:
-        folder: the checkpoints' folder of this experiment.
-        current: of `segrepro.training.devices.devices_record`.
-        resumed: whether the training goes on from a checkpoint; else the list starts again.
-    """
-    path = folder / DEVICES_FILE
-    noted = []
-    if resumed:
-        try:
-            noted = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
-            noted = None
-        if not isinstance(noted, list):
-            noted = [{"shared_by": UNKNOWN, "gpus": UNKNOWN, "alone": None, "deterministic": UNKNOWN}]
+    """Do the same with the devices that train now, of `segrepro.training.devices.devices_record`."""
+    noted = _kept(folder / DEVICES_FILE, lambda kept: isinstance(kept, list), UNKNOWN_DEVICES) if resumed else []
     if noted[-1:] != [current]:
         noted.append(current)
-        write_json(path, noted)
+        write_json(folder / DEVICES_FILE, noted)
     return noted
 
 
-def _read_codes(path: Path) -> list[Code]:
-    """Read the list of codes; whatever wrote checkpoints without a readable one is unknown."""
+def _kept(path: Path, is_list: Callable[[Any], bool], unknown: dict[str, Any]) -> list[Any]:
+    """Read a list that checkpoints keep; what wrote checkpoints without a readable one is unknown."""
     try:
-        codes = json.loads(path.read_text(encoding="utf-8"))
+        kept = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
-        return [dict(UNKNOWN_CODE)]
-    return codes if _are_codes(codes) else [dict(UNKNOWN_CODE)]
+        kept = None
+    return kept if is_list(kept) else [dict(unknown)]
 
 
 def _are_codes(codes: Any) -> bool:
@@ -104,11 +89,11 @@ def write_made(
     training_set: Path | None = None,
     initial_weights: Path | None = None,
 ) -> None:
-    """Write what made a model, atomically.
+    """Write what made a model to ``path``, atomically.
 
     Args:
         path: where it goes, beside the model.
-        spec: the model's spec.
+        spec: the model's.
         argv: the command, without ``segrepro``.
         codes: the codes that made it, oldest first.
         devices: of `note_devices`; None for an imported model.
@@ -135,10 +120,10 @@ def write_made(
 
 def _digest(path: Path | None) -> str | None:
     """Return a file's sha256; None for no file, or for the folder or prefix of a TF1 checkpoint."""
-    return file_digest(path) if path is not None and Path(path).is_file() else None
+    return file_digest(path) if path is not None and path.is_file() else None
 
 
-def read_made(path: Path) -> Made:
+def read_made(path: Path) -> dict[str, Any]:
     """Read what made a model.
 
     Raises:

@@ -32,14 +32,7 @@ class Origin:
 
 
 def origin(config: Config, graph: Graph, system: str, split: str) -> Origin:
-    """Trace a system on a split back to datasets, models and fetched files.
-
-    Args:
-        config: the validated config.
-        graph: of that config.
-        system: a system's name.
-        split: what it is scored on, or predicts for the test server.
-    """
+    """Trace a system, on a split that it is scored on or predicts, back to datasets, models and fetched files."""
     trained = [node for node in graph.ancestors(system) if node[0] != WEIGHTS]
     seen = {pictures.name for node in trained for pictures in graph.seen(node)}
     datasets = sorted({config.dataset_of(name) for name in {split} | seen})

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from segrepro.differences import Difference, first_difference
+from segrepro.differences import first_difference
 from segrepro.errors import UserError
 
 REMEDY = (
@@ -72,8 +72,5 @@ def _content(path: Path) -> dict[str, Any]:
 
 def _compare(path: Path, stands: Mapping[str, Any], declared: Mapping[str, Any]) -> None:
     if found := first_difference(stands, declared):
-        raise UserError(f"{path}: was made by another config: {_words(found)}; {REMEDY}.")
-
-
-def _words(found: Difference) -> str:
-    return f"{found.key} was {found.first!r} and is {found.second!r} now"
+        words = f"{found.key} was {found.first!r} and is {found.second!r} now"
+        raise UserError(f"{path}: was made by another config: {words}; {REMEDY}.")

@@ -30,7 +30,7 @@ from segrepro.files import file_digest
 from segrepro.locks import locked_in_turn
 from segrepro.models.layers import neutral_pixel
 from segrepro.models.model_files import save_model
-from segrepro.provenance.made import note_devices, note_training_code, write_made
+from segrepro.provenance.made import note_devices, note_training_code, training_code, write_made
 from segrepro.stores.manifests import Example, read_manifest
 from segrepro.training.augment import BLACK
 from segrepro.training.batch_norm import reestimate_batch_norm
@@ -110,7 +110,7 @@ def train(spec: ModelSpec, manifest: Path, run: Run) -> None:
             validation=ExampleStream(held_out, protocol, **stream_options).in_order() if held_out else None,
             tensorboard=run.tensorboard,
         )
-        noted = {"codes": note_training_code(folder, resumed=trainer.step > 0)}
+        noted = {"codes": note_training_code(folder, training_code(), resumed=trainer.step > 0)}
         noted["devices"] = note_devices(folder, devices, resumed=trainer.step > 0)
         check_memory(model, spec, devices, examples)
         batches = training_batches(stream, start_step=trainer.step)

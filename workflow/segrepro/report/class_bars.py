@@ -18,11 +18,11 @@ from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.leakage import mark_note, marked_systems
 from segrepro.labels import LabelSpace, label_space
 from segrepro.options import section_of
-from segrepro.report.style import INK, LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure
+from segrepro.report.style import INK, LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure, write
 
 BAR_COLOURS = (*LINE_COLOURS[:-1], "#999999")  # grey instead of black, on which no whisker could be seen
 MOST_SYSTEMS = len(BAR_COLOURS)  # more could not be told apart
-BARS_A_ROW = 60  # narrower than 0.1 inch a bar, it is no bar
+BARS_A_ROW = 60  # a bar narrower than 0.1 inch is no bar
 ROW_HEIGHT = 1.75  # inches, class names included
 HEAD = 0.42  # inches: title, note and the room around the legend
 MOST_LEVEL_NAMES = 9  # of classes in a row; more are slanted
@@ -127,8 +127,8 @@ def draw_class_bars(systems: list[SystemBars], classes: list[str], *, title: str
             part = classes[number * a_row : (number + 1) * a_row]
             bars = _draw_row(axes, systems, part, slots=a_row)
             axes.set_ylim(0, 100 * min(1.0, reach * 1.05))
-        figure.text(0.5, 1 - 0.06 / height, title, ha="center", va="top", size=8.5, weight="bold")
-        figure.text(0.5, 1 - 0.23 / height, note, ha="center", va="top", size=6.5, color=MUTED)
+        write(figure, title, PAGE_WIDTH_INCHES / 2, 0.06, ha="center", size=8.5, weight="bold")
+        write(figure, note, PAGE_WIDTH_INCHES / 2, 0.23, ha="center", size=6.5, color=MUTED)
         figure.legend(
             handles=bars,
             labels=[system.name for system in systems],

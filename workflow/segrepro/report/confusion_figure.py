@@ -15,7 +15,7 @@ from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.leakage import mark_note, marked_systems
 from segrepro.labels import LabelSpace, label_space
 from segrepro.options import section_of
-from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure
+from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, add_panel, figure_style, new_figure, write
 
 # Lengths in inches.
 CELL = 0.235
@@ -68,12 +68,11 @@ def draw_confusion(
     side = cell * len(used)
     width = max(PAGE_WIDTH_INCHES, NAMES + side + RIGHT + MARGIN)
     head = HEAD + NOTE_LINE * bool(note)
-    height = head + side + NAMES + MARGIN
     with figure_style():
-        figure = new_figure(width, height)
-        figure.text(MARGIN / width, 1 - 0.05 / height, title, va="top", size=8.5, weight="bold")
-        figure.text(MARGIN / width, 1 - (0.05 + NOTE_LINE) / height, note, va="top", size=6.5, color=MUTED)
-        axes = figure.add_axes((NAMES / width, (NAMES + MARGIN) / height, side / width, side / height))
+        figure = new_figure(width, head + side + NAMES + MARGIN)
+        write(figure, title, MARGIN, 0.05, size=8.5, weight="bold")
+        write(figure, note, MARGIN, 0.05 + NOTE_LINE, size=6.5, color=MUTED)
+        axes = add_panel(figure, NAMES, head, side, side)
         rows = total.sum(axis=1, keepdims=True)
         shares = np.where(rows > 0, 100 * total / np.maximum(rows, 1), np.nan)
         edges = np.arange(len(used) + 1) - 0.5

@@ -8,7 +8,6 @@ from segrepro.data.datasets import DATASETS
 from segrepro.report.registry import (
     DATASET,
     MODEL,
-    RUN,
     SPLIT,
     SYSTEM,
     SYSTEM_AND_SPLIT,
@@ -24,6 +23,11 @@ if TYPE_CHECKING:
 
 DAGGER = "A dagger marks systems that have seen pictures they are scored on."
 WHISKERS = f"Whiskers are bootstrap intervals over the pictures; a class that a single picture holds has none. {DAGGER}"
+
+# What several need.
+PICTURES = ("manifest", "scores", "label_space", "leakage?", "split?", "threads")
+CONFUSIONS = ("confusions", "names", "split", "label_space", "leakage?", "intervals")
+DETAIL = ("detail", "leakage?", "intervals")
 
 
 def _bars(plan: Plan, wildcards: Wildcards) -> list[Pair]:
@@ -41,12 +45,8 @@ def _weak(plan: Plan, wildcards: Wildcards) -> list[Pair]:
 
 
 def _refined(plan: Plan) -> list[Wildcards]:
-    return [
-        {"system": name, "split": split}
-        for name, system in plan.config.systems.items()
-        if system.crf
-        for split in system.splits
-    ]
+    refined = [(name, system) for name, system in plan.config.systems.items() if system.crf]
+    return [{"system": name, "split": split} for name, system in refined for split in system.splits]
 
 
 def _on_boxes(plan: Plan) -> list[Wildcards]:
@@ -77,7 +77,7 @@ _ENTRIES = (
         scope=SPLIT,
         pairs=lambda plan, w: chosen(plan, w["split"], plan.config.figures.grid.systems),
         made_by="segrepro.report.grid:make",
-        needs=("manifest", "scores", "ids", "ranked", "label_space", "leakage?", "split?", "threads"),
+        needs=(*PICTURES, "ids", "ranked"),
         cores=8,
         memory=4000,
     ),
@@ -91,7 +91,7 @@ _ENTRIES = (
         wanted=lambda plan: [each for each in splits(plan) if _bars(plan, each)],
         pairs=_bars,
         made_by="segrepro.report.class_bars:make",
-        needs=("confusions", "names", "split", "label_space", "leakage?", "intervals"),
+        needs=CONFUSIONS,
     ),
     Entry(
         name="weak_classes",
@@ -104,7 +104,7 @@ _ENTRIES = (
         wanted=lambda plan: [each for each in splits(plan) if _weak(plan, each)],
         pairs=_weak,
         made_by="segrepro.report.class_bars:make_weakest",
-        needs=("confusions", "names", "weakest", "split", "label_space", "leakage?", "intervals"),
+        needs=(*CONFUSIONS, "weakest"),
     ),
     Entry(
         name="crf",
@@ -119,7 +119,7 @@ _ENTRIES = (
         only_wanted=True,
         pairs=lambda plan, w: [(n, w["split"]) for n in (plan.config.systems[w["system"]].members[0], w["system"])],
         made_by="segrepro.report.crf_figure:make",
-        needs=("manifest", "scores", "confusions?", "refined", "label_space", "leakage?", "split?", "threads"),
+        needs=(*PICTURES, "confusions?", "refined"),
     ),
     Entry(
         name="confusion",
@@ -131,7 +131,7 @@ _ENTRIES = (
         "class' recall with its bootstrap interval over the pictures, and its share of all pixels. " + DAGGER,
         scope=SYSTEM_AND_SPLIT,
         made_by="segrepro.report.confusion_figure:make",
-        needs=("confusions", "names", "split", "label_space", "leakage?", "intervals"),
+        needs=CONFUSIONS,
     ),
     Entry(
         name="examples",
@@ -155,8 +155,6 @@ _ENTRIES = (
         wanted=_labelled,
         made_by="segrepro.report.histogram:make",
         needs=("checks",),
-        memory=1000,
-        minutes=10,
     ),
     Entry(
         name="near_duplicates",
@@ -175,7 +173,7 @@ _ENTRIES = (
         "pixels (their number in brackets). Lines are bootstrap intervals over the pictures. " + DAGGER,
         scope=SPLIT,
         made_by="segrepro.report.size_figure:make",
-        needs=("detail", "leakage?", "intervals"),
+        needs=DETAIL,
     ),
     Entry(
         name="proposals",
@@ -210,12 +208,9 @@ _ENTRIES = (
         label="training curves",
         category="Training",
         caption="Training curves: the loss of each model over its steps, and its learning rate.",
-        scope=RUN,
         wanted=lambda plan: [{}] if any(model.train for model in plan.config.models.values()) else [],
         made_by="segrepro.report.curves:make",
         needs=("history", "trainings?"),
-        memory=1000,
-        minutes=10,
     ),
     Entry(
         name="trimap",
@@ -227,7 +222,7 @@ _ENTRIES = (
         "bootstrap interval over the pictures, of 95 % unless the config says otherwise. " + DAGGER,
         scope=SPLIT,
         made_by="segrepro.report.trimap:make",
-        needs=("detail", "leakage?", "intervals"),
+        needs=DETAIL,
     ),
 )
 

@@ -12,7 +12,7 @@ from segrepro.evaluation.bootstrap import Estimates
 from segrepro.evaluation.leakage import mark_note
 from segrepro.options import section_of
 from segrepro.report.detail import Measured, compared, size_titles
-from segrepro.report.style import LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, RULE, figure_style, new_figure
+from segrepro.report.style import LINE_COLOURS, PAGE_WIDTH_INCHES, RULE, add_panel, figure_style, new_figure, write_head
 
 MARKERS = "osD^vXP*"
 
@@ -32,7 +32,7 @@ def make(args: argparse.Namespace) -> Figure:
 
 
 def draw_sizes(names: list[str], measured: list[Measured], titles: list[str], *, split: str) -> Figure:
-    """Draw a line a system, with its metrics as points and their intervals, in the order given.
+    """Draw a line per system, with its metrics as points and their intervals, in the order given.
 
     Args:
         names: of the systems.
@@ -40,58 +40,46 @@ def draw_sizes(names: list[str], measured: list[Measured], titles: list[str], *,
         titles: of the ranges of sizes.
         split: name of the split.
     """
-    width, height = PAGE_WIDTH_INCHES, HEAD + LINE * len(names) + FOOT
-    panel = (width - NAMES - BETWEEN - 0.1) / 2
+    panel = (PAGE_WIDTH_INCHES - NAMES - BETWEEN - 0.1) / 2
     with figure_style():
-        figure = new_figure(width, height)
-        figure.text(
-            0.06 / width, 1 - 0.05 / height, f"Boundaries and object sizes, {split}", va="top", size=8.5, weight="bold"
-        )
-        figure.text(1 - 0.06 / width, 1 - 0.06 / height, mark_note(names), va="top", ha="right", size=6.5, color=MUTED)
-        place = (FOOT / height, panel / width, LINE * len(names) / height)
-        axes = [figure.add_axes((x / width, *place)) for x in (NAMES, NAMES + panel + BETWEEN)]
-        pairs = [[entry.miou, entry.boundary] for entry in measured]
-        _points(axes[0], pairs, ["mIoU", "boundary IoU"], first=0)
-        sizes = [[entry.sizes.at(n) for n in range(len(titles))] for entry in measured]
-        _points(axes[1], sizes, titles, first=2)
-        axes[0].set_yticks(range(len(names)), names)
-        for label in axes[0].get_yticklabels():
+        figure = new_figure(PAGE_WIDTH_INCHES, HEAD + LINE * len(names) + FOOT)
+        write_head(figure, f"Boundaries and object sizes, {split}", mark_note(names))
+        places = (NAMES, NAMES + panel + BETWEEN)
+        means, sizes = (add_panel(figure, left, HEAD, panel, LINE * len(names)) for left in places)
+        _points(means, [[entry.miou, entry.boundary] for entry in measured], ["mIoU", "boundary IoU"], first=0)
+        _points(sizes, [[entry.sizes.at(n) for n in range(len(titles))] for entry in measured], titles, first=2)
+        means.set_yticks(range(len(names)), names)
+        for label in means.get_yticklabels():
             label.set_size(7 * min(1, LETTERS / len(label.get_text())))
-        axes[0].set_xlabel("mean over classes (%)")
-        axes[1].set_xlabel("mean IoU of objects, by size in pixels (%)")
-        axes[1].tick_params(labelleft=False)
+        means.set_xlabel("mean over classes (%)")
+        sizes.set_xlabel("mean IoU of objects, by size in pixels (%)")
+        sizes.tick_params(labelleft=False)
     return figure
 
 
 def _points(axes: Axes, lines: list[list[Estimates]], titles: list[str], *, first: int) -> None:
-    count = len(titles)
-    spread = np.linspace(-0.24, 0.24, count) if count > 1 else np.zeros(1)
-    for column in range(count):
-        look = {"color": LINE_COLOURS[(first + column) % len(LINE_COLOURS)], "marker": MARKERS[column % len(MARKERS)]}
+    looks = [
+        {"color": LINE_COLOURS[(first + column) % len(LINE_COLOURS)], "marker": MARKERS[column % len(MARKERS)]}
+        for column in range(len(titles))
+    ]
+    spread = np.linspace(-0.24, 0.24, len(titles)) if len(titles) > 1 else np.zeros(1)
+    for column, look in enumerate(looks):
         for row, line in enumerate(lines):
-            value = line[column]
-            if np.isnan(value.value):
-                continue
-            y = row + spread[column]
-            axes.plot([100 * value.low, 100 * value.high], [y, y], color=look["color"], linewidth=1.0)
-            axes.plot([100 * value.value], [y], markersize=3.4, markeredgewidth=0, **look)
+            value, y = line[column], row + spread[column]
+            if not np.isnan(value.value):
+                axes.plot([100 * value.low, 100 * value.high], [y, y], color=look["color"], linewidth=1.0)
+                axes.plot([100 * value.value], [y], markersize=3.4, markeredgewidth=0, **look)
     axes.set(ylim=(len(lines) - 0.5, -0.5))
     for row in range(1, len(lines)):
         axes.axhline(row - 0.5, color=RULE, linewidth=0.4)
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
-    handles = [
-        Line2D(
-            [], [], color=LINE_COLOURS[(first + n) % len(LINE_COLOURS)], marker=MARKERS[n % len(MARKERS)], markersize=4
-        )
-        for n in range(count)
-    ]
     axes.legend(
-        handles,
+        [Line2D([], [], markersize=4, **look) for look in looks],
         titles,
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
-        ncols=min(3, count),
+        ncols=min(3, len(titles)),
         handlelength=1.7,
         fontsize=6.5,
         columnspacing=1.0,

@@ -79,6 +79,12 @@ def write(figure: Figure, text: str, x: float, y: float, **look: Any) -> None:
         figure.text(x / width, 1 - y / height, text, **{"va": "top", **look})
 
 
+def write_head(figure: Figure, title: str, note: str) -> None:
+    """Write a figure's title in its upper left corner, and a note in small type in the other one."""
+    write(figure, title, 0.06, 0.05, size=8.5, weight="bold")
+    write(figure, note, figure.get_size_inches()[0] - 0.06, 0.06, ha="right", size=6.5, color=MUTED)
+
+
 def add_panel(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
     """Add axes, placed in inches from the figure's upper left corner."""
     whole_width, whole_height = figure.get_size_inches()

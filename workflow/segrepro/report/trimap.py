@@ -19,8 +19,10 @@ from segrepro.report.style import (
     LINE_STYLES,
     MUTED,
     PAGE_WIDTH_INCHES,
+    add_panel,
     figure_style,
     new_figure,
+    write_head,
 )
 
 # As many lines as there are colours in a row of panels: more of them could not be told apart among their bands.
@@ -46,28 +48,19 @@ def draw_trimaps(names: list[str], measured: list[Measured], widths: tuple[int, 
     """Draw the curves of some systems, seven to a row of two panels: mIoU in the band, and what share of mIoU that is.
 
     A system that is better everywhere is higher in the left panel; one that keeps more of its mIoU near boundaries, in
-    the right.
-
-    Args:
-        names: of the systems, as the legend has them.
-        measured: of each system.
-        widths: of the bands, in pixels.
-        split: name of the split.
+    the right. The widths of the bands are in pixels.
     """
     rows = math.ceil(len(names) / LINES)
-    width, height = PAGE_WIDTH_INCHES, HEAD + rows * ROW + FOOT
-    panel = (width - LEFT - BETWEEN - RIGHT) / 2
+    panel = (PAGE_WIDTH_INCHES - LEFT - BETWEEN - RIGHT) / 2
     with figure_style():
-        figure = new_figure(width, height)
-        figure.text(0.06 / width, 1 - 0.05 / height, f"Near boundaries, {split}", va="top", size=8.5, weight="bold")
-        figure.text(1 - 0.06 / width, 1 - 0.06 / height, mark_note(names), va="top", ha="right", size=6.5, color=MUTED)
+        figure = new_figure(PAGE_WIDTH_INCHES, HEAD + rows * ROW + FOOT)
+        write_head(figure, f"Near boundaries, {split}", mark_note(names))
         size_of_names = 6.5 * min(1, LETTERS / max(map(len, names)))
         limits = [_limits([getattr(entry, key) for entry in measured]) for key in ("trimap", "kept")]
         for row in range(rows):
             chosen = range(row * LINES, min((row + 1) * LINES, len(names)))
-            bottom = (FOOT + (rows - 1 - row) * ROW + 0.1) / height
-            size = (panel / width, (ROW - 0.3) / height)
-            axes = [figure.add_axes((x / width, bottom, *size)) for x in (LEFT, LEFT + panel + BETWEEN)]
+            places = (LEFT, LEFT + panel + BETWEEN)
+            axes = [add_panel(figure, left, HEAD + row * ROW + 0.2, panel, ROW - 0.3) for left in places]
             for place, entry in enumerate(measured[index] for index in chosen):
                 _curve(axes[0], widths, entry.trimap, place)
                 _curve(axes[1], widths, entry.kept, place)
@@ -87,13 +80,8 @@ def _limits(estimates: list[Estimates]) -> tuple[float, float]:
 
 
 def _look(place: int) -> dict:
-    return {
-        "color": LINE_COLOURS[place],
-        "linestyle": LINE_STYLES[place % 2],
-        "marker": MARKERS[place],
-        "markersize": 2.4,
-        "linewidth": 1.0,
-    }
+    marker = {"marker": MARKERS[place], "markersize": 2.4}
+    return {"color": LINE_COLOURS[place], "linestyle": LINE_STYLES[place % 2], "linewidth": 1.0, **marker}
 
 
 def _curve(axes: Axes, widths: tuple[int, ...], values: Estimates, place: int) -> None:

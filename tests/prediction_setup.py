@@ -47,4 +47,7 @@ def at_full_size(logits: np.ndarray, size: tuple[int, int], mode: str) -> np.nda
 
 
 def mean_of(model, pictures, resize="legacy", **options) -> np.ndarray:
-    return AugmentedModel(model, prediction_of(**options), resize=resize).mean_probabilities(pictures)
+    """The mean probabilities over all views."""
+    augmented = AugmentedModel(model, prediction_of(**options), resize=resize)
+    mean = augmented.over_views(pictures)
+    return softmax(mean) if augmented.augmentation.has_logits else mean

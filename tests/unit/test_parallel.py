@@ -1,14 +1,17 @@
+import operator
 import os
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
 from progress import wait_until
+from segrepro.data import parallel
 from segrepro.data.parallel import LOOK_AHEAD, map_in_processes
 from segrepro.errors import UserError
 
@@ -58,6 +61,14 @@ def runs(pid: int) -> bool:
 def test_results_come_in_the_order_of_the_tasks(threads):
     assert map_in_processes(square, range(50), threads=threads, label="t", total=50) == [n * n for n in range(50)]
     assert map_in_processes(square, [], threads=threads, label="t") == []
+
+
+def test_the_fork_server_imports_the_module_of_the_function_in_a_partial(monkeypatch):
+    imported, start = [], parallel._fork_server
+    monkeypatch.setattr(parallel, "_fork_server", lambda module: imported.append(module) or start(module))
+    assert map_in_processes(partial(operator.add, 1), [1, 2], threads=2, label="t") == [2, 3]
+    assert map_in_processes(square, [1, 2], threads=2, label="t") == [1, 4]
+    assert imported == [operator.add.__module__, __name__]
 
 
 @pytest.mark.parametrize("threads", [1, 2])

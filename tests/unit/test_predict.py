@@ -243,7 +243,7 @@ def test_padding_gives_the_network_a_larger_picture_and_is_cut_off(options):
     caffe_mean_rgb = (123.68, 116.779, 103.939)
     larger = np.tile(np.float32(caffe_mean_rgb), (1, 65, 70, 1))  # taller than the picture, and as wide
     larger[:, :40] = pictures
-    expected = AugmentedModel(model, prediction_of(**options), resize="align_corners").mean_probabilities(larger)
+    expected = mean_of(model, larger, "align_corners", **options)
     mean = mean_of(model, pictures, "align_corners", pad_to=65, **options)
     np.testing.assert_allclose(mean, expected[:, :40], atol=1e-5)
     unpadded = mean_of(model, pictures, "align_corners", **options)
@@ -272,7 +272,7 @@ def test_the_fitted_map_keeps_the_labels_of_the_mean(mode):
     model = AugmentedModel(
         small_network(stride=8, kernel=9, gain=0.1), prediction_of(scales=PAPER_SCALES, flip=True), resize=mode
     )
-    mean, fitted = model.mean_probabilities(pictures), model(pictures)
+    mean, fitted = model.over_views(pictures), model(pictures)
     assert fitted.shape == (2, 96 // DEFAULT_STORAGE_STRIDE, -(-130 // DEFAULT_STORAGE_STRIDE), CLASSES)
     read = at_full_size(fitted.astype(np.float16), (96, 130), mode)
     sampled = at_full_size(np.log(at_full_size(mean, fitted.shape[1:3], mode)), (96, 130), mode)
@@ -298,7 +298,7 @@ def test_of_one_view_the_logits_are_stored_and_read_as_its_probabilities(mode, o
     model, pictures = small_network(stride=4, kernel=9, gain=0.5, normalisation="mean_rgb"), random_pictures(1, 36, 52)
     augmentation = prediction_of(**options)
     single = AugmentedModel(model, augmentation, resize=mode)
-    mean, stored = single.mean_probabilities(pictures), single(pictures)
+    mean, stored = softmax(single.over_views(pictures)), single(pictures)
     if augmentation.average_at == "stride":
         np.testing.assert_allclose(softmax(stored), mean, atol=1e-6)
     else:

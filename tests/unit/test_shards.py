@@ -101,7 +101,7 @@ def test_a_shard_predicts_whole_batches_of_the_stream_that_hold_its_crops(counts
     for k in range(1, shards + 1):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(proposalwise, "_number_of_boxes", lambda example, *_: sizes[int(example.id[1:])])
-            stretch = proposalwise._stretch(examples, None, None, batch, f"{k}/{shards}")
+            stretch = proposalwise._stretch(examples, None, ProposalWise(batch=batch), f"{k}/{shards}")
         crops = [(e.id, n) for e in stretch.examples for n in range(sizes[int(e.id[1:])])]
         crops = crops[stretch.skipped :][: stretch.length]
         start = stream.index(crops[0])

@@ -66,13 +66,13 @@ def map_in_processes(
 ) -> list[Result]:
     """Call ``function`` for every task; results come back in the order of the tasks.
 
-    ``tasks`` may be a generator that reads as it goes: at most `LOOK_AHEAD` tasks a process are taken ahead of
+    ``tasks`` may be a generator that reads as it goes: at most `LOOK_AHEAD` tasks per process are taken ahead of
     the work. With one thread everything happens in this process. Otherwise the processes come from a fork
     server, which has imported the function's module and nothing else: they stay small whatever the caller
     holds in memory, and share the library code. They end when the caller does, even by ``kill -9``.
 
     Args:
-        function: a module-level function.
+        function: a module-level function, or a `functools.partial` of one.
         tasks: its arguments, one each; they must be picklable.
         threads: number of processes, 1 or more.
         label: what the progress bar says.
@@ -98,7 +98,8 @@ def map_in_processes(
 
 def _bounded_map(function: Callable[[Task], Result], tasks: Iterable[Task], processes: int) -> Iterator[Result]:
     remaining = iter(tasks)
-    pool = ProcessPoolExecutor(processes, mp_context=_fork_server(function.__module__), initializer=_start_worker)
+    module = getattr(function, "func", function).__module__  # of the function in a partial
+    pool = ProcessPoolExecutor(processes, mp_context=_fork_server(module), initializer=_start_worker)
     try:
         waiting = deque(pool.submit(function, task) for task in itertools.islice(remaining, processes * LOOK_AHEAD))
         workers = list((pool._processes or {}).values())  # the pool forgets them when one has ended

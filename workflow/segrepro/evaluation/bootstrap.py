@@ -1,8 +1,8 @@
 """Bootstrap intervals, over the pictures of a split, of any metrics made of sums over pictures, such as mIoU.
 
-Pictures are drawn with replacement, as many as there are, and the metric is computed on each such resample. All
-that mIoU needs of a picture are three counts per class, so a resample is a weighted sum: weights (how often each
-picture was drawn) times counts. Systems on the same pictures share the resamples, which pairs their differences.
+Pictures are drawn with replacement, as many as there are, and the metric is computed on each such resample, which is a
+weighted sum: how often each picture was drawn, times its counts. Systems on the same pictures share the resamples,
+which pairs their differences.
 
 The interval is the bias-corrected and accelerated one, BCa (Efron, "Better bootstrap confidence intervals", 1987;
 Efron and Tibshirani 1993, chapter 14). mIoU is a mean of ratios of sums, hence biased on few pictures: the plain
@@ -12,10 +12,8 @@ A class counts in a resample when its ground truth is in it: `segrepro.evaluatio
 that the split's ground truth lacks never counts; one that a resample has lost is left out of that resample's
 mean, in the same resamples for every system.
 
-One picture says nothing of how much pictures differ: what is defined by a single one, such as the IoU of a class that
-is in one mask only, has no interval.
-
-The interval says what other pictures of the kind would change. It knows nothing of another seed or training.
+The interval says what other pictures of the kind would change, and nothing of another seed or training. What is defined
+by a single picture, such as the IoU of a class that is in one mask only, has none.
 """
 
 from collections.abc import Callable, Iterator
@@ -41,10 +39,7 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Estimates:
-    """Metrics and the ends of their intervals: arrays of one shape, NaN where undefined.
-
-    One number that is kept in a file is a `segrepro.evaluation.statistics.Estimate`.
-    """
+    """Metrics and the ends of their intervals: arrays of one shape, NaN where undefined."""
 
     value: np.ndarray
     low: np.ndarray
@@ -56,17 +51,11 @@ class Estimates:
 
 
 class Draws(NamedTuple):
-    """A metric, or several, and what bootstrap intervals are made from.
+    """A metric, or several, and what bootstrap intervals are made from."""
 
-    Attributes:
-        value: of all pictures, shape (...).
-        resampled: of each resample of the pictures, shape (resamples, ...).
-        left_out: of all pictures but one, for each picture, shape (pictures, ...).
-    """
-
-    value: np.ndarray
-    resampled: np.ndarray
-    left_out: np.ndarray
+    value: np.ndarray  # of all pictures, shape (...)
+    resampled: np.ndarray  # of each resample of the pictures, shape (resamples, ...)
+    left_out: np.ndarray  # of all pictures but one, for each picture, shape (pictures, ...)
 
     def minus(self, other: "Draws") -> "Draws":
         """Return the difference to another system's, on the same pictures in the same order and the same draws."""
@@ -92,12 +81,7 @@ def draws(metric: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, *, res
 
 
 def estimate(metric: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, bootstrap: Bootstrap) -> Estimates:
-    """Compute metrics of all pictures, and the BCa interval of each.
-
-    Args:
-        metric: as of `draws`, to metrics of shape (n, metrics).
-        counts: as of `draws`.
-        bootstrap: how intervals are made; with equal settings and numbers of pictures, two systems get the same draws.
+    """Compute metrics, shape (n, metrics), of all pictures as `draws` does, and the BCa interval of each.
 
     Returns:
         Arrays of shape (metrics,). Ends are NaN where the metric is undefined in all draws, or without one of the
@@ -153,11 +137,6 @@ def bca_p_value(estimate: float, resampled: np.ndarray, jackknife: np.ndarray) -
     Many comparisons at once need p-values far below one in the number of draws. Where fewer than `TAIL` draws lie
     beyond zero, their share says little, and the tail of the normal distribution with the draws' mean and deviation
     stands in for it.
-
-    Args:
-        estimate: as of `bca_interval`.
-        resampled: as of `bca_interval`.
-        jackknife: as of `bca_interval`.
 
     Returns:
         In [0, 1]; NaN where there is no interval; 1 where two systems agree in all resamples.

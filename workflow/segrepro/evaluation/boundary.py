@@ -36,14 +36,9 @@ def boundary_width(shape: tuple[int, int], ratio: float) -> int:
 
 
 def boundary_pixels(labels: np.ndarray, width: int) -> np.ndarray:
-    """Find the pixels within a distance of their region's contour; the picture's edge is a contour.
+    """Find the pixels (bool, as the labels' shape) within a distance of their region's contour, 1 for the contour.
 
-    Args:
-        labels: uint8, shape (height, width).
-        width: the distance, in pixels; 1 for the contour itself.
-
-    Returns:
-        bool, the same shape.
+    The picture's edge is a contour.
     """
     window = _window(width)
     # Beyond the edge is void, which is no class of the picture's: for the erosion, the highest label has no effect.
@@ -52,13 +47,9 @@ def boundary_pixels(labels: np.ndarray, width: int) -> np.ndarray:
 
 
 def boundary_counts(truth: np.ndarray, prediction: np.ndarray, num_classes: int, *, ratio: float) -> np.ndarray:
-    """Count what boundary IoU is made of, of one picture.
+    """Count what boundary IoU is made of, of one picture: the distance is a ratio of its diagonal.
 
-    Args:
-        truth: uint8 labels or void, shape (height, width).
-        prediction: uint8 labels, the same shape; its value under void is free.
-        num_classes: number of labels.
-        ratio: the distance as a share of the picture's diagonal.
+    Both label maps are uint8 (height, width); the prediction's value under the truth's void is free.
 
     Returns:
         int64, shape (3, num_classes): see `counts_of_labels`.
@@ -72,11 +63,8 @@ def boundary_counts(truth: np.ndarray, prediction: np.ndarray, num_classes: int,
 def boundary_distance(truth: np.ndarray) -> np.ndarray | None:
     """Measure each pixel's distance to the nearest pixel of another label, void included.
 
-    Args:
-        truth: uint8 labels or void, shape (height, width).
-
     Returns:
-        int32, the same shape, 1 or more, in pixels; None where the picture has one label only.
+        int32, as the truth's shape, 1 or more, in pixels; None where the picture has one label only.
     """
     window = _window(1)
     within = cv2.dilate(truth, window) == cv2.erode(truth, window)
@@ -89,13 +77,7 @@ def boundary_distance(truth: np.ndarray) -> np.ndarray | None:
 def trimap_counts(
     truth: np.ndarray, prediction: np.ndarray, num_classes: int, *, widths: tuple[int, ...]
 ) -> np.ndarray:
-    """Count what the trimaps' mIoUs are made of, of one picture.
-
-    Args:
-        truth: uint8 labels or void, shape (height, width).
-        prediction: uint8 labels, the same shape; its value under void is free.
-        num_classes: number of labels.
-        widths: of the bands, in pixels, increasing.
+    """Count what the trimaps' mIoUs are made of, of one picture as of `boundary_counts`, in bands of increasing widths.
 
     Returns:
         int64, shape (len(widths), 3, num_classes): see `counts_of_labels`.

@@ -13,12 +13,7 @@ HITS, TRUE, PREDICTED = range(3)
 
 
 def counts_of_labels(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count the pixels of each class in two label maps; label `VOID` is not counted, in either.
-
-    Args:
-        truth: uint8 labels, any shape.
-        prediction: uint8 labels, the same shape.
-        num_classes: number of labels.
+    """Count the pixels of each class in two uint8 label maps of any shape; `VOID` is not counted, in either.
 
     Returns:
         int64, shape (3, num_classes): `HITS`, `TRUE` and `PREDICTED`.
@@ -28,10 +23,7 @@ def counts_of_labels(truth: np.ndarray, prediction: np.ndarray, num_classes: int
 
 
 def counts_of_confusions(confusions: np.ndarray) -> np.ndarray:
-    """Reduce confusions to the counts of each class.
-
-    Args:
-        confusions: counts of shape (..., classes, classes), rows the truth.
+    """Reduce confusions (..., classes, classes), rows the truth, to the counts of each class.
 
     Returns:
         int64, shape (..., 3, classes): `HITS`, `TRUE` and `PREDICTED`.
@@ -42,10 +34,7 @@ def counts_of_confusions(confusions: np.ndarray) -> np.ndarray:
 
 
 def class_ious(counts: np.ndarray) -> np.ndarray:
-    """Return the IoU of each class.
-
-    Args:
-        counts: shape (..., 3, classes), summed over pictures.
+    """Return the IoU of each class, of counts (..., 3, classes) that are summed over pictures.
 
     Returns:
         float64, shape (..., classes), in [0, 1]; NaN where the truth has no such pixel.
@@ -57,11 +46,8 @@ def class_ious(counts: np.ndarray) -> np.ndarray:
 def mean_iou(counts: np.ndarray) -> np.ndarray:
     """Return the mean IoU over the classes that occur in the truth, as `segrepro.evaluation.metrics` takes it.
 
-    Args:
-        counts: shape (..., 3, classes), summed over pictures.
-
     Returns:
-        float64, shape (...), in [0, 1]; NaN where the truth has no pixel at all.
+        float64, of counts (..., 3, classes) shape (...), in [0, 1]; NaN where the truth has no pixel at all.
     """
     return mean_over_classes(class_ious(counts), counts[..., TRUE, :] > 0)
 

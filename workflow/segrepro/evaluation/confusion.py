@@ -15,12 +15,7 @@ from segrepro.stores.same_pictures import refuse_other_pictures
 
 
 def confusion(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count pixels by true and predicted label; void (255) in the truth is never counted.
-
-    Args:
-        truth: integer labels 0..num_classes-1 or 255, any shape.
-        prediction: integer labels 0..num_classes-1, of the same shape; its value under void is free.
-        num_classes: number of labels.
+    """Count pixels by true and predicted label, 0..num_classes - 1; void (255) in the truth is never counted.
 
     Returns:
         int64 array of shape (num_classes, num_classes): rows are the truth, columns the prediction.
@@ -29,7 +24,8 @@ def confusion(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np
         ValueError: the shapes differ, or a label is out of range.
     """
     if truth.shape != prediction.shape:
-        raise ValueError(f"the mask is {_size(truth)} and the prediction {_size(prediction)}")
+        true, predicted = (" x ".join(map(str, reversed(labels.shape))) for labels in (truth, prediction))
+        raise ValueError(f"the mask is {true} and the prediction {predicted}")
     counted = truth != VOID
     truth, prediction = truth[counted].astype(np.int64), prediction[counted].astype(np.int64)
     for name, labels in (("mask", truth), ("prediction", prediction)):
@@ -38,11 +34,6 @@ def confusion(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np
             raise ValueError(f"the {name} has label {wrong}, the label space has 0..{num_classes - 1}")
     counts = np.bincount(truth * num_classes + prediction, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes)
-
-
-def _size(labels: np.ndarray) -> str:
-    """Name an array's size as pictures' sizes are named: width x height."""
-    return " x ".join(str(n) for n in reversed(labels.shape))
 
 
 @contextmanager
@@ -84,12 +75,7 @@ def load_confusions(path: Path) -> tuple[list[str], np.ndarray]:
 
 
 def confusions_of(path: Path, wanted: list[str], space: LabelSpace) -> np.ndarray:
-    """Read the confusions of just these pictures, in their order.
-
-    Args:
-        path: what `save_confusions` wrote.
-        wanted: ids of the pictures, each once.
-        space: label space that the file must be of.
+    """Read the confusions of just these pictures, in their order, from what `save_confusions` wrote.
 
     Returns:
         int64 of shape (pictures, classes, classes), rows the truth.

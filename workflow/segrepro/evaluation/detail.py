@@ -54,15 +54,7 @@ def _instance_mask(example: Example, shape: tuple[int, int]) -> np.ndarray | Non
 class Detail:
     """The counts of all pictures of a split, by one system.
 
-    Attributes:
-        system, split, label_space: names.
-        settings: how it was measured.
-        ids: the pictures.
-        whole: int32, shape (pictures, 3, classes): the counts of all pixels but void, as of `counts_of_confusions`.
-        boundary: int32, shape (pictures, 3, classes); see `boundary_counts`.
-        trimap: int32, shape (pictures, widths, 3, classes); see `trimap_counts`.
-        objects: int32, shape (pictures, 2, ranges, classes); see `size_counts`.
-        instanced: bool, shape (pictures,): whether the objects come from an instance mask.
+    Counts are int32: ``whole`` of all pixels but void.
     """
 
     system: str
@@ -70,11 +62,11 @@ class Detail:
     label_space: str
     settings: DetailSettings
     ids: list[str]
-    whole: np.ndarray
-    boundary: np.ndarray
-    trimap: np.ndarray
-    objects: np.ndarray
-    instanced: np.ndarray
+    whole: np.ndarray  # shape (pictures, 3, classes), as of `counts_of_confusions`
+    boundary: np.ndarray  # shape (pictures, 3, classes); see `boundary_counts`
+    trimap: np.ndarray  # shape (pictures, widths, 3, classes); see `trimap_counts`
+    objects: np.ndarray  # shape (pictures, 2, ranges, classes); see `size_counts`
+    instanced: np.ndarray  # bool, shape (pictures,): whether the objects come from an instance mask
 
 
 ARRAYS = ("whole", "boundary", "trimap", "objects", "instanced")
@@ -84,15 +76,7 @@ NAMES = ("system", "split", "label_space")
 def score_in_detail(
     scorer: PictureScorer, settings: DetailSettings, examples: list[Example], *, system: str, split: str, threads: int
 ) -> tuple[np.ndarray, Detail]:
-    """Score pictures in detail, spread over processes; the result does not depend on their number.
-
-    Args:
-        scorer: what scores one picture.
-        settings: how it is measured.
-        examples: rows of a manifest that passed `check_same_pictures`.
-        system: the system's name.
-        split: the split's name.
-        threads: number of processes, 1 or more.
+    """Score the pictures of a manifest that passed `check_same_pictures` in detail, by any number of processes alike.
 
     Returns:
         The confusions, int32 of shape (pictures, classes, classes), and the rest; in the order of ``examples``.
@@ -111,8 +95,7 @@ def score_in_detail(
 def size_iou(counts: np.ndarray) -> np.ndarray:
     """Return the mean IoU of objects by size: over a class' objects, then over the classes that have some.
 
-    Args:
-        counts: shape (..., 2, ranges, classes); see `segrepro.evaluation.object_sizes.size_counts`.
+    Of counts (..., 2, ranges, classes) as of `segrepro.evaluation.object_sizes.size_counts`.
 
     Returns:
         float64, shape (..., ranges), in [0, 1]; NaN where there is no object.
@@ -157,11 +140,7 @@ def save_detail(path: Path, detail: Detail) -> None:
 
 
 def load_detail(path: Path) -> Detail:
-    """Read what `save_detail` wrote.
-
-    Raises:
-        UserError: the file is missing, damaged or holds something else.
-    """
+    """Read what `save_detail` wrote; a `UserError` where the file is missing, damaged or holds something else."""
     with arrays_of(path, "the detail of an evaluation", option=" --detail") as arrays:
         settings = DetailSettings(**{name: arrays[name].tolist() for name in DetailSettings.model_fields})
         names = [str(arrays[name]) for name in NAMES]

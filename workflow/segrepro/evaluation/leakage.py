@@ -11,23 +11,24 @@ as ``unlisted`` whenever they are among the ancestors.
 """
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from segrepro.errors import UserError
-from segrepro.evaluation.stacker_folds import fitted_and_predicted
 from segrepro.graph import ROLES, SYSTEM, WEIGHTS, Graph, Node, Pictures, path_text
 from segrepro.json_files import read_model
 from segrepro.schema import Share
+from segrepro.stores.same_pictures import refuse_other_pictures
 
 COLUMNS = (
     *("system", "split", "scored", "leaked", "share", "through"),
     *("first_ids", "all_ancestors", "folds", "unlisted"),
 )
 FIRST_IDS = 5
+FOLDS_REMEDY = "the folds cannot be audited, make scores and report again by `segrepro stack`"
 MARK = "\N{DAGGER}"
 MARK_NOTE = f"{MARK} has seen pictures that it is scored on"
 
@@ -41,17 +42,11 @@ class _Marks(RootModel[dict[str, dict[str, Share]]]):
 
 @dataclass(frozen=True)
 class Leak:
-    """The scored pictures that one ancestor has seen.
+    """The scored pictures that one ancestor has seen."""
 
-    Attributes:
-        through: the shortest path from the system to the ancestor, e.g. ``stack <- fcn8s``.
-        seen_as: in what, e.g. ``trained on sbd_train``.
-        ids: the pictures, sorted; at least one.
-    """
-
-    through: str
-    seen_as: str
-    ids: tuple[str, ...]
+    through: str  # the shortest path from the system to the ancestor, e.g. ``stack <- fcn8s``
+    seen_as: str  # in what, e.g. ``trained on sbd_train``
+    ids: tuple[str, ...]  # sorted; at least one
 
     def __str__(self) -> str:
         """Name ancestor and list."""
@@ -60,24 +55,18 @@ class Leak:
 
 @dataclass(frozen=True)
 class Audit:
-    """What a system has seen of a split that it is scored on.
-
-    Attributes:
-        system: its name.
-        split: the split's name.
-        scored: number of pictures of the split.
-        leaks: one an ancestor and list, nearest ancestor first.
-        folds: names of the stackers among system and ancestors that were fitted by folds, with their number.
-        unlisted: names of the pretrained weights among the ancestors: which pictures they saw is not, or not all,
-            known.
-    """
+    """What a system has seen of a split that it is scored on."""
 
     system: str
     split: str
-    scored: int
-    leaks: tuple[Leak, ...]
-    folds: tuple[str, ...]
-    unlisted: tuple[str, ...]
+    scored: int  # number of pictures of the split
+    leaks: tuple[Leak, ...]  # one per ancestor and list, nearest ancestor first
+    folds: tuple[
+        str, ...
+    ]  # names of the stackers among system and ancestors that were fitted by folds, with their number
+    unlisted: tuple[
+        str, ...
+    ]  # pretrained weights among the ancestors: which pictures they saw is not, or not all, known
 
     @property
     def leaked(self) -> list[str]:
@@ -91,10 +80,7 @@ class Audit:
 
 
 def audit(graph: Graph) -> list[Audit]:
-    """Audit every system of a graph on each of its splits, in order.
-
-    Args:
-        graph: checked, as `read_graph` and `check_graph` return it.
+    """Audit every system of a checked graph on each of its splits, in order.
 
     Raises:
         UserError: a manifest is missing or is none, or so is the report of a stacker's folds.
@@ -107,23 +93,19 @@ def audit(graph: Graph) -> list[Audit]:
         return manifests[pictures.manifest]
 
     audits = []
-    for name, system in graph.systems.items():
+    for name, split in [(name, split) for name, system in graph.systems.items() for split in system.splits]:
         ancestors = graph.ancestors(name)
-        for split in system.splits:
-            scored = ids(Pictures(name=split, manifest=graph.splits[split]), f"what '{name}' is scored on")
-            leaks = []
-            for node, path in ancestors.items():
-                for pictures in graph.seen(node):
-                    if pictures.manifest is None:
-                        continue
-                    shared = scored & ids(pictures, f"what '{node[1]}' was {ROLES[node[0]]}")
-                    if shared:
-                        seen_as = f"{ROLES[node[0]]} {pictures.name}"
-                        leaks.append(Leak(path_text(path), seen_as, tuple(sorted(shared))))
-            folds, in_folds = _folds(graph, ancestors, split, scored)
-            leaks = sorted(leaks + in_folds, key=lambda leak: leak.through.count(" <- "))
-            unlisted = tuple(other for kind, other in ancestors if kind == WEIGHTS)
-            audits.append(Audit(name, split, len(scored), tuple(leaks), tuple(folds), unlisted))
+        scored = ids(Pictures(name=split, manifest=graph.splits[split]), f"what '{name}' is scored on")
+        leaks = []
+        for node, path in ancestors.items():
+            for pictures in (each for each in graph.seen(node) if each.manifest is not None):
+                if shared := scored & ids(pictures, f"what '{node[1]}' was {ROLES[node[0]]}"):
+                    seen_as = f"{ROLES[node[0]]} {pictures.name}"
+                    leaks.append(Leak(path_text(path), seen_as, tuple(sorted(shared))))
+        folds, in_folds = _folds(graph, ancestors, split, scored)
+        leaks = sorted(leaks + in_folds, key=lambda leak: leak.through.count(" <- "))
+        unlisted = tuple(other for kind, other in ancestors if kind == WEIGHTS)
+        audits.append(Audit(name, split, len(scored), tuple(leaks), tuple(folds), unlisted))
     return audits
 
 
@@ -135,32 +117,71 @@ def _folds(
     for (kind, name), path in ancestors.items():
         if kind != SYSTEM or not graph.systems[name].by_folds:
             continue
-        report = Path(_report_of(graph, name, split))
-        seen, count = fitted_and_predicted(report, system=name, split=split, scored=scored)
+        if split not in graph.systems[name].fold_reports:
+            raise UserError(
+                f"lineage: stacker '{name}' has no report of its folds on '{split}'; add it to its 'fold_reports'."
+            )
+        report = Path(graph.systems[name].fold_reports[split])
+        seen, count = _fitted_and_predicted(report, system=name, split=split, scored=scored)
         folds.append(f"{name}: {count}")
         if seen:
             leaks.append(Leak(path_text(path), "fitted on a fold that it predicts", tuple(sorted(seen))))
     return folds, leaks
 
 
-def _report_of(graph: Graph, stacker: str, split: str) -> str:
-    try:
-        return graph.systems[stacker].fold_reports[split]
-    except KeyError:
-        raise UserError(
-            f"lineage: stacker '{stacker}' has no report of its folds on '{split}'; add it to its 'fold_reports'."
-        ) from None
+class _Stacker(BaseModel):
+    """One fit; the report's other keys (losses, weights) are not looked at."""
+
+    model_config = ConfigDict(strict=True)
+
+    fitted: list[str] = Field(min_length=1)
+    predicted: list[str] = Field(min_length=1)
+
+
+class _Report(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    system: str
+    split: str
+    stackers: list[_Stacker] = Field(min_length=1)
+
+
+def _fitted_and_predicted(
+    path: Path, *, system: str, split: str, scored: Collection[str]
+) -> tuple[frozenset[str], int]:
+    """Check the report of a stacker, as `segrepro stack` writes it, against the pictures that it is scored on.
+
+    Returns:
+        The scored pictures that were predicted by a fit that saw them, and the number of fits.
+
+    Raises:
+        UserError: the file is missing, no such report or another system's or split's; or a picture is predicted by
+            no fit, by two, or is not scored at all.
+    """
+    report = read_model(path, _Report, FOLDS_REMEDY)
+    for what, found, wanted in (("system", report.system, system), ("split", report.split, split)):
+        if found != wanted:
+            raise _broken(path, f"is of {what} '{found}', not '{wanted}'")
+    predicted = [id for stacker in report.stackers for id in stacker.predicted]
+    places = {"found_in": f"the folds of {path}", "wanted_in": f"the scored split '{split}'"}
+    refuse_other_pictures(predicted, scored, **places, remedy=FOLDS_REMEDY)
+    if len(predicted) > len(set(predicted)):
+        twice = min(id for id in predicted if predicted.count(id) > 1)
+        raise _broken(path, f"two folds predict '{twice}'")
+    seen = frozenset(id for stacker in report.stackers for id in set(stacker.fitted) & set(stacker.predicted))
+    return seen, len(report.stackers)
+
+
+def _broken(path: Path, fault: str) -> UserError:
+    return UserError(f"{path}: {fault}; {FOLDS_REMEDY}.")
 
 
 def manifest_ids(path: Path, needed_by: str) -> frozenset[str]:
     """Read a manifest's picture ids and nothing else: a list of proposals has millions of rows.
 
-    Args:
-        path: the manifest.
-        needed_by: what a message says of it, e.g. ``what 'fcn8s' was trained on``.
-
     Raises:
-        UserError: the file is missing, has no column ``id``, or no rows.
+        UserError: the file is missing, has no column ``id``, or no rows; says what it is, e.g. ``what 'fcn8s' was
+            trained on``.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
@@ -210,11 +231,7 @@ def leak_marks(audits: list[Audit]) -> Marks:
 
 
 def read_marks(path: Path) -> Marks:
-    """Read the marks that `segrepro audit` wrote.
-
-    Raises:
-        UserError: the file is missing or of another form.
-    """
+    """Read the marks that `segrepro audit` wrote; a `UserError` where the file is missing or of another form."""
     return read_model(path, _Marks, "make it with `segrepro audit`").root
 
 
@@ -243,12 +260,7 @@ def marked(name: str, share: float) -> str:
 
 
 def marked_systems(systems: Sequence[str], split: str, leakage: Path | None) -> list[str]:
-    """Return systems' names as a figure of one split shows them, see `marked`.
-
-    Args:
-        systems: their names.
-        split: what they are scored on.
-        leakage: the marks of `segrepro audit`; None where there was no audit.
+    """Return systems' names as a figure of one split shows them, `marked` by the file of `segrepro audit`, if any.
 
     Raises:
         UserError: the marks cannot be read, or a system was not audited on this split.

@@ -17,30 +17,18 @@ from segrepro.labels import LabelSpace
 
 @dataclass(frozen=True)
 class Metrics:
-    """The metrics of one system on one split.
+    """The metrics of one system on one split."""
 
-    Attributes:
-        present: bool of shape (classes,), the classes that occur in the ground truth.
-        iou: n_ii / (t_i + sum_j n_ji - n_ii), shape (classes,); NaN where the class is not present.
-        miou: mean IoU over the classes present.
-        pixel_accuracy: sum_i n_ii / sum_i t_i.
-        mean_accuracy: mean of n_ii / t_i over the classes present.
-        fw_iou: frequency-weighted IoU, sum_i t_i IoU_i / sum_i t_i.
-    """
-
-    present: np.ndarray
-    iou: np.ndarray
-    miou: float
-    pixel_accuracy: float
-    mean_accuracy: float
-    fw_iou: float
+    present: np.ndarray  # bool of shape (classes,), the classes that occur in the ground truth
+    iou: np.ndarray  # n_ii / (t_i + sum_j n_ji - n_ii), shape (classes,); NaN where the class is not present
+    miou: float  # mean IoU over the classes present
+    pixel_accuracy: float  # sum_i n_ii / sum_i t_i
+    mean_accuracy: float  # mean of n_ii / t_i over the classes present
+    fw_iou: float  # frequency-weighted IoU, sum_i t_i IoU_i / sum_i t_i
 
 
 def metrics(confusion: np.ndarray) -> Metrics:
-    """Compute the metrics of a confusion matrix.
-
-    Args:
-        confusion: counts of shape (classes, classes), rows the truth, columns the prediction.
+    """Compute the metrics of a confusion matrix: counts of shape (classes, classes), rows the truth.
 
     Raises:
         ValueError: the matrix is not square or counts nothing.
@@ -63,23 +51,12 @@ def metrics(confusion: np.ndarray) -> Metrics:
 
 
 def picture_mious(confusions: np.ndarray) -> np.ndarray:
-    """Return the mIoU of each picture over the classes in its own mask; NaN where a mask is all void.
-
-    Args:
-        confusions: shape (pictures, classes, classes).
-
-    Returns:
-        float64 array of shape (pictures,).
-    """
+    """Return the mIoU of each picture, float64 (pictures,), over the classes in its own mask; NaN where all is void."""
     return np.array([metrics(counts).miou if counts.any() else np.nan for counts in confusions])
 
 
 def summary(confusion: np.ndarray, space: LabelSpace) -> dict[str, Any]:
-    """Return the metrics of a confusion matrix in the form of the metrics JSON.
-
-    Args:
-        confusion: counts of shape (classes, classes) in ``space``.
-        space: the label space, which names the classes.
+    """Return the metrics of a confusion matrix in the form of the metrics JSON, with the label space's class names.
 
     Returns:
         ``miou``, ``pixel_accuracy``, ``mean_accuracy`` and ``fw_iou`` as fractions, ``classes`` (how many are

@@ -50,13 +50,7 @@ class PictureScorer:
 
 
 def picture_confusions(scorer: PictureScorer, examples: list[Example], *, threads: int, label: str) -> np.ndarray:
-    """Score pictures, spread over processes; the result does not depend on their number.
-
-    Args:
-        scorer: what scores one picture.
-        examples: rows of a manifest that passed `check_same_pictures`.
-        threads: number of processes, 1 or more.
-        label: what the progress bar says.
+    """Score the pictures of a manifest that passed `check_same_pictures`, by any number of processes alike.
 
     Returns:
         int32 array of shape (pictures, num_classes, num_classes), in the order of ``examples``.

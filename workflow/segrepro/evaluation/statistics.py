@@ -7,7 +7,7 @@ The form (`Statistics`), mIoU and differences as fractions::
                             "systems": {"a": {"value": 0.764, "low": 0.751, "high": 0.776}, ...},
                             "differences": {"a": {"b": {"value": 0.073, "low": 0.06, "high": 0.087, "p": 1e-9}}}}}}
 
-A difference is the first system's mIoU minus the second's, kept once a pair, in the order of the systems.
+A difference is the first system's mIoU minus the second's, kept once per pair, in the order of the systems.
 """
 
 import itertools
@@ -67,22 +67,14 @@ class Statistics(Section):
     splits: dict[str, SplitStatistics]
 
     def miou(self, system: str, split: str) -> Estimate:
-        """Return a system's mIoU.
-
-        Raises:
-            UserError: it has no interval on this split.
-        """
+        """Return a system's mIoU; a `UserError` where it has no interval on this split."""
         found = self.splits[split].systems.get(system) if split in self.splits else None
         if found is None:
             raise UserError(f"system '{system}' has no interval on '{split}'; run `segrepro statistics` again.")
         return found
 
     def difference(self, first: str, second: str, split: str) -> Difference:
-        """Return the first system's mIoU minus the second's, on the same pictures.
-
-        Raises:
-            UserError: the two have no paired interval on this split.
-        """
+        """Return the first system's mIoU minus the second's; a `UserError` where they are not paired on this split."""
         kept = self.splits[split].differences if split in self.splits else {}
         if second in kept.get(first, {}):
             return kept[first][second]
@@ -93,29 +85,17 @@ class Statistics(Section):
 
 @dataclass(frozen=True)
 class Scored:
-    """What one system made of one split.
-
-    Attributes:
-        system: its name.
-        split: the split's name.
-        path: where the confusions were read.
-        ids: the pictures.
-        counts: `counts_of_confusions` of each picture, (pictures, 3, classes).
-    """
+    """What one system made of one split."""
 
     system: str
     split: str
-    path: Path
+    path: Path  # where the confusions were read
     ids: list[str]
-    counts: np.ndarray
+    counts: np.ndarray  # `counts_of_confusions` of each picture, (pictures, 3, classes)
 
 
 def read_scored(metrics: list[dict[str, Any]], confusions: list[Path]) -> list[Scored]:
-    """Read the confusions that belong to metrics.
-
-    Args:
-        metrics: contents of metrics files, which name system and split.
-        confusions: the ``.npz`` of each, in the same order.
+    """Read the confusions (``.npz`` files) that belong to the contents of metrics files, in the same order.
 
     Raises:
         UserError: the numbers of files differ, or metrics and confusions are not of one evaluation.
@@ -190,9 +170,5 @@ def _check_same_pictures(entries: list[Scored]) -> None:
 
 
 def read_statistics(path: Path) -> Statistics:
-    """Read what `segrepro statistics` wrote.
-
-    Raises:
-        UserError: the file is missing or of another form.
-    """
+    """Read what `segrepro statistics` wrote; a `UserError` where the file is missing or of another form."""
     return read_model(path, Statistics, "make it with `segrepro statistics`")

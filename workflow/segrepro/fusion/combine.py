@@ -1,7 +1,8 @@
 """How the answers of several systems become one: vote, mean, product, and the product of DeconvNet's release.
 
-Pure functions of arrays at full size. Maps of probabilities or scores are taken one after the other from an iterable,
-so that only the running result and one member are in memory.
+Pure functions of arrays at full size: labels are uint8 (members, height, width); maps of probabilities or scores are
+float32 (height, width, classes), taken one after the other from an iterable, so that only the running result and one
+member are in memory. Weights are above 0.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,12 +21,8 @@ LEAST_PROBABILITY = np.finfo(np.float32).tiny
 def leaders(labels: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     """Say which members voted for a label that no other label outvotes.
 
-    Args:
-        labels: uint8 (members, height, width).
-        weights: of the members' votes, above 0.
-
     Returns:
-        bool (members, height, width); where labels tie, the members of several labels lead.
+        bool, as labels (members, height, width); where labels tie, the members of several labels lead.
     """
     support = np.zeros(labels.shape)
     for own, total in zip(labels, support, strict=True):
@@ -34,8 +31,9 @@ def leaders(labels: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     return support >= support.max(axis=0) - TIE_TOLERANCE * sum(weights)
 
 
-def is_tied(labels: np.ndarray, leading: np.ndarray) -> np.ndarray:
-    """Return the pixels, bool (height, width), at which the leaders (of `leaders`) have more than one label."""
+def is_tied(labels: np.ndarray, weights: Sequence[float]) -> np.ndarray:
+    """Return the pixels, bool (height, width), at which the `leaders` have more than one label."""
+    leading = leaders(labels, weights)
     lowest = np.where(leading, labels, 255).min(axis=0)
     return lowest != np.where(leading, labels, 0).max(axis=0)
 
@@ -44,8 +42,8 @@ def vote(labels: np.ndarray, weights: Sequence[float], preference: np.ndarray | 
     """Return the label with the most votes at each pixel.
 
     Args:
-        labels: uint8 (members, height, width), labels below 255.
-        weights: of the members' votes, above 0.
+        labels: below 255.
+        weights: of the members' votes.
         preference: breaks ties: among tied labels that of the member with the highest preference wins; numbers of
             any shape that broadcasts to ``labels``. Where that ties too, or there is none, the lowest label wins.
 
@@ -62,13 +60,8 @@ def vote(labels: np.ndarray, weights: Sequence[float], preference: np.ndarray | 
 def summed_probability(labels: np.ndarray, maps: Iterable[np.ndarray], weights: Sequence[float]) -> np.ndarray:
     """Return what all members together think of each member's label: a preference for `vote`.
 
-    Args:
-        labels: uint8 (members, height, width).
-        maps: each member's probabilities, float32 (height, width, classes).
-        weights: of the members, above 0.
-
     Returns:
-        float64 (members, height, width): the weighted sum over the maps of the probability of the label.
+        float64, as labels (members, height, width): the weighted sum over the maps of the probability of the label.
     """
     columns = np.moveaxis(labels, 0, -1).astype(np.intp)
     total = np.zeros(columns.shape)
@@ -78,15 +71,7 @@ def summed_probability(labels: np.ndarray, maps: Iterable[np.ndarray], weights: 
 
 
 def mean(maps: Iterable[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-    """Return the weighted mean of probabilities.
-
-    Args:
-        maps: each member's probabilities, float32 (height, width, classes), summing to 1.
-        weights: of the members, above 0; only their proportions matter.
-
-    Returns:
-        float32 (height, width, classes), summing to 1.
-    """
+    """Return the weighted mean of probabilities; only the proportions of the weights matter."""
     total = sum(np.float32(weight / sum(weights)) * each for weight, each in zip(weights, maps, strict=True))
     return total / total.sum(axis=-1, keepdims=True)
 
@@ -95,14 +80,8 @@ def product(maps: Iterable[np.ndarray], weights: Sequence[float]) -> np.ndarray:
     """Return the product of probabilities, each to the power of its weight, renormalised.
 
     Computed by sums of logarithms, and so defined everywhere: where each class is impossible for some member, the
-    least impossible wins instead of 0/0.
-
-    Args:
-        maps: each member's probabilities, float32 (height, width, classes).
-        weights: exponents, above 0: 1 for the plain product, 1/members for the geometric mean.
-
-    Returns:
-        float32 (height, width, classes), summing to 1.
+    least impossible wins instead of 0/0. Exponents are above 0: 1 for the plain product, 1/members for the geometric
+    mean.
     """
     total = sum(
         np.float32(weight) * np.log(np.maximum(each, LEAST_PROBABILITY))
@@ -121,12 +100,5 @@ def release_product(deconvnet: np.ndarray, fcn: np.ndarray) -> np.ndarray:
 
     A pixel where all classes give zero (no box covers it, or the two agree on no class above zero) has equal scores:
     the argmax is label 0, background, and the softmax 1/classes for each class.
-
-    Args:
-        deconvnet: aggregated scores, float32 (height, width, classes).
-        fcn: logits, the same shape.
-
-    Returns:
-        float32 of the same shape, 0 or more.
     """
     return np.maximum(deconvnet, 0) * np.maximum(fcn, 0)

@@ -64,17 +64,11 @@ def _rounded(value: float) -> float:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """What a search found."""
 
-    Attributes:
-        before: mIoU without a CRF, in [0, 1].
-        trials: the parameters tried.
-        mious: of each trial, in [0, 1].
-    """
-
-    before: float
+    before: float  # mIoU without a CRF, in [0, 1]
     trials: list[Parameters]
-    mious: list[float]
+    mious: list[float]  # of each trial, in [0, 1]
 
     @property
     def best(self) -> int:
@@ -104,15 +98,9 @@ def search(
     threads: int,
     drop_below: float = 0.0,
 ) -> SearchResult:
-    """Score every trial on all pictures.
+    """Score trials, all with ``gt_prob`` or all without, on the tuning pictures, of which the store may hold more.
 
-    Args:
-        store: score store that holds the pictures; more of them do no harm.
-        examples: the tuning pictures, with masks.
-        trials: one or more, all with ``gt_prob`` or all without.
-        space: name of the label space of the masks.
-        threads: number of processes, 1 or more.
-        drop_below: of the CRF that will run, see `segrepro.fusion.densecrf.refine`.
+    The label space is that of the masks; ``drop_below`` is that of the CRF that will run.
 
     Raises:
         UserError: a picture cannot be used or all masks are void.
@@ -147,12 +135,7 @@ def _confusions(store: Path, space: str, trials: list[Parameters], drop_below: f
 def write_search(path: Path, result: SearchResult, *, system: str, split: str, leaks: str) -> None:
     """Write the whole search as CSV, atomically: one row per trial, the first one without a CRF.
 
-    Args:
-        path: the file.
-        result: of the search.
-        system: the system that was tuned.
-        split: the manifest that the tuning pictures are from: scores are on these, and not on what is scored later.
-        leaks: the share of the tuning pictures that were seen in the system's making, as printed; empty for none.
+    ``leaks`` is the share of the tuning pictures that were seen in the system's making, as printed; empty for none.
     """
     pair = {"system": system, "split": split, "leaks": leaks}
     with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
@@ -164,16 +147,7 @@ def write_search(path: Path, result: SearchResult, *, system: str, split: str, l
 def write_best(
     path: Path, result: SearchResult, *, system: str, split: str, ids: list[str], how: dict[str, Any]
 ) -> None:
-    """Write the best parameters as JSON, with all that tells how they were found.
-
-    Args:
-        path: the file.
-        result: of the search.
-        system: the system that was tuned.
-        split: the manifest that the tuning pictures are from.
-        ids: the tuning pictures, for the audit of leaks.
-        how: what else the search depends on.
-    """
+    """Write the best parameters as JSON, with the ids of the tuning pictures and all that the search depends on."""
     miou = result.mious[result.best]
     value = {
         "parameters": asdict(result.trials[result.best]),

@@ -19,36 +19,24 @@ from segrepro.stores.scores import LOG_PROBABILITIES, ScoreReader, ScoreWriter
 class StoreCRF:
     """How a store is refined; small, and can be sent to another process.
 
-    Attributes:
-        store: the score store to start from: scores, or labels (a vote).
-        space: name of the label space of the result; the store's answers are mapped to it before the CRF.
-        parameters: of the CRF.
-        drop_below: see `segrepro.fusion.densecrf.refine`.
-        stride: pixels between stored marginals. A CRF draws edges to the pixel: at stride 4, 0.2 to 0.8 % of the
-            pixels would get another label. Its marginals are so sure that they pack well: 0.1 to 1 MB per picture of
-            500 x 375, by preset, for 8 MB of numbers.
-        system: name of the refined system.
+    A CRF draws edges to the pixel: with marginals stored at stride 4, 0.2 to 0.8 % of the pixels would get another
+    label. They are so sure that they pack well: 0.1 to 1 MB per picture of 500 x 375, by preset, for 8 MB of numbers.
     """
 
-    store: Path
-    space: str
+    store: Path  # to start from: scores, or labels (a vote)
+    space: str  # label space of the result; the store's answers are mapped to it before the CRF
     parameters: Parameters
-    system: str
-    drop_below: float = 0.0
-    stride: int = 1
+    system: str  # name of the refined one
+    drop_below: float = 0.0  # see `segrepro.fusion.densecrf.refine`
+    stride: int = 1  # pixels between stored marginals
 
 
 def refine_store(crf: StoreCRF, examples: list[Example], out: Path, *, threads: int) -> None:
     """Fill a score store with the CRF's log-marginals.
 
     Each picture is written to a file beside ``out`` by the process that refined it, and packed already; these are
-    merged at the end. So no process holds more than a picture, and the result does not depend on their number.
-
-    Args:
-        crf: what is done.
-        examples: the pictures.
-        out: the store to write.
-        threads: number of processes, 1 or more; pydensecrf uses one core in each.
+    merged at the end. So no process holds more than a picture, and the result does not depend on their number
+    (``threads``); pydensecrf uses one core in each.
 
     Raises:
         UserError: a picture or its scores cannot be used.

@@ -3,7 +3,7 @@
 The energy of a labelling is a unary at each pixel and Potts potentials between all pairs of pixels, weighted by two
 Gaussian kernels: of position alone (``gaussian``: smoothness) and of position and colour (``bilateral``:
 appearance). Mean-field iterations give each pixel's marginals. All labels of a picture take part; report 2 handled
-one object a picture, and turned several into one class.
+one object per picture, and turned several into one class.
 """
 
 from dataclasses import dataclass, replace
@@ -74,7 +74,7 @@ PRESETS = {
 
 
 def parameters_of(values: Any, where: Path) -> Parameters:
-    """Check parameters that were read from a file.
+    """Check parameters that were read from a file, and return them.
 
     Raises:
         UserError: they are no mapping, lack or have surplus keys, or a value is out of range; names the file.
@@ -114,17 +114,11 @@ def mean_field(unary: np.ndarray, picture: np.ndarray, parameters: Parameters) -
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the CRF starts from for one picture.
+    """What the CRF starts from for one picture."""
 
-    Attributes:
-        picture: uint8 RGB (height, width, 3).
-        maps: probabilities, float32 (height, width, classes), or hard labels, uint8 (height, width).
-        classes: number of labels of the label space.
-    """
-
-    picture: np.ndarray
-    maps: np.ndarray
-    classes: int
+    picture: np.ndarray  # uint8 RGB (height, width, 3)
+    maps: np.ndarray  # probabilities, float32 (height, width, classes), or hard labels, uint8 (height, width)
+    classes: int  # of the label space
 
 
 def read_evidence(reader: ScoreReader, example: Example, space: str, *, hard: bool) -> Evidence:

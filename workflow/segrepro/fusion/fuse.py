@@ -22,24 +22,14 @@ RESULT_BYTES = 1 << 27
 
 @dataclass(frozen=True)
 class PictureFuser:
-    """Combines the members' answers for one picture; can be sent to another process.
-
-    Attributes:
-        ensemble: the members.
-        rule: how they are combined.
-        mious: of the members, on pictures that the vote is not scored on, for ``ties: miou``; () for equal ones.
-    """
+    """Combines the members' answers for one picture; can be sent to another process."""
 
     ensemble: Ensemble
     rule: Fusion
-    mious: Sequence[float] = ()
+    mious: Sequence[float]
 
     def __call__(self, id: str) -> np.ndarray:
-        """Return what is stored of a picture: uint8 (height, width) of a vote, else float16 (h, w, classes).
-
-        Raises:
-            UserError: a member's store is damaged or holds NaN.
-        """
+        """Return what is stored of a picture: uint8 (height, width) of a vote, else float16 (h, w, classes)."""
         if self.rule.kind == "vote":
             return self._vote(id)
         if self.rule.kind == "release_product":
@@ -54,15 +44,12 @@ class PictureFuser:
         preference = None
         if self.rule.broken_by in ("member", "miou"):
             preference = self._ranks()[:, np.newaxis, np.newaxis]
-        elif self.rule.broken_by == "probability" and self._has_ties(labels):
+        elif self.rule.broken_by == "probability" and combine.is_tied(labels, self._weights).any():
             preference = combine.summed_probability(labels, self.ensemble.probabilities(id), self._weights)
         return combine.vote(labels, self._weights, preference)
 
-    def _has_ties(self, labels: np.ndarray) -> bool:
-        return bool(combine.is_tied(labels, combine.leaders(labels, self._weights)).any())
-
     def _ranks(self) -> np.ndarray:
-        """Return a number a member, the best having the highest: by mIoU, of equals the earlier."""
+        """Return a number per member, the best having the highest: by mIoU, of equals the earlier."""
         mious = np.array(self.mious or [0.0] * len(self.ensemble.paths))
         ranks = np.empty(len(mious))
         ranks[np.argsort(-mious, kind="stable")] = -np.arange(len(mious))
@@ -79,15 +66,8 @@ def fuse(
     """Fill a score store with an ensemble's answers, in the ensemble's label space.
 
     Mean and product are stored as log-probabilities, the release's product as its scores. The file does not depend
-    on the number of processes.
-
-    Args:
-        ensemble: the members.
-        rule: how they are combined.
-        out: the store to write.
-        system: name of the fused system, recorded in the store.
-        threads: number of processes, 1 or more.
-        mious: of the members, for ``ties: miou``.
+    on the number of processes (``threads``). For ``ties: miou``, the members' mIoUs are of pictures that the vote is
+    not scored on.
 
     Raises:
         UserError: members or rule do not fit, or a member's store cannot be used.

@@ -22,19 +22,11 @@ class Ensemble:
 
     Stores are opened again for each picture (2 ms per member of some 50): nothing open is shared by processes. What
     reads pictures raises a `UserError` where scores are not finite or a store is damaged.
-
-    Attributes:
-        paths: the members' score stores, in order.
-        names: what messages call them.
-        space: name of the label space that all are mapped to: labels after the argmax, probabilities by sums.
-
-    Raises:
-        UserError: another number of names than of stores.
     """
 
-    paths: tuple[Path, ...]
-    names: tuple[str, ...]
-    space: str
+    paths: tuple[Path, ...]  # the members' score stores, in order
+    names: tuple[str, ...]  # what messages call them
+    space: str  # name of the label space that all are mapped to: labels after the argmax, probabilities by sums
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.paths):
@@ -45,8 +37,7 @@ class Ensemble:
     def check(self, needed: str) -> dict[str, tuple[int, int]]:
         """Check headers, pictures and sizes before any picture is combined.
 
-        Args:
-            needed: `LABEL_MAPS`, `PROBABILITIES` or `RAW_SCORES`, what will be read.
+        What is ``needed`` of the members is one of `LABEL_MAPS`, `PROBABILITIES` and `RAW_SCORES`.
 
         Returns:
             The (height, width) in pixels of each picture, by id, in order of the ids.

@@ -41,18 +41,10 @@ class Split:
 
 
 def assign_folds(ids: Iterable[str], folds: int, seed: int) -> list[list[str]]:
-    """Deal pictures into folds by the sha256 of ``<seed>/<id>``.
+    """Deal pictures into 2 or more folds by the sha256 of ``<seed>/<id>``, and return the ids of each, sorted.
 
     The order of the digests is a shuffle that any program can repeat; pictures are dealt in that order, one per fold
-    in turn, so that the folds' sizes differ by one at most.
-
-    Args:
-        ids: of the pictures, in any order.
-        folds: their number, 2 or more.
-        seed: another seed gives other folds.
-
-    Returns:
-        The ids of each fold, sorted; every picture is in exactly one, and no fold is empty.
+    in turn, so that the folds' sizes differ by one at most, and none is empty.
 
     Raises:
         UserError: fewer pictures than folds.

@@ -37,16 +37,8 @@ def log_probabilities_at(members: Ensemble, id: str, cells: tuple[int, int]) -> 
     there. They become probabilities, those of other label spaces are summed, and logarithms are taken: a logit with
     its constant settled, so that members that store logits, averages or DeconvNet's raw scores are alike.
 
-    Args:
-        members: whose stores hold the picture.
-        id: the picture's id.
-        cells: (rows, columns) of the grid.
-
     Returns:
         float32 (rows, columns, members, classes), in [`FLOOR`, 0].
-
-    Raises:
-        UserError: the scores hold NaN or infinity, or a store is damaged.
     """
     maps = [softmax(_at_centres(reader, id, cells), reader.mapping(members.space)) for reader in members.readers()]
     return log_probabilities(np.stack(maps, axis=2))
@@ -73,13 +65,8 @@ def grid_of(size: tuple[int, int], stride: int) -> tuple[int, int]:
 def cell_labels(mask: np.ndarray, cells: tuple[int, int], num_classes: int) -> np.ndarray:
     """Return the commonest label among each cell's pixels that are not void (the lowest of equals).
 
-    Args:
-        mask: uint8 (height, width); void is 255.
-        cells: (rows, columns) of the grid.
-        num_classes: number of labels.
-
     Returns:
-        uint8 (rows, columns); void where more than half of a cell's pixels are.
+        uint8, one per cell of the grid (rows, columns); void where more than half of a cell's pixels are.
 
     Raises:
         ValueError: a label is outside 0..num_classes - 1 and not void.
@@ -99,19 +86,12 @@ def cell_labels(mask: np.ndarray, cells: tuple[int, int], num_classes: int) -> n
 
 @dataclass(frozen=True)
 class FitSet:
-    """Pictures that a stacker can be fitted on; made by `collected`.
+    """Pictures that a stacker can be fitted on, by id; made by `collected`."""
 
-    Attributes:
-        cells: (rows, columns) of each picture's grid, by id.
-        first: the place of each picture's first cell in ``scores``.
-        scores: float16 (cells of all pictures, members, classes), on the disk.
-        labels: of each picture's cells, uint8 (rows, columns).
-    """
-
-    cells: Mapping[str, tuple[int, int]]
-    first: Mapping[str, int]
-    scores: np.ndarray
-    labels: Mapping[str, np.ndarray]
+    cells: Mapping[str, tuple[int, int]]  # (rows, columns) of each picture's grid
+    first: Mapping[str, int]  # the place of each picture's first cell in ``scores``
+    scores: np.ndarray  # float16 (cells of all pictures, members, classes), on the disk
+    labels: Mapping[str, np.ndarray]  # of each picture's cells, uint8 (rows, columns)
 
     def at_cells(self, id: str) -> np.ndarray:
         """Return a picture's log-probabilities: float16 (rows, columns, members, classes)."""
@@ -125,13 +105,8 @@ class FitSet:
         """Cut a square out of each picture, at a random place.
 
         The square is a tile of a tiling that starts at a random place, so that each cell comes equally often. (Squares
-        that lie wholly inside prefer the middle, where the objects are.)
-
-        Args:
-            ids: the pictures.
-            side: of the square, in cells; it may leave the picture, and is void there.
-            margin: cells around the square whose scores come too: what convolutions look at.
-            random: chooses the places.
+        that lie wholly inside prefer the middle, where the objects are.) It may leave the picture, and is void there.
+        The scores of a margin around it come too: what convolutions look at.
 
         Returns:
             float16 (pictures, side + 2 margin, side + 2 margin, members, classes), `FLOOR` beside a picture; and
@@ -189,14 +164,15 @@ def collected(
     """Read members and masks once, picture by picture, into a scratch file that disappears with the process.
 
     The file has two bytes per cell, member and class: 2.1 GB for VOC val at stride 4 with three members and 21 classes.
-    In memory are the labels (17 MB), one picture, and of the file what the system has to spare.
+    In memory are the labels (17 MB), one picture, and of the file what the system has to spare. The file has no name in
+    its folder, and needs no cleaning up, even after a ``kill -9``.
 
     Args:
-        members: checked members that hold the pictures.
+        members: whose stores hold the pictures.
         examples: whole pictures with masks.
         sizes: (height, width) in pixels of each picture, from `Ensemble.check`.
         stride: pixels between two cells.
-        folder: where the scratch file is; it has no name there, and needs no cleaning up, even after a ``kill -9``.
+        folder: where the scratch file is.
         label: what the progress bar says.
 
     Raises:

@@ -35,7 +35,7 @@ class MemberWeights(keras.layers.Layer):
 
 
 def linear_stacker(members: int, classes: int) -> keras.Model:
-    """Return the linear stacker: one weight a member and class, and a bias a class.
+    """Return the linear stacker: one weight per member and class, and a bias per class.
 
     Maps log-probabilities (batch, h, w, members, classes) to logits (batch, h, w, classes).
     """
@@ -81,16 +81,7 @@ class StackerFitter:
     """Fits a stacker again and again from the same start, as folds need it; its graphs are built once.
 
     Adam, with a learning rate that falls to zero by half a cosine; coupled L2 on kernels. Under TensorFlow's
-    deterministic operations the weights follow from the start, the batches and their order.
-
-    Args:
-        settings: of the stacker.
-        members: number of members.
-        classes: number of classes.
-        seed: of the initial weights.
-
-    Attributes:
-        model: the network; after a fit, fitted.
+    deterministic operations the weights follow from the start (its seed), the batches and their order.
     """
 
     def __init__(self, settings: Stacking, *, members: int, classes: int, seed: int = 0):
@@ -111,7 +102,7 @@ class StackerFitter:
         """Fit from the start.
 
         Args:
-            batches: one a step: scores float16 (batch, h + 2 m, w + 2 m, members, classes) and labels uint8
+            batches: one per step: scores float16 (batch, h + 2 m, w + 2 m, members, classes) and labels uint8
                 (batch, h, w).
             class_weights: of the cells in the loss, by their label: (classes,).
 

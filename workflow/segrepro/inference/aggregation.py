@@ -25,16 +25,10 @@ from segrepro.stores.resize import HALF_PIXEL, resize_scores
 
 
 def chosen(boxes: np.ndarray, size: tuple[int, int], settings: ProposalWise, *, name: str) -> np.ndarray:
-    """Return the boxes to predict: the first ``count`` that are large enough, enlarged.
-
-    Args:
-        boxes: int (n, 4), best first.
-        size: (height, width) of the picture, in pixels.
-        settings: how many boxes, how large, and by how much they are enlarged.
-        name: how messages call the picture.
+    """Return the boxes to predict in a picture of (height, width): the first that are large enough, enlarged.
 
     Returns:
-        int64 (m, 4), in the order given; m = 0 where none is large enough.
+        int64 (m, 4), of proposals (n, 4), best first; m = 0 where none is large enough.
 
     Raises:
         UserError: one of the boxes to predict lies wholly outside the picture.
@@ -53,13 +47,7 @@ def chosen(boxes: np.ndarray, size: tuple[int, int], settings: ProposalWise, *, 
 
 
 class AggregateMap:
-    """One picture's map while the logits of its boxes are pasted into it.
-
-    Args:
-        size: (height, width) of the picture, in pixels.
-        classes: of the logits.
-        aggregation: what is aggregated, and how.
-    """
+    """The map of a picture of (height, width) while the logits of its boxes are pasted into it."""
 
     def __init__(self, size: tuple[int, int], classes: int, aggregation: ProposalWise) -> None:
         self.aggregation = aggregation
@@ -68,12 +56,7 @@ class AggregateMap:
         self._pasted = _paste_function(aggregation.of, aggregation.aggregate, aggregation.shrink)
 
     def paste(self, logits: tf.Tensor, box: np.ndarray) -> None:
-        """Add a box's logits.
-
-        Args:
-            logits: float32 (h, w, classes), of the crop.
-            box: int (4,), may leave the picture.
-        """
+        """Add the logits, float32 (h, w, classes), of a box, int (4,), which may leave the picture."""
         self._total = self._pasted(self._total, logits, np.asarray(box, np.int32))
         x1, y1, x2, y2 = box
         self.coverage[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] += 1
@@ -95,9 +78,6 @@ class AggregateMap:
     def stored(self, stride: int) -> np.ndarray:
         """Return what the score store holds of the aggregate, for the resize mode ``half_pixel``.
 
-        Args:
-            stride: pixels between the values; 1 stores the aggregate itself.
-
         Returns:
             float32 (ceil(height / stride), ceil(width / stride), classes): log-probabilities, or scores.
         """
@@ -113,10 +93,6 @@ def _zeroed_beside(covered: np.ndarray, scores: np.ndarray) -> np.ndarray:
     There all classes are equal, so that the fit's ripples would choose among them. On 12 VOC pictures with 3 to 15
     simulated boxes, 32 % to 47 % of the uncovered pixels got the label of a class without this, 0.3 % to 0.9 %
     with it, and the labels of covered pixels changed by 0.01 %.
-
-    Args:
-        covered: bool (height, width).
-        scores: float32 (h, w, classes), fitted to the scores at full size.
     """
     inside = resize_scores(covered[..., np.newaxis].astype(np.float32), scores.shape[:2], HALF_PIXEL)
     return np.where(inside == 1, scores, np.float32(0))

@@ -32,12 +32,7 @@ PROBE = 257  # side of the picture by which a network's stride is told: 256 + 1
 
 
 def at_output_stride(model: keras.Model, network: Network, output_stride: int | None) -> keras.Model:
-    """Rebuild a model at another output stride with the same weights.
-
-    Args:
-        model: built from ``network``.
-        network: the description, as in the model's spec.
-        output_stride: 8, 16 or 32; None leaves the model as it is.
+    """Rebuild a model of a network at another output stride with the same weights; None leaves it as it is.
 
     Raises:
         UserError: the network has no such output stride, or the model was built from another description.
@@ -108,17 +103,14 @@ class AugmentedModel:
         )
 
     def __call__(self, pictures: tf.Tensor) -> np.ndarray:
-        """Predict pictures of one size.
-
-        Args:
-            pictures: uint8 (n, H, W, 3).
+        """Predict pictures of one size: uint8 (n, H, W, 3).
 
         Returns:
             float32 (n, h, w, classes), h = ceil(H / stride) with the storage stride or the logits' stride: what
             the reader of a score store, by the same ``resize``, brings back to the mean at full size. Logarithms of
             probabilities, or the logits of the only view.
         """
-        scores = self._over_views(pictures)
+        scores = self.over_views(pictures)
         if not self.augmentation.has_logits:
             scores = log_probabilities(scores)
         if self.augmentation.average_at == "stride":
@@ -126,20 +118,18 @@ class AugmentedModel:
         stride = self.augmentation.storage_stride or DEFAULT_STORAGE_STRIDE
         return np.stack([fit(each, stride, self.resize) for each in scores])
 
-    def mean_probabilities(self, pictures: tf.Tensor) -> np.ndarray:
-        """Return the mean over all views: float32 (n, h, w, classes), at full size or at the logits' stride."""
-        mean = self._over_views(pictures)
-        return tf.nn.softmax(mean).numpy() if self.augmentation.has_logits else mean
+    def over_views(self, pictures: tf.Tensor) -> np.ndarray:
+        """Return what `__call__` stores before logarithm and fit: the mean probabilities, or the only view's logits.
 
-    def _over_views(self, pictures: tf.Tensor) -> np.ndarray:
-        """Return the mean probabilities over the views, or the logits of the only one."""
-        size = (int(pictures.shape[1]), int(pictures.shape[2]))
+        Returns:
+            float32 (n, h, w, classes), at full size or at the logits' stride.
+        """
+        size = height, width = int(pictures.shape[1]), int(pictures.shape[2])
         pictures = tf.cast(pictures, tf.float32)
         if self.augmentation.pad_to:
             missing = [max(0, self.augmentation.pad_to - extent) for extent in size]
             pictures = pad_below_and_right(pictures, missing, self.fill)
-        mean = self._mean_over_views(pictures)
-        return mean[:, : size[0], : size[1]] if self.augmentation.pad_to else mean
+        return self._mean_over_views(pictures)[:, :height, :width]
 
     def _mean_over_views(self, pictures: tf.Tensor) -> np.ndarray:
         count, height, width = (int(extent) for extent in pictures.shape[:3])

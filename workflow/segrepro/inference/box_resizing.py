@@ -11,8 +11,7 @@ import tensorflow as tf
 from segrepro.models.layers import resize_bilinear
 from segrepro.stores.resize import HALF_PIXEL
 
-BILINEAR, ANTIALIAS = "bilinear", "antialias"
-SHRINKS = (BILINEAR, ANTIALIAS)
+BILINEAR = "bilinear"
 
 
 def resized(pixels: tf.Tensor, size: tf.Tensor | tuple[int, int], shrink: str) -> tf.Tensor:
@@ -21,7 +20,7 @@ def resized(pixels: tf.Tensor, size: tf.Tensor | tuple[int, int], shrink: str) -
     Args:
         pixels: real (H, W, channels).
         size: height and width of the result, each 1 or more.
-        shrink: ``bilinear``: two taps an axis, half-pixel centres, as the training's boxes; ``antialias``: MATLAB's
+        shrink: ``bilinear``: two taps per axis, half-pixel centres, as the training's boxes; ``antialias``: MATLAB's
             ``imresize(.., 'bilinear')``, computed in float32 instead of float64.
 
     Returns:

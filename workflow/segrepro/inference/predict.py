@@ -1,5 +1,6 @@
 """Prediction of whole pictures: every picture of a manifest, once or in several views, into a score store."""
 
+import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,14 +31,14 @@ PLAIN = Prediction()
 
 
 def batches_by_size(
-    examples: list[Example], *, pixels: int = PIXELS_A_BATCH, input_pixels: Callable[[int, int], int] | None = None
+    examples: list[Example], *, pixels: int = PIXELS_A_BATCH, input_pixels: Callable[[int, int], int] = operator.mul
 ) -> list[list[Example]]:
     """Group examples by picture size, in order of size and id, into batches.
 
     Args:
         examples: the manifest's rows.
         pixels: most pixels of network input in a batch; a larger picture is a batch by itself.
-        input_pixels: (height, width) -> pixels of a picture's largest network input; None for height x width.
+        input_pixels: (height, width) -> pixels of a picture's largest network input.
 
     Raises:
         UserError: a picture is missing or unreadable.
@@ -47,17 +48,13 @@ def batches_by_size(
         by_size[picture_size(example.image)].append(example)
     batches = []
     for (width, height), group in sorted(by_size.items()):
-        count = max(1, pixels // max(1, input_pixels(height, width) if input_pixels else height * width))
+        count = max(1, pixels // max(1, input_pixels(height, width)))
         batches += [group[start : start + count] for start in range(0, len(group), count)]
     return batches
 
 
 def _decoded(batches: list[list[Example]]) -> Iterator[tf.Tensor]:
-    """Yield uint8 (n, H, W, 3) for each batch, decoded ahead of their use.
-
-    Raises:
-        UserError: a picture is damaged.
-    """
+    """Yield uint8 (n, H, W, 3) for each batch, decoded ahead of their use; a `UserError` names a damaged picture."""
     paths = tf.data.Dataset.from_generator(
         lambda: ([str(example.image) for example in batch] for batch in batches),
         output_signature=tf.TensorSpec([None], tf.string),
@@ -109,10 +106,9 @@ def predict(
         model: takes (n, H, W, 3), values 0..255, any size.
         examples: the manifest's rows, whole pictures.
         out: the store to write.
-        system: name of the system, recorded in the store.
+        system: its name.
         label_space: of the model's classes.
-        network: the description that the model was built from; its ``resize`` says how logits are brought to
-            picture size, its ``output_stride`` where it has one how many features there are.
+        network: what the model was built from.
         augmentation: scales, flip, windows, another output stride.
         shard: ``k/n`` for the k-th of every n batches. Batches and not pictures are shared out: what shares a batch
             can change a score's last bit, and so each picture keeps its company, and its score, in any shard.
@@ -128,21 +124,21 @@ def predict(
         )
     check_whole_pictures(examples, "the manifest")
     model = at_output_stride(model, network, augmentation.output_stride)
-    resize = network.resize
     output_stride = augmentation.output_stride or getattr(network, "output_stride", PIXELS_AT_STRIDE)
     pixels = int(PIXELS_A_BATCH * min(1.0, output_stride / PIXELS_AT_STRIDE) ** 2)
     batches = batches_by_size(examples, pixels=pixels, input_pixels=augmentation.largest_input)
     if shard:
         batches = every_nth(batches, shard, "batches of pictures of one size")
-    scores_of = _logits_of(model) if augmentation.is_plain else AugmentedModel(model, augmentation, resize=resize)
+    scores_of = (
+        _logits_of(model) if augmentation.is_plain else AugmentedModel(model, augmentation, resize=network.resize)
+    )
     kind = LOGITS if augmentation.has_logits else LOG_PROBABILITIES
-    header = {"system": system, "label_space": label_space, "kind": kind, "resize": resize}
+    header = {"system": system, "label_space": label_space, "kind": kind, "resize": network.resize}
     with (
         ScoreWriter(out, **header, code=written_by(__name__)) as store,
         progress_bar(system, total=sum(map(len, batches))) as progress,
     ):
         for batch, pictures in zip(batches, _decoded(batches), strict=True):
-            size = (int(pictures.shape[1]), int(pictures.shape[2]))
             for example, scores in zip(batch, scores_of(pictures), strict=True):
-                store.add(example.id, scores, size=size)
+                store.add(example.id, scores, size=tuple(pictures.shape[1:3]))
             progress.update(len(batch))

@@ -7,8 +7,9 @@ that is large enough is predicted whole, as one box.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -40,16 +41,10 @@ def whole_picture(size: tuple[int, int]) -> np.ndarray:
 def picture_boxes(
     proposals: ProposalReader, id: str, size: tuple[int, int], aggregation: ProposalWise
 ) -> tuple[np.ndarray, bool]:
-    """Return the boxes by which a picture is predicted, and whether that is the whole for lack of a proposal.
-
-    Args:
-        proposals: the boxes of each picture.
-        id: the picture's id.
-        size: its (height, width), in pixels.
-        aggregation: which proposals are predicted.
+    """Return the boxes by which a picture of (height, width) is predicted.
 
     Returns:
-        int64 (n, 4), n at least 1; True where no proposal is large enough.
+        int64 (n, 4), n at least 1; True where no proposal is large enough, and the box is the whole picture.
 
     Raises:
         UserError: the picture has no entry, or a proposal lies wholly outside it.
@@ -61,12 +56,8 @@ def picture_boxes(
 def input_size_of(network: Network, *, name: str) -> int:
     """Return the side in pixels of the square crops that a network takes.
 
-    Args:
-        network: the description that the model was built from.
-        name: how messages call the spec.
-
     Raises:
-        UserError: the network takes pictures of any size, so that there is nothing to resize a box to.
+        UserError: the network of the spec ``name`` takes pictures of any size: there is nothing to resize a box to.
     """
     if not isinstance(network, DeconvNet):
         raise UserError(
@@ -82,7 +73,7 @@ class CropNetwork:
     Args:
         model: takes (n, side, side, 3), values 0..255, gives logits (n, h, w, classes).
         side: of its input, in pixels.
-        shrink: one of `segrepro.inference.box_resizing.SHRINKS`, for boxes larger than that.
+        shrink: how boxes larger than that are resized, see `segrepro.inference.box_resizing.resized`.
     """
 
     def __init__(self, model: keras.Model, side: int, shrink: str = BILINEAR) -> None:
@@ -105,13 +96,15 @@ class CropNetwork:
         """Return float32 (n, h, w, classes) for n crops."""
         return tf.cast(self._forward(tf.stack(crops)), tf.float32)
 
+    def in_batches(self, crops: Iterable[tuple[Any, tf.Tensor]], batch: int) -> Iterator[tuple[Any, tf.Tensor]]:
+        """Yield the logits of each of (what it is, crop), predicted so many at once."""
+        crops = iter(crops)
+        while part := list(islice(crops, batch)):
+            yield from zip((what for what, _ in part), self.logits([crop for _, crop in part]), strict=True)
+
 
 def read_pixels(path: Path) -> np.ndarray:
-    """Decode a picture as the training does: uint8 (H, W, 3) RGB.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
+    """Decode a picture as the training does: uint8 (H, W, 3) RGB; a `UserError` where it is missing or damaged."""
     try:
         return decode_picture(tf.constant(str(path))).numpy()
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError):
@@ -129,10 +122,10 @@ def growing_maps(
     """Predict a picture once, and keep its aggregate after some numbers of boxes.
 
     Args:
-        network: the network.
+        network: predicts the crops.
         picture: uint8 (H, W, 3).
         boxes: int (n, 4), n at least 1, in the order in which they are pasted.
-        counts: numbers of boxes, growing; more than n means all.
+        counts: numbers of boxes; more than n means all.
         aggregation: what is aggregated, and how.
 
     Returns:
@@ -140,13 +133,11 @@ def growing_maps(
     """
     result, snapshots = AggregateMap(picture.shape[:2], network.classes, aggregation), {}
     boxes = boxes[: max(counts)]
-    for start in range(0, len(boxes), aggregation.batch):
-        part = boxes[start : start + aggregation.batch]
-        logits = network.logits([network.crop(picture, box, name="the picture") for box in part])
-        for number, (box, scores) in enumerate(zip(part, logits, strict=True), start=start + 1):
-            result.paste(scores, box)
-            if number in counts or number == len(boxes):
-                snapshots[number] = result.result()
+    crops = ((box, network.crop(picture, box, name="the picture")) for box in boxes)
+    for number, (box, logits) in enumerate(network.in_batches(crops, aggregation.batch), start=1):
+        result.paste(logits, box)
+        if number in counts or number == len(boxes):
+            snapshots[number] = result.result()
     return [snapshots[min(count, len(boxes))] for count in counts]
 
 
@@ -156,27 +147,21 @@ class _Stretch:
 
     What shares a batch can change a score's last bit. A shard therefore predicts the batches of a run without shards:
     those that hold its pictures' crops, with the crops of other pictures at both ends, whose scores are dropped.
-
-    Attributes:
-        examples: the pictures with a crop in the stretch.
-        skipped: crops of the first of these that come before the stretch.
-        length: crops in the stretch; None: all to the end.
-        own: ids of the pictures whose scores are kept.
     """
 
-    examples: list[Example]
-    skipped: int
-    length: int | None
-    own: frozenset[str]
+    examples: list[Example]  # with a crop in the stretch
+    skipped: int  # crops of the first of these that come before the stretch
+    length: int | None  # crops in the stretch; None: all to the end
+    own: frozenset[str]  # ids of the pictures whose scores are kept
 
 
 def _stretch(
-    examples: list[Example], proposals: ProposalReader | None, aggregation: ProposalWise, batch: int, shard: str | None
+    examples: list[Example], proposals: ProposalReader | None, aggregation: ProposalWise, shard: str | None
 ) -> _Stretch:
     if shard is None:
         return _Stretch(examples, 0, None, frozenset(example.id for example in examples))
     counts = np.array([_number_of_boxes(example, proposals, aggregation) for example in examples])
-    ends = np.cumsum(counts)
+    ends, batch = np.cumsum(counts), aggregation.batch
     own = block(range(len(examples)), shard)
     first = (ends[own[0]] - counts[own[0]]) // batch * batch
     last = min(-(-ends[own[-1]] // batch) * batch, ends[-1])
@@ -193,13 +178,10 @@ def _number_of_boxes(example: Example, proposals: ProposalReader | None, aggrega
     return len(picture_boxes(proposals, example.id, (height, width), aggregation)[0])
 
 
-@dataclass(frozen=True)
-class _Crop:
+class _Crop(NamedTuple):
     id: str
-    size: tuple[int, int]
+    size: tuple[int, int]  # of its picture
     box: np.ndarray
-    is_last: bool  # of its picture
-    pixels: tf.Tensor
 
 
 def predict_proposals(
@@ -234,14 +216,13 @@ def predict_proposals(
         UserError: a shard is none, a picture cannot be read or has no proposals, a row or a proposal has a box that it
             should not have, or the scores hold NaN.
     """
-    batch = aggregation.batch
     examples = sorted(examples)
     check_whole_pictures(examples, "the manifest")
     if proposals is not None:
         for example in examples:
             proposals.boxes(example.id)  # an hour of prediction should not end at a picture without an entry
     network, predicted_whole = CropNetwork(model, input_size, aggregation.shrink), []
-    stretch = _stretch(examples, proposals, aggregation, batch, shard)
+    stretch = _stretch(examples, proposals, aggregation, shard)
     crops = islice(_crops(network, stretch, proposals, aggregation, predicted_whole), stretch.length)
     kind = LOG_PROBABILITIES if aggregation.of == "probabilities" else LOGITS
     header = {"system": system, "label_space": label_space, "kind": kind, "resize": HALF_PIXEL}
@@ -249,17 +230,13 @@ def predict_proposals(
         ScoreWriter(out, **header, code=written_by(__name__)) as store,
         progress_bar(system, total=len(stretch.own)) as progress,
     ):
-        aggregate = None
-        while part := list(islice(crops, batch)):
-            for crop, logits in zip(part, network.logits([crop.pixels for crop in part]), strict=True):
-                if crop.id not in stretch.own:
-                    continue
-                aggregate = aggregate or AggregateMap(crop.size, network.classes, aggregation)
-                aggregate.paste(logits, crop.box)
-                if crop.is_last:
-                    store.add(crop.id, aggregate.stored(aggregation.storage_stride), size=crop.size)
-                    aggregate = None
-                    progress.update()
+        for (id, size), answers in groupby(network.in_batches(crops, aggregation.batch), lambda answer: answer[0][:2]):
+            if id in stretch.own:
+                result = AggregateMap(size, network.classes, aggregation)
+                for crop, logits in answers:
+                    result.paste(logits, crop.box)
+                store.add(id, result.stored(aggregation.storage_stride), size=size)
+                progress.update()
     return predicted_whole
 
 
@@ -269,7 +246,8 @@ def _crops(
     proposals: ProposalReader | None,
     aggregation: ProposalWise,
     predicted_whole: list[str],
-) -> Iterator[_Crop]:
+) -> Iterator[tuple[_Crop, tf.Tensor]]:
+    """Yield the crops of a stretch, and note whose pictures have no proposal."""
     skipped = stretch.skipped
     for example in stretch.examples:
         picture = read_pixels(example.image)
@@ -279,7 +257,6 @@ def _crops(
         else:
             boxes, is_whole = picture_boxes(proposals, example.id, size, aggregation)
         predicted_whole += [example.id] * (is_whole and example.id in stretch.own)
-        for number, box in enumerate(boxes[skipped:], start=1 + skipped):
-            crop = network.crop(picture, box, name=f"picture '{example.id}'")
-            yield _Crop(example.id, size, box, number == len(boxes), crop)
+        for box in boxes[skipped:]:
+            yield _Crop(example.id, size, box), network.crop(picture, box, name=f"picture '{example.id}'")
         skipped = 0

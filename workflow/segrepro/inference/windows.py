@@ -16,61 +16,38 @@ def window_starts(extent: int, window: int, stride: int) -> list[int]:
     Args:
         extent: of the picture along one axis, in pixels.
         window: side of a window, in pixels; one that is larger than the picture covers it and starts at 0.
-        stride: pixels between two starts, 1..window.
-
-    Returns:
-        Increasing starts; together the windows cover 0..extent - 1.
-
-    Raises:
-        ValueError: a number is not positive, or the stride would leave gaps.
+        stride: pixels between two starts, 1..window: together the windows leave no gap.
     """
-    if min(extent, window, stride) < 1 or stride > window:
-        raise ValueError(f"windows of {window} every {stride} pixels cannot cover {extent} pixels without gaps.")
     last = max(extent - window, 0)
     return [*range(0, last, stride), last]
 
 
 @dataclass(frozen=True)
 class Taps:
-    """For a run of target nodes along one axis, how each is interpolated from a score map.
+    """For a run of target nodes along one axis, how each is interpolated from a score map."""
 
-    Attributes:
-        nodes: which nodes of the target axis.
-        lower: int32, the score before each node.
-        upper: int32, the score after it.
-        weight: float32 in [0, 1], of the upper score.
-        share: float32, one divided by the number of windows that see the node: shares add up to one over windows.
-    """
-
-    nodes: slice
-    lower: np.ndarray
-    upper: np.ndarray
-    weight: np.ndarray
-    share: np.ndarray
+    nodes: slice  # of the target axis
+    lower: np.ndarray  # int32, the score before each node
+    upper: np.ndarray  # int32, the score after it
+    weight: np.ndarray  # float32 in [0, 1], of the upper score
+    share: np.ndarray  # float32, 1 / the number of windows that see the node: shares add up to one over windows
 
 
 @dataclass(frozen=True)
 class ViewAxis:
     """One axis of a view: a picture scaled, perhaps mirrored, and cut into windows.
 
-    Attributes:
-        extent: of the picture, in pixels.
-        scaled: of the scaled picture, in pixels.
-        nodes: of the target grid, which is the picture resized to so many nodes by ``mode`` (as a score store
-            resizes them back); ``extent`` for every pixel.
-        mode: of all resizing.
-        mirrored: whether the scaled picture was mirrored along this axis.
-        window: side of the windows, in pixels of the scaled picture; None for the whole.
-        window_stride: pixels between windows.
+    The target grid is the picture resized to so many nodes by ``mode`` (as a score store resizes them back); as many as
+    ``extent`` for every pixel.
     """
 
-    extent: int
-    scaled: int
+    extent: int  # of the picture, in pixels
+    scaled: int  # of the scaled picture, in pixels
     nodes: int
-    mode: str
-    mirrored: bool = False
-    window: int | None = None
-    window_stride: int | None = None
+    mode: str  # of all resizing
+    mirrored: bool = False  # whether the scaled picture was mirrored along this axis
+    window: int | None = None  # side of the windows, in pixels of the scaled picture; None for the whole
+    window_stride: int | None = None  # pixels between windows
 
     def window_extent(self) -> int:
         """Return the side of every window, in pixels of the scaled picture."""
@@ -82,12 +59,7 @@ class ViewAxis:
         return window_starts(self.scaled, window, min(self.window_stride or window, window))
 
     def taps(self, start: int, map_extent: int) -> Taps:
-        """Return how a window's score map gives the scores of the nodes that the window sees.
-
-        Args:
-            start: of the window, one of ``starts()``.
-            map_extent: scores of the window's map along this axis.
-        """
+        """Return how the score map of the window at ``start``, of some extent, gives scores of the nodes it sees."""
         positions = mapped_positions(np.arange(self.nodes, dtype=np.float64), self.nodes, self.extent, self.mode)
         positions = mapped_positions(positions, self.extent, self.scaled, self.mode)
         if self.mirrored:

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from pydantic import TypeAdapter
+
 UNKNOWN = "unknown"
 
 # (name of the module that wrote, its hash) pairs, sorted.
@@ -10,6 +12,7 @@ Written = tuple[tuple[str, str], ...]
 
 # Of a store that does not say.
 NOBODY_KNOWS: Written = ((UNKNOWN, UNKNOWN),)
+_FORM = TypeAdapter(list[tuple[str, str]])
 
 
 def joined(*codes: Written) -> Written:
@@ -30,11 +33,4 @@ def from_text(text: Any) -> Written:
     """
     if text is None:
         return NOBODY_KNOWS
-    pairs = json.loads(text)
-    if not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
-        raise ValueError("no list of modules and hashes")
-    return tuple((module, digest) for module, digest in pairs) or NOBODY_KNOWS
-
-
-def _is_pair(pair: Any) -> bool:
-    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
+    return tuple(_FORM.validate_json(text)) or NOBODY_KNOWS

@@ -25,12 +25,7 @@ def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
 
 
 def fit(full: np.ndarray, stride: int, mode: str = STORAGE_RESIZE) -> np.ndarray:
-    """Fit a coarse map to a full-size one; at stride 1 it is that map.
-
-    Args:
-        full: scores or log-probabilities, float32 (height, width, classes).
-        stride: pixels between two nodes, 1 or more.
-        mode: how the reader interpolates, a key of ``RESIZE_MODES``.
+    """Fit a coarse map, of nodes ``stride`` pixels apart, to scores or log-probabilities (height, width, classes).
 
     Returns:
         float32 (ceil(height / stride), ceil(width / stride), classes): interpolated to full size by the mode, the

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 import h5py
+import numpy as np
 
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
@@ -34,8 +35,7 @@ STORAGE = {"shuffle": True, "compression": "gzip", "compression_opts": 1, "fletc
 class FailureKeepingFile(io.FileIO):
     """An unbuffered file for ``h5py.File(file, "w")`` that keeps its first failed write instead of raising it.
 
-    Attributes:
-        failure: the first error of a write, or None. After a failure nothing more is written.
+    After a failure nothing more is written.
     """
 
     def __init__(self, path: Any) -> None:
@@ -64,11 +64,7 @@ class FailureKeepingFile(io.FileIO):
 
 
 class PicturesWriter:
-    """Write such a file; it takes its name only when the ``with`` block succeeds.
-
-    Args:
-        path: the file to write.
-        attributes: of the file, plain values.
+    """Write such a file, with these attributes; it takes its name only when the ``with`` block succeeds.
 
     Raises:
         UserError: nothing was added, or the disk refused the data.
@@ -92,16 +88,18 @@ class PicturesWriter:
         return self
 
     def _check_id(self, id: str, where: str) -> None:
-        """Refuse an id that cannot name a dataset or was added before.
-
-        Args:
-            id: the picture's id.
-            where: how messages call the picture.
-        """
+        """Refuse an id that cannot name a dataset or was added before; ``where`` is how messages call the picture."""
         if not id or "/" in id or id == ".":
             raise UserError(f"{where}: an id must be a plain name without '/'; rename the picture.")
         if id in self._pictures:
             raise UserError(f"{where} was added twice; list each picture once.")
+
+    def _create(
+        self, id: str, *, shape: tuple[int, ...], dtype: np.dtype, data: np.ndarray | None = None
+    ) -> h5py.Dataset:
+        # HDF5 has no chunk without a row, so an empty array is stored plainly.
+        storage = {"chunks": shape, **STORAGE} if 0 not in shape else {}
+        return self._pictures.create_dataset(id, shape, dtype, data, track_times=False, **storage)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -126,9 +124,6 @@ class PicturesReader(ABC):
     """Read such a file.
 
     Attributes:
-        WHAT: what messages call the file.
-        REMEDY: what to do where it cannot be read.
-        ATTRIBUTES: names of the attributes that it must have besides the format's version.
         path: the file.
         ids: the ids of the pictures, sorted.
 
@@ -136,9 +131,9 @@ class PicturesReader(ABC):
         UserError: the file is missing, damaged, or not one of this kind and format.
     """
 
-    WHAT: ClassVar[str]
-    REMEDY: ClassVar[str]
-    ATTRIBUTES: ClassVar[tuple[str, ...]]
+    WHAT: ClassVar[str]  # what messages call the file
+    REMEDY: ClassVar[str]  # what to do where it cannot be read
+    ATTRIBUTES: ClassVar[tuple[str, ...]]  # that it must have besides the format's version
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -185,11 +180,7 @@ class PicturesReader(ABC):
         self._file.close()
 
     def _entry(self, id: str) -> h5py.Dataset | h5py.Group:
-        """Return what is stored of a picture.
-
-        Raises:
-            UserError: the picture is not in the file.
-        """
+        """Return what is stored of a picture; a `UserError` where it is not in the file."""
         if id not in self._known:
             raise UserError(
                 f"{self.path}: picture '{id}' is not among its {len(self.ids)} pictures; {self.REMEDY}, from the "

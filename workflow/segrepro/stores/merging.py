@@ -1,5 +1,6 @@
 """Score stores of parts of a split made one: what shards of a job, and processes, wrote apart."""
 
+import itertools
 from pathlib import Path
 
 import h5py
@@ -8,7 +9,7 @@ from segrepro.errors import UserError
 from segrepro.stores.codes import joined
 from segrepro.stores.hdf5 import STORAGE
 from segrepro.stores.same_pictures import refuse_other_pictures
-from segrepro.stores.score_maps import is_stored_as, size_of
+from segrepro.stores.score_maps import size_of
 from segrepro.stores.scores import ScoreReader, ScoreWriter
 
 
@@ -16,22 +17,19 @@ class MergingWriter(ScoreWriter):
     """A score writer that takes over a picture as another store has it, without unpacking it."""
 
     def copy(self, id: str, source: h5py.Dataset) -> None:
-        """Add a picture of another store, which reads as if `add` had been given the same map.
+        """Add a picture of another store, which reads as if `add` had been given the same map; raise as `add`.
 
         Args:
             id: the picture's id.
             source: of `segrepro.stores.scores.ScoreReader.dataset`.
-
-        Raises:
-            UserError: the disk refused the data, or the values of a map that must be packed again are none.
         """
-        if not is_stored_as(source, STORAGE):  # written elsewhere
+        is_packed = all(getattr(source, name) == value for name, value in STORAGE.items())
+        if not is_packed or source.chunks != source.shape:  # written elsewhere
             self.add(id, source[()], size=size_of(source))
             return
         # a picture is one chunk (see `segrepro.stores.scores`); its checksum comes along
         mask, chunk = source.id.read_direct_chunk((0,) * source.ndim)
-        options = {"shape": source.shape, "dtype": source.dtype, "chunks": source.shape, "track_times": False}
-        dataset = self._pictures.create_dataset(id, **options, **STORAGE)
+        dataset = self._create(id, shape=source.shape, dtype=source.dtype)
         dataset.id.write_direct_chunk((0,) * source.ndim, chunk, mask)
         for name in ("height", "width"):
             dataset.attrs[name] = int(source.attrs[name])
@@ -39,9 +37,7 @@ class MergingWriter(ScoreWriter):
 
 
 def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = None, by_size: bool = False) -> None:
-    """Write all pictures of several stores into one, in order of their ids.
-
-    The result does not depend on how the pictures were spread over the parts.
+    """Write all pictures of several stores into one, in order of their ids, however they were spread over the parts.
 
     Args:
         parts: the stores, of one system.
@@ -71,19 +67,13 @@ def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = No
         remedy = "give all parts of this split"
         refuse_other_pictures(places, expected, found_in="the parts", wanted_in="the manifest", remedy=remedy)
     with MergingWriter(out, **headers[parts[0]], code=joined(*codes)) as store:
-        reader = None
         try:
-            for id in sorted(places, key=order.__getitem__):
-                if reader is None or places[id] != reader.path:
-                    if reader is not None:
-                        reader.close()
-                    reader = ScoreReader(places[id])
-                store.copy(id, reader.dataset(id))
+            for part, ids in itertools.groupby(sorted(places, key=order.__getitem__), places.__getitem__):
+                with ScoreReader(part) as reader:
+                    for id in ids:
+                        store.copy(id, reader.dataset(id))
         except OSError as error:
-            raise UserError(f"{places[id]}: damaged or cannot be read ({error}); make this part again.") from error
-        finally:
-            if reader is not None:
-                reader.close()
+            raise UserError(f"{part}: damaged or cannot be read ({error}); make this part again.") from error
 
 
 def _check_headers(headers: dict[Path, dict[str, str]]) -> None:

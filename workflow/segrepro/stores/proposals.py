@@ -18,34 +18,22 @@ import h5py
 import numpy as np
 
 from segrepro.errors import UserError
-from segrepro.stores.hdf5 import STORAGE, PicturesReader, PicturesWriter
+from segrepro.stores.hdf5 import PicturesReader, PicturesWriter
 
 
 class ProposalWriter(PicturesWriter):
-    """Write a proposals file; it takes its name only when the ``with`` block succeeds.
+    """Write a proposals file, of a method and its settings (plain values).
 
     Example:
         >>> with ProposalWriter(path, method="selective_search", settings={"strategy": "fast"}) as writer:
         ...     writer.add("2007_000033", boxes)
-
-    Args:
-        path: the file to write.
-        method: name of the method that found the boxes.
-        settings: its settings, plain values.
-
-    Raises:
-        UserError: nothing was added, a picture's boxes cannot be stored, or the disk refused the data.
     """
 
     def __init__(self, path: Path, *, method: str, settings: Mapping[str, Any]) -> None:
         super().__init__(path, {"method": method, "settings": json.dumps(dict(settings), sort_keys=True)})
 
     def add(self, id: str, boxes: np.ndarray) -> None:
-        """Store one picture's boxes.
-
-        Args:
-            id: the picture's id.
-            boxes: integers (n, 4): x1, y1, x2, y2, half-open, not empty, inside the picture, best first.
+        """Store one picture's boxes, integers (n, 4): x1, y1, x2, y2, half-open, not empty, best first.
 
         Raises:
             UserError: boxes or id cannot be stored, the id was added before, or the disk refused the data.
@@ -54,9 +42,7 @@ class ProposalWriter(PicturesWriter):
         self._check_id(id, where)
         boxes = np.asarray(boxes)
         _check_boxes(boxes, where)
-        # HDF5 has no chunk without a row, so no boxes are stored plainly.
-        storage = {"chunks": boxes.shape, **STORAGE} if len(boxes) else {}
-        self._pictures.create_dataset(id, data=boxes.astype(np.int32), track_times=False, **storage)
+        self._create(id, shape=boxes.shape, dtype=np.int32, data=boxes.astype(np.int32))
         self._check_disk()
 
 
@@ -71,13 +57,8 @@ class ProposalReader(PicturesReader):
     """Read a proposals file.
 
     Attributes:
-        path: the file.
         method: name of the method that found the boxes.
         settings: its settings.
-        ids: the ids of the pictures, sorted.
-
-    Raises:
-        UserError: the file is missing, damaged, or not a proposals file of this format.
     """
 
     WHAT = "proposals file"

@@ -1,7 +1,7 @@
 """Bilinear upsampling of class scores from the network's stride to the picture's size, without TensorFlow.
 
 Linear interpolation is separable, and each output row is a blend of two input rows: horizontally at the small
-height first, then row by row at full width. That takes a few milliseconds a picture (33 x 47 x 21 to
+height first, then row by row at full width. That takes a few milliseconds per picture (33 x 47 x 21 to
 375 x 500 x 21: about 5 ms on one core), as fast as two dense matrix products, and uses no BLAS threads:
 the result does not depend on the number of threads.
 """
@@ -19,20 +19,14 @@ BLOCK_VALUES = 1 << 20  # 4 MB of float32 at a time: stays in the cache between 
 
 
 def resize_scores(scores: np.ndarray, size: tuple[int, int], mode: str) -> np.ndarray:
-    """Upsample (or downsample, without antialiasing) a score map bilinearly.
+    """Upsample (or downsample, without antialiasing) scores (h, w, classes) bilinearly to float32 of (height, width).
 
-    Equal to ``tf.raw_ops.ResizeBilinear`` with the flags of the mode, up to rounding in float32.
+    Equal to ``tf.raw_ops.ResizeBilinear`` with the flags of the mode, up to rounding in float32. By the mode, output
+    pixel ``i`` of ``N`` lies on the input axis of ``n`` at:
 
-    Args:
-        scores: shape (h, w, classes), any float dtype.
-        size: (height, width) of the result, in pixels.
-        mode: where output pixel ``i`` of ``N`` lies on the input axis of ``n``:
-            ``half_pixel`` (TensorFlow 2, pixel centres): ``(i + 1/2) n/N - 1/2``;
-            ``legacy`` (TensorFlow 1, ``align_corners=False``; what report 2's code did): ``i n/N``;
-            ``align_corners`` (the released DeepLab code): ``i (n - 1)/(N - 1)``.
-
-    Returns:
-        float32 array of shape (height, width, classes).
+    * ``half_pixel`` (TensorFlow 2, pixel centres): ``(i + 1/2) n/N - 1/2``;
+    * ``legacy`` (TensorFlow 1, ``align_corners=False``; what report 2's code did): ``i n/N``;
+    * ``align_corners`` (the released DeepLab code): ``i (n - 1)/(N - 1)``.
 
     Raises:
         ValueError: the mode is unknown, or a size is not positive.
@@ -45,7 +39,7 @@ def resize_scores(scores: np.ndarray, size: tuple[int, int], mode: str) -> np.nd
 
 
 def resized_blocks(scores: np.ndarray, size: tuple[int, int], mode: str) -> Iterator[tuple[int, np.ndarray]]:
-    """Upsample as `resize_scores` does, giving horizontal bands: what needs only the argmax never holds it all.
+    """Upsample as `resize_scores` does, in horizontal bands: what needs only the argmax never holds it all.
 
     Yields:
         (first row, float32 band of shape (rows, width, classes)); the band's memory is used again for the next.
@@ -73,9 +67,6 @@ def interpolation_taps(in_size: int, out_size: int, mode: str) -> tuple[np.ndarr
 
     Returns:
         lower (int64), upper (int64) and weight (float32 in [0, 1]), each of shape (out_size,).
-
-    Raises:
-        ValueError: the mode is unknown, or a size is not positive.
     """
     if in_size < 1 or out_size < 1:
         raise ValueError(f"cannot resize an axis of {in_size} to {out_size}: sizes must be positive.")
@@ -93,16 +84,10 @@ def taps_at(positions: np.ndarray, extent: int) -> tuple[np.ndarray, np.ndarray,
 
 
 def mapped_positions(positions: np.ndarray, extent: int, to_extent: int, mode: str) -> np.ndarray:
-    """Return where positions on an axis lie once the axis is resized, as `resize_scores` says of the modes.
+    """Return where positions (float64, in pixels) on an axis lie once it is resized, as `resize_scores` says of modes.
 
     Not clipped to the new axis, so that mappings chain: from picture to scaled picture to score map is the same as
     from picture to score map.
-
-    Args:
-        positions: float64, in pixels of the axis (0 is the first pixel's place).
-        extent: pixels of the axis.
-        to_extent: pixels of the resized axis.
-        mode: a member of ``RESIZE_MODES``.
 
     Raises:
         ValueError: the mode is unknown.

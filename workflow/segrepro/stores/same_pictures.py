@@ -17,18 +17,10 @@ def refuse_other_pictures(
     remedy: str,
     more_allowed: bool = False,
 ) -> None:
-    """Check that two places hold the same pictures.
-
-    Args:
-        found: ids of the pictures in the one place.
-        wanted: ids of the pictures in the other.
-        found_in: what messages call the one place, such as its path.
-        wanted_in: what they call the other.
-        remedy: what to do.
-        more_allowed: whether the one place may hold more pictures than are wanted.
+    """Check that two places hold the same pictures, or (``more_allowed``) that one holds all that are wanted.
 
     Raises:
-        UserError: names the first picture that is missing or surplus, and how many are.
+        UserError: names both places, the first picture that is missing or surplus, how many are, and the remedy.
     """
     pairs = [(set(wanted), wanted_in, set(found), found_in), (set(found), found_in, set(wanted), wanted_in)]
     for here, here_in, there, there_in in pairs[: 1 if more_allowed else 2]:
@@ -57,25 +49,12 @@ def check_same_pictures(
 ) -> None:
     """Check that a store holds the pictures of a manifest, each row of which is a whole picture.
 
-    Args:
-        reader: of the store.
-        examples: the manifest's rows.
-        manifest: its path.
-        masks: whether each picture must have a mask.
-        more_allowed: whether the store may hold other pictures too.
-
     Raises:
         UserError: as `check_whole_pictures` and `refuse_other_pictures`.
     """
     check_whole_pictures(examples, manifest, masks=masks)
-    refuse_other_pictures(
-        reader.ids,
-        [example.id for example in examples],
-        found_in=reader.path,
-        wanted_in=manifest,
-        remedy="predict this manifest again",
-        more_allowed=more_allowed,
-    )
+    places = {"found_in": reader.path, "wanted_in": manifest, "remedy": "predict this manifest again"}
+    refuse_other_pictures(reader.ids, [example.id for example in examples], **places, more_allowed=more_allowed)
 
 
 def system_of(store: Path, space: str, examples: list[Example] = (), manifest: Path | None = None) -> str:

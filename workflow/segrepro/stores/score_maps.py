@@ -24,14 +24,7 @@ def size_of(dataset: h5py.Dataset | h5py.Group) -> tuple[int, int] | None:
 def form_fault(
     dataset: h5py.Dataset | h5py.Group, size: tuple[int, int] | None, space: LabelSpace, *, labels: bool
 ) -> str | None:
-    """Say what is wrong with a map before it is read; None where nothing is.
-
-    Args:
-        dataset: of the store.
-        size: of `size_of`.
-        space: the store's label space.
-        labels: whether the store holds labels, rather than scores.
-    """
+    """Say what is wrong with a map (of ``labels``, or of scores) before it is read; None where nothing is."""
     if not isinstance(dataset, h5py.Dataset):
         return "is no array"
     if size is None:
@@ -50,13 +43,8 @@ def form_fault(
 def packed_scores(scores: np.ndarray, space: LabelSpace, *, where: str) -> np.ndarray:
     """Return scores (h, w, classes) as a store holds them: float16, values beyond its range clipped to it.
 
-    Args:
-        scores: of any float type.
-        space: the label space of the store.
-        where: how messages call the map.
-
     Raises:
-        UserError: the shape is another one, or there is NaN.
+        UserError: the shape is another one, or there is NaN; ``where`` is how it calls the map.
     """
     if scores.ndim != 3 or 0 in scores.shape or scores.shape[2] != len(space):
         raise UserError(
@@ -69,16 +57,11 @@ def packed_scores(scores: np.ndarray, space: LabelSpace, *, where: str) -> np.nd
 
 
 def packed_labels(labels: np.ndarray, size: tuple[int, int], space: LabelSpace, *, where: str) -> np.ndarray:
-    """Return labels (height, width) as a store holds them: uint8.
-
-    Args:
-        labels: integers of shape ``size``.
-        size: (height, width) of the picture, in pixels.
-        space: the label space of the store.
-        where: how messages call the map.
+    """Return labels, integers of the picture's size, as a store holds them: uint8 (height, width).
 
     Raises:
-        UserError: shape or type is another one, or a label is outside the label space.
+        UserError: shape or type is another one, or a label is outside the label space; ``where`` is how it calls
+            the map.
     """
     if labels.shape != tuple(size) or 0 in labels.shape or labels.dtype.kind not in "ui":
         raise UserError(
@@ -92,8 +75,3 @@ def packed_labels(labels: np.ndarray, size: tuple[int, int], space: LabelSpace, 
             f"label space '{space.name}' has 0..{len(space) - 1}; a prediction is never void."
         )
     return labels.astype(np.uint8)
-
-
-def is_stored_as(dataset: h5py.Dataset, storage: dict[str, object]) -> bool:
-    """Say whether a map is one chunk, with these filters: then it can be copied without unpacking it."""
-    return dataset.chunks == dataset.shape and all(getattr(dataset, name) == value for name, value in storage.items())

@@ -16,9 +16,7 @@ Layout, as of `segrepro.stores.hdf5`, format version 1::
 Stores of earlier versions have the kind ``scores``, which leaves open which of the first two it is. They are read,
 since labels and probabilities are the same either way, and refused where logits are asked for; none are written.
 
-``code`` says which code filled the store, and those that it is made from (`segrepro.stores.codes`, JSON); stores
-without it are read too.
-
+``code`` says which code filled the store, and those that it is made from (`segrepro.stores.codes`); it may be missing.
 The compression makes float16 scores 12 % smaller than raw and labels 22 times, for under a millisecond per picture.
 """
 
@@ -31,7 +29,7 @@ import numpy as np
 from segrepro.errors import UserError
 from segrepro.labels import VOC21, LabelSpace, label_space
 from segrepro.stores.codes import Written, from_text, to_text
-from segrepro.stores.hdf5 import STORAGE, PicturesReader, PicturesWriter
+from segrepro.stores.hdf5 import PicturesReader, PicturesWriter
 from segrepro.stores.resize import RESIZE_MODES, resize_scores, resized_blocks
 from segrepro.stores.score_maps import REMEDY, form_fault, packed_labels, packed_scores, size_of
 
@@ -41,24 +39,15 @@ CODE = "code"
 
 
 class ScoreWriter(PicturesWriter):
-    """Write a score store; the file takes its name only when the ``with`` block succeeds.
+    """Write a score store.
 
     Example:
         >>> header = {"system": "fcn", "label_space": "voc21", "kind": "logits", "resize": "half_pixel"}
         >>> with ScoreWriter(path, **header) as store:
         ...     store.add("2007_000033", logits, size=(366, 500))
 
-    Args:
-        path: the file to write.
-        system: the system's name, as the tables show it.
-        label_space: name of the label space that the scores or labels are in.
-        kind: one of `KINDS`.
-        resize: how a stored map is brought to full size; of no effect for labels.
-        code: which code fills the store, of `segrepro.provenance.code.written_by`; empty: nobody knows.
-
-    Raises:
-        UserError: an argument is not one of the allowed names, a map cannot be stored, nothing was added, or
-            the disk refused the data.
+    ``kind`` is one of `KINDS`; ``resize`` says how stored scores are brought to full size; ``code`` is what
+    `segrepro.provenance.code.written_by` says, empty where nobody knows.
     """
 
     def __init__(
@@ -71,13 +60,10 @@ class ScoreWriter(PicturesWriter):
         super().__init__(path, header | {"resize": _one_of("resize", resize, RESIZE_MODES, path), CODE: to_text(code)})
 
     def add(self, id: str, array: np.ndarray, *, size: tuple[int, int]) -> None:
-        """Store one picture's scores or labels.
+        """Store the scores or labels of a picture of (height, width) pixels.
 
-        Args:
-            id: the picture's id.
-            array: for scores, shape (h, w, classes), any float dtype; values beyond the range of float16 are
-                clipped to it. For labels, integers of shape ``size``.
-            size: (height, width) of the picture, in pixels.
+        Scores are (h, w, classes), of any float type; values beyond the range of float16 are clipped to it. Labels are
+        integers of the picture's size.
 
         Raises:
             UserError: the array has the wrong shape, NaN or labels outside the label space; the id was added
@@ -90,7 +76,7 @@ class ScoreWriter(PicturesWriter):
             stored = packed_labels(array, size, self.space, where=where)
         else:
             stored = packed_scores(array, self.space, where=where)
-        dataset = self._pictures.create_dataset(id, data=stored, chunks=stored.shape, track_times=False, **STORAGE)
+        dataset = self._create(id, shape=stored.shape, dtype=stored.dtype, data=stored)
         dataset.flush()  # the chunk before the attributes, as in a merged store: then the files are equal
         dataset.attrs["height"], dataset.attrs["width"] = size
         self._check_disk()
@@ -100,16 +86,11 @@ class ScoreReader(PicturesReader):
     """Read a score store.
 
     Attributes:
-        path: the file.
         system: the system's name.
         space: the label space of the scores or labels.
         kind: one of `KINDS`, or `SCORES`.
         resize: how a stored map is brought to full size.
         code: which code filled the store.
-        ids: the ids of the pictures, sorted.
-
-    Raises:
-        UserError: the file is missing, truncated, or not a score store of this format.
     """
 
     WHAT = "score store"
@@ -130,13 +111,13 @@ class ScoreReader(PicturesReader):
         self._sizes: dict[str, tuple[int, int]] = {}
 
     def dataset(self, id: str) -> h5py.Dataset:
-        """Return the dataset of a picture, whose form is that of the store: axes, classes, type and size.
+        """Return the dataset of a picture, checked to have the store's form: axes, classes, type and size.
 
         Raises:
             UserError: the picture is not in the store, or its map has another form.
         """
         dataset = self._entry(id)
-        if id not in self._sizes:  # once a picture: attributes take as long as a small map
+        if id not in self._sizes:  # once per picture: attributes take as long as a small map
             size = size_of(dataset)
             if fault := form_fault(dataset, size, self.space, labels=self.kind == LABELS):
                 raise self._foreign(id, fault)
@@ -144,11 +125,7 @@ class ScoreReader(PicturesReader):
         return dataset
 
     def size(self, id: str) -> tuple[int, int]:
-        """Return the (height, width) of a picture, in pixels.
-
-        Raises:
-            UserError: as `dataset`.
-        """
+        """Return the (height, width) of a picture, in pixels; raise as `dataset`."""
         if id not in self._sizes:
             self.dataset(id)
         return self._sizes[id]
@@ -177,15 +154,10 @@ class ScoreReader(PicturesReader):
         return values
 
     def labels(self, id: str, space: str | None = None) -> np.ndarray:
-        """Return the label of each pixel: the argmax of the scores at full size (the lowest label of equals).
+        """Return the label of each pixel, uint8 (height, width): the argmax at full size (the lowest of equals).
 
-        Args:
-            id: the picture's id.
-            space: None for the store's own label space; ``"voc21"`` maps the labels *after* the argmax, as
-                report 2 scored its COCO-90 model.
-
-        Returns:
-            uint8 array of shape (height, width).
+        In another label space than the store's (``"voc21"``), labels are mapped *after* the argmax, as report 2 scored
+        its COCO-90 model.
 
         Raises:
             UserError: as `stored`; or there is no such mapping.
@@ -201,15 +173,9 @@ class ScoreReader(PicturesReader):
         return labels if table is None else table[labels]
 
     def probabilities(self, id: str, space: str | None = None) -> np.ndarray:
-        """Return the probability of each label at each pixel.
+        """Return the probability of each label at each pixel: float32 (height, width, classes), summing to 1.
 
-        Args:
-            id: the picture's id.
-            space: None for the store's own label space; ``"voc21"`` sums the probabilities of the labels that
-                map to the same VOC label.
-
-        Returns:
-            float32 array of shape (height, width, classes), in [0, 1], summing to 1 over the classes.
+        In another label space than the store's (``"voc21"``), those of labels that map to the same are summed.
 
         Raises:
             UserError: as `labels`; and the store holds the labels of a voting system.
@@ -242,14 +208,9 @@ class ScoreReader(PicturesReader):
 
 
 def softmax(scores: np.ndarray, table: np.ndarray | None = None) -> np.ndarray:
-    """Return the probabilities of scores; with a table of VOC's labels (`ScoreReader.mapping`), summed by these.
+    """Return the probabilities of scores, float32 (h, w, classes), which are overwritten.
 
-    Args:
-        scores: float32 (h, w, classes), overwritten.
-        table: label -> VOC's label.
-
-    Returns:
-        float32 (h, w, classes), in [0, 1], summing to 1 over the classes.
+    With a table of VOC's labels (`ScoreReader.mapping`), those of labels that map to the same are summed.
     """
     scores -= scores.max(axis=-1, keepdims=True)
     values = np.exp(scores, out=scores)

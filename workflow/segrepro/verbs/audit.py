@@ -3,7 +3,7 @@ r"""Audit every system: which of the pictures it is scored on were seen in its m
   segrepro audit --lineage results/lineage.json --out results/tables/leakage.csv --marks results/leakage.json
 
 The lineage says what each system is made of and which manifests it, its models and its pretrained weights were trained
-or tuned on; the workflow writes it from config.yaml. The table has a row a system and split, clean ones too: pictures
+or tuned on; the workflow writes it from config.yaml. The table has a row per system and split, clean ones too: pictures
 scored and leaked, the share in percent, the nearest leaking ancestor (`stack <- fcn8s (trained on sbd_train)`), the
 first ids, all leaking ancestors, stackers fitted by folds (no leak), and the pretrained weights whose pictures are not
 all known. The marks are the shares (0 to 1) that tables and figures mark leaking systems by.

@@ -1,14 +1,14 @@
 r"""Score a score store against the masks of a manifest.
 
-Writes the metrics (JSON, fractions in [0, 1]) and one confusion matrix a picture (.npz with `ids` and
+Writes the metrics (JSON, fractions in [0, 1]) and one confusion matrix per picture (.npz with `ids` and
 `confusions`, rows the truth), from which any other metric, interval or choice of pictures can be computed
 without predicting again. Void (255) is never scored; the classes averaged are those that occur in the ground
 truth (`classes` says how many; 21 on the full VOC val). Predictions in another label space than the masks' are
 mapped after the argmax.
 
 With --detail it also counts near boundaries and by the size of objects: boundary IoU, mIoU in bands around the truth's
-boundaries (trimaps), IoU of small, medium and large objects. They stand in the JSON too, and their counts a picture in
-the file given.
+boundaries (trimaps), IoU of small, medium and large objects. They stand in the JSON too, and their counts per picture
+in the file given.
 
 The metrics carry their provenance: what the options of that name tell, code (this one, and by the store's word the one
 that predicted), packages, hardware and this command (without --threads, which changes no result).

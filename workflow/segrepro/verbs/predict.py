@@ -1,4 +1,4 @@
-"""Predict the pictures of a manifest, whole or box by box, into a score store.
+r"""Predict the pictures of a manifest, whole or box by box, into a score store.
 
 Test-time augmentation averages probabilities over scales, mirroring and windows; the papers' setting is
 --scales 0.5 0.75 1 1.25 1.5 1.75 --flip --output-stride 8. One scale without --flip and --window stores raw scores
@@ -16,6 +16,9 @@ Example:
   segrepro predict --model results/models/deeplabv3_trainaug/model.keras \
       --spec results/models/deeplabv3_trainaug/spec.yaml --manifest data/sample/manifests/voc_val.csv \
       --system deeplabv3_trainaug --out results/scores/deeplabv3_trainaug/voc_val.h5 --threads 2
+  segrepro predict --model results/models/deconvnet_stage2/model.keras \
+      --spec results/models/deconvnet_stage2/spec.yaml --manifest data/manifests/voc_val.csv \
+      --proposals data/proposals/edge_boxes/voc_val.h5 --system deconvnet_stage2 --out deconvnet.h5 --threads 2
 """
 
 import argparse

@@ -7,10 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from segrepro.stores.scores import ScoreReader, ScoreWriter
 from workflow_runs import ROOT, called, command
+
+ADDED = {"mine": {"fusion": {"kind": "maximum", "members": ["fcn8s", "deconvnet_stage2"]}, "splits": ["voc_val"]}}
 
 
 @pytest.fixture
@@ -33,6 +37,18 @@ def add_the_figure(project: Path) -> None:
     text = entries.read_text()
     assert text.count("_ENTRIES = (\n") == 1
     entries.write_text(text.replace("_ENTRIES = (\n", "_ENTRIES = (\n" + entry.partition("\n")[2]))
+
+
+def add_the_kind_of_system(project: Path) -> None:
+    """Write the line and the function that the page shows."""
+    told = (ROOT / "docs/adding.md").read_text().partition("**A kind of system**")[2].partition("\n**")[0]
+    line, function = re.findall(r"```python\n(.*?)```", told, re.DOTALL)
+    sections = project / "workflow/segrepro/config/systems.py"
+    text, count = re.subn(r'    kind: Literal\["vote", .*\n', lambda _: line, sections.read_text())
+    assert count == 1
+    sections.write_text(text)
+    with (project / "workflow/segrepro/fusion/combine.py").open("a") as functions:
+        functions.write("\n\n" + function)
 
 
 def segrepro(project: Path, *words: str) -> subprocess.CompletedProcess:
@@ -60,7 +76,30 @@ def test_a_figure_is_added_by_one_module_and_one_entry(copy, tmp_path):
     assert refused.returncode == 1
     assert refused.stderr.startswith("segrepro figure accuracy: no.json: ")
 
-    call = command(tmp_path / "run", "--dry-run", "--printshellcmds")
+
+def test_a_kind_of_system_is_added_by_one_word_and_one_function(copy, tmp_path):
+    add_the_kind_of_system(copy)
+    scores = np.random.default_rng(0).normal(size=(2, 5, 7, 21))
+    for name, map in zip("ab", scores, strict=True):
+        with ScoreWriter(
+            tmp_path / name, system=name, label_space="voc21", kind="logits", resize="half_pixel"
+        ) as store:
+            store.add("p", map, size=(5, 7))
+    files = ["--members", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "out.h5")]
+    fuse = ["fuse", "--kind", "maximum", "--weights", "1", "2", "--system", "mine", "--storage-stride", "1"]
+    done = segrepro(copy, *fuse, *files)
+    assert done.returncode == 0, done.stderr
+    probabilities = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
+    largest = np.maximum(probabilities[0], 2 * probabilities[1])
+    with ScoreReader(tmp_path / "out.h5") as store:
+        made = store.probabilities("p", "voc21")
+    np.testing.assert_allclose(made, largest / largest.sum(axis=-1, keepdims=True), atol=4e-3)
+
+
+def test_the_rules_make_what_was_added(copy, tmp_path):
+    add_the_figure(copy)
+    add_the_kind_of_system(copy)
+    call = command(tmp_path / "run", "--dry-run", "--printshellcmds", overlay={"systems": ADDED})
     call[call.index("--snakefile") + 1] = str(copy / "Snakefile")
     done = called(call)
     assert done.returncode == 0, done.stdout[-3000:]
@@ -70,3 +109,7 @@ def test_a_figure_is_added_by_one_module_and_one_entry(copy, tmp_path):
     assert of_val.startswith("--metrics results/metrics/fcn8s/voc_val.json results/metrics/deconvnet_stage2/voc_val")
     assert "--leakage results/leakage.json --out results/figures/accuracy/voc_val.png " in of_val
     assert "results/figures/accuracy/voc_val.png" in re.search(r"segrepro page .*", done.stdout)[0]
+    (fuse,) = (words for words in re.findall(r"segrepro fuse (.*)", done.stdout) if " --system mine " in words)
+    assert fuse.startswith("--members results/scores/fcn8s/voc_val.h5 results/scores/deconvnet_stage2/voc_val.h5 ")
+    assert " --kind maximum " in fuse
+    assert "results/metrics/mine/voc_val.json" in re.search(r"segrepro evaluate .*/mine/voc_val.*", done.stdout)[0]

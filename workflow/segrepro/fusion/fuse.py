@@ -35,8 +35,8 @@ class PictureFuser:
         if self.rule.kind == "release_product":
             scores = combine.release_product(*self.ensemble.raw_scores(id))
         else:
-            of = combine.mean if self.rule.kind == "mean" else combine.product
-            scores = log_probabilities(of(self.ensemble.probabilities(id), self._weights))
+            combined = getattr(combine, self.rule.kind)(self.ensemble.probabilities(id), self._weights)
+            scores = log_probabilities(combined)
         return np.clip(fit(scores, self.rule.storage_stride), FLOAT16.min, FLOAT16.max).astype(np.float16)
 
     def _vote(self, id: str) -> np.ndarray:

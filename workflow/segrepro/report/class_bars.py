@@ -76,13 +76,7 @@ class SystemBars:
 
 
 def read_bars(path: Path, name: str, space: LabelSpace, bootstrap: Bootstrap) -> SystemBars:
-    """Read the confusions of one system and compute its bars.
-
-    Args:
-        path: ``.npz`` of `segrepro evaluate`.
-        name: what the legend shall call it.
-        space: label space of the confusions.
-        bootstrap: how the intervals are made.
+    """Read the confusions of one system (``.npz`` of `segrepro evaluate`) and compute its bars.
 
     Raises:
         UserError: the file is missing or damaged.

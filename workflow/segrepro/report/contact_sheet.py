@@ -101,17 +101,9 @@ def by_lot(rows: int, *, seed: int) -> list[int]:
 
 
 def choose_examples(drawn: Iterable[Example], space: LabelSpace, count: int) -> list[Example]:
-    """Choose examples, as many of one class as of another where there are enough.
+    """Choose some of the examples that `by_lot` drew, by class: as many of one as of another where there are enough.
 
     Of a class that is rarer than those drawn, there may be none.
-
-    Args:
-        drawn: rows of a manifest, all with a box, as `by_lot` draws them.
-        space: the label space of their masks.
-        count: how many to choose; all where there are fewer.
-
-    Returns:
-        The chosen, by class.
 
     Raises:
         UserError: as `example_labels`.
@@ -124,9 +116,8 @@ def choose_examples(drawn: Iterable[Example], space: LabelSpace, count: int) -> 
         full = sum(len(found) >= enough for label, found in by_label.items() if label != BACKGROUND)
         if full == classes:
             break
-    turns = [(turn, label) for label, found in by_label.items() for turn in range(len(found))]
-    chosen = sorted(turns)[:count]
-    return [by_label[label][turn] for turn, label in sorted(chosen, key=lambda pair: pair[::-1])]
+    turns = sorted((turn, label) for label, found in by_label.items() for turn in range(len(found)))
+    return [by_label[label][turn] for label, turn in sorted((label, turn) for turn, label in turns[:count])]
 
 
 def load_tile(example: Example, space: LabelSpace, size: int) -> Tile:
@@ -145,11 +136,7 @@ def load_tile(example: Example, space: LabelSpace, size: int) -> Tile:
 
 
 def painted(tile: Tile) -> np.ndarray:
-    """Paint a tile's labels over its picture: objects tinted and outlined, void hatched.
-
-    Returns:
-        uint8 RGB, shape (size, size, 3).
-    """
+    """Paint a tile's labels over its picture: objects tinted and outlined, void hatched; uint8 (size, size, 3)."""
     colours, size = colourise(tile.labels).astype(np.float32), len(tile.labels)
     objects = (tile.labels != BACKGROUND) & (tile.labels != VOID)
     width = max(1, size // OUTLINE)
@@ -163,14 +150,7 @@ def painted(tile: Tile) -> np.ndarray:
 
 
 def draw_contact_sheet(tiles: list[Tile], space: LabelSpace, *, columns: int, title: str) -> Figure:
-    """Draw tiles from left to right, each over its class and picture id, with a legend of the labels that occur.
-
-    Args:
-        tiles: at least one.
-        space: names the labels.
-        columns: tiles in a row.
-        title: one line above all.
-    """
+    """Draw tiles from left to right, each over its class and picture id, with a legend of the labels that occur."""
     cells = [Cell(painted(tile), space.classes[tile.label], BOLD, note=tile.id) for tile in tiles]
     labels = sorted({label for tile in tiles for label in np.unique(tile.labels).tolist()} - {BACKGROUND})
     legend = Legend(labels, space, hatched_void=True)

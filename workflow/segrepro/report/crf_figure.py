@@ -67,7 +67,7 @@ class Change:
 
     Attributes:
         ids: the pictures.
-        before: confusions a picture without the CRF, (pictures, classes, classes).
+        before: confusion of each picture without the CRF, (pictures, classes, classes).
         after: the same with it.
     """
 
@@ -86,14 +86,10 @@ class Change:
         return picture_mious(self.after) - picture_mious(self.before)
 
     def chosen(self, count: int) -> list[tuple[str, str]]:
-        """Choose pictures by their gain: the largest gains, the median, and the largest losses.
+        """Choose pictures by their gain, each with a text that gives its rank and change.
 
         With a count of 5 these are the two largest gains, the median and the two largest losses, in this order; with
-        1 the median alone.
-        Equal gains are ranked by id.
-
-        Returns:
-            (id, text): the text gives rank and change.
+        1 the median alone. Equal gains are ranked by id.
         """
         ranked = sorted((-gain, id) for id, gain in zip(self.ids, self.gains, strict=True) if not math.isnan(gain))
         total = len(ranked)

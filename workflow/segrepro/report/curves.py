@@ -1,4 +1,4 @@
-"""The picture of one or more trainings: loss, training pixel accuracy and learning rate against the step."""
+"""The curves of trainings: loss, training pixel accuracy and learning rate against the step."""
 
 import argparse
 import csv
@@ -31,15 +31,7 @@ def make(args: argparse.Namespace) -> Figure:
 
 @dataclass(frozen=True)
 class History:
-    """The history of one training.
-
-    Attributes:
-        name: what the legend calls it.
-        step: optimiser updates done, int64, increasing, shape (n,).
-        learning_rate: rate of the update.
-        loss: training loss.
-        pixel_accuracy: share of valid pixels of the training batch with the right label, in [0, 1].
-    """
+    """The history of one training: its name, and the columns of its file, shape (n,) each; the steps increase."""
 
     name: str
     step: np.ndarray

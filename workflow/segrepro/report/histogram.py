@@ -1,8 +1,8 @@
-"""The class-histogram picture: how often each class occurs in a manifest, in pictures and in pixels."""
+"""The histogram of labels: how often each class occurs in a dataset, in pictures and in pixels."""
 
 import argparse
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,68 +29,73 @@ def make(args: argparse.Namespace) -> Figure:
     return draw_histogram(read_checks(args.checks))
 
 
-class _Class(BaseModel):
+class _Checked(BaseModel):
+    label_space: str | None
+
+
+class ClassCounts(BaseModel):
+    """How often a class occurs in a dataset."""
+
     label: Count
     pictures: Count
     pixels: Annotated[int, Field(ge=0)]
 
 
-class _Checks(BaseModel):
-    label_space: str | None
-
-
-class _ClassChecks(BaseModel):
-    """What the figure needs; the checks of a set without masks have nothing of it."""
+class Checks(BaseModel):
+    """What the figure needs of label checks; those of a dataset without masks have nothing of it."""
 
     manifest: str
     pictures: Count
     label_space: str
-    classes: dict[str, _Class]
+    classes: dict[str, ClassCounts]
     absent_classes: list[str]
     background_share: Share
     void_share: Share
 
+    @property
+    def objects(self) -> dict[str, ClassCounts]:
+        """The classes other than background, by label."""
+        classes = sorted(self.classes.items(), key=lambda item: item[1].label)
+        return {name: counts for name, counts in classes if counts.label != BACKGROUND}
 
-def read_checks(path: Path) -> dict[str, Any]:
+
+def read_checks(path: Path) -> Checks:
     """Read the JSON that ``segrepro check-labels`` wrote.
 
     Raises:
-        UserError: the file cannot be read, or is of a set without masks, which has no histogram.
+        UserError: the file cannot be read, or is of a dataset without masks, which has no histogram.
     """
     remedy = "make it with `segrepro check-labels`"
-    if read_model(path, _Checks, remedy).label_space is None:
+    if read_model(path, _Checked, remedy).label_space is None:
         raise UserError(f"{path}: a set without masks has no class histogram; give the checks of one with masks.")
-    checks = read_model(path, _ClassChecks, remedy).model_dump()
-    if "background" not in checks["classes"]:
+    checks = read_model(path, Checks, remedy)
+    if "background" not in checks.classes:
         raise UserError(f"{path}: class 'background' is missing; {remedy}.")
     return checks
 
 
-def draw_histogram(checks: dict[str, Any]) -> Figure:
+def draw_histogram(checks: Checks) -> Figure:
     """Draw the classes that occur: pictures per class above, share of the labelled pixels (log) below.
 
     Bars have the VOC palette's colours, as in every picture of masks; since each bar stands above its class's
-    name and carries its number, nothing depends on telling the colours apart. Same counts, same bytes.
-
-    Args:
-        checks: from `read_checks`.
+    name and carries its number, nothing depends on telling the colours apart.
     """
-    occurring = {name: c for name, c in objects_of(checks).items() if c["pixels"]}
+    occurring = {name: counts for name, counts in checks.objects.items() if counts.pixels}
     many = len(occurring) > MANY_CLASSES
     width = max(MIN_WIDTH_INCHES, MARGIN_INCHES + CLASS_WIDTH_INCHES[many] * len(occurring))
     with figure_style():
         figure = new_figure(width, HEIGHT_INCHES)
         figure.set_layout_engine("constrained")
         above, below = figure.subplots(2, 1, sharex=True)
-        colours = voc_palette()[[c["label"] for c in occurring.values()]] / 255
-        pictures = np.array([c["pictures"] for c in occurring.values()])
+        colours = voc_palette()[[counts.label for counts in occurring.values()]] / 255
+        pictures = np.array([counts.pictures for counts in occurring.values()])
         _bars(above, pictures, colours, [f"{n:,}" for n in pictures], many=many)
         above.set_ylabel("pictures with the class")
         above.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         above.yaxis.get_major_locator().set_params(integer=True)
         above.set_ylim(0, max(1, pictures.max(initial=0)) * (1.25 if many else 1.15))
-        labelled = sum(c["pixels"] for c in checks["classes"].values())
-        percent = 100 * np.array([c["pixels"] for c in occurring.values()]) / labelled
+        labelled = sum(counts.pixels for counts in checks.classes.values())
+        percent = 100 * np.array([counts.pixels for counts in occurring.values()]) / labelled
         _bars(below, percent, colours, [f"{p:.2g}" for p in percent], many=many)
         _log_axis(below, percent)
         below.set_ylabel("labelled pixels, % (log)")
@@ -102,19 +107,12 @@ def draw_histogram(checks: dict[str, Any]) -> Figure:
     return figure
 
 
-def objects_of(checks: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """Return the classes other than background, by label."""
-    classes = sorted(checks["classes"].items(), key=lambda item: item[1]["label"])
-    return {name: counts for name, counts in classes if counts["label"] != BACKGROUND}
-
-
 def _bars(axes: Axes, heights: np.ndarray, colours: np.ndarray, numbers: list[str], *, many: bool) -> None:
     positions = np.arange(len(heights))
     bars = axes.bar(positions, heights, width=0.8, color=colours, edgecolor=INK, linewidth=0.6, zorder=2)
     axes.bar_label(bars, numbers, padding=2, fontsize=7 if many else 8, rotation=90 if many else 0)
     axes.set_xlim(-0.7, max(len(heights), 1) - 0.3)
     axes.grid(visible=False, axis="x")
-    axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(axis="x", length=0)
 
 
@@ -127,14 +125,14 @@ def _log_axis(axes: Axes, percent: np.ndarray) -> None:
     axes.yaxis.set_minor_formatter(lambda value, _: "")
 
 
-def _titles(axes: Axes, checks: dict[str, Any]) -> None:
-    objects, absent = objects_of(checks), checks["absent_classes"]
+def _titles(axes: Axes, checks: Checks) -> None:
+    objects, absent = checks.objects, checks.absent_classes
     lines = "  ·  ".join(
         [
-            f"{checks['pictures']:,} pictures",
+            f"{checks.pictures:,} pictures",
             f"{len(objects) - len(absent)} of {len(objects)} classes",
-            f"background {checks['background_share']:.1%} of the labelled pixels",
-            f"void {checks['void_share']:.1%} of all pixels",
+            f"background {checks.background_share:.1%} of the labelled pixels",
+            f"void {checks.void_share:.1%} of all pixels",
         ]
     )
     if absent:
@@ -142,7 +140,7 @@ def _titles(axes: Axes, checks: dict[str, Any]) -> None:
         lines += "\nabsent: " + ", ".join(absent[:NAMED_ABSENT]) + (f" and {rest} more" if rest > 0 else "")
     axes.set_title(lines, loc="left", fontsize=9)
     axes.annotate(
-        f"Classes of {checks['manifest']} ({checks['label_space']})",
+        f"Classes of {checks.manifest} ({checks.label_space})",
         (0, 1),
         (0, 22 + 13 * lines.count("\n")),  # points above the axes
         xycoords="axes fraction",

@@ -102,17 +102,6 @@ METADATA = {
 FILE_STYLE = {"svg.hashsalt": "segrepro", "pdf.fonttype": 42}
 
 
-def check_figure_paths(paths: Iterable[Path]) -> None:
-    """Refuse a file to draw into that is neither PNG, PDF nor SVG, before any work is done.
-
-    Raises:
-        UserError: a name ends otherwise.
-    """
-    for path in paths:
-        if Path(path).suffix not in METADATA:
-            raise UserError(f"{path}: a figure is saved as {', '.join(METADATA)}; give a name that ends so.")
-
-
 def save_figure(figure: Figure, paths: Iterable[Path]) -> None:
     """Save a figure in each of some files, atomically: PNG, PDF or SVG by the ending; same figure, same bytes.
 
@@ -120,7 +109,9 @@ def save_figure(figure: Figure, paths: Iterable[Path]) -> None:
         UserError: a name ends otherwise; nothing is written then.
     """
     paths = [Path(path) for path in paths]
-    check_figure_paths(paths)
+    for path in paths:
+        if path.suffix not in METADATA:
+            raise UserError(f"{path}: a figure is saved as {', '.join(METADATA)}; give a name that ends so.")
     with figure_style(), matplotlib.rc_context(FILE_STYLE):
         for path in paths:
             with atomic_path(path) as temporary:
@@ -136,12 +127,5 @@ def line_look(index: int) -> dict[str, str]:
 
 
 def colourise(labels: np.ndarray) -> np.ndarray:
-    """Paint labels in the VOC palette, void (255) included.
-
-    Args:
-        labels: uint8, shape (height, width).
-
-    Returns:
-        uint8 RGB, shape (height, width, 3).
-    """
+    """Paint labels (uint8) in the VOC palette, void (255) included: uint8 RGB, shape (height, width, 3)."""
     return voc_palette()[labels]

@@ -1,21 +1,22 @@
 """Run times of a run's jobs, from the files that Snakemake's ``benchmark:`` wrote."""
 
-import csv
-from collections import defaultdict
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from segrepro.errors import UserError
 
 SLOWEST = 12  # jobs listed by name
+COLUMNS = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "memory_mb"}  # Snakemake's names and ours
 
 
 def read_run_times(folder: Path, jobs: Collection[str] | None = None) -> dict[str, Any]:
     """Read the ``<rule>/<job>.tsv`` (or ``<rule>.tsv``) below a folder.
 
-    A file holds the last run of its job, a row a repetition; ``-`` and ``NA`` stand for what could not be measured.
+    A file holds the last run of its job, a row per repetition; ``-`` and ``NA`` stand for what could not be measured.
     It stays when the config no longer has its job, or has it in another number of shards: whoever knows the jobs
     names them.
 
@@ -36,44 +37,29 @@ def read_run_times(folder: Path, jobs: Collection[str] | None = None) -> dict[st
     for path in sorted(Path(folder).rglob("*.tsv")):
         place = path.relative_to(folder).with_suffix("")
         if jobs is None or any(fnmatchcase(place.as_posix(), job) for job in jobs):
-            rule, *rest = place.parts
-            timed.append({"rule": rule, "job": "/".join(rest), **_measured(path)})
-    by_rule = defaultdict(list)
-    for job in timed:
-        by_rule[job["rule"]].append(job)
-    rules = [
-        {
-            "rule": rule,
-            "jobs": len(members),
-            "seconds": _over(sum, members, "seconds"),
-            "cpu_seconds": _over(sum, members, "cpu_seconds"),
-            "memory_mb": _over(max, members, "memory_mb"),
-        }
-        for rule, members in by_rule.items()
-    ]
-    rules.sort(key=lambda row: (-(row["seconds"] or 0), row["rule"]))
-    slowest = sorted(timed, key=lambda job: (-(job["seconds"] or 0), job["rule"], job["job"]))[:SLOWEST]
-    return {"rules": rules, "slowest": [{key: job[key] for key in ("rule", "job", "seconds")} for job in slowest]}
+            timed.append({"rule": place.parts[0], "job": "/".join(place.parts[1:]), **_measured(path)})
+    table = pd.DataFrame(timed, columns=["rule", "job", *COLUMNS.values()])
+    by_rule = table.groupby("rule")
+    rules = by_rule[["seconds", "cpu_seconds"]].sum(min_count=1).round(2)
+    rules = rules.assign(memory_mb=by_rule["memory_mb"].max(), jobs=by_rule.size()).reset_index()
+    slowest = table.sort_values(["seconds", "rule", "job"], ascending=[False, True, True]).head(SLOWEST)
+    return {
+        "rules": _records(rules.sort_values(["seconds", "rule"], ascending=[False, True])),
+        "slowest": _records(slowest[["rule", "job", "seconds"]]),
+    }
 
 
-def _measured(path: Path) -> dict[str, float | None]:
+def _measured(path: Path) -> dict[str, float]:
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
-        return {
-            "seconds": _over(sum, [{"s": _number(row["s"])} for row in rows], "s"),
-            "cpu_seconds": _over(sum, [{"s": _number(row.get("cpu_time"))} for row in rows], "s"),
-            "memory_mb": _over(max, [{"s": _number(row.get("max_rss"))} for row in rows], "s"),
-        }
-    except (UnicodeDecodeError, csv.Error, KeyError, ValueError) as error:
+        rows = pd.read_csv(path, sep="\t", na_values="-").rename(columns=COLUMNS)
+        rows = rows[["seconds"]].join(rows.filter(["cpu_seconds", "memory_mb"])).apply(pd.to_numeric)
+    except (KeyError, ValueError, pd.errors.ParserError) as error:
         raise UserError(f"{path}: not a benchmark of Snakemake ({error!r}); remove the file.") from error
+    measured = rows.sum(min_count=1).to_dict()
+    if "memory_mb" in measured:
+        measured["memory_mb"] = rows["memory_mb"].max()
+    return {name: round(value, 2) for name, value in measured.items()}
 
 
-def _number(text: str | None) -> float | None:
-    return None if text in (None, "", "-", "NA") else float(text)
-
-
-def _over(function: Any, rows: list[dict[str, Any]], key: str) -> float | None:
-    """Apply sum or max to what was measured; None where nothing was."""
-    values = [row[key] for row in rows if row[key] is not None]
-    return round(function(values), 2) if values else None
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return table.astype(object).where(table.notna(), None).to_dict("records")

@@ -283,8 +283,8 @@ def test_a_file_of_the_wrong_kind_is_named(manifest, file, content, message):
 def test_a_png_among_the_pictures_passes(manifest, mode, grey):
     """COCO's train2017 has one."""
     (manifest.parent / "images/p04.jpg").write_bytes(picture_bytes(mode, "PNG"))
-    statistics, _ = check_manifest(manifest, VOC21, DatasetChecks(), LabelChecks(max_grey_share=1.0))
-    assert statistics.grey == grey
+    checked = check_manifest(manifest, VOC21, DatasetChecks(), LabelChecks(max_grey_share=1.0))
+    assert checked["grey_pictures"] == grey
 
 
 @pytest.mark.parametrize("file", ["images/p04.jpg", "masks/p04.png"])

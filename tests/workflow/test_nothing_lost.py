@@ -18,7 +18,7 @@ from workflow_runs import ROOT, called, command
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 MODELS = ("fcn32s", "fcn16s", "deeplabv3_trainaug")  # fcn16s starts from fcn32s
-DATASETS = ("trainaug", "sbd_train", "voc_val", "seg11valid")
+DATASETS = ("trainaug", "sbd_train", "voc_val", "seg11valid", "coco20_val")
 
 
 def only(section: str, names: tuple[str, ...]) -> dict:
@@ -32,6 +32,7 @@ BASE = {
     "models": only("models", MODELS),
     "systems": only("systems", MODELS)
     | {
+        "deeplabv3_trainaug": {"splits": ["voc_val", "coco20_val"]},  # so that COCO is compared with VOC and SBD
         "pair": {"fusion": {"kind": "mean", "members": ["fcn16s", "deeplabv3_trainaug"]}, "splits": ["voc_val"]},
         "refined": {"crf": {"preset": "deeplab_vgg", "members": ["pair"]}, "splits": ["voc_val"]},
         "stacked": {
@@ -39,7 +40,7 @@ BASE = {
             "splits": ["voc_val"],
         },
     },
-    "datasets": only("datasets", DATASETS),
+    "datasets": only("datasets", DATASETS) | {"coco20_val": {"disjoint_from": []}},
     "figures": {
         "compared": {"systems": []},
         "grid": {"systems": []},
@@ -185,6 +186,7 @@ CHANGES = {
         )
     ],
     "ablations.*": [({"ablations": {"skips": {"systems": ["pair"]}}}, set(), {"tables"})],
+    "near_duplicates": [({"near_duplicates": {"pairs": 5}}, set(), {"near_duplicates"})],
     "systems.<s>.reported": [
         ({"systems": {"fcn32s": {"reported": {"seg11valid": {"miou": 63.7}}}}}, set(), {"tables"})
     ],

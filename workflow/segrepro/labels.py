@@ -66,6 +66,11 @@ class LabelSpace:
         return tuple(label for label, name in enumerate(self.classes) if name is not None)
 
     @cached_property
+    def object_labels(self) -> tuple[int, ...]:
+        """The labels that name an object class: all used ones but background."""
+        return tuple(label for label in self.used_labels if label != BACKGROUND)
+
+    @cached_property
     def to_voc21(self) -> np.ndarray:
         """Lookup table, uint8 of shape (256,): label -> VOC-21 label; all else, void included, -> void."""
         table = np.full(256, VOID, np.uint8)

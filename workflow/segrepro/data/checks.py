@@ -22,7 +22,7 @@ with the annotations' class names for that.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def check_manifest(
     *,
     disjoint_from: Iterable[Path] = (),
     threads: int = 1,
-) -> tuple[LabelStatistics, dict[str, Any]]:
+) -> dict[str, Any]:
     """Check a manifest's ids, files and labels: what costs least comes first.
 
     Args:
@@ -60,7 +60,11 @@ def check_manifest(
         threads: number of processes.
 
     Returns:
-        The counts, and the summary for the JSON (see `summary`).
+        What was counted and checked, for the JSON: plain values, the same for the same inputs. ``manifest`` and
+        ``disjoint_from`` (file names without suffix), ``label_space``, ``examples``, ``pictures``, ``ids_sha256``,
+        ``grey_pictures``, ``exif_rotated_pictures``, ``limits``, ``checked`` (sentences) and, with masks, ``pixels``,
+        ``void_share``, ``background_share`` (of labelled pixels), ``empty_pictures``, ``absent_classes`` and
+        ``classes`` (name -> label, pixels, pictures).
 
     Raises:
         UserError: a check failed.
@@ -70,166 +74,15 @@ def check_manifest(
         _check_class_names(space, checks)
     examples = read_manifest(manifest)
     others = {Path(path): read_manifest(path) for path in disjoint_from}
-    check_ids(manifest, examples, checks, others)
+    _refuse(manifest, _wrong_ids(examples, checks, others))
     statistics = measure(examples, space.name if space else None, threads=threads)
-    check_colour(manifest, statistics, bounds)
-    if space is not None:
-        check_statistics(manifest, statistics, space, checks, bounds)
-    return statistics, summary(manifest, examples, statistics, space, checks, bounds, others)
-
-
-def check_ids(
-    manifest: Path, examples: list[Example], checks: DatasetChecks, others: dict[Path, list[Example]]
-) -> None:
-    """Check the number of pictures, the id hash, and that no picture is in another manifest.
-
-    Args:
-        manifest: the manifest's path, for messages.
-        examples: its examples.
-        checks: `pictures` and `ids_sha256` are checked.
-        others: the examples of each manifest that must not share a picture.
-
-    Raises:
-        UserError: a check failed.
-    """
-    ids = {example.id for example in examples}
-    if checks.pictures is not None and len(ids) != checks.pictures:
-        raise UserError(
-            f"{manifest}: {len(ids)} pictures instead of {checks.pictures}; the lists or archives that it is made "
-            "from are not the published ones."
-        )
-    if checks.ids_sha256 is not None and ids_sha256(ids) != checks.ids_sha256:
-        raise UserError(
-            f"{manifest}: the ids' sha256 is {ids_sha256(ids)} instead of {checks.ids_sha256}; the lists "
-            "that it is made from are not the published ones."
-        )
-    for path, other in others.items():
-        shared = sorted(ids & {example.id for example in other})
-        if shared:
-            raise UserError(
-                f"{manifest}: picture '{shared[0]}' is also in {path} ({len(shared)} in all), which must have no "
-                "picture in common with it; correct the id lists."
-            )
-
-
-def check_statistics(
-    manifest: Path, statistics: LabelStatistics, space: LabelSpace, checks: DatasetChecks, bounds: LabelChecks
-) -> None:
-    """Check the distribution of labels (the table above).
-
-    Raises:
-        UserError: a check failed.
-    """
-    most_empty = max_empty_share(space, checks)
-    void, background = statistics.void_share, statistics.background_share
-    if void > bounds.max_void_share:
-        raise UserError(
-            f"{manifest}: {void:.1%} of the pixels are void, more than {bounds.max_void_share:.1%}; probably "
-            f"background became {VOID} (labels shifted down by one): convert the source again, or raise "
-            "--max-void-share."
-        )
-    if void < checks.min_void_share:
-        raise UserError(
-            f"{manifest}: {void:.2%} of the pixels are void, less than {checks.min_void_share:.2%}; probably void "
-            "became a class: convert the source again, or lower --min-void-share."
-        )
-    most = int(statistics.pixels[:VOID].argmax())
-    if most != BACKGROUND:
-        raise UserError(
-            f"{manifest}: the most frequent label is {most} ({space.classes[most]}), not background; the labels are "
-            "probably shifted: convert the source again."
-        )
-    if not bounds.min_background_share <= background <= bounds.max_background_share:
-        cause, option = (
-            (
-                "objects probably became background (COCO's stuff labels used as things?)",
-                "--max-background-share",
-            )
-            if background > bounds.max_background_share
-            else ("the labels are probably not of this label space", "--min-background-share")
-        )
-        raise UserError(
-            f"{manifest}: {background:.1%} of the labelled pixels are background, outside "
-            f"{bounds.min_background_share:.1%} .. {bounds.max_background_share:.1%}; {cause}: convert the source "
-            f"again, or change {option}."
-        )
-    empty = len(statistics.empty) / statistics.pictures
-    if empty > most_empty:
-        raise UserError(
-            f"{manifest}: picture '{statistics.empty[0]}' has no object pixel ({len(statistics.empty)} of "
-            f"{statistics.pictures} pictures, at most {most_empty:.1%} may); correct its mask or raise "
-            "--max-empty-share."
-        )
-    _check_classes(manifest, statistics, space, checks)
-
-
-def check_colour(manifest: Path, statistics: LabelStatistics, bounds: LabelChecks) -> None:
-    """Refuse a set of which more than `LabelChecks.max_grey_share` of the pictures have one channel."""
     if statistics.grey / statistics.pictures > bounds.max_grey_share:
         raise UserError(
             f"{manifest}: {statistics.grey} of {statistics.pictures} pictures have one channel, more than "
             f"{bounds.max_grey_share:.1%}; put the published colour pictures there, or raise --max-grey-share."
         )
-
-
-def _check_class_names(space: LabelSpace, checks: DatasetChecks) -> None:
-    known = sorted(space.classes[label] for label in object_labels(space))
-    for name in checks.absent_classes:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean '{close[0]}'?" if close else f"use one of {', '.join(known)}."
-            raise UserError(f"--absent-classes: '{name}' is no class of {space.name}; {hint}")
-
-
-def _check_classes(manifest: Path, statistics: LabelStatistics, space: LabelSpace, checks: DatasetChecks) -> None:
-    objects = object_labels(space)
-    occurring = [label for label in objects if statistics.pixels[label]]
-    if checks.min_classes is not None:
-        if len(occurring) < checks.min_classes:
-            raise UserError(
-                f"{manifest}: {len(occurring)} of {len(objects)} classes occur, fewer than {checks.min_classes}; "
-                "convert the source again, or lower --min-classes."
-            )
-        return
-    absent = [space.classes[label] for label in objects if not statistics.pixels[label]]
-    missing = [name for name in absent if name not in checks.absent_classes]
-    if missing:
-        raise UserError(
-            f"{manifest}: class {missing[0]} occurs in no picture ({len(missing)} such classes); the labels are "
-            "probably shifted or incomplete: convert the source again, or declare --absent-classes (or --min-classes)."
-        )
-
-
-def max_empty_share(space: LabelSpace | None, checks: DatasetChecks) -> float:
-    """The largest share of pictures without an object pixel: as declared, or that of the label space."""
-    declared = checks.max_empty_share
-    return MAX_EMPTY_SHARE.get(space.name if space else "", 0.0) if declared is None else declared
-
-
-def object_labels(space: LabelSpace) -> list[int]:
-    """The labels that name an object class: all used ones but background."""
-    return [label for label in space.used_labels if label != BACKGROUND]
-
-
-def summary(
-    manifest: Path,
-    examples: list[Example],
-    statistics: LabelStatistics,
-    space: LabelSpace | None,
-    checks: DatasetChecks,
-    bounds: LabelChecks,
-    others: Iterable[Path],
-) -> dict[str, Any]:
-    """What was counted and what was checked, for the JSON: plain values, the same for the same inputs.
-
-    Returns:
-        ``manifest`` and ``disjoint_from`` (file names without suffix), ``label_space``, ``examples``,
-        ``pictures``, ``ids_sha256``, ``grey_pictures``, ``exif_rotated_pictures``, ``limits``, ``checked``
-        (sentences) and, with masks, ``pixels``, ``void_share``, ``background_share`` (of labelled pixels),
-        ``empty_pictures``, ``absent_classes`` and ``classes`` (name -> label, pixels, pictures).
-    """
-    others = sorted(path.stem for path in others)
-    value = {
+    names = sorted(path.stem for path in others)
+    summary = {
         "manifest": manifest.stem,
         "label_space": space.name if space else None,
         "examples": len(examples),
@@ -237,14 +90,120 @@ def summary(
         "ids_sha256": ids_sha256({example.id for example in examples}),
         "grey_pictures": statistics.grey,
         "exif_rotated_pictures": statistics.rotated,
-        "disjoint_from": others,
+        "disjoint_from": names,
         "limits": bounds.model_dump()
         | checks.model_dump(exclude={"disjoint_from"})
-        | {"absent_classes": sorted(checks.absent_classes), "max_empty_share": max_empty_share(space, checks)},
-        "checked": _checked(space, checks, others),
+        | {"absent_classes": sorted(checks.absent_classes), "max_empty_share": _max_empty_share(space, checks)},
+        "checked": _checked(space, checks, names),
     }
-    if space is None:
-        return value
+    if space is not None:
+        check_statistics(manifest, statistics, space, checks, bounds)
+        summary |= _label_counts(statistics, space)
+    return summary
+
+
+def check_statistics(
+    manifest: Path, statistics: LabelStatistics, space: LabelSpace, checks: DatasetChecks, bounds: LabelChecks
+) -> None:
+    """Refuse a distribution of labels that an accident of the table above leaves."""
+    _refuse(manifest, _wrong_labels(statistics, space, checks, bounds))
+
+
+def _refuse(manifest: Path, sentences: Iterator[str]) -> None:
+    for sentence in sentences:
+        raise UserError(f"{manifest}: {sentence}")
+
+
+def _wrong_ids(examples: list[Example], checks: DatasetChecks, others: dict[Path, list[Example]]) -> Iterator[str]:
+    ids = {example.id for example in examples}
+    if checks.pictures is not None and len(ids) != checks.pictures:
+        yield (
+            f"{len(ids)} pictures instead of {checks.pictures}; the lists or archives that it is made from are not the "
+            "published ones."
+        )
+    if checks.ids_sha256 is not None and ids_sha256(ids) != checks.ids_sha256:
+        yield (
+            f"the ids' sha256 is {ids_sha256(ids)} instead of {checks.ids_sha256}; the lists that it is made from are "
+            "not the published ones."
+        )
+    for path, other in others.items():
+        if shared := ids & {example.id for example in other}:
+            yield (
+                f"picture '{min(shared)}' is also in {path} ({len(shared)} in all), which must have no picture in "
+                "common with it; correct the id lists."
+            )
+
+
+def _wrong_labels(
+    statistics: LabelStatistics, space: LabelSpace, checks: DatasetChecks, bounds: LabelChecks
+) -> Iterator[str]:
+    void, background = statistics.void_share, statistics.background_share
+    if void > bounds.max_void_share:
+        yield (
+            f"{void:.1%} of the pixels are void, more than {bounds.max_void_share:.1%}; probably background became "
+            f"{VOID} (labels shifted down by one): convert the source again, or raise --max-void-share."
+        )
+    if void < checks.min_void_share:
+        yield (
+            f"{void:.2%} of the pixels are void, less than {checks.min_void_share:.2%}; probably void became a class: "
+            "convert the source again, or lower --min-void-share."
+        )
+    most = int(statistics.pixels[:VOID].argmax())
+    if most != BACKGROUND:
+        yield (
+            f"the most frequent label is {most} ({space.classes[most]}), not background; the labels are probably "
+            "shifted: convert the source again."
+        )
+    low, high = bounds.min_background_share, bounds.max_background_share
+    if not low <= background <= high:
+        cause, option = ("the labels are probably not of this label space", "--min-background-share")
+        if background > high:
+            cause = "objects probably became background (COCO's stuff labels used as things?)"
+            option = "--max-background-share"
+        yield (
+            f"{background:.1%} of the labelled pixels are background, outside {low:.1%} .. {high:.1%}; {cause}: "
+            f"convert the source again, or change {option}."
+        )
+    empty, most_empty = statistics.empty, _max_empty_share(space, checks)
+    if len(empty) / statistics.pictures > most_empty:
+        yield (
+            f"picture '{empty[0]}' has no object pixel ({len(empty)} of {statistics.pictures} pictures, at most "
+            f"{most_empty:.1%} may); correct its mask or raise --max-empty-share."
+        )
+    yield from _wrong_classes(statistics, space, checks)
+
+
+def _wrong_classes(statistics: LabelStatistics, space: LabelSpace, checks: DatasetChecks) -> Iterator[str]:
+    absent = [space.classes[label] for label in space.object_labels if not statistics.pixels[label]]
+    occurring = len(space.object_labels) - len(absent)
+    missing = [name for name in absent if name not in checks.absent_classes]
+    if checks.min_classes is not None and occurring < checks.min_classes:
+        yield (
+            f"{occurring} of {len(space.object_labels)} classes occur, fewer than {checks.min_classes}; convert the "
+            "source again, or lower --min-classes."
+        )
+    if checks.min_classes is None and missing:
+        yield (
+            f"class {missing[0]} occurs in no picture ({len(missing)} such classes); the labels are probably shifted "
+            "or incomplete: convert the source again, or declare --absent-classes (or --min-classes)."
+        )
+
+
+def _check_class_names(space: LabelSpace, checks: DatasetChecks) -> None:
+    known = sorted(space.classes[label] for label in space.object_labels)
+    for name in checks.absent_classes:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"use one of {', '.join(known)}."
+            raise UserError(f"--absent-classes: '{name}' is no class of {space.name}; {hint}")
+
+
+def _max_empty_share(space: LabelSpace | None, checks: DatasetChecks) -> float:
+    declared = checks.max_empty_share
+    return MAX_EMPTY_SHARE.get(space.name if space else "", 0.0) if declared is None else declared
+
+
+def _label_counts(statistics: LabelStatistics, space: LabelSpace) -> dict[str, Any]:
     classes = {
         space.classes[label]: {
             "label": label,
@@ -253,7 +212,7 @@ def summary(
         }
         for label in space.used_labels
     }
-    return value | {
+    return {
         "pixels": int(statistics.pixels.sum()),
         "void_share": statistics.void_share,
         "background_share": statistics.background_share,

@@ -102,11 +102,14 @@ def build_dataset(name: str, folders: Folders) -> list[Example]:
     dataset = DATASETS[name]
     for key in dataset.needs:
         if folders.get(key) is None:
-            folder = FOLDERS[key]
             raise UserError(
-                f"dataset '{name}' needs the folder {folder.path}: give it with {folder.option} "
+                f"dataset '{name}' needs the folder {FOLDERS[key].path}: give it with {FOLDERS[key].option} "
                 f"(`segrepro convert {key}` writes it)."
             )
+        # COCO's splits come by the same option: a swap would train on the pictures that are to score
+        split, given = Path(FOLDERS[key].path).name, Path(folders[key])
+        if any(given.name == Path(f.path).name != split for f in FOLDERS.values() if f.option == FOLDERS[key].option):
+            raise UserError(f"{given}: this is the other split; give the folder {split} with {FOLDERS[key].option}.")
     examples = sorted(dataset.build(folders))
     if not examples:
         raise UserError(f"dataset '{name}' would have no pictures: check the id lists of {', '.join(dataset.needs)}.")
@@ -138,8 +141,8 @@ def _examples(folder: Path, ids: list[str], *, masks: str | None = "masks") -> l
     return [Example(i, folder / "images" / f"{i}.jpg", folder / masks / f"{i}.png" if masks else None) for i in ids]
 
 
-def _voc(name: str) -> Callable[[Folders], list[Example]]:
-    return lambda folders: _examples(folders["voc2012"], _list(folders["voc2012"], name))
+def _listed(key: str, name: str, *, masks: str | None = "masks") -> Callable[[Folders], list[Example]]:
+    return lambda folders: _examples(folders[key], _list(folders[key], name), masks=masks)
 
 
 def _voc_trainval(folders: Folders) -> list[Example]:
@@ -154,10 +157,6 @@ def _voc_trainval(folders: Folders) -> list[Example]:
     return _examples(voc, both)
 
 
-def _voc_test(folders: Folders) -> list[Example]:
-    return _examples(folders["voc2012_test"], _list(folders["voc2012_test"], "test"), masks=None)
-
-
 def _trainaug(folders: Folders) -> list[Example]:
     """(VOC train + SBD train and val) - VOC val: VOC's masks for VOC's ids, SBD's for the others."""
     voc, sbd = folders["voc2012"], folders["sbd"]
@@ -170,11 +169,6 @@ def _trainaug(folders: Folders) -> list[Example]:
         )
     extra = (set(_list(sbd, "train")) | set(_list(sbd, "val"))) - set(train) - set(val)
     return _examples(voc, train) + _examples(sbd, sorted(extra))
-
-
-def _sbd_train(folders: Folders) -> list[Example]:
-    """SBD's own train list as it is (FCN trained on it): it shares pictures with VOC 2012 val."""
-    return _examples(folders["sbd"], _list(folders["sbd"], "train"))
 
 
 def _seg11valid(folders: Folders) -> list[Example]:
@@ -198,33 +192,20 @@ def _seg11valid(folders: Folders) -> list[Example]:
     return _examples(voc, sorted(ids))
 
 
-def _coco(key: str, name: str) -> Callable[[Folders], list[Example]]:
-    splits = {Path(FOLDERS[other].path).name for other in ("coco_train", "coco_val")}
-    split = Path(FOLDERS[key].path).name
-
-    def build(folders: Folders) -> list[Example]:
-        folder = Path(folders[key])
-        # both splits come by the same option: a swap would train on the pictures that are to score
-        if folder.name in splits - {split}:
-            raise UserError(f"{folder}: this is the other split; give the folder {split} with --coco.")
-        return _examples(folder, _list(folder, name), masks=f"masks_{name}")
-
-    return build
-
-
 DATASETS = {
     dataset.name: dataset
     for dataset in (
-        Dataset("voc_train", ("voc2012",), "voc21", _voc("train")),
-        Dataset("voc_val", ("voc2012",), "voc21", _voc("val")),
+        Dataset("voc_train", ("voc2012",), "voc21", _listed("voc2012", "train")),
+        Dataset("voc_val", ("voc2012",), "voc21", _listed("voc2012", "val")),
         Dataset("voc_trainval", ("voc2012",), "voc21", _voc_trainval),
         Dataset("trainaug", ("voc2012", "sbd"), "voc21", _trainaug),
-        Dataset("sbd_train", ("sbd",), "voc21", _sbd_train),
+        # SBD's own train list as it is (FCN trained on it): it shares pictures with VOC 2012 val
+        Dataset("sbd_train", ("sbd",), "voc21", _listed("sbd", "train")),
         Dataset("seg11valid", ("voc2012", "sbd"), "voc21", _seg11valid),
-        Dataset("coco20", ("coco_train",), "voc21", _coco("coco_train", "coco20")),
-        Dataset("coco90", ("coco_train",), "coco91", _coco("coco_train", "coco90")),
-        Dataset("coco20_val", ("coco_val",), "voc21", _coco("coco_val", "coco20")),
-        Dataset("coco90_val", ("coco_val",), "coco91", _coco("coco_val", "coco90")),
-        Dataset("voc_test", ("voc2012_test",), None, _voc_test),
+        Dataset("coco20", ("coco_train",), "voc21", _listed("coco_train", "coco20", masks="masks_coco20")),
+        Dataset("coco90", ("coco_train",), "coco91", _listed("coco_train", "coco90", masks="masks_coco90")),
+        Dataset("coco20_val", ("coco_val",), "voc21", _listed("coco_val", "coco20", masks="masks_coco20")),
+        Dataset("coco90_val", ("coco_val",), "coco91", _listed("coco_val", "coco90", masks="masks_coco90")),
+        Dataset("voc_test", ("voc2012_test",), None, _listed("voc2012_test", "test", masks=None)),
     )
 }

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
 
     space = None if args.label_space == "none" else label_space(args.label_space)
     checks, bounds = section_of(args, DatasetChecks, disjoint_from=[]), section_of(args, LabelChecks)
-    _, summary = check_manifest(
+    summary = check_manifest(
         args.manifest, space, checks, bounds, disjoint_from=args.disjoint_from, threads=args.threads
     )
     write_json(args.json, summary)

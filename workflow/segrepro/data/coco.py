@@ -53,7 +53,7 @@ class PictureRow:
 
 @dataclass(frozen=True)
 class _Task:
-    """One picture: its bytes, its regions, where they come from and where the masks go."""
+    """One picture: its bytes and regions, where they come from, and where the masks go."""
 
     picture: Picture
     content: bytes
@@ -87,7 +87,7 @@ def convert_coco(
         min_pixels: pictures with more pixels of labels 1..20 are in ``lists/coco20.txt``.
 
     Returns:
-        The summary that is also in ``<out>/summary.json``.
+        The summary (`segrepro.data.conversion.write_summary`).
 
     Raises:
         UserError: an archive, the JSON, a picture or a region cannot be used; file and id are named.

@@ -1,7 +1,8 @@
 """What the readers of VOC and SBD share: unpacking, pictures, and comparing two annotations of one picture."""
 
+import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from segrepro.data.archives import iter_files
+from segrepro.data.id_lists import ID_PATTERN
 from segrepro.data.masks import check_size, write_mask
 from segrepro.data.parallel import progress_bar
 from segrepro.data.pictures import JPEG_MODES, opened_picture
@@ -38,7 +40,7 @@ class PictureFiles:
         root: of the dataset in the archive.
         suffixes: the archive's folders of a picture's files, and how each file ends.
         unpacked: where they are, in folders of the same names.
-        folder: the dataset folder that is written.
+        folder: the dataset folder.
     """
 
     id: str
@@ -101,12 +103,32 @@ def unpacking(out: Path, folders: Iterable[str], kinds: Iterable[str]) -> Iterat
         yield folder, Path(tmp)
 
 
-def unpack(archive: Path, destination: Callable[[str], Path | None], *, label: str) -> None:
-    """Write the wanted members of an archive: ``destination`` says where each goes, None where it is not wanted.
+def unpack(
+    archive: Path,
+    root: str,
+    suffixes: Mapping[str, str],
+    unpacked: Path,
+    *,
+    label: str,
+    ids: Collection[str] | None = None,
+    lists: Iterable[str] = (),
+) -> None:
+    """Unpack the files of pictures (``ids``, or all) to folders of their kinds, and id lists beside these, in one pass.
 
     Raises:
         UserError: the archive is missing, damaged or holds what no dataset holds.
     """
+    pattern = re.compile(rf"{root}/({'|'.join(suffixes)})/({ID_PATTERN})\.(\w+)")
+    others = {f"{root}/{name}.txt": unpacked / f"{name}.txt" for name in lists}
+
+    def destination(member: str) -> Path | None:
+        match = pattern.fullmatch(member)
+        if not match:
+            return others.get(member)
+        kind, picture, suffix = match.groups()
+        wanted = suffix == suffixes[kind] and (ids is None or picture in ids)
+        return unpacked / kind / f"{picture}.{suffix}" if wanted else None
+
     with progress_bar(label, unit="files") as bar:
         for name, content in iter_files(archive, lambda name: destination(name) is not None):
             destination(name).write_bytes(content)

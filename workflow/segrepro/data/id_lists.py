@@ -17,15 +17,9 @@ def parse_id_list(
 
     Blank lines, blanks around an id, Windows' line ends and a byte order mark (editors add them) change nothing.
 
-    Args:
-        content: the file's bytes.
-        name: how messages call the list.
-        remedy: how messages end.
-        may_be_empty: a list without ids is no fault.
-
     Raises:
         UserError: the list is empty, no text, names an id twice, or has a line that is not one picture id (VOC's lists
-            in ``ImageSets/Main`` have a second column).
+            in ``ImageSets/Main`` have a second column). The message begins with ``name`` and ends with ``remedy``.
 
     Example:
         >>> parse_id_list(b"\xef\xbb\xbf2008_000002\r\n2007_000033 \r\n", name="val.txt")

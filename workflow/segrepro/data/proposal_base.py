@@ -27,7 +27,7 @@ class ProposalMethod(ABC):
         Args:
             picture: RGB, uint8 of shape (height, width, 3).
             id: the picture's id, where files go by it.
-            seed: what chance there is in the method derives from it.
+            seed: of what chance there is in the method.
 
         Returns:
             int32 of shape (n, 4): x1, y1, x2, y2 in pixels, half-open, inside the picture, each once, best first;

@@ -57,7 +57,7 @@ def find_proposals(
 
     Args:
         examples: the manifest's rows.
-        out: the proposals file to write.
+        out: the proposals file.
         method: by `proposal_method`.
         threads: number of processes.
         cache: a folder that keeps each picture's boxes, so that a killed run goes on where it was and pictures
@@ -134,7 +134,12 @@ class PictureSearcher:
         """
         id, image = task
         beside = self.method.file_for(id)
-        content = _content(image)
+        try:
+            content = image.read_bytes()
+        except FileNotFoundError:
+            raise UserError(f"{image}: no such picture; convert its dataset again.") from None
+        except OSError as error:
+            raise UserError(f"{image}: cannot be read ({error.strerror}); convert its dataset again.") from error
         digest = _digest(content, *([beside.read_bytes()] if beside is not None and beside.is_file() else []))
         path = self.folder / f"{digest}.npy"
         if _is_boxes(path):
@@ -153,15 +158,6 @@ class PictureSearcher:
             np.save(content, boxes, allow_pickle=False)
             temporary.write_bytes(content.getbuffer())
         return path, False
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such picture; convert its dataset again.") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); convert its dataset again.") from error
 
 
 def _is_boxes(path: Path) -> bool:

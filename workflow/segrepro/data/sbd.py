@@ -8,7 +8,6 @@ Dataset folder: ``images/<id>.jpg`` as published, ``masks/<id>.png`` (labels 0..
 background, 1..n objects), ``lists/{train,val}.txt``, ``summary.json``.
 """
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from segrepro.data.conversion import (
     unpacking,
     write_summary,
 )
-from segrepro.data.id_lists import ID_PATTERN, parse_id_list
+from segrepro.data.id_lists import parse_id_list
 from segrepro.data.masks import SBD_MASK_VALUES, check_values
 from segrepro.data.matlab import read_struct_fields
 from segrepro.data.parallel import map_in_processes
@@ -38,23 +37,19 @@ SUFFIXES = {PICTURES: "jpg", CLASSES: "mat", INSTANCES: "mat"}
 
 
 def convert_sbd(archive: Path, out: Path, *, threads: int = 1) -> dict:
-    """Convert the SBD archive to a dataset folder; ``out`` appears whole or not at all.
-
-    Args:
-        archive: ``benchmark.tgz``.
-        out: the dataset folder; replaced where it exists.
-        threads: number of processes.
+    """Convert SBD's ``benchmark.tgz`` to a dataset folder; ``out`` appears whole or not at all.
 
     Returns:
-        The summary that is also in ``<out>/summary.json``: counts and id hashes of the lists, pictures, and how
-        many pictures' objects do not have the categories that the class mask shows.
+        The summary (`write_summary`), with how many pictures' objects do not have the categories of the class mask.
 
     Raises:
         UserError: a list, picture or ``.mat`` is missing, damaged, or of another structure; it is named.
     """
     archive = Path(archive)
     with unpacking(out, ["images", "masks", "instances"], SUFFIXES) as (folder, unpacked):
-        lists = _unpack_archive(archive, unpacked)
+        # at once: the lists come last in the archive, and unpacking 1.4 GB twice is slow
+        unpack(archive, ROOT, SUFFIXES, unpacked, label="SBD: unpacking", lists=LISTS)
+        lists = _read_lists(archive, unpacked)
         ids = sorted(set().union(*lists.values()))
         tasks = (PictureFiles(picture, archive, ROOT, SUFFIXES, unpacked, folder) for picture in ids)
         agreements = map_in_processes(_convert_picture, tasks, threads=threads, label="SBD", total=len(ids))
@@ -63,20 +58,7 @@ def convert_sbd(archive: Path, out: Path, *, threads: int = 1) -> dict:
         return write_summary(folder, lists, {"pictures": len(ids), "instances_unlike_mask": len(unlike)})
 
 
-def _unpack_archive(archive: Path, unpacked: Path) -> dict[str, list[str]]:
-    """Unpack in one pass (the lists come last in the archive, and unpacking 1.4 GB twice is slow)."""
-    pattern = re.compile(rf"{ROOT}/(?:({'|'.join(SUFFIXES)})/)?({ID_PATTERN})\.(jpg|mat|txt)")
-
-    def destination(member: str) -> Path | None:
-        match = pattern.fullmatch(member)
-        if not match:
-            return None
-        kind, stem, suffix = match.groups()
-        if kind is None:
-            return unpacked / f"{stem}.txt" if suffix == "txt" and stem in LISTS else None
-        return unpacked / kind / f"{stem}.{suffix}" if suffix == SUFFIXES[kind] else None
-
-    unpack(archive, destination, label="SBD: unpacking")
+def _read_lists(archive: Path, unpacked: Path) -> dict[str, list[str]]:
     lists = {}
     for name in LISTS:
         member = f"{archive}: {ROOT}/{name}.txt"

@@ -11,7 +11,6 @@ Dataset folder (of the test archive only ``images``, ``lists`` and ``summary.jso
 - ``lists/{train,val,trainval}.txt`` or ``lists/test.txt``; ``summary.json``
 """
 
-import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from segrepro.data.conversion import (
     unpacking,
     write_summary,
 )
-from segrepro.data.id_lists import ID_PATTERN, parse_id_list
+from segrepro.data.id_lists import parse_id_list
 from segrepro.data.masks import VOC_MASK_VALUES, check_values, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
@@ -58,15 +57,10 @@ class _Finding:
 def convert_voc(archive: Path, out: Path, *, threads: int = 1, test: bool = False) -> dict:
     """Convert the VOC 2012 archive to a dataset folder; ``out`` appears whole or not at all.
 
-    Args:
-        archive: ``VOCtrainval_11-May-2012.tar``, or ``VOC2012test.tar`` with ``test``.
-        out: the dataset folder; replaced where it exists.
-        threads: number of processes.
-        test: convert the pictures of ``test.txt``, which have no masks.
+    The archive is ``VOCtrainval_11-May-2012.tar``, or with ``test`` ``VOC2012test.tar``, whose pictures have no masks.
 
     Returns:
-        The summary that is also in ``<out>/summary.json``: counts and id hashes of the lists, pictures, and how
-        many pictures' annotations were compared and disagree.
+        The summary (`write_summary`), with how many pictures' annotations were compared and disagree.
 
     Raises:
         UserError: a list, picture, mask or annotation is missing, damaged, or fits ill; the member is named.
@@ -74,9 +68,9 @@ def convert_voc(archive: Path, out: Path, *, threads: int = 1, test: bool = Fals
     archive = Path(archive)
     lists = _read_lists(archive, TEST_LISTS if test else LISTS)
     ids = sorted(set().union(*lists.values()))
-    kinds = [PICTURES] if test else list(SUFFIXES)
+    kinds = {PICTURES: SUFFIXES[PICTURES]} if test else SUFFIXES
     with unpacking(out, ["images"] if test else ["images", "masks", "instances"], kinds) as (folder, unpacked):
-        _unpack_pictures(archive, set(ids), unpacked, kinds)
+        unpack(archive, ROOT, kinds, unpacked, label="VOC 2012: unpacking", ids=set(ids))
         tasks = (PictureFiles(picture, archive, ROOT, SUFFIXES, unpacked, folder) for picture in ids)
         convert = _take_picture if test else _convert_picture
         findings = map_in_processes(convert, tasks, threads=threads, label="VOC 2012", total=len(ids))
@@ -96,18 +90,6 @@ def _read_lists(archive: Path, names: tuple[str, ...]) -> dict[str, list[str]]:
                 f"{archive}: has no member {member}; use VOCtrainval_11-May-2012.tar (test: VOC2012test.tar)."
             )
     return lists
-
-
-def _unpack_pictures(archive: Path, ids: set[str], unpacked: Path, kinds: list[str]) -> None:
-    pattern = re.compile(rf"{ROOT}/({'|'.join(kinds)})/({ID_PATTERN})\.(jpg|png|xml)")
-
-    def destination(member: str) -> Path | None:
-        match = pattern.fullmatch(member)
-        if not match or match[2] not in ids or match[3] != SUFFIXES[match[1]]:
-            return None
-        return unpacked / match[1] / f"{match[2]}.{match[3]}"
-
-    unpack(archive, destination, label="VOC 2012: unpacking")
 
 
 def _take_picture(files: PictureFiles) -> None:

@@ -100,10 +100,7 @@ def read_some(path: Path, wanted: Callable[[int], Sequence[int]]) -> tuple[list[
         wanted: from the number of rows to the places of those to read, each once, from 0.
 
     Returns:
-        Their examples, in the order of the places, and the number of rows.
-
-    Raises:
-        UserError: as `read_manifest`, of a row only where it is read.
+        Their examples, in the order of the places, and the number of rows; other rows are not checked.
     """
     path = Path(path)
     count = sum(1 for _ in _numbered_rows(path))

@@ -92,7 +92,7 @@ def test_grey_masks_of_few_bits_are_refused_since_decoders_stretch_them(tmp_path
     path.write_bytes(grey_png(np.array([[0, 1, 1, 0]], np.uint8), bits=bits))
     assert np.array(Image.open(path).convert("L")).max() == 255 // (2**bits - 1)  # not 1
     for read in (read_mask, lambda path: read_converted_mask(path, (4, 1))):
-        with pytest.raises(UserError, match=rf"narrow\.png: a grey PNG of {bits} bits a pixel is no mask"):
+        with pytest.raises(UserError, match=rf"narrow\.png: a grey PNG of {bits} bits per pixel is no mask"):
             read(path)
 
 

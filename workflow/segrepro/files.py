@@ -251,5 +251,5 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
 
 
 def ids_sha256(ids: list[str]) -> str:
-    """Return the sha256 of picture ids: sorted, one a line, newline-ended."""
+    """Return the sha256 of picture ids: sorted, one per line, newline-ended."""
     return hashlib.sha256("".join(f"{i}\n" for i in sorted(ids)).encode()).hexdigest()

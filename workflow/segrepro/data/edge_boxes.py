@@ -165,7 +165,7 @@ def read_edges(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 @functools.lru_cache(maxsize=1)
 def _edge_detector(model: str | None) -> Any:
-    """OpenCV's detector, once a process: the published forest takes seconds to load."""
+    """OpenCV's detector, once per process: the published forest takes seconds to load."""
     import cv2
 
     if model is not None:

@@ -1,4 +1,4 @@
-"""Id lists: text files with one picture id a line, from an archive, a converter or a user's own file."""
+"""Id lists: text files with one picture id per line, from an archive, a converter or a user's own file."""
 
 import itertools
 import re

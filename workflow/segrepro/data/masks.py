@@ -104,8 +104,8 @@ def _refuse_few_bits(opened: Image.Image, name: str) -> None:
     layout, _, bits = str(opened.tile[0].args).partition(";")
     if layout in ("L", "1") and (bits or layout == "1"):
         raise UserError(
-            f"{name}: a grey PNG of {bits or 1} bits a pixel is no mask, since decoders stretch its values to 0..255; "
-            "save it with 8 bits a pixel, where the pixel value is the label."
+            f"{name}: a grey PNG of {bits or 1} bits per pixel is no mask, since decoders stretch its values to "
+            "0..255; save it with 8 bits per pixel, where the pixel value is the label."
         )
 
 

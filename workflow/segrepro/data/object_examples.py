@@ -1,4 +1,4 @@
-"""DeconvNet's stage-1 training examples: one object a row, cut out by its enlarged box, only that object labelled.
+"""DeconvNet's stage-1 training examples: one object per row, cut out by its enlarged box, only that object labelled.
 
 The authors' lists are gone from the web; these are built from VOC's and SBD's instance masks as the paper describes
 them (arXiv 1505.04366, sections 4.2 and 5.1): tight box x 1.2, classes balanced by repetition. What stage 2 needs of

@@ -1,4 +1,4 @@
-"""DeconvNet's stage-2 training examples: one object proposal a row, enlarged, all classes in it labelled.
+"""DeconvNet's stage-2 training examples: one object proposal per row, enlarged, all classes in it labelled.
 
 The paper takes proposals that overlap a ground-truth box well, scales them by 1.2 as in stage 1 and balances the
 classes by repetition (arXiv 1505.04366, sections 4.2 and 5.1: 2.7 million examples). Its list is gone from the web.

@@ -54,7 +54,7 @@ def _by_place_and_chance(boxes: np.ndarray, seed: int) -> np.ndarray:
 def _near_duplicates_last(boxes: np.ndarray, iou: float, count: int) -> np.ndarray:
     """Put boxes that overlap a better one by more than ``iou`` at the end; both parts keep their order.
 
-    Only the first ``count`` boxes of the result are in that order: beyond them nobody looks.
+    Only the first ``count`` boxes of the result are in that order; no others are used.
     """
     waiting, kept = np.arange(len(boxes)), []
     if iou >= 1:

@@ -63,7 +63,7 @@ def convert_voc(archive: Path, out: Path, *, threads: int = 1, test: bool = Fals
         The summary (`write_summary`), with how many pictures' annotations were compared and disagree.
 
     Raises:
-        UserError: a list, picture, mask or annotation is missing, damaged, or fits ill; the member is named.
+        UserError: a list, picture, mask or annotation is missing, damaged, or does not fit the others; it is named.
     """
     archive = Path(archive)
     lists = _read_lists(archive, TEST_LISTS if test else LISTS)

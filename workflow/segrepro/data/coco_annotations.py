@@ -113,6 +113,10 @@ def parse_annotations(content: bytes, *, source: str) -> Annotations:
     return annotations
 
 
+def _wrong(where: str, what: str) -> UserError:
+    return UserError(f"{where}: {what}; use COCO's own JSON.")
+
+
 class _Parser:
     """The JSON's hook for objects: reduces pictures and annotations as soon as each is parsed."""
 
@@ -133,9 +137,9 @@ class _Parser:
         number, width, height = (self._whole(entry, key, where) for key in ("id", "width", "height"))
         file_name = entry["file_name"]
         if not isinstance(file_name, str) or not re.fullmatch(rf"{ID_PATTERN}\.jpg", file_name):
-            raise UserError(f"{where}: file_name {file_name!r} is not the name of a .jpg; use COCO's own JSON.")
+            raise _wrong(where, f"file_name {file_name!r} is not the name of a .jpg")
         if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-            raise UserError(f"{where}: a size of {width} x {height} is impossible; use COCO's own JSON.")
+            raise _wrong(where, f"a size of {width} x {height} is impossible")
         return Picture(number, file_name, width, height)
 
     def _annotation(self, entry: dict[str, Any]) -> tuple[int, Region]:
@@ -149,14 +153,12 @@ class _Parser:
                 "use instances_*.json (stuff and panoptic annotations label other things)."
             )
         if crowd not in (0, 1):
-            raise UserError(f"{where}: iscrowd is {crowd}, which must be 0 or 1; use COCO's own JSON.")
+            raise _wrong(where, f"iscrowd is {crowd}, which must be 0 or 1")
         try:
             polygons, run_lengths, size = self._segmentation(entry["segmentation"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             reason = "it is missing" if "segmentation" not in entry else str(error)
-            raise UserError(
-                f"{where}: key 'segmentation' is neither polygons nor an RLE ({reason}); use COCO's own JSON."
-            ) from error
+            raise _wrong(where, f"key 'segmentation' is neither polygons nor an RLE ({reason})") from error
         return picture, Region(number, category, bool(crowd), polygons, run_lengths, size)
 
     def _segmentation(self, value: Any) -> tuple[tuple[array, ...], array | None, tuple[int, int] | None]:
@@ -178,7 +180,7 @@ class _Parser:
     def _whole(entry: dict[str, Any], key: str, where: str) -> int:
         if type(entry.get(key)) is not int:
             reason = f"is {entry[key]!r}, not a whole number" if key in entry else "is missing"
-            raise UserError(f"{where}: key '{key}' {reason}; use COCO's own JSON.")
+            raise _wrong(where, f"key '{key}' {reason}")
         return entry[key]
 
 
@@ -211,29 +213,26 @@ def _uncompressed(counts: str) -> list[int]:
 def _check_categories(categories: list[Any], source: str) -> None:
     for entry in categories:
         if not isinstance(entry, dict) or "id" not in entry or "name" not in entry:
-            raise UserError(f"{source}: a category lacks its 'id' or 'name'; use COCO's own JSON.")
+            raise _wrong(source, "a category lacks its 'id' or 'name'")
         number, name = entry["id"], entry["name"]
         known = COCO_CATEGORIES.get(number) if type(number) is int else None
         if known is None or known != name:
-            raise UserError(
-                f"{source}: category {number!r} is called {name!r}, where COCO has "
-                f"{known!r}; use COCO's own instances_*.json."
-            )
+            raise _wrong(source, f"category {number!r} is called {name!r}, where COCO has {known!r}")
 
 
 def _checked_pictures(entries: list[Any], source: str) -> list[Picture]:
     for entry in entries:
         if not isinstance(entry, Picture):
             name = entry.get("id") if isinstance(entry, dict) else entry
-            raise UserError(f"{source}: picture {name!r}: key 'file_name' is missing; use COCO's own JSON.")
+            raise _wrong(source, f"picture {name!r}: key 'file_name' is missing")
     pictures = sorted(entries)
     if not pictures:
-        raise UserError(f"{source}: lists no pictures; use COCO's own JSON.")
+        raise _wrong(source, "lists no pictures")
     for what in ("id", "file_name"):
         values = sorted(getattr(picture, what) for picture in pictures)
         for before, value in pairwise(values):
             if before == value:
-                raise UserError(f"{source}: picture {what} {value} is listed twice; use COCO's own JSON.")
+                raise _wrong(source, f"picture {what} {value} is listed twice")
     return pictures
 
 
@@ -244,14 +243,12 @@ def _grouped_regions(entries: list[Any], pictures: list[Picture], source: str) -
     for entry in entries:
         if not isinstance(entry, tuple) or isinstance(entry, Picture):
             name = entry.get("id") if isinstance(entry, dict) else entry
-            raise UserError(f"{source}: annotation {name!r}: key 'image_id' is missing; use COCO's own JSON.")
+            raise _wrong(source, f"annotation {name!r}: key 'image_id' is missing")
         picture, region = entry
         if region.id in seen:
-            raise UserError(f"{source}: annotation {region.id} is listed twice; use COCO's own JSON.")
+            raise _wrong(source, f"annotation {region.id} is listed twice")
         seen.add(region.id)
         if picture not in known:
-            raise UserError(
-                f"{source}: annotation {region.id}: picture {picture} is not listed in 'images'; use COCO's own JSON."
-            )
+            raise _wrong(source, f"annotation {region.id}: picture {picture} is not listed in 'images'")
         grouped.setdefault(picture, []).append(region)
     return grouped

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from segrepro.config.proposals import ProposalRecall
+from segrepro.data.box_examples import instance_mask_path
 from segrepro.data.boxes import overlaps, tight_boxes
 from segrepro.data.masks import read_mask
-from segrepro.data.object_examples import instance_mask_path
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.stores.manifests import Example

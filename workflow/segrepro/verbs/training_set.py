@@ -67,7 +67,7 @@ def _refuse_others(args: argparse.Namespace, *sections: type) -> None:
 
 def _objects(args: argparse.Namespace) -> None:
     from segrepro.config.models import ObjectExamples
-    from segrepro.data.object_examples import left_out_sentence, object_examples, write_balanced
+    from segrepro.data.box_examples import left_out_sentence, object_examples, write_balanced
     from segrepro.stores.manifests import read_manifest
 
     _refuse_others(args, ObjectExamples)
@@ -80,8 +80,7 @@ def _objects(args: argparse.Namespace) -> None:
 
 def _proposals(args: argparse.Namespace) -> None:
     from segrepro.config.models import ProposalExamples
-    from segrepro.data.object_examples import write_balanced
-    from segrepro.data.proposal_examples import proposal_examples
+    from segrepro.data.box_examples import proposal_examples, write_balanced
     from segrepro.errors import UserError
     from segrepro.stores.manifests import read_manifest
     from segrepro.stores.proposals import ProposalReader

@@ -1,25 +1,27 @@
-"""DeconvNet's stage-1 training examples: one object per row, cut out by its enlarged box, only that object labelled.
+"""DeconvNet's training examples: boxes of objects (stage 1, only that object labelled) or proposals (stage 2).
 
 The authors' lists are gone from the web; these are built from VOC's and SBD's instance masks as the paper describes
-them (arXiv 1505.04366, sections 4.2 and 5.1): tight box x 1.2, classes balanced by repetition. What stage 2 needs of
-this, the objects of a picture and the balancing, is taken from here by `segrepro.data.proposal_examples`.
+them (arXiv 1505.04366, sections 4.2 and 5.1). Stage 1: the tight box of each object x 1.2. Stage 2 (2.7 million
+examples): proposals that overlap a ground-truth box well x 1.2, all classes in them labelled. In both, classes are
+balanced by repetition.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from segrepro.config.models import ObjectExamples, ProposalExamples
-from segrepro.data.boxes import Box, check_touches, enlarge, tight_boxes
+from segrepro.data.boxes import Box, check_touches, enlarge, overlaps, tight_boxes
 from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.files import write_rows
 from segrepro.labels import BACKGROUND, VOC_CLASSES, VOID
 from segrepro.stores.manifests import Example, instances_beside, write_manifest
+from segrepro.stores.proposals import ProposalReader
 
 ABSENT, UNLABELLED, SMALL = "without a pixel", "background or void only", "too small"
 
@@ -118,7 +120,7 @@ def object_examples(
         UserError: a picture cannot be used (see `picture_objects`), comes with a box or repeats, or there is no object
             at all.
     """
-    check_whole_pictures(examples)
+    _check_whole_pictures(examples)
     tasks = ((example, rules.min_area) for example in examples)
     found = map_in_processes(_picture_objects, tasks, threads=threads, label="objects", total=len(examples))
     rows, labels = [], []
@@ -141,7 +143,77 @@ def _picture_objects(task: tuple[Example, int]) -> PictureObjects:
     return picture_objects(task[0], min_area=task[1])
 
 
-def check_whole_pictures(examples: list[Example]) -> None:
+def proposal_examples(
+    examples: list[Example], proposals: ProposalReader, rules: ProposalExamples, *, threads: int = 1
+) -> tuple[list[Example], list[int], list[str]]:
+    """Build the stage-2 examples of a dataset of whole pictures: one row per proposal, not yet balanced.
+
+    Returns:
+        The examples (box enlarged, may leave the picture; no instance), the class of each, 1..20 (that of the
+        object it overlaps most), and the ids of the pictures without a fitting proposal.
+
+    Raises:
+        UserError: a picture cannot be used (see `picture_objects`), comes with a box or repeats, or is not among the
+            proposals; or there is no example at all.
+    """
+    _check_whole_pictures(examples)
+
+    def tasks() -> Iterator[tuple[Example, np.ndarray, ProposalExamples]]:
+        for example in examples:
+            yield example, proposals.boxes(example.id), rules
+
+    found = map_in_processes(_chosen_boxes, tasks(), threads=threads, label="proposals", total=len(examples))
+    rows, labels = [], []
+    for example, (boxes, _) in zip(examples, found, strict=True):
+        rows += [Example(example.id, example.image, example.mask, box) for box in boxes]
+        labels += boxes.values()
+    if not rows:
+        raise UserError(
+            f"none of the {len(examples)} pictures has a proposal that overlaps an object by {rules.min_overlap} or "
+            "more; find more proposals, or lower --min-overlap."
+        )
+    return rows, labels, [example.id for example, (_, fitting) in zip(examples, found, strict=True) if not fitting]
+
+
+def _chosen_boxes(task: tuple[Example, np.ndarray, ProposalExamples]) -> tuple[dict[Box, int], int]:
+    """Return a picture's boxes with the class of each, and how many of its proposals fit.
+
+    A dictionary: two proposals that become one box when enlarged are one example.
+    """
+    example, proposals, rules = task
+    picture = picture_objects(example, min_area=rules.min_area)
+    fitting, labels = fitting_proposals(proposals, picture.objects, rules)
+    if rules.add_ground_truth:
+        own = np.array([item.box for item in picture.objects], np.int64).reshape(-1, 4)
+        boxes = np.concatenate([own, fitting])
+        labels = [item.label for item in picture.objects] + labels
+    else:
+        boxes = fitting
+    chosen: dict[Box, int] = {}
+    for box, label in zip(map(tuple, enlarge(boxes, rules.enlarge).tolist()), labels, strict=True):
+        check_touches(box, picture.width, picture.height, name=str(example.image))
+        chosen.setdefault(box, label)
+    return chosen, len(fitting)
+
+
+def fitting_proposals(
+    proposals: np.ndarray, objects: list[PictureObject], rules: ProposalExamples
+) -> tuple[np.ndarray, list[int]]:
+    """Choose the proposals (n, 4) of a picture that overlap an object enough, in rank order.
+
+    Returns:
+        The boxes as they were, int64 (m, 4), and the class of the object that each overlaps most (of equal
+        ones, the first).
+    """
+    proposals = np.asarray(proposals, np.int64).reshape(-1, 4)
+    if not objects or not len(proposals):
+        return proposals[:0], []
+    overlap = overlaps(proposals, np.array([item.box for item in objects]))
+    fitting = np.flatnonzero(overlap.max(axis=1) >= rules.min_overlap)[: rules.max_per_picture]
+    return proposals[fitting], [objects[best].label for best in overlap[fitting].argmax(axis=1)]
+
+
+def _check_whole_pictures(examples: list[Example]) -> None:
     """Refuse a manifest that is not of whole pictures, each once."""
     for example in examples:
         if example.box is not None or example.repeats != 1:

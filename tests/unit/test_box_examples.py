@@ -14,16 +14,17 @@ from PIL import Image
 from builders import picture, scene
 from segrepro.cli import main
 from segrepro.config.models import ObjectExamples, ProposalExamples
-from segrepro.data.boxes import overlaps, tight_boxes
-from segrepro.data.object_examples import (
+from segrepro.data.box_examples import (
     LeftOut,
     PictureObject,
     balanced_repeats,
+    fitting_proposals,
     left_out_sentence,
     object_examples,
     picture_objects,
+    proposal_examples,
 )
-from segrepro.data.proposal_examples import fitting_proposals, proposal_examples
+from segrepro.data.boxes import overlaps, tight_boxes
 from segrepro.errors import UserError
 from segrepro.labels import VOC_CLASSES
 from segrepro.stores.manifests import Example, read_manifest, write_manifest

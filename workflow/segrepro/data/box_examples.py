@@ -28,13 +28,7 @@ ABSENT, UNLABELLED, SMALL = "without a pixel", "background or void only", "too s
 
 @dataclass(frozen=True)
 class PictureObject:
-    """An object of a picture's instance mask.
-
-    Attributes:
-        number: its pixel value in the instance mask, 1..254.
-        label: its class, 1..20: the most frequent label under it, void not counted.
-        box: the tight box around it.
-    """
+    """An object: its pixel value in the instance mask, its class (the most frequent label under it), its tight box."""
 
     number: int
     label: int
@@ -79,11 +73,7 @@ def instance_mask_path(example: Example) -> Path:
 
 
 def picture_objects(example: Example, *, min_area: int = 1) -> PictureObjects:
-    """Read mask and instance mask of a picture and return its objects.
-
-    Args:
-        example: a whole picture of a VOC or SBD dataset folder.
-        min_area: an object of fewer pixels is left out, in pixels.
+    """Read mask and instance mask of a picture and return its objects; those of less than ``min_area`` are left out.
 
     Raises:
         UserError: a file is missing or damaged, the two differ in size, or a label is none of VOC's.
@@ -176,10 +166,7 @@ def proposal_examples(
 
 
 def _chosen_boxes(task: tuple[Example, np.ndarray, ProposalExamples]) -> tuple[dict[Box, int], int]:
-    """Return a picture's boxes with the class of each, and how many of its proposals fit.
-
-    A dictionary: two proposals that become one box when enlarged are one example.
-    """
+    """Return a picture's boxes with the class of each (two that become one when enlarged are one), and how many fit."""
     example, proposals, rules = task
     picture = picture_objects(example, min_area=rules.min_area)
     fitting, labels = fitting_proposals(proposals, picture.objects, rules)
@@ -224,15 +211,11 @@ def _check_whole_pictures(examples: list[Example]) -> None:
 
 
 def balanced_repeats(labels: Iterable[int], *, max_repeats: int | None = None) -> dict[int, int]:
-    """Return how often the examples of each class come in an epoch, so that all classes weigh about the same.
+    """Return how often the examples of each class come in an epoch (at most ``max_repeats``) to balance the classes.
 
     A class comes round(largest class / class) times, at least once: the paper speaks of "redundant examples for the
     classes with limited number of examples". The released lists come to 0.2 million stage-1 rows; twenty classes,
     each repeated up to the persons of the augmented VOC set, come to that order.
-
-    Args:
-        labels: the class of each example.
-        max_repeats: no class is repeated more often; no limit where None.
     """
     counts = Counter(labels)
     largest = max(counts.values(), default=0)

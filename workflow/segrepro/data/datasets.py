@@ -86,14 +86,9 @@ class Dataset:
 
 
 def build_dataset(name: str, folders: Folders) -> list[Example]:
-    """List the examples of a named dataset.
+    """List the examples of a dataset, sorted by id.
 
-    Args:
-        name: a key of `DATASETS`.
-        folders: dataset folders by the keys of `FOLDERS`; for seg11valid optionally ``voc2011_val``, a list file.
-
-    Returns:
-        The examples, sorted by id.
+    ``folders`` are by the keys of `FOLDERS`; for seg11valid optionally ``voc2011_val``, a list file.
 
     Raises:
         UserError: a folder is not given, a list is missing, empty or malformed, a listed picture or mask is missing, or
@@ -121,10 +116,7 @@ def _list(folder: Path, name: str) -> list[str]:
 
 
 def _examples(folder: Path, ids: list[str], *, masks: str | None = "masks") -> list[Example]:
-    """Make an example of each id, with pictures and masks of one dataset folder; refuse missing files.
-
-    A folder is listed once instead of asking for each of COCO's 118,287 files.
-    """
+    """Make an example of each id; a folder is listed once instead of asking for each of COCO's 118,287 files."""
     folder = Path(folder)
     wanted = [("images", ".jpg", "picture")] + ([(masks, ".png", "mask")] if masks else [])
     for subfolder, suffix, what in wanted:

@@ -60,11 +60,7 @@ class LabelStatistics:
 
     @property
     def background_share(self) -> float:
-        """Background pixels over labelled (non-void) pixels, in [0, 1].
-
-        Over the labelled ones: a set whose objects all became background is 1.0 then, whatever its void
-        borders.
-        """
+        """Background over labelled (non-void) pixels, in [0, 1]: 1 where all objects became background."""
         labelled = self.pixels.sum() - self.pixels[VOID]
         return float(self.pixels[BACKGROUND] / max(labelled, 1))
 
@@ -78,8 +74,7 @@ def measure(examples: list[Example], space: str | None, *, threads: int = 1) -> 
         The counts; the same for any number of processes.
 
     Raises:
-        UserError: a file is missing, damaged, of the wrong kind or size, or holds a value outside the label
-            space.
+        UserError: a file is missing, damaged, of the wrong kind or size, or holds a value outside the label space.
     """
     used = label_space(space).used_labels if space else None
     rows = [list(group) for _, group in itertools.groupby(sorted(examples), key=lambda example: example.id)]
@@ -99,12 +94,7 @@ def _measure_pictures(task: tuple[list[list[Example]], tuple[int, ...] | None]) 
 
 
 def measure_picture(rows: list[Example], used_labels: tuple[int, ...] | None) -> LabelStatistics:
-    """Decode one picture, its mask and its instance mask, and count the mask's labels; see `measure`.
-
-    Args:
-        rows: the examples of the picture.
-        used_labels: the labels that name a class in the masks' label space; None to check the picture only.
-    """
+    """Do what `measure` does for the rows of one picture, with the labels that name a class in the label space."""
     first = rows[0]
     for row in rows:
         if (row.image, row.mask, row.instance_mask) != (first.image, first.mask, first.instance_mask):
@@ -132,15 +122,10 @@ def measure_picture(rows: list[Example], used_labels: tuple[int, ...] | None) ->
 
 
 def mask_counts(rows: list[Example], size: tuple[int, int], used_labels: tuple[int, ...]) -> np.ndarray:
-    """Read the mask and the instance mask of one picture, check them, and count the mask's labels.
-
-    Args:
-        rows: the examples of the picture.
-        size: its (width, height) in pixels.
-        used_labels: the labels that name a class in the masks' label space.
+    """Read the mask and the instance mask of a picture of ``size`` (width, height), and check them.
 
     Returns:
-        int64 (256,): pixels of each mask value.
+        The pixels of each mask value, int64 (256,).
 
     Raises:
         UserError: as `segrepro.data.masks.read_converted_mask`; the mask holds a value outside the label space; or a

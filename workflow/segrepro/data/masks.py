@@ -32,9 +32,7 @@ GREY_LEVELS = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], 3, axis=1
 def read_mask(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
     """Read a mask: the pixel values of a grey PNG, the pixel indices of a palette PNG.
 
-    Args:
-        source: path of the PNG, or its content.
-        name: how messages call the mask (an archive's member, say); the path where not given.
+    ``name`` is what messages call it (an archive's member, say), the path where not given.
 
     Returns:
         uint8 of shape (height, width): labels as they are in the file, not yet checked.
@@ -63,17 +61,10 @@ def read_mask(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
 
 
 def read_converted_mask(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read a mask as a dataset folder must hold it: an 8-bit, single-channel PNG, pixel value = label.
+    """Read a mask as a dataset folder must hold it: an 8-bit, single-channel PNG of ``size`` (width, height).
 
     Stricter than `read_mask`, which also reads the palette PNGs of the archives: the training input would decode a
     palette to colours. What passes here, the training input reads to the same labels.
-
-    Args:
-        path: the file.
-        size: (width, height) that it must have, in pixels.
-
-    Returns:
-        uint8 of shape (height, width).
 
     Raises:
         UserError: the file is missing, damaged, no single-channel PNG, or of another size.
@@ -130,15 +121,9 @@ def _check_palette(mask: np.ndarray, palette: np.ndarray, name: str) -> None:
 def wrong_colour(
     used: np.ndarray, palette: np.ndarray, *accepted: np.ndarray
 ) -> tuple[int, tuple[int, int, int] | None] | None:
-    """Return the first used index whose colour is in none of the accepted palettes at its place; None where all fit.
+    """Return the first used index, and its `colour`, that differs from all accepted palettes; None where all fit.
 
-    Args:
-        used: the indices to look at.
-        palette: uint8 (n, 3), RGB, of the picture.
-        accepted: palettes, uint8 (256, 3).
-
-    Returns:
-        The index and its `colour`.
+    ``palette`` is the picture's, uint8 (n, 3); those accepted are uint8 (256, 3).
     """
     for index in used:
         own = colour(palette, index)

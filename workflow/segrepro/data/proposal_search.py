@@ -28,12 +28,7 @@ from segrepro.stores.proposals import ProposalWriter
 def proposal_method(
     settings: SelectiveSearch | EdgeBoxes, model: Path | None = None, edges: Path | None = None
 ) -> ProposalMethod:
-    """Return the method that a section declares.
-
-    Args:
-        settings: the section; its own ``model`` and ``edges`` are what the config fetches or names.
-        model: EdgeBoxes: the structured forest's file.
-        edges: EdgeBoxes: the folder of edge maps, or ``sobel``.
+    """Return the method that a section declares; EdgeBoxes takes its forest or its edges as of `EdgeBoxesMethod`.
 
     Raises:
         UserError: a file that the method needs is missing, unusable, or one too many.

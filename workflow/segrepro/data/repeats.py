@@ -56,13 +56,6 @@ def write_repeats(out: Path, counts: Path, examples: list[Example], labels: list
 
     The table is CSV: ``class``, ``pictures`` (that hold it), ``examples`` (how often such a picture comes in an epoch),
     a row per class in label order, background too, and the total of all pictures.
-
-    Args:
-        out: the manifest.
-        counts: the table.
-        examples: as `repeat_classes` returns them.
-        labels: likewise, of each.
-        space: of the masks.
     """
     pictures = Counter(label for held in labels for label in held)
     epoch = Counter()

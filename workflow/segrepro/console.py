@@ -7,8 +7,8 @@ Snakemake prints some ten lines per job, with commands of thousands of character
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -31,29 +31,24 @@ def hides(record: logging.LogRecord) -> bool:
     return getattr(record, "event", None) in HIDDEN_EVENTS or record.getMessage().startswith(HIDDEN_STARTS)
 
 
-@dataclass
 class Progress:
-    """The state of a run, by its jobs.
+    """The state of a run, by its jobs."""
 
-    Attributes:
-        waiting: rule -> how many of its jobs have not ended.
-        cores: how many jobs run at once, about.
-        total: of all jobs.
-        now: the clock, in seconds.
-        estimates: whether the time that is left can be told from `EXPECTED`.
-    """
+    def __init__(
+        self, waiting: dict[str, int], cores: int, *, estimates: bool, now: Callable[[], float] = time.monotonic
+    ):
+        """Begin to count.
 
-    waiting: dict[str, int]
-    cores: int
-    estimates: bool
-    now: Callable[[], float] = time.monotonic
-    total: int = field(init=False)
-    _started: dict[int, tuple[str, str, float]] = field(init=False, default_factory=dict)
-    _expected: float = field(init=False, default=0.0)
-    _taken: float = field(init=False, default=0.0)
-
-    def __post_init__(self) -> None:
-        self.total, self._begin = sum(self.waiting.values()), self.now()
+        Args:
+            waiting: rule -> how many of its jobs have not ended.
+            cores: how many jobs run at once, about.
+            estimates: whether the time that is left can be told from `EXPECTED`.
+            now: the clock, in seconds.
+        """
+        self.waiting, self.cores, self.estimates, self.now = waiting, cores, estimates, now
+        self.total, self._begin = sum(waiting.values()), now()
+        self._started: dict[int, tuple[str, str, float]] = {}
+        self._expected = self._taken = 0.0
 
     def start(self, job: int, rule: str, wildcards: Mapping[str, str], logs: Iterable[str]) -> str | None:
         """Note that a job starts; return the line that announces it, if it is one of the long ones."""
@@ -124,18 +119,11 @@ class Console(logging.Handler):
 def print_progress(workflow: Any, logger: logging.Logger, *, estimates: bool) -> None:
     """Print one line per job instead of Snakemake's own; nothing changes under ``--verbose`` and ``--quiet``.
 
-    To be called when the jobs are known and none has started (``onstart``).
-
-    Args:
-        workflow: Snakemake's.
-        logger: Snakemake's.
-        estimates: see `Progress`.
+    To be called with Snakemake's objects when the jobs are known and none has started (``onstart``).
     """
     if workflow.output_settings.verbose or workflow.output_settings.quiet:
         return
-    waiting: dict[str, int] = {}
-    for job in workflow.dag.needrun_jobs():
-        waiting[job.rule.name] = waiting.get(job.rule.name, 0) + 1
+    waiting = Counter(job.rule.name for job in workflow.dag.needrun_jobs())
     for handler in logger.handlers:
         if handler.name == "DefaultStreamHandler":
             handler.addFilter(lambda record: not hides(record))

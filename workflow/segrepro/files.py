@@ -40,7 +40,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         OSError: as the block raises it; one of a full disk names ``path`` and the space that was left.
     """
-    path = _real(path)
+    path = real_path(path)
     with _temporary(path, path.suffix) as temporary:
         yield temporary
         with temporary.open("rb") as written:
@@ -55,7 +55,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     Nothing else remains, as with `atomic_path`. The files are on the disk before the folder gets its name, and a
     former one makes place by a rename: a large folder takes minutes to remove, and a kill in them would leave half.
     """
-    path = _real(path)
+    path = real_path(path)
     with _temporary(path, "") as temporary:
         temporary.mkdir()
         yield temporary
@@ -75,7 +75,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 @contextmanager
 def scratch_folder(beside: Path) -> Iterator[Path]:
     """Give an empty folder beside a file to be, on the same disk; it goes with the block, or as `atomic_path` says."""
-    with _temporary(_real(beside), ".scratch") as folder:
+    with _temporary(real_path(beside), ".scratch") as folder:
         folder.mkdir()
         yield folder
 
@@ -211,8 +211,9 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a link in a circle
+def real_path(path: Path) -> Path:
+    """Return a path without links; `Path.resolve` would raise RuntimeError for a link in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _remove(path: Path) -> None:

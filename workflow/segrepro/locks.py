@@ -23,15 +23,7 @@ WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class HeldError(Exception):
-    """Another process holds the lock.
-
-    Attributes:
-        holder: who, as the lock file says: "process 4711 on host".
-    """
-
-    def __init__(self, holder: str):
-        super().__init__(holder)
-        self.holder = holder
+    """Another process holds the lock; the message is who, as the lock file says: "process 4711 on host"."""
 
 
 @contextmanager
@@ -42,7 +34,13 @@ def locked(path: Path) -> Iterator[None]:
         HeldError: another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    stream = _acquire(path)
+    try:
+        stream = hold(path)
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        print(f"warning: {path}: the file system has no locks; start nothing twice", file=sys.stderr)
+        stream = path.open("a+")
     with stream:
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
@@ -55,12 +53,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def locked_in_turn(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file ``path``; wait as long as another process holds it, and say so once.
-
-    Args:
-        path: the lock file.
-        what: what the message is about, e.g. the folder that both would write to.
-    """
+    """Hold the lock file ``path``; wait as long as another process holds it, and say so once, of ``what``."""
     told = False
     with ExitStack() as stack:
         while True:
@@ -69,7 +62,7 @@ def locked_in_turn(path: Path, what: str) -> Iterator[None]:
                 break
             except HeldError as error:
                 if not told:
-                    print(f"{what}: waiting for {error.holder}, which is at work on it", file=sys.stderr, flush=True)
+                    print(f"{what}: waiting for {error}, which is at work on it", file=sys.stderr, flush=True)
                 told = True
                 time.sleep(POLL_SECONDS)
         yield
@@ -86,7 +79,7 @@ def hold_run_lock(path: Path) -> None:
         stack.enter_context(locked(path))
     except HeldError as error:
         raise UserError(
-            f"another run, {error.holder}, is at work in {Path.cwd()}; wait for it, stop it, or run in another "
+            f"another run, {error}, is at work in {Path.cwd()}; wait for it, stop it, or run in another "
             "folder (--directory)."
         ) from None
     atexit.register(stack.close)
@@ -133,13 +126,3 @@ def _open_among_users(path: Path) -> TextIO:
                 return os.fdopen(os.open(path, flags))
     finally:
         os.umask(mask)
-
-
-def _acquire(path: Path) -> TextIO:
-    try:
-        return hold(path)
-    except OSError as error:
-        if error.errno not in WITHOUT_LOCKS:
-            raise
-        print(f"warning: {path}: the file system has no locks; start nothing twice", file=sys.stderr)
-        return path.open("a+")

@@ -10,10 +10,11 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
 
 from segrepro.errors import UserError
-from segrepro.files import LONGEST_ADDITION
+from segrepro.files import LONGEST_ADDITION, real_path
 from segrepro.options import Input, OutputFile, OutputFolder, PathKind, SharedFolder, given
 
 # What file managers, NFS and Snakemake leave in a folder, and temporary files of killed processes.
@@ -27,16 +28,19 @@ class Place:
     Attributes:
         option: which named it.
         path: as it was named.
-        real: the same without links.
         whole: whether it is a folder that is written as a whole.
         shared: whether it is a folder that other things may be in.
     """
 
     option: str
     path: Path
-    real: Path
     whole: bool = False
     shared: bool = False
+
+    @cached_property
+    def real(self) -> Path:
+        """The path without links."""
+        return real_path(self.path)
 
     def __str__(self) -> str:
         return f"{self.option} {self.path}"
@@ -54,7 +58,7 @@ def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> No
     Raises:
         UserError: something would be lost, or an output cannot be written.
     """
-    inputs = [Place(option, path, _real(path)) for option, _, path in given(parser, args, Input)]
+    inputs = [Place(option, path) for option, _, path in given(parser, args, Input)]
     outputs: list[Place] = []
     for option, kind, path in given(parser, args, PathKind):
         if not isinstance(kind, Input):
@@ -81,21 +85,20 @@ def _places(option: str, path: Path, kind: PathKind) -> list[Place]:
         case OutputFile():
             if kind.endings and path.suffix not in kind.endings:
                 raise UserError(f"{option} {path}: the name must end in {' or '.join(kind.endings)}.")
-            places = [Place(option, each, _real(each)) for each in [path, *map(path.with_suffix, kind.beside)]]
+            places = [Place(option, each) for each in [path, *map(path.with_suffix, kind.beside)]]
             for place in places:
                 _check_file(place)
             return places
         case OutputFolder():
-            place = Place(option, path, _real(path), whole=True)
+            place = Place(option, path, whole=True)
             _check_folder(place)
-            _check_whole(place)
             if strangers := _strangers(place.real, kind):
                 raise UserError(
                     f"{place} is there already and {strangers}; it would be replaced as a whole. Name another folder."
                 )
             return [place]
         case SharedFolder():
-            place = Place(option, path, _real(path), shared=True)
+            place = Place(option, path, shared=True)
             _check_folder(place)
             return [place, *_replaced(place, kind)]
     raise TypeError(f"{option}: {kind} is no output")
@@ -104,9 +107,8 @@ def _places(option: str, path: Path, kind: PathKind) -> list[Place]:
 def _replaced(folder: Place, kind: SharedFolder) -> list[Place]:
     places = []
     for name in kind.replaced:
-        place = Place(folder.option, folder.path / name, _real(folder.path / name), whole=True)
+        place = Place(folder.option, folder.path / name, whole=True)
         _check_folder(place)
-        _check_whole(place)
         if not (folder.real / kind.mark).is_file() and place.real.is_dir() and any(place.real.iterdir()):
             raise UserError(
                 f"{place} is there already and nothing tells that this command wrote it ({kind.mark} is missing); "
@@ -114,10 +116,6 @@ def _replaced(folder: Place, kind: SharedFolder) -> list[Place]:
             )
         places.append(place)
     return places
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a link in a circle
 
 
 def _check_file(place: Place) -> None:
@@ -134,12 +132,11 @@ def _check_folder(place: Place) -> None:
         raise UserError(f"{place} is a file: give {place.option} a folder.")
     if place.real.is_dir() and not os.access(place.real, os.W_OK | os.X_OK):
         raise UserError(f"{place} cannot be written to; make it writable, or name another place.")
-
-
-def _check_whole(place: Place) -> None:
+    if not place.whole:
+        return
     # Not Path.home, which raises where the user has none (containers).
     for name, folder in (("the current folder", Path.cwd()), ("your home", Path("~"))):
-        if _real(Path(os.path.expanduser(folder))).is_relative_to(place.real):  # noqa: PTH111
+        if real_path(Path(os.path.expanduser(folder))).is_relative_to(place.real):  # noqa: PTH111
             raise UserError(f"{place} is or holds {name} and would be replaced as a whole; name another folder.")
     if os.path.ismount(place.real):
         raise UserError(f"{place} is where a disk is mounted; name a folder on that disk.")

@@ -56,7 +56,7 @@ def fetch(
                     f"its sha256 is {file_digest(out)}"
                 )
     except HeldError as error:
-        raise UserError(f"{out}: is being fetched by {error.holder}; wait for it, or stop it and run again.") from None
+        raise UserError(f"{out}: is being fetched by {error}; wait for it, or stop it and run again.") from None
     except OSError as error:
         raise UserError(
             f"{error.filename or out}: cannot be read or written ({error.strerror}); "

@@ -43,12 +43,7 @@ def progress_bar(
 ) -> tqdm:
     """Return a progress bar on stderr with rate and remaining time; sparse when stderr is no terminal.
 
-    Args:
-        label: what it says.
-        total: how many there are, where known.
-        unit: what it counts.
-        initial: how many are done already.
-        scaled: whether numbers get a metric prefix: 40.0kB.
+    ``initial`` are done already; numbers that are ``scaled`` have a metric prefix: 40.0kB.
     """
     interval = 0.1 if sys.stderr.isatty() else SECONDS_BETWEEN_LOG_LINES
     shown = {"initial": initial, "unit": unit if scaled else f" {unit}", "unit_scale": scaled}

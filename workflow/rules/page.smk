@@ -22,17 +22,13 @@ rule rule_graph:
         "--rulegraph dot > {output} 2> {log}"
 
 
-# One job a split for all systems, in as many processes as it gets: a picture's maps belong together.
+# One job per split for all systems, in as many processes as it gets: a picture's maps belong together.
 rule page_pictures:
     input:
         manifest=f"{DATA}/manifests/{{split}}.csv",
-        scores=lambda w: [
-            f"{RESULTS}/scores/{system}/{w.split}.h5"
-            for system, _ in PLAN.scored(w.split)
-        ],
+        scores=lambda w: [PLAN.scores(*pair) for pair in PLAN.scored(w.split)],
         confusions=lambda w: [
-            f"{RESULTS}/metrics/{system}/{w.split}.npz"
-            for system, _ in PLAN.scored(w.split)
+            PLAN.metrics(*pair, "npz") for pair in PLAN.scored(w.split)
         ],
     output:
         directory(f"{RESULTS}/report/pictures/{{split}}"),

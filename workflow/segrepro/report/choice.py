@@ -11,13 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from segrepro.data.masks import read_mask
 from segrepro.data.parallel import map_in_processes
-from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.metrics import picture_mious
+from segrepro.evaluation.pictures import PictureScorer
 from segrepro.labels import VOID
 from segrepro.stores.manifests import Example
-from segrepro.stores.scores import ScoreReader
 
 RULES = ("best", "median", "worst", "disputed")
 
@@ -46,8 +44,7 @@ class OpinionReader:
 
     Attributes:
         stores: score stores of the systems.
-        space: name of the label space of the masks.
-        num_classes: number of labels of that space.
+        space: name of the label space of the masks, which has ``num_classes`` labels.
     """
 
     stores: tuple[Path, ...]
@@ -56,16 +53,12 @@ class OpinionReader:
 
     def __call__(self, example: Example) -> Opinion:
         """Compare the systems with the mask and with each other."""
-        truth = read_mask(example.mask)
+        scored = [PictureScorer(store, self.space, self.num_classes).read(example) for store in self.stores]
+        truth = scored[0][0]
         labelled = truth != VOID
-        answers, confusions = [], []
-        for store in self.stores:
-            with ScoreReader(store) as reader:
-                labels = reader.labels(example.id, self.space)
-            confusions.append(confusion(truth, labels, self.num_classes))
-            answers.append(labels[labelled])
+        answers = [prediction[labelled] for _, prediction, _ in scored]
         pairs = [np.mean(a != b) for a, b in itertools.combinations(answers, 2) if a.size]
-        mious = picture_mious(np.stack(confusions))
+        mious = picture_mious(np.stack([confusion for _, _, confusion in scored]))
         classes = np.unique(truth[labelled]).size
         return Opinion(example.id, classes, float(mious.mean()), float(np.mean(pairs)) if pairs else 0.0)
 

@@ -66,13 +66,12 @@ class SystemBars:
 
     Attributes:
         name: what the legend calls it.
-        iou: class name -> IoU in [0, 1]; a class without ground truth is not in it.
-        interval: class name -> low and high end of its interval, in [0, 1]; NaN where one picture alone has the class.
+        iou: class name -> IoU, low and high end of its interval, in [0, 1]; the ends are NaN where one picture alone
+            has the class. A class without ground truth is not in it.
     """
 
     name: str
-    iou: dict[str, float]
-    interval: dict[str, tuple[float, float]]
+    iou: dict[str, tuple[float, float, float]]
 
 
 def read_bars(path: Path, name: str, space: LabelSpace, bootstrap: Bootstrap) -> SystemBars:
@@ -83,18 +82,14 @@ def read_bars(path: Path, name: str, space: LabelSpace, bootstrap: Bootstrap) ->
     """
     _, confusions = load_confusions(path)
     ious = estimate(class_ious, counts_of_confusions(confusions), bootstrap)
+    bars = np.stack([ious.value, ious.low, ious.high], axis=1)
     labels = [label for label in space.used_labels if not np.isnan(ious.value[label])]
-    names = {label: space.classes[label] or f"label {label}" for label in labels}
-    return SystemBars(
-        name,
-        {names[label]: float(ious.value[label]) for label in labels},
-        {names[label]: (float(ious.low[label]), float(ious.high[label])) for label in labels},
-    )
+    return SystemBars(name, {space.classes[label] or f"label {label}": tuple(bars[label].tolist()) for label in labels})
 
 
 def weakest_classes(bars: SystemBars, count: int) -> list[str]:
     """Return the classes of a system's smallest IoUs, the weakest first; equal ones by name."""
-    return sorted(bars.iou, key=lambda name: (bars.iou[name], name))[:count]
+    return sorted(bars.iou, key=lambda name: (bars.iou[name][0], name))[:count]
 
 
 def draw_class_bars(systems: list[SystemBars], classes: list[str], *, title: str, note: str) -> Figure:
@@ -112,15 +107,14 @@ def draw_class_bars(systems: list[SystemBars], classes: list[str], *, title: str
     legend_lines = math.ceil(len(systems) / LEGEND_COLUMNS)
     head = HEAD + LEGEND_LINE * legend_lines
     height = head + ROW_HEIGHT * count
-    ends = [[bars.iou.get(name, math.nan), *bars.interval.get(name, ())] for bars in systems for name in classes]
-    reach = max((end for tops in ends for end in tops if not math.isnan(end)), default=1.0)  # a bar may lack whiskers
+    reach = np.nanmax([_percent(bars, classes) for bars in systems], initial=0) or 100
     with figure_style():
         figure = new_figure(PAGE_WIDTH_INCHES, height)
         figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - head / height))
         for number, axes in enumerate(figure.subplots(count, 1, squeeze=False)[:, 0]):
             part = classes[number * a_row : (number + 1) * a_row]
             bars = _draw_row(axes, systems, part, slots=a_row)
-            axes.set_ylim(0, 100 * min(1.0, reach * 1.05))
+            axes.set_ylim(0, min(100, reach * 1.05))
         write(figure, title, PAGE_WIDTH_INCHES / 2, 0.06, ha="center", size=8.5, weight="bold")
         write(figure, note, PAGE_WIDTH_INCHES / 2, 0.23, ha="center", size=6.5, color=MUTED)
         figure.legend(
@@ -135,13 +129,17 @@ def draw_class_bars(systems: list[SystemBars], classes: list[str], *, title: str
     return figure
 
 
+def _percent(bars: SystemBars, classes: list[str]) -> np.ndarray:
+    """Return the IoU of some classes and the ends of its interval, (classes, 3); NaN for what there is not."""
+    return 100 * np.array([bars.iou.get(name, (math.nan,) * 3) for name in classes])
+
+
 def _draw_row(axes: Axes, systems: list[SystemBars], classes: list[str], *, slots: int) -> list[BarContainer]:
     places = np.arange(len(classes))
     width = 0.8 / len(systems)
     drawn = []
     for index, bars in enumerate(systems):
-        values = np.array([100 * bars.iou.get(name, math.nan) for name in classes])
-        ends = np.array([bars.interval.get(name, (math.nan, math.nan)) for name in classes]) * 100
+        values, *ends = _percent(bars, classes).T
         drawn += [
             axes.bar(
                 places + (index - (len(systems) - 1) / 2) * width,
@@ -149,7 +147,7 @@ def _draw_row(axes: Axes, systems: list[SystemBars], classes: list[str], *, slot
                 width=width,
                 color=BAR_COLOURS[index],
                 label=bars.name,
-                yerr=np.abs(ends.T - values),
+                yerr=np.abs(ends - values),
                 error_kw={"elinewidth": 0.5, "ecolor": INK, "capsize": 0},
             )
         ]

@@ -23,7 +23,9 @@ Positive = Annotated[int, Field(gt=0, lt=2**31)]
 Bytes = Annotated[int, Field(gt=0, lt=2**63)]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Decay = Annotated[float, Field(gt=0, lt=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 # Probability that a label is right; must exceed 0.5, or another label would win.
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 # A file's or picture's own name: no path, nothing that a shell or Snakemake would read otherwise.

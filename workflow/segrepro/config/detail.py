@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from segrepro.schema import Positive, Section
+from segrepro.schema import Fraction, Positive, Section
 
 Sides = Annotated[list[Positive], Field(min_length=1)]
 
@@ -17,9 +17,7 @@ class Detail(Section):
     COCO's small and large objects.
     """
 
-    boundary_ratio: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.02, description="distance of boundary IoU, as a share of the picture's diagonal"
-    )
+    boundary_ratio: Fraction = Field(0.02, description="distance of boundary IoU, as a share of the picture's diagonal")
     trimap_widths: Sides = Field(
         [1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 35, 40],
         description="bands around boundaries, in pixels, increasing",

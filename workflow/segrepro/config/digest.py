@@ -21,17 +21,12 @@ def system_digest(config: Config, name: str) -> str:
 
 
 def system_sha256(config: Config, name: str) -> str:
-    """Return the sha256 of a system's whole lineage: over `system_lineage`, as sorted JSON."""
-    text = json.dumps(system_lineage(config, name), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return the sha256 of the settings of a system and of all its ancestors, with every key, as sorted JSON.
 
-
-def system_lineage(config: Config, name: str) -> list[dict[str, Any]]:
-    """Return the settings of a system and of all its ancestors, nearest first, with every key.
-
-    Each names what it is made of, so that the order is one of the graph.
+    The ancestors come nearest first, and each names what it is made of, so that their order is that of the graph.
     """
-    return [_settings(config, node) for node in graph_of(config).ancestors(name)]
+    lineage = [_settings(config, node) for node in graph_of(config).ancestors(name)]
+    return hashlib.sha256(json.dumps(lineage, sort_keys=True).encode()).hexdigest()
 
 
 def _settings(config: Config, node: Node) -> dict[str, Any]:

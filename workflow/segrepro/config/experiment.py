@@ -23,7 +23,7 @@ from segrepro.config.protocols import Protocol
 from segrepro.config.references import reference_problems
 from segrepro.config.systems import System
 from segrepro.config.tables import Ablation, StatisticsSettings
-from segrepro.schema import Name, Positive, Section
+from segrepro.schema import Count, Name, Positive, PositiveFloat, Section
 
 
 class Submission(Section):
@@ -35,7 +35,7 @@ class Submission(Section):
 class Runtime(Section):
     """What changes how a run goes, but no result: changing it reruns nothing."""
 
-    checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(10.0, description="minutes between two checkpoints")
+    checkpoint_minutes: PositiveFloat = Field(10.0, description="minutes between two checkpoints")
     checkpoint_every: Positive | None = Field(
         None, description="steps between two checkpoints, in addition to the minutes"
     )
@@ -44,8 +44,7 @@ class Runtime(Section):
     )
     tensorboard: bool = Field(False, description="also write results/models/<model>/tensorboard (needs its package)")
     gpus: Positive = Field(
-        1,
-        description="GPUs that share each micro-batch of a training, which stays the training of one GPU",
+        1, description="GPUs that share each micro-batch of a training, which stays the training of one GPU"
     )
     shards: Positive = Field(1, description="jobs that share a split's prediction, or its CRF, between them")
     fetch: Patience = Patience()
@@ -69,9 +68,7 @@ class Config(Section):
     """The whole experiment."""
 
     scale: Literal["sample", "full"]
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
-        description="seed of initial weights, shuffling and augmentation"
-    )
+    seed: Count = Field(description="seed of initial weights, shuffling and augmentation")
     archives_dir: str | None = Field(None, description="folder that has the archives already; they are used in place")
     archives: Archives
     sample: SampleData | None = Field(None, description="only for scale: sample")

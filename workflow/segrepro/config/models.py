@@ -28,8 +28,7 @@ class Init(Section):
     model: str | None = Field(None, description="a model of this config")
     weights: str | None = Field(None, description="a file of the section `weights`, for the backbone")
     head: Literal["keep", "replace", "extend"] = Field(
-        "keep",
-        description="replace: the classifier starts over; extend: so do the layers that the initial model lacks",
+        "keep", description="replace: the classifier starts over; extend: so do the layers that the initial model lacks"
     )
 
     @model_validator(mode="after")

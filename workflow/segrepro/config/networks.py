@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from segrepro.geometry import FCN_COARSEST_STRIDE, least_input_padding
-from segrepro.schema import Decay, Positive, Section
+from segrepro.schema import Count, Fraction, Positive, PositiveFloat, Section
 
 Normalisation = Literal["mean_rgb", "caffe", "caffe_ilsvrc", "bgr_unit", "keras_tf"]
 Resize = Literal["legacy", "half_pixel", "align_corners"]
@@ -18,7 +18,6 @@ RESIZE = Field(
     "aligned corners"
 )
 Dropped = Annotated[float, Field(ge=0, lt=1)]
-Epsilon = Annotated[float, Field(gt=0)]
 Vgg = Literal["vgg16", "vgg_tiny"]
 # Family of backbones -> whose graphs of it there are; `segrepro.models.backbones.FAMILIES` builds them.
 VARIANTS = {"resnet_v2": ("slim", "keras"), "resnet_v1": ("keras",), "xception": ("released",)}
@@ -44,8 +43,8 @@ class DeepLab(Section):
     )
     aspp_channels: Positive = Field(description="channels of each ASPP branch (paper: 256)")
     aspp_rates: list[Positive] = Field(description="at output stride 16; doubled at 8 (paper: 6, 12, 18)")
-    batch_norm_decay: Decay = Field(description="decay of the moving averages")
-    batch_norm_epsilon: Epsilon | None = Field(
+    batch_norm_decay: Fraction = Field(description="decay of the moving averages")
+    batch_norm_epsilon: PositiveFloat | None = Field(
         None, description="epsilon of all batch norms; null: the variant's in the backbone, 1e-5 in the head"
     )
     dropout: Dropped = Field(0.0, description="dropout of the projected ASPP features (DeepLabv3+ release: 0.1)")
@@ -89,7 +88,7 @@ class Fcn(Section):
     skip_stride: Literal[32, 16, 8] = Field(description="stride of the finest map that is scored: FCN-32s, 16s, 8s")
     fc_channels: Positive = Field(4096, description="channels of fc6 and fc7 (report 1's code: 512)")
     fc6_kernel: Positive = Field(7, description="side of fc6's kernel in features; odd")
-    input_padding: Annotated[int, Field(ge=0)] = Field(
+    input_padding: Count = Field(
         100, description="zeros around the picture, pixels; 0: all convolutions keep their map's size"
     )
     dropout: Dropped = Field(0.5, description="dropout of fc6 and fc7")
@@ -106,8 +105,8 @@ class Fcn(Section):
         description="where there is batch norm: none (published); head: after fc6 and fc7; all: after every "
         "convolution but the scores",
     )
-    batch_norm_decay: Decay = Field(0.9, description="decay of the moving averages")
-    batch_norm_epsilon: Epsilon = 1e-5
+    batch_norm_decay: Fraction = Field(0.9, description="decay of the moving averages")
+    batch_norm_epsilon: PositiveFloat = 1e-5
     normalisation: Normalisation = NORMALISATION
     resize: Resize = RESIZE
 
@@ -135,11 +134,11 @@ class DeconvNet(Section):
         224, description="side in pixels of the crops that it is made for; fc6's kernel is a 32nd of it"
     )
     fc_channels: Positive = Field(4096, description="channels of fc6 and fc7 (report 1's code: 512)")
-    initial_deviation: Annotated[float, Field(gt=0)] = Field(
+    initial_deviation: PositiveFloat = Field(
         0.01, description="standard deviation of the deconvolutions' first kernels (release: 0.01)"
     )
-    batch_norm_decay: Decay = Field(0.9, description="decay of the moving averages")
-    batch_norm_epsilon: Epsilon = Field(1e-9, description="DeconvNet release: 1e-9")
+    batch_norm_decay: Fraction = Field(0.9, description="decay of the moving averages")
+    batch_norm_epsilon: PositiveFloat = Field(1e-9, description="DeconvNet release: 1e-9")
     normalisation: Normalisation = NORMALISATION
     resize: Resize = RESIZE
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from segrepro.config.data import Archive
-from segrepro.schema import Positive, Section, Share
+from segrepro.schema import NotNegative, Positive, Section, Share
 
 
 class ProposalSettings(Section):
@@ -58,19 +58,19 @@ class EdgeBoxes(ProposalSettings):
         0.75, description="IoU above which the worse of two boxes is dropped"
     )
     eta: Annotated[float, Field(ge=0.01, le=1)] = Field(1.0, description="factor that lowers beta box by box; 1: none")
-    min_score: Annotated[float, Field(ge=0)] = Field(0.01, description="least score of a box")
+    min_score: NotNegative = Field(0.01, description="least score of a box")
     search_boxes: Positive = Field(10_000, description="most boxes that the search returns, before max_boxes applies")
     edge_min_magnitude: Share = Field(0.1, description="magnitude below which edges do not count")
-    edge_merge_threshold: Annotated[float, Field(ge=0)] = Field(
+    edge_merge_threshold: NotNegative = Field(
         0.5, description="largest change of direction within an edge group, in half turns"
     )
-    cluster_min_magnitude: Annotated[float, Field(ge=0)] = Field(
+    cluster_min_magnitude: NotNegative = Field(
         0.5, description="magnitude below which edge groups join their neighbours"
     )
     max_aspect_ratio: Annotated[float, Field(ge=1)] = Field(3.0, description="largest aspect ratio of a box")
     min_box_area: Annotated[float, Field(ge=1)] = Field(1000.0, description="least area of a box, pixels")
-    gamma: Annotated[float, Field(ge=0)] = Field(2.0, description="sensitivity of the affinity to direction")
-    kappa: Annotated[float, Field(ge=0)] = Field(1.5, description="exponent by which large boxes are favoured less")
+    gamma: NotNegative = Field(2.0, description="sensitivity of the affinity to direction")
+    kappa: NotNegative = Field(1.5, description="exponent by which large boxes are favoured less")
 
     @model_validator(mode="after")
     def _one_source_of_edges(self) -> "EdgeBoxes":

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from segrepro.schema import Positive, Section, Share
+from segrepro.schema import Count, Fraction, NotNegative, Positive, PositiveFloat, Section, Share
 
 
 class Protocol(Section):
@@ -22,9 +22,7 @@ class Protocol(Section):
     scale_range: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(
         [1.0, 1.0], description="smallest and largest random scale of the picture"
     )
-    scale_step: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="draw scales from a grid of this step; null: uniformly"
-    )
+    scale_step: PositiveFloat | None = Field(None, description="draw scales from a grid of this step; null: uniformly")
     rescale: Literal["half_pixel", "legacy", "align_corners"] = Field(
         "half_pixel",
         description="how picture and labels are scaled: TensorFlow 2's pixel centres, TensorFlow 1's default "
@@ -40,13 +38,11 @@ class Protocol(Section):
     schedule: Literal["poly", "step", "fixed", "plateau"] = Field(
         description="schedule of the learning rate; plateau: reduced when accuracy on held-out pictures stops rising"
     )
-    learning_rate: Annotated[float, Field(gt=0)] = Field(description="learning rate at step 0")
-    end_learning_rate: Annotated[float, Field(ge=0)] = Field(0.0, description="poly: learning rate at the last step")
-    power: Annotated[float, Field(gt=0)] = Field(0.9, description="poly: exponent")
+    learning_rate: PositiveFloat = Field(description="learning rate at step 0")
+    end_learning_rate: NotNegative = Field(0.0, description="poly: learning rate at the last step")
+    power: PositiveFloat = Field(0.9, description="poly: exponent")
     step_every: Positive | None = Field(None, description="step: steps between two reductions")
-    step_factor: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.1, description="step, plateau: what a reduction multiplies the rate by"
-    )
+    step_factor: Fraction = Field(0.1, description="step, plateau: what a reduction multiplies the rate by")
     plateau_every: Positive | None = Field(
         None, description="plateau: steps between two validations on held-out pictures"
     )
@@ -61,15 +57,13 @@ class Protocol(Section):
     momentum_form: Literal["tf1", "caffe"] = Field(
         "tf1", description="v <- m v + g, w <- w - lr v (tf1) or v <- m v + lr g, w <- w - v (caffe)"
     )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(
-        description="coupled L2: weight_decay x weight is added to the gradient"
-    )
+    weight_decay: NotNegative = Field(description="coupled L2: weight_decay x weight is added to the gradient")
     weight_decay_on: Literal["all", "all_but_biases", "kernels", "full_kernels"] = Field(
         description="all: all trainable variables (report 2's code); all_but_biases: all but the convolutions' biases "
         "(DeconvNet release); kernels: neither biases nor batch norm (FCN release); full_kernels: nor depthwise "
         "kernels (DeepLab release)"
     )
-    bias_rate_factor: Annotated[float, Field(gt=0)] = Field(
+    bias_rate_factor: PositiveFloat = Field(
         1.0,
         description="factor of the learning rate for biases, but not for batch norm's shift: 2 in the FCN and "
         "DeconvNet releases (Caffe's lr_mult) and in DeepLab's (get_model_gradient_multipliers, of gradients, which is"
@@ -82,7 +76,7 @@ class Protocol(Section):
     frozen_layers: list[str] = Field(
         [], description="layers whose names start with one of these are not trained, e.g. block1_"
     )
-    batch_norm_passes: Annotated[int, Field(ge=0)] = Field(
+    batch_norm_passes: Count = Field(
         0, description="forward passes that estimate batch-norm statistics again after training (DeconvNet: 501)"
     )
     batch_norm_batch: Positive = Field(28, description="examples per such pass (DeconvNet release: 28)")
@@ -100,8 +94,7 @@ class Protocol(Section):
         "memory (docs/cost.md), and is equal up to rounding",
     )
     tf32: bool = Field(
-        False,
-        description="let GPUs from Ampere on round the factors of float32 products to 10 bits of mantissa",
+        False, description="let GPUs from Ampere on round the factors of float32 products to 10 bits of mantissa"
     )
     log_every: Positive = Field(description="steps per row of history.csv")
 

@@ -7,15 +7,15 @@ from pydantic import Field, model_validator
 
 from segrepro.config.crf import Crf
 from segrepro.config.data import Part
-from segrepro.config.tables import Server
-from segrepro.schema import Positive, Section, Share
+from segrepro.config.tables import Percent, Server
+from segrepro.schema import Count, NotNegative, Positive, PositiveFloat, Section, Share
 
 
 class Reported(Section):
     """What a paper or report says of a system on a split, in percent."""
 
-    miou: Annotated[float, Field(ge=0, le=100)]
-    pixel_accuracy: Annotated[float, Field(ge=0, le=100)] | None = None
+    miou: Percent
+    pixel_accuracy: Percent | None = None
     source: str
     differs: str | None = Field(
         None, description="what that experiment did differently; the row is then neither reproduced nor not reproduced"
@@ -82,7 +82,7 @@ class ProposalWise(Section):
 
     proposals: str | None = Field(None, description="an entry of the section `proposals`; null: the whole picture")
     count: Positive = Field(50, description="boxes per picture, best first (paper: 50)")
-    min_side: Annotated[int, Field(ge=0)] = Field(
+    min_side: Count = Field(
         94, description="least side of a box before it is enlarged, pixels (94 x 1.2 is half of 224, as in the release)"
     )
     enlarge: Annotated[float, Field(ge=1, le=100)] = Field(
@@ -111,7 +111,7 @@ class Fusion(Section):
         "release"
     )
     members: list[str] = Field(description="systems, in order")
-    weights: list[Annotated[float, Field(gt=0)]] | None = Field(
+    weights: list[PositiveFloat] | None = Field(
         None,
         description="of the members: their votes, their shares of the mean, or exponents in the product; null: equal",
     )
@@ -171,10 +171,8 @@ class Stacking(Section):
     steps: Positive = Field(300, description="updates of each fit")
     batch: Positive = Field(8, description="crops per step, each of another picture")
     crop: Positive = Field(16, description="side of a crop, in cells")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(
-        3e-3, description="first learning rate of Adam; falls to 0 by half a cosine"
-    )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(1e-4, description="coupled L2 on kernels")
+    learning_rate: PositiveFloat = Field(3e-3, description="first learning rate of Adam; falls to 0 by half a cosine")
+    weight_decay: NotNegative = Field(1e-4, description="coupled L2 on kernels")
     balance: Share = Field(
         0.5,
         description="exponent b of the class weights frequency^-b of the loss: 0 is the plain mean, which gives up "

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from segrepro.labels import VOC_CLASSES
-from segrepro.schema import Count, Positive, Section
+from segrepro.schema import Count, Fraction, Positive, Section
 
 Percent = Annotated[float, Field(ge=0, le=100)]
 
@@ -16,7 +16,7 @@ class Intervals(Section):
     """Bootstrap intervals over pictures; see segrepro.evaluation.bootstrap."""
 
     resamples: Positive = Field(2000, description="number of resamples of the pictures; more make the ends steadier")
-    confidence: Annotated[float, Field(gt=0, lt=1)] = Field(0.95, description="confidence level of the intervals")
+    confidence: Fraction = Field(0.95, description="confidence level of the intervals")
 
 
 class Bootstrap(Intervals):

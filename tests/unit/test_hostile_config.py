@@ -138,7 +138,7 @@ def test_two_files_of_one_name_are_refused_and_one_file_for_two_uses_is_not(merg
     released = config["weights"]["xception_65_coco_voc_trainaug"]
     config["weights"]["averaged"] = released | {"averages": "ema"}
     parse_config(config)
-    config["weights"]["averaged"] = released | {"md5": "00"}
+    config["weights"]["averaged"] = released | {"md5": "0" * 32}
     with pytest.raises(UserError, match=r"weights\.averaged\.file: '.*' is weights\.xception.*'s too, with other"):
         parse_config(config)
 

@@ -22,7 +22,7 @@ from segrepro.report.style import INK, LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, f
 
 BAR_COLOURS = (*LINE_COLOURS[:-1], "#999999")  # grey instead of black, on which no whisker could be seen
 MOST_SYSTEMS = len(BAR_COLOURS)  # more could not be told apart
-BARS_A_ROW = 60  # a bar narrower than 0.1 inch is no bar
+BARS_PER_ROW = 60  # a bar narrower than 0.1 inch is no bar
 ROW_HEIGHT = 1.75  # inches, class names included
 HEAD = 0.42  # inches: title, note and the room around the legend
 MOST_LEVEL_NAMES = 9  # of classes in a row; more are slanted
@@ -101,9 +101,9 @@ def draw_class_bars(systems: list[SystemBars], classes: list[str], *, title: str
         title: of the figure.
         note: below the title, in small type.
     """
-    a_row = max(1, BARS_A_ROW // len(systems))
-    count = math.ceil(len(classes) / a_row)
-    a_row = math.ceil(len(classes) / count)  # rows of like length
+    per_row = max(1, BARS_PER_ROW // len(systems))
+    count = math.ceil(len(classes) / per_row)
+    per_row = math.ceil(len(classes) / count)  # rows of like length
     legend_lines = math.ceil(len(systems) / LEGEND_COLUMNS)
     head = HEAD + LEGEND_LINE * legend_lines
     height = head + ROW_HEIGHT * count
@@ -112,8 +112,8 @@ def draw_class_bars(systems: list[SystemBars], classes: list[str], *, title: str
         figure = new_figure(PAGE_WIDTH_INCHES, height)
         figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - head / height))
         for number, axes in enumerate(figure.subplots(count, 1, squeeze=False)[:, 0]):
-            part = classes[number * a_row : (number + 1) * a_row]
-            bars = _draw_row(axes, systems, part, slots=a_row)
+            part = classes[number * per_row : (number + 1) * per_row]
+            bars = _draw_row(axes, systems, part, slots=per_row)
             axes.set_ylim(0, min(100, reach * 1.05))
         write(figure, title, PAGE_WIDTH_INCHES / 2, 0.06, ha="center", size=8.5, weight="bold")
         write(figure, note, PAGE_WIDTH_INCHES / 2, 0.23, ha="center", size=6.5, color=MUTED)

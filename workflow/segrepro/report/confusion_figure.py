@@ -54,7 +54,7 @@ def draw_confusion(
     """Draw a confusion matrix whose rows are the truth, in percent of the row, with the recall of each class.
 
     Args:
-        confusions: a picture each, shape (pictures, classes, classes), rows the truth.
+        confusions: one per picture, shape (pictures, classes, classes), rows the truth.
         space: names the labels; labels not in use are left out.
         bootstrap: how the recalls' intervals are made.
         title: of the figure.

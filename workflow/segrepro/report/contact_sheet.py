@@ -20,8 +20,8 @@ from segrepro.data.masks import check_size, check_values, read_mask
 from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
 from segrepro.labels import BACKGROUND, VOID, LabelSpace, label_space
-from segrepro.report.sheet import BOLD, MARGIN, Cell, Legend, draw_sheet, in_rows
-from segrepro.report.style import colourise, figure_style, write
+from segrepro.report.sheet import BOLD, Cell, Legend, draw_tiles
+from segrepro.report.style import colourise
 from segrepro.stores.manifests import Example, read_some
 
 # Examples that are read in search of every class: enough to meet a class of 1 in 400 with 99% certainty, and read in
@@ -153,8 +153,4 @@ def draw_contact_sheet(tiles: list[Tile], space: LabelSpace, *, columns: int, ti
     """Draw tiles from left to right, each over its class and picture id, with a legend of the labels that occur."""
     cells = [Cell(painted(tile), space.classes[tile.label], BOLD, note=tile.id) for tile in tiles]
     labels = sorted({label for tile in tiles for label in np.unique(tile.labels).tolist()} - {BACKGROUND})
-    legend = Legend(labels, space, hatched_void=True)
-    with figure_style():
-        figure = draw_sheet(in_rows(cells, columns), columns, legend=legend, head=HEAD)
-        write(figure, title, MARGIN, MARGIN, size=8)
-    return figure
+    return draw_tiles(cells, columns, title=title, head=HEAD, legend=Legend(labels, space, hatched_void=True))

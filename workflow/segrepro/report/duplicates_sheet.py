@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 
 from segrepro.data.pictures import read_rgb
 from segrepro.evaluation.near_duplicates import HASH_BITS, Pair
-from segrepro.report.sheet import BOLD, GREY, MARGIN, Cell, draw_sheet, in_rows
-from segrepro.report.style import figure_style, write
+from segrepro.report.sheet import BOLD, GREY, Cell, draw_tiles
 
-PAIRS_A_ROW = 3
+PAIRS_PER_ROW = 3
 TILE_PIXELS = 320  # more than a tile has on the page
 SEAM_PIXELS = 8  # between the two pictures of a pair
 
@@ -21,14 +20,7 @@ HEAD = 0.40  # the sheet's title
 
 
 def squared(picture: np.ndarray) -> np.ndarray:
-    """Shrink a picture onto the foot of a white square, keeping its aspect.
-
-    Args:
-        picture: uint8 RGB, shape (height, width, 3).
-
-    Returns:
-        uint8 RGB, shape (`TILE_PIXELS`, `TILE_PIXELS`, 3).
-    """
+    """Shrink a picture (uint8 RGB) onto the foot of a white square of `TILE_PIXELS`, keeping its aspect."""
     height, width = picture.shape[:2]
     factor = TILE_PIXELS / max(height, width)
     size = max(1, round(width * factor)), max(1, round(height * factor))
@@ -58,7 +50,4 @@ def draw_pairs(
         caption = f"{pair.distance} of {HASH_BITS} bits differ" + ("" if near else ": not near")
         both = np.hstack([first, seam, second])
         cells.append(Cell(both, caption, BOLD if near else GREY, note=f"{pair.id_a}   {pair.id_b}"))
-    with figure_style():
-        figure = draw_sheet(in_rows(cells, PAIRS_A_ROW), PAIRS_A_ROW, head=HEAD, gap=GAP)
-        write(figure, title, MARGIN, MARGIN, size=8)
-    return figure
+    return draw_tiles(cells, PAIRS_PER_ROW, title=title, head=HEAD, gap=GAP)

@@ -106,11 +106,6 @@ def labels_in(rows: list[list[Cell]]) -> list[int]:
     return np.unique(np.concatenate([np.unique(cell.image) for row in rows for cell in row if cell.is_labels])).tolist()
 
 
-def in_rows(cells: list[Cell], columns: int) -> list[list[Cell]]:
-    """Lay out cells from left to right, in rows of some columns."""
-    return [cells[start : start + columns] for start in range(0, len(cells), columns)]
-
-
 def draw_sheet(
     rows: list[list[Cell]],
     columns: int,
@@ -150,6 +145,15 @@ def draw_sheet(
             top += height + caption
         if legend:
             legend.draw(figure)
+    return figure
+
+
+def draw_tiles(cells: list[Cell], columns: int, *, title: str, head: float, **layout: Any) -> Figure:
+    """Draw cells from left to right in rows of some columns, with a title above all; see `draw_sheet`."""
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    with figure_style():
+        figure = draw_sheet(rows, columns, head=head, **layout)
+        write(figure, title, MARGIN, MARGIN, size=8)
     return figure
 
 

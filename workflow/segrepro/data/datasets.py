@@ -34,7 +34,7 @@ class Folder:
     path: str
     option: str
     archives: tuple[str, ...]
-    mem_mb: int = 3000
+    mem_mb: int = 2000
     minutes: int = 120
 
     @property
@@ -43,7 +43,8 @@ class Folder:
         return self.option == "--coco"
 
 
-# COCO train2017: 18 GB of pictures, and a JSON of which the parent holds 1.7 GB (benchmarks/coco_conversion.py).
+# A process that converts pictures of VOC or SBD holds 50 MB. COCO train2017: 18 GB of pictures, and a JSON of which the
+# parent holds 1.7 GB (benchmarks/coco_conversion.py).
 FOLDERS = {
     "voc2012": Folder("voc2012", "--voc", ("voc2012_trainval",)),
     "voc2012_test": Folder("voc2012_test", "--voc-test", ("voc2012_test",)),

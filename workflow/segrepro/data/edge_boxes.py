@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from segrepro.config.proposals import EdgeBoxes
@@ -72,8 +73,6 @@ class EdgeBoxesMethod(ProposalMethod):
             raise UserError(f"{self.edges}: no such folder of edge maps; make it, or use edges '{SOBEL}'.")
 
     def _ranked(self, picture: np.ndarray, id: str, seed: int) -> np.ndarray:
-        import cv2  # in functions, so that a verb's --help, which lists the settings, does not load it
-
         detector = _edge_detector(self.model)
         edges = self._edges(picture, id, detector)
         directions = detector.computeOrientation(edges)
@@ -117,8 +116,6 @@ class EdgeBoxesMethod(ProposalMethod):
 
 def _forest_edges(picture: np.ndarray, detector: Any) -> np.ndarray:
     """Edges of a structured forest; a picture smaller than its patches is continued, or OpenCV's sizes wrap round."""
-    import cv2
-
     height, width = picture.shape[:2]
     below, right = max(0, FOREST_PATCH - height), max(0, FOREST_PATCH - width)
     enough = cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE)
@@ -131,8 +128,6 @@ def gradient_edges(picture: np.ndarray) -> np.ndarray:
     Returns:
         float32 of shape (height, width), in [0, 1], 1 at the strongest edge; all 0 for a picture of one colour.
     """
-    import cv2
-
     triangle = np.array([*range(1, SMOOTHING_RADIUS + 2), *range(SMOOTHING_RADIUS, 0, -1)], np.float32)
     triangle /= triangle.sum()
     smooth = cv2.sepFilter2D(picture.astype(np.float32), -1, triangle, triangle, borderType=cv2.BORDER_REFLECT)
@@ -166,8 +161,6 @@ def read_edges(path: Path, size: tuple[int, int]) -> np.ndarray:
 @functools.lru_cache(maxsize=1)
 def _edge_detector(model: str | None) -> Any:
     """OpenCV's detector, once per process: the published forest takes seconds to load."""
-    import cv2
-
     if model is not None:
         return cv2.ximgproc.createStructuredEdgeDetection(model)
     with tempfile.TemporaryDirectory() as folder:
@@ -178,8 +171,6 @@ def _edge_detector(model: str | None) -> Any:
 
 def _check_forest(path: str) -> None:
     """Refuse a file that OpenCV would crash on: its loader divides by the number of trees, unasked."""
-    import cv2
-
     if not Path(path).is_file():
         raise UserError(f"{path}: no such model file; fetch it, or use edges '{SOBEL}'.")
     # What OpenCV raises names a place in its source; for a file that it cannot parse, not even that.

@@ -8,6 +8,7 @@ it is ordered again, as `SelectiveSearchMethod` tells. Measured on the 130 objec
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from segrepro.config.proposals import SelectiveSearch
@@ -28,8 +29,6 @@ class SelectiveSearchMethod(ProposalMethod):
     settings: SelectiveSearch
 
     def _ranked(self, picture: np.ndarray, id: str, seed: int) -> np.ndarray:
-        import cv2  # here, so that a verb's --help, which lists the settings, does not load it
-
         settings = self.settings
         search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
         search.setBaseImage(np.ascontiguousarray(picture[..., ::-1]))  # OpenCV's colours are BGR

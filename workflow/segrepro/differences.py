@@ -12,13 +12,7 @@ NOTHING = _Nothing()
 
 
 class Difference(NamedTuple):
-    """Where two values differ.
-
-    Attributes:
-        key: path of the key, e.g. ``protocol.learning_rate``.
-        first: what one has there; `NOTHING` where it lacks the key.
-        second: what the other has there.
-    """
+    """Where two values differ: a key's path, e.g. ``protocol.learning_rate``, and what each has there or `NOTHING`."""
 
     key: str
     first: Any

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from segrepro.locks import WITHOUT_LOCKS, HeldError, hold
+from segrepro.locks import WITHOUT_LOCKS, HeldError, held, hold
 
 LOCK_SUFFIX = ".lock"
 # Of a temporary file: what it is to be, host and process; a name and a host may both have dots.
@@ -133,19 +133,14 @@ def _held(lock: Path) -> Iterator[None]:
 
     It is a file of its own: libraries make the temporary one themselves, and HDF5 locks it.
     """
-    try:
-        stream = hold(lock)
-    except OSError as error:
-        if error.errno not in WITHOUT_LOCKS:
-            raise
-        _remove(lock)
-        yield
-        return
-    with stream:
+    with ExitStack() as stack:
         try:
-            yield
-        finally:
+            stack.enter_context(held(lock))
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
             _remove(lock)
+        yield
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -169,12 +164,9 @@ def _is_lock(path: Path) -> bool:
 
 
 def _are_left(paths: list[Path], process: int, *, here: bool) -> bool:
-    """Say whether the process that was writing these files is gone.
+    """Say whether the process that was writing these files (and their locks) is gone.
 
-    Args:
-        paths: the files of one process, with their locks.
-        process: its id.
-        here: whether it was (or seemed to be, in a container) one of this host.
+    ``here``: it was one of this host, or seemed to be, in a container.
     """
     locks = list(filter(_is_lock, paths))
     if not locks:
@@ -241,13 +233,8 @@ def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]])
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """Return the hexadecimal digest of a file.
-
-    Args:
-        path: the file.
-        algorithm: a name that ``hashlib`` knows, e.g. ``"md5"`` or ``"sha256"``.
-    """
-    with Path(path).open("rb") as stream:
+    """Return the hexadecimal digest of a file by an algorithm of ``hashlib``."""
+    with path.open("rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 

@@ -15,14 +15,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from segrepro.environment import variables
 from segrepro.errors import UserError
-from segrepro.locks import POLL_SECONDS, HeldError, hold
+from segrepro.locks import POLL_SECONDS, HeldError, held
 from segrepro.options import COUNT, Number
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -67,12 +66,7 @@ class Listed:
 
 
 def add_gpus_argument(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """Declare ``--gpus``; the command line takes the leases before it runs a verb that has it.
-
-    Args:
-        parser: the verb's.
-        several: whether the verb can work on more than one.
-    """
+    """Declare ``--gpus`` (``several``, or one); the command line takes the leases before it runs a verb that has it."""
     meaning = "GPUs that share each step" if several else "1 to work on a GPU"
     parser.add_argument(
         "--gpus",
@@ -235,17 +229,11 @@ def _hold(path: Path, until: ExitStack) -> bool:
     # one user are kept apart.
     for candidate in (path, path.with_suffix(f".{os.getuid()}.lock")):
         try:
-            stream = hold(candidate, among_users=True)
+            until.enter_context(held(candidate, among_users=True))
         except HeldError:
             return False
         except OSError as error:
             reason = error.strerror
-            continue
-        until.callback(_release, candidate, stream)
-        return True
+        else:
+            return True
     raise UserError(f"{path}: cannot be opened ({reason}): GPUs are shared out by files in {path.parent}; mend that.")
-
-
-def _release(path: Path, stream: TextIO) -> None:
-    with stream, suppress(OSError):  # another user's can only be left
-        path.unlink()

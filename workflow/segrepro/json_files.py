@@ -37,9 +37,7 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """Read a JSON mapping, which is what all files of the workflow hold.
 
-    Args:
-        path: the file.
-        remedy: what to do where it cannot be read, e.g. "make it with `segrepro audit`".
+    ``remedy`` says what to do where it cannot be read, e.g. "make it with `segrepro audit`".
 
     Raises:
         UserError: there is no such file, or it holds no JSON or no mapping, or a key twice.
@@ -63,12 +61,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def read_model(path: Path, model: type[Model], remedy: str) -> Model:
-    """Read a JSON mapping of a declared form.
-
-    Args:
-        path: the file.
-        model: the form, a pydantic model.
-        remedy: as of `read_json`.
+    """Read a JSON mapping of a declared form, a pydantic model.
 
     Raises:
         UserError: as of `read_json`, or the first key that is not of the form.

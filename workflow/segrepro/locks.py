@@ -34,21 +34,19 @@ def locked(path: Path) -> Iterator[None]:
         HeldError: another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        stream = hold(path)
-    except OSError as error:
-        if error.errno not in WITHOUT_LOCKS:
-            raise
-        print(f"warning: {path}: the file system has no locks; start nothing twice", file=sys.stderr)
-        stream = path.open("a+")
-    with stream:
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(held(path))
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+            print(f"warning: {path}: the file system has no locks; start nothing twice", file=sys.stderr)
+            stream = stack.enter_context(path.open("a+"))
+            stack.callback(path.unlink, missing_ok=True)
         stream.truncate(0)
         stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         stream.flush()
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+        yield
 
 
 @contextmanager
@@ -83,6 +81,17 @@ def hold_run_lock(path: Path) -> None:
             "folder (--directory)."
         ) from None
     atexit.register(stack.close)
+
+
+@contextmanager
+def held(path: Path, *, among_users: bool = False) -> Iterator[TextIO]:
+    """Within the block, hold a lock file as `hold` does; it is gone afterwards."""
+    with hold(path, among_users=among_users) as stream:
+        try:
+            yield stream
+        finally:
+            with suppress(OSError):  # another user's can only be left
+                path.unlink()
 
 
 def hold(path: Path, *, among_users: bool = False) -> TextIO:

@@ -35,11 +35,7 @@ def stops_cleanly() -> Iterator[None]:
 
 
 def stop_with(starter: str | None) -> None:
-    """Ask this process to stop (SIGTERM) when another one ends or has ended; not where it cannot be seen.
-
-    Args:
-        starter: process id, from the environment variable `STARTED_BY`.
-    """
+    """Ask this process to stop (SIGTERM) when process ``starter`` (of `STARTED_BY`) ends, if that can be seen."""
     if not starter or not starter.isdecimal() or not hasattr(os, "pidfd_open"):  # Linux has it
         return
     try:

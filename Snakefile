@@ -31,7 +31,6 @@ include: "workflow/rules/shards.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/submission.smk"
-include: "workflow/rules/detail.smk"
 include: "workflow/rules/page.smk"
 
 

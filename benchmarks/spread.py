@@ -20,9 +20,9 @@ from statistics import mean, stdev
 import yaml
 
 from segrepro.config import parse_config
+from segrepro.files import write_rows
 from segrepro.report.declared import declared
 from segrepro.report.reproduction import SPREAD_COLUMNS, SPREAD_FILE
-from segrepro.report.tables import write_table
 
 ROOT = Path(__file__).parents[1]
 SCALE = "sample"
@@ -45,7 +45,7 @@ def spread_rows(tables: list[Path], commit: str) -> list[dict[str, str]]:
                 mious.setdefault((row["system"], row["split"]), []).append(float(row["miou"]))
     files = [ROOT / "config.yaml", ROOT / f"workflow/scales/{SCALE}.yaml"]
     config = parse_config(merged(*(yaml.safe_load(file.read_text()) for file in files)))
-    settings = declared(config).settings
+    settings = {system.name: system.settings for system in declared(config).systems}
     rows = []
     for (system, split), values in mious.items():
         if len(values) != len(tables):
@@ -63,4 +63,5 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=ROOT / "workflow/segrepro/report" / SPREAD_FILE)
     args = parser.parse_args()
     head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    write_table(args.out, SPREAD_COLUMNS, spread_rows(args.tables, args.commit or head.stdout.strip()))
+    rows = spread_rows(args.tables, args.commit or head.stdout.strip())
+    write_rows(args.out, SPREAD_COLUMNS, [[row[column] for column in SPREAD_COLUMNS] for row in rows])

@@ -12,7 +12,7 @@ SYSTEM_COLUMNS = {"system": "leaks"} | {n: f"{n}_leaks" for n in ("refines", "ba
 # The share has another name in the audit's own table; provenance has no scores.
 OTHER_SHARES = {"leakage": "share"}
 WITHOUT_SCORES = ("provenance",)
-REPORT2_SYSTEMS = {row.method: row.system for row in published() if row.source == REPORT2}
+REPORT2_SYSTEMS = {row.method: row.system for row in published().itertuples() if row.source == REPORT2}
 
 
 def leaking_pairs(marks: Marks) -> set[tuple[str, str]]:

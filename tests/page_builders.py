@@ -9,7 +9,7 @@ from PIL import Image
 
 from builders import jpeg_bytes, picture, png_bytes, scene
 from segrepro.cli import main
-from segrepro.report.tables import MIOU_COLUMNS
+from segrepro.report.tables import TABLES
 from segrepro.stores.scores import ScoreWriter
 
 HOSTILE = "\"><img src=x onerror='throw 1'>&amp;<script>throw 2</script>"
@@ -99,7 +99,8 @@ def _table(path: Path) -> Path:
     path.parent.mkdir(parents=True)
     values = [("9.50", ""), ("61.20", ""), ("70.00", "40.00")]
     with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, MIOU_COLUMNS, restval="", lineterminator="\n")
+        columns = [column.name for column in TABLES["miou"].columns]
+        writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
         writer.writeheader()
         for system, (miou, leaks) in zip(SYSTEMS, values, strict=True):
             writer.writerow({"system": system, "split": "toy", "miou": miou, "leaks": leaks, "pictures": "5"})

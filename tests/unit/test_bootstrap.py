@@ -19,7 +19,7 @@ from segrepro.evaluation.class_counts import class_ious, counts_of_confusions, m
 from segrepro.evaluation.confusion import save_confusions
 from segrepro.evaluation.metrics import metrics
 from segrepro.evaluation.statistics import Statistics, read_statistics
-from segrepro.report.numbers import gain_with_interval, interval_columns, with_interval
+from segrepro.report.columns import percent
 
 CLASSES = 4
 
@@ -138,9 +138,11 @@ def test_what_one_picture_alone_defines_has_no_interval(tmp_path):
     statistics = computed(tmp_path, *options)
     one, gain = statistics.miou("a", "voc_val"), statistics.difference("b", "a", "voc_val")
     assert (one.low, one.high, gain.low, gain.high, gain.p) == (None, None, None, None, None)
-    assert with_interval(one) == f"{100 * one.value:.2f} [–]"
-    assert gain_with_interval(gain) == f"{100 * gain.value:.2f} [–]"
-    assert interval_columns("miou", one) == {"miou_low": "", "miou_high": ""}
+    miou, difference = percent("x", interval="x"), percent("x", interval="x", printed="+.2f")
+    assert miou.text(one.low) == ""
+    assert miou.shown({"x": "61.00", "x_low": "", "x_high": ""}) == "61.00 [–]"
+    assert difference.shown({"x": "1.50", "x_low": "", "x_high": ""}) == "+1.50 [–]"
+    assert difference.shown({"x": "0.00", "x_low": "-1.00", "x_high": "1.00"}) == "0.00 [-1.00, +1.00]"
 
 
 def test_systems_that_agree_everywhere_differ_by_nothing():

@@ -8,18 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segrepro.cli import main
+from all_tables import METRICS_TABLES, make_tables
 from segrepro.config import parse_config
 from segrepro.config.digest import system_digest
 from segrepro.errors import UserError
 from segrepro.evaluation.leakage import MARK
 from segrepro.labels import VOC_CLASSES
+from segrepro.report.columns import number
 from segrepro.report.declared import declared, read_declared
-from segrepro.report.numbers import gain, short_gain
-from segrepro.report.printed import Part, Table, latex, markdown
+from segrepro.report.printed import Part, latex, markdown
 from segrepro.report.published import published
-
-NAMES = ("miou", "per_class_iou", "report2", "voc2012_test", "crf", "ablation", "paired", "reproduction")
 
 
 def estimate(value: float, half_width: float = 0.01) -> dict[str, float]:
@@ -38,7 +36,7 @@ def metrics_entry(system: str, miou: float, split: str = "voc_val") -> dict:
 
 @pytest.fixture
 def tables(tmp_path):
-    """Write the inputs of `segrepro tables` for three systems, run it, and return the folder of the tables."""
+    """Write the inputs of `segrepro table` for three systems, make all tables, and return their folder."""
 
     def run(changes: dict | None = None):
         mious = {"deeplabv3_trainaug": 0.6, "crf": 0.58, "stacking_vote": 0.605}
@@ -74,11 +72,11 @@ def tables(tmp_path):
             "leakage": {"deeplabv3_trainaug": {"voc_val": 0}, "crf": {"voc_val": 0}, "stacking_vote": {"voc_val": 1.0}},
             **(changes or {}),
         }
-        options = []
+        given = {"metrics": list(map(str, files))}
         for name, content in inputs.items():
             (tmp_path / f"in_{name}.json").write_text(json.dumps(content))
-            options += [f"--{name}", str(tmp_path / f"in_{name}.json")]
-        main(["tables", "--metrics", *map(str, files), *options, "--out", str(tmp_path / "tables")])
+            given[name] = [str(tmp_path / f"in_{name}.json")]
+        make_tables(tmp_path / "tables", given)
         return tmp_path / "tables"
 
     return run
@@ -90,8 +88,10 @@ def rows(folder, name: str) -> list[dict[str, str]]:
 
 def test_every_table_comes_in_three_forms(tables):
     folder = tables()
-    assert {path.name for path in folder.iterdir()} == {f"{n}.{form}" for n in NAMES for form in ("csv", "md", "tex")}
-    for name in NAMES:
+    assert {path.name for path in folder.iterdir()} == {
+        f"{name}.{form}" for name in METRICS_TABLES for form in ("csv", "md", "tex")
+    }
+    for name in METRICS_TABLES:
         text = (folder / f"{name}.tex").read_text()
         code = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
         assert code.isascii()
@@ -195,36 +195,38 @@ def test_declarations_that_cannot_be_read_are_named(tmp_path):
 
 
 def test_an_empty_table_says_so():
-    table = Table("x", "Title", ["a"], [], [Part("", [], [])], ["A note of a_b."])
-    assert markdown(table) == "# Title\n\nNothing to show.\n\nA note of a\\_b.\n"
-    assert all(line.startswith("%") for line in latex(table).splitlines())
+    table = ("Title", [Part("", [], [])], ["A note of a_b."])
+    assert markdown(*table) == "# Title\n\nNothing to show.\n\nA note of a\\_b.\n"
+    assert all(line.startswith("%") for line in latex(*table).splitlines())
 
 
 def test_latex_has_minus_signs_and_scales_what_is_wide():
-    table = Table("x", "T", ["a"], [], [Part("", ["a", "b"], [["coco-20 50%", "-1.20 [-3.00, +4.00]"]])], [])
-    assert "coco-20 50\\%" in latex(table)
-    assert "$-$1.20 [$-$3.00, +4.00]" in latex(table)
-    assert "resizebox" not in latex(table)
-    wide = Table("x", "T", ["a"], [], [Part("", ["a" * 60, "b" * 60], [["1", "2"]])], [])
-    assert r"\resizebox{\linewidth}{!}" in latex(wide)
+    text = latex("T", [Part("", ["a", "b"], [["coco-20 50%", "-1.20 [-3.00, +4.00]"]])], [])
+    assert "coco-20 50\\%" in text
+    assert "$-$1.20 [$-$3.00, +4.00]" in text
+    assert "resizebox" not in text
+    wide = Part("", ["a" * 60, "b" * 60], [["1", "2"]])
+    assert r"\resizebox{\linewidth}{!}" in latex("T", [wide], [])
 
 
 @given(st.floats(-1, 1))
 def test_differences_have_a_sign_unless_they_round_to_nothing(fraction):
-    for text in (gain(fraction), short_gain(fraction)):
+    for text in (number(100 * fraction, "+.2f"), number(100 * fraction, "+.1f")):
         assert (text[0] in "+-") == (float(text) != 0)
 
 
 def test_published_results_are_consistent(merged_config):
     """Each class row agrees with its mean, each named system exists, and the config reports the same numbers."""
-    entries = published()
+    entries = list(published().itertuples())
     systems = merged_config("full")["systems"]
-    assert sum(bool(row.per_class) for row in entries) == 9
+    assert sum(bool(row.cow) for row in entries) == 9
     for row in entries:
         assert row.source
         assert row.reference
-        if row.per_class:
-            assert sum(map(float, row.per_class.values())) / 21 == pytest.approx(float(row.miou), abs=0.0501)
+        if row.cow:
+            assert sum(float(getattr(row, name)) for name in VOC_CLASSES) / 21 == pytest.approx(
+                float(row.miou), abs=0.0501
+            )
         if row.system:
             stated = systems[row.system].get("reported", {}).get(row.split)
             if row.split != "voc_test":
@@ -241,7 +243,7 @@ def test_the_config_declares_crfs_ablations_and_answers(merged_config):
     assert found.crfs["edeconvnet_crf"] == "edeconvnet"
     assert found.answers["fcn8s"].miou == 62.2
     assert [question.name for question in found.ablations][:2] == ["fcn_skips", "deconvnet_stages"]
-    assert len(set(found.specs.values())) == len(found.systems)
+    assert len({system.spec for system in found.systems}) == len(found.systems)
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,16 @@ def test_what_is_undefined_has_no_interval_and_draws_without_it_are_left_out():
 
 @pytest.mark.parametrize(("option", "value"), [("--resamples", "0"), ("--confidence", "95")])
 def test_bootstrap_options_out_of_range_are_refused(made, option, value):
-    arguments = ["table-boundary", "--detail", str(made / "a.detail.npz"), "--out", str(made / "t.csv"), option, value]
+    arguments = [
+        "table",
+        "boundary",
+        "--detail",
+        str(made / "a.detail.npz"),
+        "--out",
+        str(made / "t.csv"),
+        option,
+        value,
+    ]
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert f"{option} is {value}" in stopped.value.code

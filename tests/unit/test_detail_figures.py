@@ -18,7 +18,7 @@ from segrepro.evaluation.detail import Detail, save_detail
 from segrepro.evaluation.object_sizes import UNITS
 from segrepro.labels import COCO91, VOC21
 from segrepro.report.confusion_figure import draw_confusion
-from segrepro.report.detail import boundary_rows, check_comparable, measure, size_titles
+from segrepro.report.detail import check_comparable, measure, size_titles
 from segrepro.report.size_figure import draw_sizes
 from segrepro.report.style import save_figure
 from segrepro.report.trimap import draw_trimaps
@@ -75,7 +75,8 @@ def test_metrics_and_intervals_are_of_the_sums_over_pictures():
 
 
 def test_the_table_has_a_row_a_system_with_intervals_and_leaks(files):
-    main(["table-boundary", *detail_of(files), "--out", str(files / "boundary.csv")])
+    outputs = [str(files / f"boundary.{form}") for form in ("csv", "md", "tex")]
+    main(["table", "boundary", *detail_of(files), "--out", *outputs])
     rows = list(csv.DictReader((files / "boundary.csv").open(newline="")))
     assert [(row["system"], row["leaks"]) for row in rows] == [("a", ""), ("b", "25.00"), ("c", "")]
     assert list(rows[0])[:7] == ["system", "split", "leaks", "miou", "miou_low", "miou_high", "boundary_iou"]
@@ -89,8 +90,9 @@ def test_the_table_has_a_row_a_system_with_intervals_and_leaks(files):
     assert f"{rows[0]['miou']} [{rows[0]['miou_low']}, {rows[0]['miou_high']}]" in printed
     assert "b †" in printed
     assert r"\toprule" in (files / "boundary.tex").read_text()
-    only = replace(made(), settings=DetailSettings(trimap_widths=[2, 4, 7]))
-    assert {"trimap_2", "trimap_4", "trimap_7"} <= set(boundary_rows([only], FEW)[0])
+    save_detail(files / "only.npz", replace(made(), settings=DetailSettings(trimap_widths=[2, 4, 7])))
+    main(["table", "boundary", "--detail", str(files / "only.npz"), "--out", str(files / "only.csv")])
+    assert {"trimap_2", "trimap_4", "trimap_7"} <= set((files / "only.csv").read_text().splitlines()[0].split(","))
 
 
 @pytest.mark.parametrize(

@@ -316,6 +316,6 @@ def test_names_must_match_the_histories(tmp_path):
 
 
 def test_scoring_and_drawing_load_no_tensorflow():
-    rooms = "segrepro.evaluation.pictures, segrepro.report.grid, segrepro.report.curves, segrepro.report.tables"
+    rooms = "segrepro.evaluation.pictures, segrepro.report.grid, segrepro.report.curves, segrepro.report.results"
     script = f"import sys, {rooms}; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

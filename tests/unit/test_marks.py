@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from all_tables import make_tables
 from marks import page_tables, unmarked
 from page_builders import SYSTEMS, write_split_files
 from segrepro.cli import VERBS, main, verb_parser
@@ -19,6 +20,7 @@ from segrepro.report.figures import FIGURES
 from segrepro.report.growing import figure_title
 from segrepro.report.measured_on import NOTES, REMARKS
 from segrepro.report.needs import inputs, options
+from segrepro.report.tables import TABLES
 from workflow_runs import ROOT
 
 RULES = ROOT / "workflow/rules"
@@ -26,8 +28,8 @@ LEAKS = {"deeplabv3plus_trainval": 1.0, "stacking_vote": 0.5, "crf": 0.5, "deepl
 REFINES = "stacking_vote"
 
 
-def write_tables(results: Path, *options: str) -> None:
-    """Run `segrepro tables`, `audit`'s part of its outputs aside, and `segrepro page` on four systems; three leak."""
+def write_tables(results: Path, measured_on: str = "published") -> None:
+    """Make the tables of four systems, three of which leak, and the page of them."""
     results.mkdir()
     marks = {name: {"voc_val": share} for name, share in LEAKS.items()}
     files, names = [], list(LEAKS)
@@ -50,18 +52,25 @@ def write_tables(results: Path, *options: str) -> None:
     }
     for name, content in inputs.items():
         (results / f"{name}.json").write_text(json.dumps(content))
-    given = [part for name in ("statistics", "declared", "leakage") for part in (f"--{name}", f"{results}/{name}.json")]
-    main(["tables", "--metrics", *map(str, files), *given, *options, "--out", str(results / "tables")])
+    given = {name: [f"{results}/{name}.json"] for name in ("statistics", "declared", "leakage")}
+    make_tables(results / "tables", {"metrics": list(map(str, files))} | given, measured_on)
     (results / "tables/provenance.csv").write_text("system,split,seed\nstacking_vote,voc_val,0\n")
     tables = sorted((results / "tables").glob("*.csv"))
-    page = ["--config", str(results / "config.json"), "--leakage", str(results / "leakage.json"), *options]
+    page = [
+        "--config",
+        str(results / "config.json"),
+        "--leakage",
+        str(results / "leakage.json"),
+        "--measured-on",
+        measured_on,
+    ]
     main(["page", "--results", str(results), "--tables", *map(str, tables), *page, "--out", str(results / "report")])
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("marks") / "results"
-    write_tables(folder, "--measured-on", "generated")
+    write_tables(folder, "generated")
     return folder
 
 
@@ -154,7 +163,7 @@ def test_the_growing_map_names_its_system_with_the_mark(toy):
 def test_every_rule_gives_the_marks_to_a_verb_that_takes_them():
     modules = {verb: importlib.import_module(f"segrepro.verbs.{verb.replace('-', '_')}") for verb in VERBS}
     takes = {verb for verb, module in modules.items() if '"--leakage"' in Path(module.__file__).read_text()}
-    assert {"tables", "table-boundary", "page"} <= takes
+    assert "page" in takes
     rules = "\n".join(path.read_text() for path in RULES.glob("*.smk"))
     calls = re.findall(r'"segrepro (.*?)&>', rules, re.DOTALL)
     called = {call.split()[0] for call in calls}
@@ -166,10 +175,11 @@ def test_every_rule_gives_the_marks_to_a_verb_that_takes_them():
 OF_SYSTEMS = {"scores", "confusions", "detail", "metrics", "model"}
 
 
-def test_every_figure_of_systems_takes_the_marks_and_its_rule_gives_them(merged_config):
+def test_every_figure_and_table_of_systems_takes_the_marks_and_its_rule_gives_them(merged_config):
     found = Plan(parse_config(merged_config("full")))
-    of_systems = [entry for entry in FIGURES.values() if OF_SYSTEMS & {need.rstrip("?") for need in entry.needs}]
-    assert len(of_systems) == 8
+    known = (*FIGURES.values(), *TABLES.values())
+    of_systems = [entry for entry in known if OF_SYSTEMS & {need.rstrip("?") for need in entry.needs}]
+    assert len(of_systems) == 8 + 8
     for entry in of_systems:
         wildcards = (entry.wanted or entry.scope.wanted)(found)[0]
         subject = entry.subject(found, wildcards)
@@ -177,18 +187,17 @@ def test_every_figure_of_systems_takes_the_marks_and_its_rule_gives_them(merged_
         assert "--leakage results/full/leakage.json" in options(entry, found, subject)
 
 
-def test_every_output_of_the_report_has_a_caption_that_exists():
+def test_every_figure_and_table_has_a_caption():
+    for entry in (*FIGURES.values(), *TABLES.values()):
+        assert entry.caption.endswith("."), entry.name
     for path in RULES.glob("*.smk"):
-        for found in re.findall(r"\breport\(\n(.*?)category", path.read_text(), re.DOTALL):
-            (caption,) = re.findall(r'caption=f?"(.*?)"', found) or [f"none in {path.name}: {found}"]
-            if "{table}" not in caption:
-                assert (RULES / caption).resolve().is_file(), caption
+        assert not re.search(r"\breport\(", path.read_text()), f"{path}: an output without an entry of the registry"
 
 
 def test_tables_say_what_was_measured_and_only_where_it_was_not_the_published_experiment(results, tmp_path):
     measured = ("miou", "per_class_iou", "report2", "crf", "ablation", "paired")
     write_tables(tmp_path / "published")
-    write_tables(tmp_path / "real", "--measured-on", "real_sample")
+    write_tables(tmp_path / "real", "real_sample")
     for name in (*measured, "voc2012_test"):
         for form in ("md", "tex"):
             generated, real, published = (
@@ -210,7 +219,7 @@ def test_tables_say_what_was_measured_and_only_where_it_was_not_the_published_ex
 
 def test_the_page_says_so_too(results, tmp_path):
     assert REMARKS["generated"] in (results / "report/index.html").read_text()
-    write_tables(tmp_path / "real", "--measured-on", "real_sample")
+    write_tables(tmp_path / "real", "real_sample")
     page = (tmp_path / "real/report/index.html").read_text()
     assert REMARKS["real_sample"] in page
     assert "generated pictures" not in page

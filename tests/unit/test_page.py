@@ -20,7 +20,7 @@ from segrepro.cli import main
 from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.labels import VOC21, VOID
-from segrepro.report.page.content import best_systems, caption, read_table
+from segrepro.report.page.content import best_systems, read_table
 from segrepro.report.page.graphs import acyclic, draw, reduced, rules_svg
 from segrepro.report.page.pictures import PARTS, differing, picture_scores
 from segrepro.report.page.run_times import read_run_times
@@ -126,14 +126,6 @@ def test_a_column_is_a_number_only_if_every_cell_is(tmp_path):
     table = read_table(path, tmp_path)
     assert table.numeric == [True, True, False, False]
     assert [cell.number for cell in table.rows[0]] == [1.0, -2.5, None, None]
-
-
-def test_every_caption_is_one_that_snakemake_takes_too():
-    import segrepro.report
-
-    for path in (Path(segrepro.report.__file__).parent / "captions").glob("*.rst"):
-        assert caption(path.stem).endswith("."), path
-    assert caption("no_such_table") == ""
 
 
 def test_run_times_are_summed_by_rule_and_gaps_are_no_zeros(tmp_path):

@@ -223,7 +223,7 @@ def test_the_audit_reads_all_that_was_seen_and_all_that_is_scored(plan):
 
 
 def test_coco_is_compared_only_beside_others(plan):
-    assert lineage.is_compared(plan())
+    assert plan().is_compared
     only = "fcn8s"
 
     def change(config):
@@ -231,7 +231,7 @@ def test_coco_is_compared_only_beside_others(plan):
             config[section] |= dict.fromkeys(name for name in config[section] if not name.startswith("fcn"))
         config["submission"] = {"systems": [only]}
 
-    assert not lineage.is_compared(plan(change=change))
+    assert not plan(change=change).is_compared
 
 
 def test_provenance_is_read_from_the_files_that_its_options_name(plan):

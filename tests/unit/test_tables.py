@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from segrepro.cli import main
 from segrepro.errors import UserError
 from segrepro.labels import COCO91, VOC21
-from segrepro.report.tables import MIOU_COLUMNS, miou_rows
+from segrepro.report.printed import csv_rows
+from segrepro.report.results import Reported, add_difference, join
+from segrepro.report.tables import TABLES
 
 HEADER = (
     "system,split,leaks,miou,pixel_accuracy,mean_accuracy,fw_iou,"
@@ -45,8 +47,10 @@ def run(folder, *entries, reported=None):
     if reported is not None:
         (folder / "reported.json").write_text(json.dumps(reported))
         options = ["--reported", str(folder / "reported.json")]
-    main(["tables", "--metrics", *map(str, files), *options, "--out", str(folder)])
-    return [list(csv.DictReader((folder / name).open(newline=""))) for name in ("miou.csv", "per_class_iou.csv")]
+    tables = [folder / "miou.csv", folder / "per_class_iou.csv"]
+    main(["table", "miou", "--metrics", *map(str, files), *options, "--out", str(tables[0])])
+    main(["table", "per_class_iou", "--metrics", *map(str, files), "--out", str(tables[1])])
+    return [list(csv.DictReader(table.open(newline=""))) for table in tables]
 
 
 def error_of(folder, *entries, reported=None):
@@ -62,7 +66,7 @@ def test_the_main_table_is_tidy_in_percent_with_the_agreed_columns(tmp_path):
     assert (tmp_path / "miou.csv").read_bytes().decode() == (
         f'{HEADER}\nnet,voc_val,,76.42,94.45,87.65,90.00,76.40,94.45,"report 2, table 3",0.02,1449,21,,,\n'
     )
-    assert HEADER.startswith(",".join(MIOU_COLUMNS))
+    assert ",".join(column.name for column in TABLES["miou"].columns) == HEADER
 
 
 def test_what_is_not_reported_stays_empty(tmp_path):
@@ -77,10 +81,9 @@ def test_what_is_not_reported_stays_empty(tmp_path):
 
 def test_the_share_of_pictures_seen_before_stands_beside_the_score():
     marks = {"net": {"voc_val": 1 / 3}, "clean": {"voc_val": 0.0}}
-    rows = miou_rows([entry(), entry("clean")], {}, marks)
-    assert [row["leaks"] for row in rows] == ["33.33", ""]
+    assert list(join([entry(), entry("clean")], marks=marks)["leaks"]) == ["33.33", ""]
     with pytest.raises(UserError, match="'unheard'"):
-        miou_rows([entry("unheard")], {}, marks)
+        join([entry("unheard")], marks=marks)
 
 
 def test_rows_keep_the_order_of_the_command_line(tmp_path):
@@ -92,7 +95,8 @@ def test_rows_keep_the_order_of_the_command_line(tmp_path):
 
 @given(measured=st.floats(0, 1), reported=st.integers(0, 10000).map(lambda n: n / 100))
 def test_the_difference_is_that_of_the_printed_numbers(measured, reported):
-    (row,) = miou_rows([entry(miou=measured)], {"net": {"voc_val": {"miou": reported}}})
+    stated = Reported.model_validate({"net": {"voc_val": {"miou": reported}}})
+    (row,) = csv_rows(TABLES["miou"].columns, add_difference(join([entry(miou=measured)], reported=stated)))
     hundredths = [round(float(row[key]) * 100) for key in ("miou", "reported_miou", "difference")]
     assert hundredths[2] == hundredths[0] - hundredths[1]
     assert row["difference"] != "-0.00"
@@ -126,12 +130,12 @@ def test_metrics_that_cannot_be_used_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("reported", "message"),
     [
-        ({"net": {"voc_val": {"mIoU": 76}}}, "net.voc_val.mIoU is unknown"),
-        ({"net": {"voc_val": {"miou": "76"}}}, "net.voc_val.miou is '76'; give a number of percent"),
-        ({"net": {"voc_val": {"miou": 101}}}, "0 to 100"),
-        ({"net": {"voc_val": {"miou": True}}}, "is True"),
-        ({"net": {"voc_val": {"source": 3}}}, "is 3; write text"),
-        ({"net": {"voc_val": 76.42}}, "net.voc_val is not a mapping"),
+        ({"net": {"voc_val": {"mIoU": 76}}}, "net.voc_val.mIoU: unknown key; did you mean 'miou'?"),
+        ({"net": {"voc_val": {"miou": "76"}}}, "net.voc_val.miou: input should be a valid number, not '76'"),
+        ({"net": {"voc_val": {"miou": 101}}}, "less than or equal to 100, not 101; give percent"),
+        ({"net": {"voc_val": {"miou": True}}}, "net.voc_val.miou: input should be a valid number, not True"),
+        ({"net": {"voc_val": {"source": 3}}}, "net.voc_val.source: input should be a valid string, not 3"),
+        ({"net": {"voc_val": 76.42}}, "net.voc_val: input should be"),
         ([], "reported.json: not a mapping"),
     ],
 )

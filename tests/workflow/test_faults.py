@@ -75,7 +75,7 @@ KINDS = (
     "crf-search",
     "evaluate",
     "statistics",
-    "tables",
+    "table",
     "figure",
 )
 SEED = 0

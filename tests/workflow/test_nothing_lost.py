@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from segrepro.report.tables import TABLES
 from workflow_runs import ROOT, called, command
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -146,8 +147,12 @@ def test_comments_code_mirrors_and_settings_of_the_run_rerun_nothing_but_the_pag
 # What follows from other predictions, beside the costly jobs; figure_crf and figure_training are said of each.
 OF_SCORES = {
     *("figure_confusion", "figure_grid", "figure_object_sizes", "figure_trimap"),
-    *("page_pictures", "provenance", "statistics", "table_boundary", "tables"),
+    *("page_pictures", "provenance", "statistics"),
+    *(f"table_{name}" for name, entry in TABLES.items() if entry.made_by),
 }
+# The tables that are told of systems what the config declares, and those with intervals.
+OF_DECLARED = {f"table_{name}" for name in ("miou", "report2", "voc2012_test", "crf", "ablation", "reproduction")}
+OF_INTERVALS = {f"table_{name}" for name in ("miou", "crf", "ablation", "paired", "reproduction", "boundary")}
 # `figures.class_bars` and `figures.weak_classes` show fcn16s and pair.
 CLASS_BARS = {"figure_class_bars", "figure_weak_classes"}
 OF_TRAINING = OF_SCORES | {"audit", *CLASS_BARS, "figure_crf", "figure_training"}
@@ -181,14 +186,18 @@ CHANGES = {
         (
             {"statistics": {"resamples": 100}},
             set(),
-            {"statistics", "tables", "table_boundary"}
+            {"statistics", *OF_INTERVALS}
             | {f"figure_{name}" for name in ("class_bars", "weak_classes", "confusion", "object_sizes", "trimap")},
         )
     ],
-    "ablations.*": [({"ablations": {"skips": {"systems": ["pair"]}}}, set(), {"tables"})],
+    "ablations.*": [({"ablations": {"skips": {"systems": ["pair"]}}}, set(), OF_DECLARED)],
     "near_duplicates": [({"near_duplicates": {"pairs": 5}}, set(), {"near_duplicates"})],
     "systems.<s>.reported": [
-        ({"systems": {"fcn32s": {"reported": {"seg11valid": {"miou": 63.7}}}}}, set(), {"tables"})
+        (
+            {"systems": {"fcn32s": {"reported": {"seg11valid": {"miou": 63.7}}}}},
+            set(),
+            {"table_miou", "table_reproduction"},
+        )
     ],
     "label_checks, datasets": [
         (

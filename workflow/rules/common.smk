@@ -22,6 +22,7 @@ from segrepro.plan import (
 from segrepro.plan.experiment import one_of
 from segrepro.report.competition import competition, external_sources
 from segrepro.report.figures import FIGURES
+from segrepro.report.tables import TABLES
 
 with snake.in_words():
     CONFIG = snake.validated(workflow, config)

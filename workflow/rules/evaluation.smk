@@ -37,12 +37,7 @@ rule audit:
         manifests=lineage.audited_manifests(PLAN),
         folds=lineage.fold_reports(PLAN),
     output:
-        table=report(
-            f"{RESULTS}/tables/leakage.csv",
-            caption="../segrepro/report/captions/leakage.rst",
-            category="Tables",
-            labels={"table": "leakage"},
-        ),
+        table=snake.in_report(TABLES["leakage"], f"{RESULTS}/tables/leakage.csv"),
         marks=f"{RESULTS}/leakage.json",
     log:
         f"{RESULTS}/logs/audit.log",
@@ -51,20 +46,19 @@ rule audit:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        caption=entries.caption_of(TABLES["leakage"]),
     shell:
         "segrepro audit --lineage {input.lineage} --out {output.table} --marks {output.marks} &> {log}"
 
 
 rule near_duplicates:
     input:
-        coco=lineage.compared_manifests(PLAN, coco=True),
-        others=lineage.compared_manifests(PLAN, coco=False),
+        coco=PLAN.compared_manifests(coco=True),
+        others=PLAN.compared_manifests(coco=False),
     output:
-        table=report(
-            f"{RESULTS}/tables/near_duplicates.csv",
-            caption="../segrepro/report/captions/near_duplicates.rst",
-            category="Tables",
-            labels={"table": "near-duplicates of COCO and VOC"},
+        table=snake.in_report(
+            TABLES["near_duplicates"], f"{RESULTS}/tables/near_duplicates.csv"
         ),
         counts=f"{RESULTS}/near_duplicates.json",
         sheet=snake.in_report(

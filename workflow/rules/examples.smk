@@ -34,11 +34,9 @@ rule proposal_recall:
         proposals=f"{DATA}/proposals/{{proposals}}/{{dataset}}.h5",
         manifest=f"{DATA}/manifests/{{dataset}}.csv",
     output:
-        report(
+        snake.in_report(
+            TABLES["proposals"],
             f"{RESULTS}/tables/proposals/{{proposals}}_{{dataset}}.csv",
-            caption="../segrepro/report/captions/proposals.rst",
-            category="Tables",
-            labels={"table": "recall of the proposals", "dataset": "{dataset}"},
         ),
     log:
         f"{RESULTS}/logs/proposals/recall_{{proposals}}_{{dataset}}.log",
@@ -50,6 +48,7 @@ rule proposal_recall:
         runtime=60,
     params:
         options=as_options(CONFIG.proposal_recall),
+        caption=entries.caption_of(TABLES["proposals"]),
     shell:
         "segrepro proposal-recall --proposals {input.proposals} --manifest {input.manifest} {params.options} "
         "--out {output} --threads {threads} &> {log}"
@@ -62,11 +61,8 @@ rule training_set:
         proposals=lambda w: models.proposals_of(PLAN, w.model),
     output:
         manifest=f"{RESULTS}/models/{{model}}/training_set.csv",
-        counts=report(
-            f"{RESULTS}/tables/examples/{{model}}.csv",
-            caption="../segrepro/report/captions/examples.rst",
-            category="Tables",
-            labels={"table": "training examples per class", "model": "{model}"},
+        counts=snake.in_report(
+            TABLES["examples"], f"{RESULTS}/tables/examples/{{model}}.csv"
         ),
     log:
         f"{RESULTS}/logs/examples/{{model}}.log",
@@ -81,6 +77,7 @@ rule training_set:
         runtime=120,
     params:
         options=lambda w: models.training_set_options(PLAN, w.model),
+        caption=entries.caption_of(TABLES["examples"]),
     shell:
         "segrepro training-set {params.options} --manifest {input.manifest} --out {output.manifest} "
         "--counts {output.counts} --threads {threads} &> {log}"

@@ -28,12 +28,7 @@ rule provenance:
         ],
     output:
         json=f"{RESULTS}/provenance.json",
-        table=report(
-            f"{RESULTS}/tables/provenance.csv",
-            caption="../segrepro/report/captions/provenance.rst",
-            category="Tables",
-            labels={"table": "provenance"},
-        ),
+        table=snake.in_report(TABLES["provenance"], f"{RESULTS}/tables/provenance.csv"),
     log:
         f"{RESULTS}/logs/provenance.log",
     conda:
@@ -44,6 +39,7 @@ rule provenance:
     params:
         scale=CONFIG.scale,
         provenance=lineage.experiment_options(PLAN),
+        caption=entries.caption_of(TABLES["provenance"]),
     shell:
         "segrepro provenance --metrics {input.metrics} --scale {params.scale} {params.provenance} "
         "--out {output.json} --table {output.table} &> {log}"

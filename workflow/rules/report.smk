@@ -29,61 +29,19 @@ rule statistics:
         "--out {output} &> {log}"
 
 
-rule tables:
-    input:
-        metrics=[
-            f"{RESULTS}/metrics/{system}/{split}.json"
-            for system, split in PLAN.scored()
-        ],
-        reported=f"{RESULTS}/metrics/reported.json",
-        declared=f"{RESULTS}/metrics/declared.json",
-        statistics=f"{RESULTS}/statistics.json",
-        leakage=f"{RESULTS}/leakage.json",
-    output:
-        [
-            report(
-                f"{RESULTS}/tables/{table}.csv",
-                caption=f"../segrepro/report/captions/{table}.rst",
-                category="Tables",
-                labels={"table": label},
-            )
-            for table, label in targets.COMPARISONS.items()
-        ],
-        [
-            f"{RESULTS}/tables/{table}.{form}"
-            for table in targets.COMPARISONS
-            for form in ("md", "tex")
-        ],
-    log:
-        f"{RESULTS}/logs/tables.log",
-    conda:
-        "../../envs/cpu.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        folder=lambda w, output: os.path.dirname(output[0]),
-        measured_on=CONFIG.pictures,
-        seed_deviation=CONFIG.statistics.seed_deviation,
-    shell:
-        "segrepro tables --metrics {input.metrics} --reported {input.reported} --declared {input.declared} "
-        "--statistics {input.statistics} --leakage {input.leakage} --measured-on {params.measured_on} "
-        "--seed-deviation {params.seed_deviation} --out {params.folder} &> {log}"
-
-
-# A rule for each figure that a verb draws; which there are stands in segrepro/report/figures.py.
-for entry in filter(lambda entry: entry.made_by, FIGURES.values()):
+# A rule for each table and figure that a verb makes; which there are stands in segrepro/report/tables.py and figures.py.
+for entry in entries.made_by_verbs():
 
     rule:
         name:
-            f"figure_{entry.name}"
+            f"{entry.kind}_{entry.name}"
         input:
             entries.inputs_of(PLAN, entry),
         output:
-            snake.in_report(entry, f"{RESULTS}/figures/{entry.place}.png"),
-            f"{RESULTS}/figures/{entry.place}.pdf",
+            snake.in_report(entry, entries.files_of(PLAN, entry)[0]),
+            *entries.files_of(PLAN, entry)[1:],
         log:
-            f"{RESULTS}/logs/figures/{entry.place}.log",
+            f"{RESULTS}/logs/{entry.kind}s/{entry.place}.log",
         wildcard_constraints:
             **entry.constraints(PLAN),
         conda:
@@ -94,9 +52,10 @@ for entry in filter(lambda entry: entry.made_by, FIGURES.values()):
             mem_mb=entry.memory,
             runtime=entry.minutes,
         params:
-            figure=entry.name,
+            kind=entry.kind,
+            name=entry.name,
             options=entries.options_of(PLAN, entry),
             caption=entries.caption_of(entry),
             job=entries.job_options(entry),
         shell:
-            "segrepro figure {params.figure} {params.options} --out {output} {params.job} &> {log}"
+            "segrepro {params.kind} {params.name} {params.options} --out {output} {params.job} &> {log}"

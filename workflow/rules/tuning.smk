@@ -55,11 +55,8 @@ rule crf_search:
         ],
         seen=lambda w: lineage.seen_by(PLAN, CONFIG.systems[w.system].members[0]),
     output:
-        table=report(
-            f"{RESULTS}/tables/crf_search/{{system}}.csv",
-            caption="../segrepro/report/captions/crf_search.rst",
-            category="Tables",
-            labels={"table": "CRF search", "system": "{system}"},
+        table=snake.in_report(
+            TABLES["crf_search"], f"{RESULTS}/tables/crf_search/{{system}}.csv"
         ),
         best=f"{RESULTS}/crf_search/{{system}}.json",
     log:
@@ -79,6 +76,7 @@ rule crf_search:
             CONFIG.systems[w.system].crf.search.tune_on
         ].label_space,
         options=lambda w: systems.search_options(PLAN, w.system),
+        caption=entries.caption_of(TABLES["crf_search"]),
         seen=lambda w, input: f"--seen {input.seen}" if input.seen else "",
     shell:
         "segrepro crf-search --scores {input.scores} --manifest {input.manifest} --forbid {input.scored} "

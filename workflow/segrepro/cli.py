@@ -57,14 +57,13 @@ VERBS = {
     "submission": "pack a system's test predictions for the VOC server",
     "check-submission": "find the mistakes in an archive for the VOC server",
     "statistics": "compute bootstrap intervals of systems and of the differences between them",
-    "tables": "collect metrics into the comparison tables",
+    "table": "make a table of the report from metrics",
     "figure": "draw a figure of the report",
-    "table-boundary": "collect boundary IoU, trimap mIoU and IoU by object size into a table",
     "page-pictures": "pack a split for the explorer of the report page",
     "page": "assemble the report page: tables, figures, explorer, how it was run",
 }
 # Verbs that are followed by the name of what they make.
-NAMED = ("figure",)
+NAMED = ("figure", "table")
 
 
 # Faults of the machine or of a path rather than of the program: a sentence says more than a traceback.

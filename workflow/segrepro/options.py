@@ -150,6 +150,7 @@ INPUT, OUTPUT = Input(), OutputFile()
 ARRAYS = OutputFile(endings=(".npz",))  # numpy gives it to any other name as a second ending
 MODEL = OutputFile(endings=(".keras",))  # Keras writes no other
 FIGURE = OutputFile(endings=(".png", ".pdf", ".svg"))
+TABLE = OutputFile(endings=(".csv", ".md", ".tex"))
 DATASET_FOLDER = OutputFolder(
     "dataset folder", "summary.json", ("summary.json", "pictures.csv", "images", "masks*", "instances", "lists")
 )

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 # Names become those of files, which have room for 255 bytes, of which temporary names need some.
@@ -114,7 +114,7 @@ def _as_written(root: type[BaseModel], loc: tuple[int | str, ...]) -> Iterator[i
 
 def _annotation_at(root: type[BaseModel], loc: Iterable[int | str]) -> Any:
     """Return the type of the value at a place, without ``| None``; None where there is no such place."""
-    annotation: Any = root
+    annotation: Any = root.model_fields["root"].annotation if issubclass(root, RootModel) else root
     for part in loc:
         if kinds := _tagged(annotation)[1]:
             annotation = kinds.get(str(part))

@@ -1,6 +1,5 @@
 """The search for a CRF's parameters, on pictures that are never scored."""
 
-import csv
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.metrics import metrics
-from segrepro.files import atomic_path, ids_sha256, write_json
+from segrepro.files import ids_sha256, write_json, write_rows
 from segrepro.fusion.densecrf import PRESETS, Parameters, parameters_of, read_evidence, refine
 from segrepro.json_files import read_json
 from segrepro.stores.manifests import Example
@@ -138,10 +137,8 @@ def write_search(path: Path, result: SearchResult, *, system: str, split: str, l
     ``leaks`` is the share of the tuning pictures that were seen in the system's making, as printed; empty for none.
     """
     pair = {"system": system, "split": split, "leaks": leaks}
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(pair | row for row in result.rows())
+    rows = (pair | row for row in result.rows())
+    write_rows(path, COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
 
 
 def write_best(

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 from segrepro.plan.experiment import Plan
+from segrepro.report.figures import FIGURES
 from segrepro.report.needs import inputs, options
 from segrepro.report.registry import Entry
+from segrepro.report.tables import TABLES
 
 
 def inputs_of(plan: Plan, entry: Entry) -> Callable[[Any], list[str]]:
@@ -34,3 +36,13 @@ def caption_of(entry: Entry) -> Callable[[Any, Any], str]:
     Snakemake counts a parameter that takes the output as derived from it: another caption makes no file again.
     """
     return lambda wildcards, output: entry.caption
+
+
+def files_of(plan: Plan, entry: Entry) -> list[str]:
+    """Return the outputs of an entry's rule, the first of which Snakemake's report shows."""
+    return [f"{plan.results}/{entry.kind}s/{entry.place}.{form}" for form in entry.forms]
+
+
+def made_by_verbs() -> list[Entry]:
+    """Return the entries with a rule of their own; the others are written by rules that make something else too."""
+    return [entry for entry in (*TABLES.values(), *FIGURES.values()) if entry.made_by]

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from segrepro.config import Config
 from segrepro.data.datasets import DATASETS, Dataset
-from segrepro.graph import Graph, graph_of
+from segrepro.graph import WEIGHTS, Graph, graph_of
 from segrepro.options import as_options
 
 
@@ -117,6 +117,21 @@ class Plan:
         """Return the (system, split) pairs of the tables, of one split or of all, in the config's order."""
         pairs = [(name, each) for name, system in self.config.systems.items() for each in system.splits]
         return [pair for pair in pairs if split in (None, pair[1])]
+
+    def compared_manifests(self, *, coco: bool) -> list[str]:
+        """Return manifests of the COCO datasets, or of the others, that models train on or systems are scored on.
+
+        Also of those that pretrained weights have seen, where the audit reads them.
+        """
+        used = {model.dataset for model in self.config.models.values()} | set(self.graph.splits)
+        for weights in self.graph.of_kind(WEIGHTS, *self.graph.systems):
+            used |= {pictures.name for pictures in self.graph.weights[weights].trained_on if pictures.manifest}
+        return [self.manifest(name) for name in sorted(used) if DATASETS[name].of_coco == coco]
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether COCO is compared with VOC and SBD by sight: ids tell VOC's and SBD's pictures apart only."""
+        return all(self.compared_manifests(coco=coco) for coco in (True, False))
 
     @property
     def bootstrap(self) -> str:

@@ -1,7 +1,5 @@
-"""What the audit, provenance and the comparison of COCO with VOC read, by what systems are made of."""
+"""What the audit and provenance read, by what systems are made of."""
 
-from segrepro.data.datasets import DATASETS
-from segrepro.graph import WEIGHTS
 from segrepro.plan.experiment import Plan
 from segrepro.provenance.origin import experiment_sha256, origin
 
@@ -20,23 +18,6 @@ def audited_manifests(plan: Plan) -> list[str]:
 def fold_reports(plan: Plan) -> list[str]:
     """Return the reports of stackers that were fitted by folds of what they are scored on."""
     return [file for system in plan.graph.systems.values() for file in system.fold_reports.values()]
-
-
-def compared_manifests(plan: Plan, *, coco: bool) -> list[str]:
-    """Return manifests of the COCO datasets, or of the others, that models train on or systems are scored on.
-
-    Also of those that pretrained weights have seen, where the audit reads them.
-    """
-    graph = plan.graph
-    used = {model.dataset for model in plan.config.models.values()} | set(graph.splits)
-    for weights in graph.of_kind(WEIGHTS, *graph.systems):
-        used |= {pictures.name for pictures in graph.weights[weights].trained_on if pictures.manifest}
-    return [plan.manifest(name) for name in sorted(used) if DATASETS[name].of_coco == coco]
-
-
-def is_compared(plan: Plan) -> bool:
-    """Return whether COCO is compared with VOC and SBD by sight: ids tell VOC's and SBD's pictures apart only."""
-    return all(compared_manifests(plan, coco=coco) for coco in (True, False))
 
 
 def origin_inputs(plan: Plan, *pairs: tuple[str, str]) -> dict[str, list[str]]:

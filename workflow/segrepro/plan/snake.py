@@ -20,7 +20,7 @@ from segrepro.plan.experiment import Plan
 from segrepro.plan.lineage import config_sha256
 from segrepro.plan.resolved import declared_config
 from segrepro.provenance.unrecorded import refuse_other_results
-from segrepro.report import figures
+from segrepro.report import figures, tables
 from segrepro.report.registry import Entry
 from segrepro.training.choices import require_tensorboard
 
@@ -81,12 +81,12 @@ def _in_shell(path: str) -> str:
     return shlex.quote(path).replace("{", "{{").replace("}", "}}")
 
 
-def in_report(entry: Entry, path: str, kind: str = "figure") -> Any:
+def in_report(entry: Entry, path: str) -> Any:
     """Return an output that Snakemake's report shows by an entry's category and label.
 
     The rule gives the caption by its parameter ``caption`` (`segrepro.plan.entries.caption_of`).
     """
-    labels = {kind: entry.label} | {name: f"{{{name}}}" for name in entry.wildcards}
+    labels = {entry.kind: entry.label} | {name: f"{{{name}}}" for name in entry.wildcards}
     template = Path(figures.__file__).with_name("caption.rst")
     return report(path, caption=str(template), category=entry.category, labels=labels)
 
@@ -94,7 +94,12 @@ def in_report(entry: Entry, path: str, kind: str = "figure") -> Any:
 def rules_sha256(workflow: Any) -> str:
     """Return a hash of what the Snakefile, the rule files and the entries say that rules are made of."""
     root = Path(str(workflow.basedir))
-    files = [root / "Snakefile", *sorted((root / "workflow/rules").glob("*.smk")), Path(figures.__file__)]
+    files = [
+        root / "Snakefile",
+        *sorted((root / "workflow/rules").glob("*.smk")),
+        Path(figures.__file__),
+        Path(tables.__file__),
+    ]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -7,7 +7,6 @@ from segrepro.errors import UserError
 from segrepro.graph import walk
 from segrepro.plan.datasets import available, checks_of
 from segrepro.plan.experiment import Plan, one_of
-from segrepro.plan.lineage import is_compared
 
 Store = tuple[str, str]  # a system and a split
 
@@ -133,7 +132,7 @@ def timed_jobs(plan: Plan) -> list[str]:
         *["sample"] * plan.sample,
         *(f"convert/{folder}" for folder in _folders_made(plan)),
         *(f"checks/{name}" for name in _datasets_made(plan)),
-        *["near_duplicates"] * is_compared(plan),
+        *["near_duplicates"] * plan.is_compared,
         *(f"proposals/{name}_{dataset}" for name, dataset in proposals_made(plan)),
         *(f"train/{model}" for model in plan.trained),
         *(_store_jobs(plan, *pair) for pair in stores_made(plan)),

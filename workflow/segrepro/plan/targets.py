@@ -2,20 +2,8 @@
 
 from segrepro.plan.datasets import available
 from segrepro.plan.experiment import Plan
-from segrepro.plan.lineage import is_compared
 from segrepro.report.figures import FIGURES
-
-# The tables that compare systems, each as CSV, Markdown and LaTeX, and what the report calls them.
-COMPARISONS = {
-    "miou": "mIoU",
-    "per_class_iou": "IoU per class",
-    "report2": "report 2: reported and measured",
-    "voc2012_test": "VOC 2012 test",
-    "crf": "CRF: before and after",
-    "ablation": "ablations",
-    "paired": "paired differences",
-    "reproduction": "agreement with other seeds and reported values",
-}
+from segrepro.report.tables import TABLES
 
 
 def label_checks(plan: Plan) -> list[str]:
@@ -36,21 +24,12 @@ def splits(plan: Plan) -> list[str]:
 
 
 def tables(plan: Plan) -> list[str]:
-    """Return all tables; those that compare systems in three forms."""
-    folder, config = f"{plan.results}/tables", plan.config
-    predicted = {
-        (config.systems[name].proposal_wise.proposals, split)
-        for name in plan.box_by_box
-        for split in config.systems[name].splits
-        if config.systems[name].proposal_wise.proposals
-    }
-    single = ["boundary", "leakage", "provenance"] + ["near_duplicates"] * is_compared(plan)
+    """Return all tables, in all their forms."""
     return [
-        *(f"{folder}/{table}.{form}" for table in COMPARISONS for form in ("csv", "md", "tex")),
-        *(f"{folder}/{table}.csv" for table in single),
-        *(f"{folder}/examples/{model}.csv" for model in plan.own_sets),
-        *(f"{folder}/proposals/{name}_{split}.csv" for name, split in sorted(predicted)),
-        *(f"{folder}/crf_search/{system}.csv" for system in plan.tuned),
+        f"{plan.results}/tables/{place}.{form}"
+        for entry in TABLES.values()
+        for place in entry.places(plan)
+        for form in entry.forms
     ]
 
 
@@ -61,15 +40,13 @@ def drawn(plan: Plan, figure: str) -> list[str]:
 
 def figures(plan: Plan) -> list[str]:
     """Return all figures."""
-    made = (file for entry in FIGURES.values() if entry.made_by for file in drawn(plan, entry.name))
-    return [*made, *[f"{plan.results}/figures/near_duplicates.png"] * is_compared(plan)]
+    return [file for name in FIGURES for file in drawn(plan, name)]
 
 
 def on_the_page(plan: Plan) -> dict[str, list[str]]:
     """Return what the report page shows of tables, figures and explorable pictures, as rule inputs."""
-    preview = [f"{plan.results}/figures/sample.png"] * (plan.config.pictures == "generated")
     return {
         "tables": [table for table in tables(plan) if table.endswith(".csv")],
-        "figures": [*figures(plan), *preview],
+        "figures": figures(plan),
         "pictures": [f"{plan.results}/report/pictures/{split}" for split in splits(plan)],
     }

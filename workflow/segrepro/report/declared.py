@@ -1,6 +1,6 @@
 """What the config declares for the tables: which systems are compared, and what the VOC server answered.
 
-The workflow writes a `Declared` as JSON from the resolved config; `segrepro tables` reads it.
+The workflow writes a `Declared` as JSON from the resolved config; `segrepro table` reads it.
 """
 
 from pathlib import Path
@@ -21,7 +21,10 @@ class DeclaredSystem(Section):
     name: str
     spec: str = Field(description="hash of its lineage's settings")
     settings: str = Field("", description="the same without the seed")
-    trained: bool = Field(True, description="whether anything in its making was trained or fitted here")
+    trained: bool = Field(
+        True,
+        description="whether anything in its making was trained or fitted here; else it is the same with every seed",
+    )
     refines: str | None = Field(None, description="of a CRF: the system that it refines")
     server: Server | None = Field(None, description="what the VOC server answered")
 
@@ -37,21 +40,6 @@ class Declared(Section):
 
     systems: list[DeclaredSystem] = Field([], description="all of them")
     ablations: list[Question] = Field([], description="what is compared with what")
-
-    @property
-    def specs(self) -> dict[str, str]:
-        """The hash of each system's spec."""
-        return {system.name: system.spec for system in self.systems}
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """The hash of each system's settings without the seed."""
-        return {system.name: system.settings for system in self.systems}
-
-    @property
-    def untrained(self) -> set[str]:
-        """The systems that are the same with every seed: published weights, and what is made of these alone."""
-        return {system.name for system in self.systems if not system.trained}
 
     @property
     def crfs(self) -> dict[str, str]:

@@ -10,13 +10,8 @@ from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import Estimates, estimate
 from segrepro.evaluation.class_counts import mean_iou
 from segrepro.evaluation.detail import Detail, load_detail, size_iou
-from segrepro.evaluation.leakage import Marks, leaking_share, marked_systems, share_text
+from segrepro.evaluation.leakage import marked_systems
 from segrepro.evaluation.object_sizes import size_names
-from segrepro.report.numbers import interval_text, leak_mark
-from segrepro.report.printed import LEAK_NOTE, NOTHING, Part, Table
-
-# The bands of the table, of those that were measured: the boundary itself, and up to the whole of the curves.
-TABLE_WIDTHS = (1, 3, 5, 10, 20, 40)
 
 
 @dataclass(frozen=True)
@@ -106,78 +101,6 @@ def compared(
     check_comparable(details, one_split=True)
     names = marked_systems([entry.system for entry in details], details[0].split, leakage)
     return details, names, [measure(entry, bootstrap) for entry in details]
-
-
-def boundary_rows(
-    details: list[Detail], bootstrap: Bootstrap, marks: Marks | None = None
-) -> tuple[list[str], list[dict[str, str]]]:
-    """Build ``boundary.csv``: a row a system and split; values in percent with two decimals, each with its interval.
-
-    Args:
-        details: checked by `check_comparable`.
-        bootstrap: how intervals are made.
-        marks: the audit's shares of leaked pictures; None where there was no audit.
-
-    Returns:
-        The columns and the rows: mIoU, boundary IoU, the trimaps' mIoU (``trimap_5``: within 5 pixels), the objects'
-        IoU from each size on (``object_32``: of 32² pixels up to the next) and how many there are. ``_low`` and
-        ``_high`` are the ends of the interval. Empty where nothing was counted.
-    """
-    settings = details[0].settings
-    widths = [width for width in settings.trimap_widths if width in TABLE_WIDTHS] or list(settings.trimap_widths)
-    places = [settings.trimap_widths.index(width) for width in widths]
-    rows = []
-    for detail in details:
-        measured = measure(detail, bootstrap)
-        leaks = "" if marks is None else share_text(leaking_share(marks, detail.system, detail.split))
-        row = {"system": detail.system, "split": detail.split, "leaks": leaks}
-        row |= _cells("miou", measured.miou) | _cells("boundary_iou", measured.boundary)
-        for width, place in zip(widths, places, strict=True):
-            row |= _cells(f"trimap_{width}", measured.trimap.at(place))
-        for place, side in enumerate((0, *settings.object_sides)):
-            row |= _cells(f"object_{side}", measured.sizes.at(place))
-            row[f"object_{side}_count"] = str(measured.objects[place])
-        rows.append(row)
-    return list(rows[0]), rows
-
-
-def boundary_table(name: str, columns: list[str], rows: list[dict[str, str]], bootstrap: Bootstrap) -> Table:
-    """Lay out what `boundary_rows` made for Markdown and LaTeX: each value with its interval in one column."""
-    values = [column for column in columns[3:] if not column.endswith(("_low", "_high", "_count"))]
-    cells = [
-        [row["system"] + leak_mark(row["leaks"]), row["split"], *(_with_interval(row, value) for value in values)]
-        for row in rows
-    ]
-    return Table(
-        name=name,
-        title="Near boundaries and by object size: IoU in percent",
-        columns=columns,
-        rows=rows,
-        parts=[Part("", ["system", "split", *(_heading(value) for value in values)], cells)],
-        notes=[
-            LEAK_NOTE,
-            f"In brackets: {100 * bootstrap.confidence:g} % bootstrap intervals over pictures "
-            f"({bootstrap.resamples} resamples).",
-        ],
-    )
-
-
-def _with_interval(row: dict[str, str], value: str) -> str:
-    return f"{row[value]} {interval_text(row[f'{value}_low'], row[f'{value}_high'])}" if row[value] else NOTHING
-
-
-def _heading(value: str) -> str:
-    kind, _, number = value.rpartition("_")
-    if kind == "trimap":
-        return f"within {number} px"
-    if kind == "object":
-        return f"objects from {number} x {number}"
-    return {"miou": "mIoU", "boundary_iou": "boundary IoU"}[value]
-
-
-def _cells(name: str, measured: Estimates) -> dict[str, str]:
-    values = {name: measured.value, f"{name}_low": measured.low, f"{name}_high": measured.high}
-    return {key: "" if np.isnan(value) else f"{100 * value:.2f}" for key, value in values.items()}
 
 
 def size_titles(detail: Detail, measured: Measured) -> list[str]:

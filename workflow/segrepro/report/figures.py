@@ -163,6 +163,7 @@ _ENTRIES = (
         category="Data",
         caption="Pairs of pictures of COCO and of VOC or SBD whose perceptual hashes are close: ids "
         "cannot tell these apart.",
+        wanted=lambda plan: [{}] * plan.is_compared,
     ),
     Entry(
         name="object_sizes",
@@ -201,6 +202,7 @@ _ENTRIES = (
         label="generated sample scenes",
         category="Data",
         caption="Generated scenes and their masks, which stand in for the archives at sample scale.",
+        wanted=lambda plan: [{}] * (plan.config.pictures == "generated"),
     ),
     Entry(
         name="training",

@@ -3,16 +3,9 @@
 Numbers of the sample stand beside reported ones in the same tables: these say that they must not be compared.
 """
 
-from __future__ import annotations
-
 import argparse
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from segrepro.config.data import PICTURES_KINDS, PicturesKind
-
-if TYPE_CHECKING:
-    from segrepro.report.printed import Table
 
 PUBLISHED: PicturesKind = "published"
 
@@ -44,8 +37,3 @@ def add_measured_on_option(parser: argparse.ArgumentParser) -> None:
         default=PUBLISHED,
         help="what the numbers are of (default: the experiment as published); others are said not to be comparable",
     )
-
-
-def with_note(table: Table, kind: PicturesKind) -> Table:
-    """Return a table of measured numbers with the line that says what they were measured on."""
-    return replace(table, notes=[NOTES[kind], *table.notes]) if kind in NOTES else table

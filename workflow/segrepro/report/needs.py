@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from segrepro.config.figures import Examples, Growing, Ranked, Refined
 from segrepro.config.systems import ProposalWise
-from segrepro.config.tables import Bootstrap
+from segrepro.config.tables import Bootstrap, Intervals, StatisticsSettings
 from segrepro.data.datasets import DATASETS
 from segrepro.gpus import add_gpus_argument
 from segrepro.options import INPUT, POSITIVE, SEED, add_options, as_options
+from segrepro.report.measured_on import add_measured_on_option
 from segrepro.report.registry import Entry, Subject
 
 if TYPE_CHECKING:
@@ -172,6 +173,12 @@ NEEDS: dict[str, Need] = {
     "proposals": _input("--proposals", "H5", "object proposals, by `segrepro proposals`", _split_proposals),
     "leakage": _input("--leakage", "JSON", "shares of leaked pictures (segrepro audit)", _of_results("leakage.json")),
     "statistics": _input("--statistics", "JSON", "intervals (segrepro statistics)", _of_results("statistics.json")),
+    "reported": _input(
+        "--reported", "JSON", "what reports and papers state, in percent", _of_results("metrics/reported.json")
+    ),
+    "declared": _input(
+        "--declared", "JSON", "CRFs, ablations, server answers, spec hashes", _of_results("metrics/declared.json")
+    ),
     # of what it is
     "split": _option("--split", lambda _, of: of.split, metavar="NAME", help="that the systems are scored on"),
     "system": _option("--system", lambda _, of: of.names["system"], metavar="NAME", help="for the title"),
@@ -186,6 +193,12 @@ NEEDS: dict[str, Need] = {
     "intervals": Need(
         lambda parser, _: add_options(parser, Bootstrap),
         lambda plan, _: plan.bootstrap,
+    ),
+    "seed_deviation": _section(
+        StatisticsSettings, lambda plan, _: plan.config.statistics, leave_out=Intervals.model_fields
+    ),
+    "measured_on": Need(
+        lambda parser, _: add_measured_on_option(parser), lambda plan, _: f"--measured-on {plan.config.pictures}"
     ),
     "ids": Need(
         lambda parser, _: parser.add_argument("--ids", nargs="+", metavar="ID", help="pictures to draw, in this order")

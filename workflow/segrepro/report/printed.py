@@ -1,21 +1,22 @@
 """A table in three forms: CSV to compute with, Markdown to read, LaTeX for a paper.
 
-CSV has plain numbers, one a column. Markdown and LaTeX show the same in the layout of a paper: intervals beside their
+CSV has plain numbers, one per column. Markdown and LaTeX show the same in the layout of a paper: intervals beside their
 values, daggers behind leaking systems, classes by their short names.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
 from tabulate import tabulate
 
 from segrepro.evaluation.leakage import MARK, MARK_NOTE
-from segrepro.files import write_text
-from segrepro.report.tables import write_table
+from segrepro.files import write_rows, write_text
+from segrepro.report.columns import NOTHING, Column, Row
+from segrepro.report.registry import Entry
 
-NOTHING = "–"
 LEAK_NOTE = f"{MARK_NOTE} (leakage.csv)."
 
 WIDE = 80  # letters, of a row; a wider table is scaled to the width of the text, which holds about as many at 10 pt
@@ -41,59 +42,96 @@ class Part:
 
 @dataclass(frozen=True)
 class Table:
-    """A table before it is written.
+    """What the function of a table returns; columns, title and caption are its entry's.
 
     Attributes:
-        name: of its files, without suffix.
-        title: what it shows, in a line.
-        columns: of the CSV.
-        rows: of the CSV, with these columns as keys.
-        parts: what Markdown and LaTeX show.
-        notes: lines below it.
+        rows: the values by the names of their columns; texts, or numbers as the CSV has them, NaN where there is none.
+        notes: lines below what is printed.
+        title: instead of the entry's.
+        headings: instead of those that some columns declare.
+        printed: instead of the text of some columns, where not empty: as long as ``rows``.
+        parts_by: the column whose values head parts of what is printed.
+        parts: what is printed instead of the rows.
     """
 
-    name: str
-    title: str
-    columns: Sequence[str]
-    rows: list[dict[str, str]]
-    parts: list[Part]
+    rows: pd.DataFrame
     notes: list[str]
+    title: str = ""
+    headings: Mapping[str, str] = field(default_factory=dict)
+    printed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    parts_by: str = ""
+    parts: list[Part] | None = None
 
 
-def write_forms(folder: Path, table: Table) -> None:
-    """Write ``<name>.csv``, ``.md`` and ``.tex`` into a folder, each atomically."""
-    write_table(folder / f"{table.name}.csv", table.columns, table.rows)
-    write_text(folder / f"{table.name}.md", markdown(table))
-    write_text(folder / f"{table.name}.tex", latex(table))
+def write_forms(files: list[Path], entry: Entry, table: Table) -> None:
+    """Write a table into files, each in the form that its ending says: .csv, .md or .tex."""
+    columns = list(entry.columns)
+    if entry.others:
+        declared = {column.name for column in columns}
+        columns += [entry.others(name) for name in table.rows if name not in declared]
+    rows = csv_rows(columns, table.rows)
+    shown = [entry.column(name) for name in entry.printed] or [
+        column for column in columns if column.heading is not None
+    ]
+    parts = table.parts or _parts(shown, table, rows)
+    for file in files:
+        if file.suffix == ".csv":
+            names = [column.name for column in columns]
+            write_rows(file, names, [[row.get(name, "") for name in names] for row in rows])
+        else:
+            form = markdown if file.suffix == ".md" else latex
+            write_text(file, form(table.title or entry.title, parts, table.notes))
 
 
-def markdown(table: Table) -> str:
+def csv_rows(columns: Sequence[Column], rows: pd.DataFrame) -> list[Row]:
+    """Return rows as the CSV has them, without the columns that they lack."""
+    given = [column for column in columns if column.name in rows]
+    texts = [map(column.text, rows[column.name]) for column in given]
+    return [{column.name: text for column, text in zip(given, row, strict=True)} for row in zip(*texts, strict=True)]
+
+
+def named(column: Column, row: Row, rows: Sequence[Row]) -> str:
+    """Return what Markdown and LaTeX show of a row in a column, with its mark."""
+    return column.shown(row) + (f" {MARK}" if row.get(column.name) and column.is_marked(row, rows) else "")
+
+
+def _parts(columns: Sequence[Column], table: Table, rows: list[Row]) -> list[Part]:
+    headers = [table.headings.get(column.name, column.heading) for column in columns]
+    parts: dict[str, list[list[str]]] = {}
+    for number, row in enumerate(rows):
+        instead = {name: texts[number] for name, texts in table.printed.items()}
+        cells = [instead.get(column.name) or named(column, row, rows) for column in columns]
+        parts.setdefault(row[table.parts_by] if table.parts_by else "", []).append(cells)
+    return [Part(title, headers, cells) for title, cells in parts.items()] or [Part("", (), [])]
+
+
+def markdown(title: str, parts: Sequence[Part], notes: Sequence[str]) -> str:
     """Return a table as Markdown (pipe tables), each part under its heading."""
-    blocks = [f"# {table.title}"]
-    for part in table.parts:
+    blocks = [f"# {title}"]
+    for part in parts:
         blocks += [f"## {part.title}"] * bool(part.title)
         blocks.append(_tabulated(part, "pipe") if part.cells else "Nothing to show.")
-    blocks += [note.replace("_", "\\_") for note in table.notes]
+    blocks += [note.replace("_", "\\_") for note in notes]
     return "\n\n".join(blocks) + "\n"
 
 
-def latex(table: Table) -> str:
+def latex(title: str, parts: Sequence[Part], notes: Sequence[str]) -> str:
     r"""Return a table as LaTeX to ``\input``: a tabular of booktabs for each part, wide ones scaled by graphicx.
 
     The notes stand below it in small type, for a dagger must be explained wherever it is printed.
     """
-    blocks = [f"% {table.title}. Needs the packages booktabs and graphicx."]
-    for part in table.parts:
+    blocks = [f"% {title}. Needs the packages booktabs and graphicx."]
+    for part in parts:
         blocks += [f"% {part.title}"] * bool(part.title)
         if not part.cells:
             blocks.append("% Nothing to show.")
             continue
         text = _MINUS.sub("$-$", _ascii(_tabulated(part, "latex_booktabs")))
         blocks.append(f"\\resizebox{{\\linewidth}}{{!}}{{%\n{text}}}" if _letters(part) > WIDE else text)
-    if any(part.cells for part in table.parts):
-        blocks += [f"\n{{\\footnotesize {_sentence(note)}\\par}}" for note in table.notes]
+    if any(part.cells for part in parts):
+        blocks += [f"\n{{\\footnotesize {_sentence(note)}\\par}}" for note in notes]
     else:
-        blocks += [f"% {note}" for note in table.notes]
+        blocks += [f"% {note}" for note in notes]
     return "\n".join(blocks) + "\n"
 
 

@@ -1,8 +1,9 @@
-"""What the report can show: every figure is one entry, and all else about it follows from the entry.
+"""What the report can show: every figure and table is one entry, and all else about it follows from the entry.
 
-From an entry come the verb (`segrepro figure NAME`) with its options, the rule with its inputs, the targets of a plan,
-the caption and labels in Snakemake's report, and its place on the report page. The entries stand in
-`segrepro.report.figures`; what they may need of a run is listed in `segrepro.report.needs`.
+From an entry come the verb (`segrepro figure NAME`, `segrepro table NAME`) with its options, the rule with its inputs,
+the targets of a plan, the caption and labels in Snakemake's report, and its place on the report page. The entries stand
+in `segrepro.report.figures` and `segrepro.report.tables`; what they may need of a run is listed in
+`segrepro.report.needs`.
 Entries name their functions by text: whoever only plans loads neither matplotlib nor OpenCV.
 """
 
@@ -13,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from segrepro.report.columns import COMMON, Column
 
 if TYPE_CHECKING:
     from segrepro.plan import Plan
@@ -99,6 +102,7 @@ class Entry:
 
     Attributes:
         name: of its files below ``figures/`` or ``tables/``, and of the verb.
+        kind: ``figure`` or ``table``.
         title: its heading on the page.
         label: how Snakemake's report lists it.
         category: of Snakemake's report.
@@ -111,6 +115,9 @@ class Entry:
         wanted: instead of the scope's.
         pairs: instead of the scope's.
         only_wanted: whether there are no other files of it than those wanted.
+        columns: of a table, in the order of its CSV.
+        others: the column of a name that is not among these, which the table has behind them; None: it has no more.
+        printed: the names of the columns of Markdown and LaTeX; empty: those with a heading, as declared.
         cores: of a job of the full scale.
         network: whether a job predicts, on a GPU if there is one.
         memory: of a job, MB.
@@ -118,6 +125,7 @@ class Entry:
     """
 
     name: str
+    kind: str = "figure"
     title: str
     label: str
     category: str
@@ -128,6 +136,9 @@ class Entry:
     wanted: Callable[[Plan], list[Wildcards]] | None = None
     pairs: Callable[[Plan, Wildcards], list[Pair]] | None = None
     only_wanted: bool = False
+    columns: tuple[Column, ...] = ()
+    others: Callable[[str], Column] | None = None
+    printed: tuple[str, ...] = ()
     cores: int = 1
     network: bool = False
     memory: int = 2000
@@ -158,6 +169,19 @@ class Entry:
         wanted = (self.wanted or self.scope.wanted)(plan)
         keys = [key for key in self.wildcards if key != "split"]
         return {key: "|".join(sorted({each[key] for each in wanted})) or "(?!)" for key in keys}
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The endings of its files: those that its own verb writes, or that of another verb's file."""
+        forms = ("csv", "md", "tex") if self.kind == "table" else ("png", "pdf")
+        return forms if self.made_by else forms[:1]
+
+    def column(self, name: str) -> Column:
+        """Return a column by its name; one that is not declared is what it is in any table."""
+        declared = {column.name: column for column in self.columns}
+        if name in declared:
+            return declared[name]
+        return self.others(name) if self.others else COMMON.get(name, Column(name))
 
     def make(self, args: Any) -> Any:
         """Return the figure or table, from the parsed options of its verb."""

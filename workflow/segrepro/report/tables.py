@@ -1,151 +1,276 @@
-"""The comparison tables: what this run measured beside what the reports and papers state."""
+"""The tables of the report, in the order of the page. To add one: an entry here, and the function that it names."""
 
-import csv
-from decimal import Decimal
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-from segrepro.errors import UserError
-from segrepro.evaluation.leakage import Marks, leaking_share, share_text
-from segrepro.files import atomic_path
-from segrepro.json_files import read_json
-from segrepro.labels import label_space
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
-MIOU_COLUMNS = (
-    *("system", "split", "leaks", "miou", "pixel_accuracy", "mean_accuracy", "fw_iou"),
-    *("reported_miou", "reported_pixel_accuracy", "reported_source", "difference", "pictures", "classes"),
+from segrepro.labels import VOC_CLASSES
+from segrepro.report.columns import LEAKS, MIOU, SPLIT, SYSTEM, Column, Row, ends, percent
+from segrepro.report.registry import MODEL, Entry, Scope, Wildcards
+from segrepro.report.registry import SYSTEM as EACH_SYSTEM
+
+if TYPE_CHECKING:
+    from segrepro.plan import Plan
+
+# Short names as the DeconvNet paper's table has them.
+SHORT_NAMES = (
+    "bkg",
+    *("aero", "bike", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("table", "dog", "horse", "mbk", "person", "plant", "sheep", "sofa", "train", "tv"),
 )
-MEASURES = ("miou", "pixel_accuracy", "mean_accuracy", "fw_iou")
-REPORTED_KEYS = ("miou", "pixel_accuracy", "source", "differs")
-
-Metrics = dict[str, Any]
-Reported = dict[str, dict[str, dict[str, Any]]]
-
-
-def percent(fraction: float | None) -> str:
-    """Print a fraction as the reports do: in percent with two decimals; empty for None."""
-    return "" if fraction is None else f"{100 * fraction:.2f}"
-
-
-def leaks(entry: Metrics, marks: Marks | None) -> str:
-    """Return the share of the scored pictures that were seen in a system's making, in percent; empty when none."""
-    return "" if marks is None else share_text(leaking_share(marks, entry["system"], entry["split"]))
+SHORT_CLASSES = dict(zip(VOC_CLASSES, SHORT_NAMES, strict=True))
+SHARE = "leaks is the share of the scored pictures that were seen in the system's making."
+SPEC = Column("spec", "spec", what="hash of all settings that the system's scores depend on")
+DIFFERENCE = (
+    percent("difference", "difference", printed="+.2f", interval="difference"),
+    *ends("difference"),
+)
+VERDICT = (
+    Column("p", what="two-sided, of this difference alone", decimals=4),
+    Column("p_holm", what="the same after Holm's correction for all differences of the table", decimals=4),
+    Column("verdict", "verdict"),
+)
 
 
-def miou_rows(metrics: list[Metrics], reported: Reported, marks: Marks | None = None) -> list[dict[str, str]]:
-    """Build the rows of ``miou.csv``, one a system and split, in the order of ``metrics``.
+def class_column(name: str) -> Column:
+    """Return the column of a class: its IoU."""
+    return percent(name, SHORT_CLASSES.get(name, name), printed=".1f", bar=True)
 
-    Args:
-        metrics: contents of metrics files, from `read_metrics`.
-        reported: system -> split -> ``miou``, ``pixel_accuracy`` (percent) and ``source``, each optional.
-        marks: the audit's shares of leaked pictures; None where there was no audit.
 
-    Returns:
-        Rows with the keys `MIOU_COLUMNS`; values in percent with two decimals. ``difference`` is the measured
-        minus the reported mIoU as printed, in percentage points; empty where nothing is reported.
+def boundary_column(name: str) -> Column:
+    """Return a column of ``boundary`` that follows from what was measured.
+
+    That is ``trimap_5``, the mIoU within 5 pixels of the truth's boundaries; ``object_32``, the IoU of objects from
+    32 x 32 pixels up to the next size; ``object_32_count``, their number; and the ends of intervals.
     """
-    rows = []
-    for entry in metrics:
-        stated = reported.get(entry["system"], {}).get(entry["split"], {})
-        row = {"system": entry["system"], "split": entry["split"], "leaks": leaks(entry, marks)}
-        row |= {measure: percent(entry[measure]) for measure in MEASURES}
-        row |= {f"reported_{key}": _as_printed(stated.get(key)) for key in ("miou", "pixel_accuracy")}
-        row["reported_source"] = stated.get("source") or ""
-        row["difference"] = str(Decimal(row["miou"]) - Decimal(row["reported_miou"])) if row["reported_miou"] else ""
-        row |= {"pictures": str(entry["pictures"]), "classes": str(entry["classes"])}
-        rows.append(row)
-    return rows
+    kind, _, what = name.rpartition("_")
+    if what in ("low", "high", "count"):
+        return Column(name, decimals=0 if what == "count" else 2)
+    return percent(name, f"within {what} px" if kind == "trimap" else f"objects from {what} x {what}", interval=name)
 
 
-def _as_printed(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+def report2_column(method: str) -> Column:
+    """Return the column of one of report 2's models; only what was measured on val is known to leak."""
+
+    def share(row: Row, rows: Sequence[Row]) -> str:
+        if row["origin"] != "measured" or row["criterion"] not in ("mIoU", "pixel accuracy"):
+            return ""
+        return next((other[method] for other in rows if other["criterion"] == "leaks"), "")
+
+    return percent(method, method, leaks=share)
 
 
-def per_class_rows(metrics: list[Metrics], marks: Marks | None = None) -> tuple[list[str], list[dict[str, str]]]:
-    """Build ``per_class_iou.csv``: one row a system and split, one column a class.
-
-    Args:
-        metrics: contents of metrics files, from `read_metrics`.
-        marks: as of `miou_rows`.
-
-    Returns:
-        The columns (system, split, leaks, then the classes in label order; those of a further label space follow) and
-        the rows: IoU in percent with two decimals, empty where the ground truth has no such class.
-    """
-    classes: dict[str, None] = {}
-    for entry in metrics:
-        in_label_order = [name for name in label_space(entry["label_space"]).classes if name is not None]
-        classes |= dict.fromkeys(in_label_order)
-    rows = [
-        {"system": entry["system"], "split": entry["split"], "leaks": leaks(entry, marks)}
-        | {name: percent(entry["per_class_iou"].get(name)) for name in classes}
-        for entry in metrics
-    ]
-    return ["system", "split", "leaks", *classes], rows
+def _of(name: str, heading: str | None = None) -> Column:
+    """Return a column that names a further system of the row, whose leaks stand in a column of their own."""
+    return Column(name, heading, leaks=f"{name}_leaks")
 
 
-def read_metrics(paths: list[Path]) -> list[Metrics]:
-    """Read metrics files of `segrepro evaluate`, keeping their order.
-
-    Raises:
-        UserError: a file is missing, not of that form, or two are of the same system and split.
-    """
-    found: dict[tuple[str, str], Path] = {}
-    metrics = []
-    for path in paths:
-        entry = read_json(path, "evaluate it again")
-        needed = ("system", "split", "label_space", "pictures", "classes", "per_class_iou", *MEASURES)
-        missing = [key for key in needed if key not in entry]
-        if missing:
-            raise UserError(f"{path}: key '{missing[0]}' is missing; a metrics file comes from `segrepro evaluate`.")
-        key = (entry["system"], entry["split"])
-        if key in found:
-            raise UserError(
-                f"{path}: system '{key[0]}' on '{key[1]}' was given before by {found[key]}; give each pair once."
-            )
-        found[key] = path
-        metrics.append(entry)
-    return metrics
+def _predicted(plan: Plan) -> list[Wildcards]:
+    """Return the proposals that systems predict by, and the datasets whose pictures these are of."""
+    systems = (plan.config.systems[name] for name in plan.box_by_box)
+    wanted = {(each.proposal_wise.proposals, split) for each in systems for split in each.splits}
+    return [{"proposals": name, "dataset": split} for name, split in sorted(pair for pair in wanted if pair[0])]
 
 
-def read_reported(path: Path) -> Reported:
-    """Read the reported results, in percent.
+_table = partial(Entry, kind="table", category="Tables", memory=1000, minutes=10)
+_ENTRIES = (
+    _table(
+        name="miou",
+        title="Measured and reported mIoU, in percent",
+        label="mIoU",
+        caption="Mean IoU of each system on each split with its bootstrap interval over the pictures, pixel "
+        "accuracy, mean accuracy and frequency-weighted IoU, in percent, beside what papers and reports "
+        "state. " + SHARE,
+        made_by="segrepro.report.results:miou_table",
+        needs=("metrics", "reported?", "declared?", "statistics?", "leakage?", "measured_on"),
+        columns=(
+            *(SYSTEM, SPLIT, LEAKS, percent("miou", "mIoU", interval="miou", bar=True)),
+            percent("pixel_accuracy", "pixel acc."),
+            percent("mean_accuracy"),
+            percent("fw_iou"),
+            percent("reported_miou", "reported mIoU"),
+            percent("reported_pixel_accuracy"),
+            Column("reported_source", "source"),
+            percent("difference", "difference", what="measured minus reported mIoU, percentage points, as printed"),
+            Column("pictures", "pictures"),
+            Column("classes"),
+            *(*ends("miou"), SPEC),
+        ),
+        printed=(
+            *("system", "split", "miou", "pixel_accuracy"),
+            *("reported_miou", "difference", "reported_source", "pictures", "spec"),
+        ),
+    ),
+    _table(
+        name="reproduction",
+        title="Does this run agree with other seeds, and with what is reported? mIoU in percent",
+        label="agreement with other seeds and reported values",
+        caption="For every system, whether its mIoU lies where trainings with other seeds lie (spread), and, for "
+        "the experiment as published, whether it agrees with the reported value (reproduced) within an "
+        "interval of pictures and seeds.",
+        made_by="segrepro.report.reproduction:reproduction_table",
+        needs=("metrics", "reported?", "declared?", "statistics", "leakage?", "seed_deviation", "measured_on"),
+        columns=(
+            *(SYSTEM, SPLIT, LEAKS, MIOU),
+            Column("seeds", what="trainings with other seeds", decimals=0),
+            percent("spread_mean", "other seeds", interval="spread"),
+            *ends("spread"),
+            Column("spread", ""),
+            percent("reported_miou", "reported"),
+            Column("reported_source"),
+            *DIFFERENCE,
+            Column("reproduced", ""),
+            Column("why", what="what the reported experiment does otherwise"),
+        ),
+    ),
+    _table(
+        name="report2",
+        title="Report 2: reported and measured, in percent",
+        label="report 2: reported and measured",
+        caption="The measures of report 2 as rows, its models as columns: reported there, and measured here. The "
+        "row leaks has the share of the pictures of VOC's val that were seen in the making of each system "
+        "measured.",
+        made_by="segrepro.report.published:report2_table",
+        needs=("metrics", "declared?", "leakage?", "measured_on"),
+        columns=(Column("criterion"), Column("origin")),
+        others=report2_column,
+    ),
+    _table(
+        name="per_class_iou",
+        title="IoU of each class, in percent",
+        label="IoU per class",
+        caption="IoU of each class, in percent. Empty where the truth of a split has no such class. " + SHARE,
+        made_by="segrepro.report.results:per_class_table",
+        needs=("metrics", "leakage?", "measured_on"),
+        columns=(SYSTEM, SPLIT, LEAKS),
+        others=class_column,
+    ),
+    _table(
+        name="crf",
+        title="What a CRF changes: mIoU before and after, in percent",
+        label="CRF: before and after",
+        caption="mIoU of systems before and after their fully connected CRF, and the gain in percentage points "
+        "with its paired bootstrap interval over the pictures. " + SHARE,
+        made_by="segrepro.report.difference_tables:crf_table",
+        needs=("metrics", "declared", "statistics", "leakage?", "measured_on"),
+        columns=(
+            *(SYSTEM, _of("refines", "refines"), SPLIT, LEAKS, Column("refines_leaks")),
+            *(percent("before", "before"), percent("after", "after")),
+            *(percent("gain", "gain", printed="+.2f", interval="gain"), *ends("gain"), *VERDICT),
+        ),
+    ),
+    _table(
+        name="ablation",
+        title="Ablations: difference in mIoU to a baseline, in percentage points",
+        label="ablations",
+        caption="What a change of a setting does: the difference in mIoU to the baseline of each question, with "
+        "its paired bootstrap interval over the pictures. note says what else differs, where more than one "
+        "thing does. " + SHARE,
+        made_by="segrepro.report.difference_tables:ablation_table",
+        needs=("metrics", "declared", "statistics", "leakage?", "measured_on"),
+        columns=(
+            *(Column("ablation"), SPLIT, SYSTEM, _of("baseline"), LEAKS, Column("baseline_leaks"), MIOU),
+            *(*DIFFERENCE, *VERDICT, Column("note")),
+        ),
+    ),
+    _table(
+        name="paired",
+        title="Differences in mIoU between systems on the same pictures, in percentage points",
+        label="paired differences",
+        caption="Differences in mIoU between two systems on the same pictures, with a bootstrap interval over the "
+        "pictures. The columns of leaks have the share of the scored pictures that were seen in the making "
+        "of either.",
+        made_by="segrepro.report.difference_tables:paired_table",
+        needs=("metrics", "statistics", "leakage?", "measured_on"),
+        columns=(
+            *(SPLIT, _of("first"), _of("second"), Column("first_leaks"), Column("second_leaks")),
+            *(percent("first_miou"), percent("second_miou"), *DIFFERENCE, *VERDICT),
+        ),
+    ),
+    _table(
+        name="voc2012_test",
+        title="VOC 2012 test: IoU of each class and their mean, in percent",
+        label="VOC 2012 test",
+        caption="VOC 2012 test, as published; our rows where the evaluation server's answer has been entered in "
+        "the config.",
+        made_by="segrepro.report.published:voc_test_table",
+        needs=("declared?",),
+        columns=(
+            *(Column("method", "method"), Column("source", "source"), Column("reference"), Column("system")),
+            *map(class_column, VOC_CLASSES),
+            percent("miou", "mean", printed=".1f", bar=True),
+            Column("note"),
+        ),
+    ),
+    _table(
+        name="leakage",
+        title="Leakage",
+        label="leakage",
+        caption="Of the pictures that each system is scored on, how many it or an ancestor has seen in training, "
+        "and through whom.",
+    ),
+    _table(
+        name="boundary",
+        title="Near boundaries and by object size: IoU in percent",
+        label="boundaries and object sizes",
+        caption="Each system near the boundaries of the truth and on objects by size, in percent, each value with "
+        "its bootstrap interval over the pictures: mIoU, boundary IoU, mIoU within some pixels of the "
+        "boundaries, and IoU of small and large objects with their number. " + SHARE,
+        made_by="segrepro.report.boundary_table:boundary_table",
+        needs=("detail", "leakage?", "intervals", "measured_on"),
+        columns=(
+            *(SYSTEM, SPLIT, LEAKS, percent("miou", "mIoU", interval="miou", bar=True), *ends("miou")),
+            *(percent("boundary_iou", "boundary IoU", interval="boundary_iou"), *ends("boundary_iou")),
+        ),
+        others=boundary_column,
+        memory=2000,
+        minutes=20,
+    ),
+    _table(
+        name="crf_search",
+        title="Search for a CRF's parameters",
+        label="CRF search",
+        caption="The search for a CRF's parameters: mIoU of the system without a CRF (trial 0) and with each "
+        "trial's, in percent, on the tuning pictures of split, which are not those that the tables score. "
+        "leaks is the share of these pictures that the system itself was trained on: there its mIoU is "
+        "flattered, and only the gains can be compared.",
+        scope=EACH_SYSTEM,
+        wanted=lambda plan: [{"system": name} for name in plan.tuned],
+    ),
+    _table(
+        name="examples",
+        title="Training examples",
+        label="training examples per class",
+        caption="Training sets of a model's own (DeconvNet's boxes, repeated classes): how many examples there are "
+        "per class.",
+        scope=MODEL,
+        wanted=lambda plan: [{"model": name} for name in plan.own_sets],
+    ),
+    _table(
+        name="near_duplicates",
+        title="Near-duplicates of COCO and VOC",
+        label="near-duplicates of COCO and VOC",
+        caption="Pairs of pictures of COCO and of VOC or SBD whose perceptual hashes are close: ids cannot tell "
+        "these apart.",
+        wanted=lambda plan: [{}] * plan.is_compared,
+    ),
+    _table(
+        name="proposals",
+        title="Proposals",
+        label="recall of the proposals",
+        caption="DeconvNet's object proposals: the recall of the objects' boxes.",
+        scope=Scope("{proposals}_{dataset}", _predicted, lambda *_: []),
+    ),
+    _table(
+        name="provenance",
+        title="Where each number comes from",
+        label="provenance",
+        caption="Where each number comes from: hashes of config, code and data (12 digits), commit, and whether "
+        "the code that made a system's models, and the code that predicted its scores, is the code that "
+        "scored it (same, older, unknown).",
+    ),
+)
 
-    The form is ``{system: {split: {"miou": 76.42, "pixel_accuracy": 94.45, "source": "report 2"}}}``; every key of
-    the innermost level may be absent or null.
-
-    Raises:
-        UserError: the file is missing, not JSON, or has an unknown key or a value outside 0..100.
-    """
-    reported = read_json(path, "check the file")
-    for system, splits in reported.items():
-        for split, stated in _mapping(splits, f"{path}: {system}").items():
-            for key, value in _mapping(stated, f"{path}: {system}.{split}").items():
-                _check_stated(key, value, f"{path}: {system}.{split}.{key}")
-    return reported
-
-
-def _check_stated(key: str, value: Any, where: str) -> None:
-    if key not in REPORTED_KEYS:
-        raise UserError(f"{where} is unknown; use {', '.join(REPORTED_KEYS)}.")
-    if value is None:
-        return
-    if key in ("source", "differs"):
-        if not isinstance(value, str):
-            raise UserError(f"{where} is {value!r}; write text.")
-    elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
-        raise UserError(f"{where} is {value!r}; give a number of percent, 0 to 100.")
-
-
-def _mapping(value: Any, where: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise UserError(f"{where} is not a mapping; write system, then split, then miou, pixel_accuracy, source.")
-    return value
-
-
-def write_table(path: Path, columns: list[str] | tuple[str, ...], rows: list[dict[str, str]]) -> None:
-    """Write rows as CSV, atomically."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+TABLES = {entry.name: entry for entry in _ENTRIES}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segrepro.errors import UserError
-from segrepro.files import atomic_path
+from segrepro.files import write_rows
 
 BASE_COLUMNS = ("id", "image", "mask")
 BOX_COLUMNS = ("x1", "y1", "x2", "y2")
@@ -70,14 +70,13 @@ def write_manifest(path: Path, examples: list[Example]) -> None:
     def relative(file: Path | None) -> str:
         return Path(os.path.relpath(Path(file).resolve(), folder)).as_posix() if file else ""
 
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        for e in sorted(examples, key=lambda e: (e.id, e.box or (), e.instance or 0)):
-            row = {"id": e.id, "image": relative(e.image), "mask": relative(e.mask)}
-            row |= dict(zip(BOX_COLUMNS, e.box or (), strict=False))
-            row |= {"instance_mask": relative(e.instance_mask), "instance": e.instance, REPEATS_COLUMN: e.repeats}
-            writer.writerow(row)
+    rows = []
+    for e in sorted(examples, key=lambda e: (e.id, e.box or (), e.instance or 0)):
+        row = {"id": e.id, "image": relative(e.image), "mask": relative(e.mask)}
+        row |= dict(zip(BOX_COLUMNS, e.box or (), strict=False))
+        row |= {"instance_mask": relative(e.instance_mask), "instance": e.instance, REPEATS_COLUMN: e.repeats}
+        rows.append([row.get(column) for column in columns])
+    write_rows(path, columns, rows)
 
 
 def read_manifest(path: Path) -> list[Example]:

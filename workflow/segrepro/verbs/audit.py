@@ -25,12 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Audit, write both files and name the leaking systems."""
     from segrepro.evaluation.leakage import COLUMNS, audit, leak_marks, leakage_rows, share_text
-    from segrepro.files import write_json
+    from segrepro.files import write_json, write_rows
     from segrepro.graph import read_graph
-    from segrepro.report.tables import write_table
 
     audits = audit(read_graph(args.lineage))
-    write_table(args.out, COLUMNS, leakage_rows(audits))
+    write_rows(args.out, COLUMNS, [[row[column] for column in COLUMNS] for row in leakage_rows(audits)])
     write_json(args.marks, leak_marks(audits))
     for entry in audits:
         if entry.leaks:

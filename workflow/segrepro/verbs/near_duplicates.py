@@ -34,10 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Hash, compare, write table, counts and sheet."""
     from segrepro.evaluation.near_duplicates import hash_pictures, nearest_pairs, unique_pictures
-    from segrepro.files import write_json
+    from segrepro.files import write_json, write_rows
     from segrepro.report.duplicates_sheet import draw_pairs
     from segrepro.report.style import save_figure
-    from segrepro.report.tables import write_table
     from segrepro.stores.manifests import read_manifest
 
     sets = [
@@ -52,8 +51,7 @@ def run(args: argparse.Namespace) -> None:
         list(sets[0]), hashes[0], list(sets[1]), hashes[1], max_distance=args.max_distance, at_least=args.pairs
     )
     near = [pair for pair in nearest if pair.distance <= args.max_distance]
-    rows = [{"id_a": pair.id_a, "id_b": pair.id_b, "distance": str(pair.distance)} for pair in near]
-    write_table(args.out, ("id_a", "id_b", "distance"), rows)
+    write_rows(args.out, ("id_a", "id_b", "distance"), [(pair.id_a, pair.id_b, pair.distance) for pair in near])
     counts = {
         "pictures": [len(pictures) for pictures in sets],
         "names": args.names,

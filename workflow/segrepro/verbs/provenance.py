@@ -28,13 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write both files, and name the systems whose models are older than the code that scored them."""
-    from segrepro.files import write_json
+    from segrepro.files import write_json, write_rows
     from segrepro.provenance.results import COLUMNS, overview, overview_rows, provenance, read_provenance
-    from segrepro.report.tables import write_table
 
     entries = [read_provenance(path) for path in args.metrics]
     found = overview(entries, args.made, provenance(args), scale=args.scale)
-    write_table(args.table, COLUMNS, overview_rows(entries))
+    write_rows(args.table, COLUMNS, [[row[column] for column in COLUMNS] for row in overview_rows(entries)])
     write_json(args.out, found)
     older, predicted = (", ".join(found[key]) or "none" for key in ("older", "older_scores"))
     print(

@@ -1,7 +1,7 @@
 r"""Compute bootstrap intervals of mIoU, and of the differences between systems, over the pictures of each split.
 
 Reads metrics and the per-picture confusions beside them, in the same order. Pictures are drawn with replacement,
-the same ones for all systems of a split; intervals are BCa. `segrepro tables` prints them.
+the same ones for all systems of a split; intervals are BCa. `segrepro table` prints them.
 
   segrepro statistics --metrics results/metrics/*/voc_val.json --confusions results/metrics/*/voc_val.npz \
       --resamples 2000 --confidence 0.95 --seed 0 --out results/statistics.json
@@ -30,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Compute and write the intervals."""
+    from segrepro.evaluation.metrics_files import read_metrics
     from segrepro.evaluation.statistics import read_scored, statistics
     from segrepro.files import write_json
-    from segrepro.report.tables import read_metrics
 
     scored = read_scored(read_metrics(args.metrics), args.confusions)
     write_json(args.out, statistics(scored, section_of(args, Bootstrap)).model_dump(mode="json"))

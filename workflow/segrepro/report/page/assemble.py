@@ -15,10 +15,11 @@ from segrepro.graph import read_graph
 from segrepro.json_files import read_json
 from segrepro.report.figures import FIGURES
 from segrepro.report.measured_on import REMARKS
-from segrepro.report.page.content import ORDER, Picture, Table, best_systems, in_order, read_picture, read_table
+from segrepro.report.page.content import Picture, Table, best_systems, in_order, read_picture, read_table
 from segrepro.report.page.graphs import lineage_svg, rules_svg
 from segrepro.report.page.run_times import read_run_times
 from segrepro.report.page.scripts import write_script
+from segrepro.report.tables import TABLES
 
 ASSETS = ("page.css", "page.js", "codec.js", "list.js", "stage.js", "explorer.js")
 FILES = resources.files("segrepro.report.page") / "assets"
@@ -35,7 +36,7 @@ def write_page(args: argparse.Namespace) -> None:
     config = read_json(args.config, remedy)
     tables = [read_table(path, _below(path, args.results / "tables"), marks) for path in args.tables]
     figures = [read_picture(path, _below(path, args.results / "figures"), marks) for path in args.figures]
-    tables, figures = in_order(tables, ORDER), in_order(figures, FIGURES)
+    tables, figures = in_order(tables, TABLES), in_order(figures, FIGURES)
     times = read_run_times(args.benchmarks, args.jobs) if args.benchmarks else None
     html = _template().render(
         version=__version__,

@@ -4,55 +4,17 @@ import csv
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from segrepro.data.pictures import picture_size
 from segrepro.errors import UserError
 from segrepro.evaluation.leakage import MARK, Marks, marked
+from segrepro.report.columns import Column, Row
 from segrepro.report.figures import FIGURES
-from segrepro.report.published import LEAKS, MEASURED, TEST_MIOU
+from segrepro.report.registry import Entry
+from segrepro.report.tables import TABLES
 
 NUMBER = re.compile(r"^[-+]?\d+(\.\d+)?$")
-
-# Tables come in this order, what is not named here behind them by name.
-ORDER = (
-    *(
-        "miou",
-        "reproduction",
-        "report2",
-        "per_class_iou",
-        "crf",
-        "ablation",
-        "paired",
-    ),
-    *("voc2012_test", "leakage"),
-)
-TITLES = {
-    "miou": "Measured and reported",
-    "reproduction": "Agreement with other seeds and with what is reported",
-    "report2": "As report 2 lays it out",
-    "paired": "Differences between systems",
-    "per_class_iou": "IoU of each class",
-    "crf": "DenseCRF",
-    "ablation": "Ablations",
-    "voc2012_test": "VOC 2012 test",
-    "leakage": "Leakage",
-    "near_duplicates": "Near-duplicates of COCO and VOC",
-    "proposals": "Proposals",
-    "examples": "Training examples",
-    "boundary": "Boundaries and object sizes",
-    "crf_search": "Search for a CRF's parameters",
-    "provenance": "Where each number comes from",
-}
-# Words of the tables' columns that are no English.
-WORDS = {"miou": "mIoU", "iou": "IoU", "fw": "freq.-weighted", "leaks": "leaks %", "id": "id", "ids": "ids", "ci": "CI"}
-# Columns whose cells get a bar; a table where every column from the first class on is an IoU gets a heat map instead.
-BARS = ("miou",)
-HEAT_TABLES = ("per_class_iou",)
-NAMES = ("system", "split", "leaks")
-# Columns that name a system of the row's split, and where the row says what share of it leaks.
-LEAKS_OF = {"system": "leaks"} | {name: f"{name}_leaks" for name in ("refines", "baseline", "first", "second")}
 
 
 @dataclass(frozen=True)
@@ -66,14 +28,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: where it lies, its heading, its columns as in the file and as shown, and its cells."""
+    """A table: where it lies, its heading, its columns and its cells; ``heat`` where bars would be in many columns."""
 
     path: Path
     name: str
     title: str
     caption: str
-    fields: list[str]
-    columns: list[str]
+    columns: list[Column]
     numeric: list[bool]
     rows: list[list[Cell]]
     heat: bool
@@ -94,8 +55,8 @@ class Picture:
 def read_table(path: Path, folder: Path, marks: Marks | None = None) -> Table:
     """Read a CSV table below the folder of all tables.
 
-    A system that has seen pictures it is scored on gets its mark, as in figures: wherever the row gives a share for it
-    (`LEAKS_OF`) or the audit does; in report 2's table, which has systems as columns, what was measured of it.
+    A system that has seen pictures it is scored on gets its mark, as in figures: where its column is declared to have
+    one, and the row gives a share for it or the audit does.
 
     Args:
         path: the table.
@@ -109,46 +70,33 @@ def read_table(path: Path, folder: Path, marks: Marks | None = None) -> Table:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             lines = list(csv.reader(stream))
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise UserError(f"{path}: no such table; make it with `segrepro tables`.") from None
+        raise UserError(f"{path}: no such table; make it with `segrepro table`.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: not a CSV table ({error}); make it again.") from error
     if not lines or any(len(line) != len(lines[0]) for line in lines):
         raise UserError(f"{path}: the table is empty or its rows differ in length; make it again.")
-    header, *rows = lines
+    header, *lines = lines
     name = _name(path, folder)
-    numeric = [_is_numeric([row[i] for row in rows]) for i in range(len(header))]
-    heat = name in HEAT_TABLES
-    filled = [
-        number and (title not in NAMES if heat else title in BARS)
-        for title, number in zip(header, numeric, strict=True)
-    ]
-    lines = [dict(zip(header, row, strict=True)) for row in rows]
-    leaking = [_leaking(line, lines if name == "report2" else [], marks or {}) for line in lines]
+    entry = _entry(name, TABLES)
+    columns = [entry.column(field) for field in header]
+    numeric = [_is_numeric([line[place] for line in lines]) for place in range(len(header))]
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
     cells = [
         [
-            _cell(text, number, fill, MARK if title in leaks else "")
-            for text, title, number, fill in zip(row, header, numeric, filled, strict=True)
+            _cell(row[column.name], number, column.bar, _leaks(column, row, rows, marks or {}))
+            for column, number in zip(columns, numeric, strict=True)
         ]
-        for row, leaks in zip(rows, leaking, strict=True)
+        for row in rows
     ]
-    columns = [" ".join(WORDS.get(word, word) for word in column.split("_")) for column in header]
-    return Table(path, name, _title(name, TITLES), caption(name), header, columns, numeric, cells, heat)
+    heat = sum(column.bar for column in columns) > 1
+    return Table(path, name, _title(entry, name), entry.caption, columns, numeric, cells, heat)
 
 
-def _leaking(row: dict[str, str], report2: list[dict[str, str]], marks: Marks) -> set[str]:
-    """Return the columns of a row whose cells get the mark.
-
-    Args:
-        row: of a table.
-        report2: all rows of report 2's table; none for another table.
-        marks: the audit's.
-    """
-    if report2:
-        measured = row["origin"] == MEASURED and row["criterion"] not in (TEST_MIOU, LEAKS)
-        shares = next((other for other in report2 if other["criterion"] == LEAKS), {})
-        return {column for column in row if measured and column not in ("criterion", "origin") and shares.get(column)}
-    audited = {system for system, shares in marks.items() if shares.get(row.get("split", ""), 0) > 0}
-    return {column for column, key in LEAKS_OF.items() if row.get(column) and (row.get(key) or row[column] in audited)}
+def _leaks(column: Column, row: Row, rows: list[Row], marks: Marks) -> bool:
+    audited = (
+        isinstance(column.leaks, str) and column.leaks and marks.get(row[column.name], {}).get(row.get("split"), 0)
+    )
+    return bool(audited) or column.is_marked(row, rows)
 
 
 def read_picture(path: Path, folder: Path, marks: Marks | None = None) -> Picture:
@@ -169,8 +117,8 @@ def read_picture(path: Path, folder: Path, marks: Marks | None = None) -> Pictur
     if len(rest) == 2:
         system, split = rest
         rest = [marked(system, (marks or {}).get(system, {}).get(split, 0)), split]
-    titles = {name: entry.title for name, entry in FIGURES.items()}
-    return Picture(path, name, _title("/".join([kind, *rest]), titles), caption(name, figure=True), *picture_size(path))
+    entry = _entry(name, FIGURES)
+    return Picture(path, name, _title(entry, "/".join([kind, *rest])), entry.caption, *picture_size(path))
 
 
 def in_order(items: list, names: Iterable[str]) -> list:
@@ -188,7 +136,8 @@ def best_systems(tables: list[Table]) -> list[dict[str, str]]:
     table = next((table for table in tables if table.name == "miou"), None)
     if table is None:
         return []
-    system, split, leaks, miou = (table.fields.index(name) for name in ("system", "split", "leaks", "miou"))
+    names = ("system", "split", "leaks", "miou")
+    system, split, leaks, miou = ([each.name for each in table.columns].index(name) for name in names)
     clean: dict[str, list[list[Cell]]] = {}
     for row in table.rows:
         if not row[leaks].text and row[miou].number is not None:
@@ -201,23 +150,20 @@ def best_systems(tables: list[Table]) -> list[dict[str, str]]:
     ]
 
 
-def caption(name: str, *, figure: bool = False) -> str:
-    """Return the caption of a table or figure, the text that Snakemake's own report shows too; empty without one."""
+def _entry(name: str, entries: Mapping[str, Entry]) -> Entry:
+    """Return what is known of a table or figure; of one that is none of the report's, its name says the title."""
     kind = name.split("/")[0]
-    if figure:
-        return FIGURES[kind].caption if kind in FIGURES else ""
-    file = resources.files("segrepro.report") / "captions" / f"{kind}.rst"
-    return " ".join(file.read_text(encoding="utf-8").split()).replace("``", "") if file.is_file() else ""
+    nothing = Entry(name=kind, title=kind.replace("_", " ").capitalize(), label=kind, category="", caption="")
+    return entries.get(kind, nothing)
 
 
 def _name(path: Path, folder: Path) -> str:
     return path.relative_to(folder).with_suffix("").as_posix()
 
 
-def _title(name: str, titles: Mapping[str, str]) -> str:
-    kind, *rest = name.split("/")
-    title = titles.get(kind, kind.replace("_", " ").capitalize())
-    return f"{title}: {', '.join(rest)}" if rest else title
+def _title(entry: Entry, name: str) -> str:
+    _, *rest = name.split("/")
+    return f"{entry.title}: {', '.join(rest)}" if rest else entry.title
 
 
 def _is_numeric(texts: list[str]) -> bool:
@@ -225,9 +171,9 @@ def _is_numeric(texts: list[str]) -> bool:
     return bool(given) and all(NUMBER.match(text) for text in given)
 
 
-def _cell(text: str, numeric: bool, filled: bool, mark: str) -> Cell:
-    shown = f"{text} {mark}" if mark and text else text
+def _cell(text: str, numeric: bool, bar: bool, leaks: bool) -> Cell:
+    shown = f"{text} {MARK}" if leaks and text else text
     if not numeric or not text:
         return Cell(shown)
     number = float(text)
-    return Cell(shown, number, min(100.0, max(0.0, number)) if filled else None)
+    return Cell(shown, number, min(100.0, max(0.0, number)) if bar else None)

@@ -15,9 +15,9 @@ from segrepro.errors import UserError
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.labels import VOC21, VOID, voc_palette
-from segrepro.report.choice import RULES, Opinion, OpinionReader, choose
 from segrepro.report.curves import draw_curves, read_history, running_mean
 from segrepro.report.grid import draw_grid, load_row
+from segrepro.report.ranked_pictures import RULES, Opinion, choose, read_opinion
 from segrepro.report.sheet import wrap_name
 from segrepro.report.style import colourise, line_look, save_figure
 from segrepro.stores.manifests import Example, write_manifest
@@ -111,8 +111,8 @@ def test_the_choice_does_not_depend_on_the_order_of_the_pictures(values, counts,
 
 
 def test_the_dispute_is_the_share_of_labelled_pixels_that_pairs_of_systems_differ_on(split):
-    reader = OpinionReader((split / "a.h5", split / "b.h5", split / "b.h5"), "voc21", 21)
-    found = reader(Example("p2", split / "p2.jpg", split / "p2.png"))
+    stores = (split / "a.h5", split / "b.h5", split / "b.h5")
+    found = read_opinion(stores, "voc21", 21, Example("p2", split / "p2.jpg", split / "p2.png"))
     mask = np.asarray(Image.open(split / "p2.png"))
     differ = (mask[5:13] == 10).sum()  # eight rows that `a` has lost
     assert found.dispute == pytest.approx(2 / 3 * differ / (mask != VOID).sum())

@@ -2,18 +2,20 @@
 
 import argparse
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from segrepro.data.parallel import map_in_processes
 from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
 from segrepro.evaluation.leakage import mark_note, marked_systems
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.evaluation.pictures import PictureScorer
 from segrepro.labels import LabelSpace, label_space
-from segrepro.report.choice import RULES, OpinionReader, choose, opinions
+from segrepro.report.ranked_pictures import RULES, choose, read_opinion
 from segrepro.report.sheet import BOLD, GREY, Cell, Legend, draw_sheet, labels_in
 from segrepro.stores.manifests import Example, check_listed, read_manifest
 from segrepro.stores.same_pictures import check_whole_pictures, system_of
@@ -36,9 +38,9 @@ def make(args: argparse.Namespace) -> Figure:
 def _by_rule(args: argparse.Namespace, examples: list[Example], space: LabelSpace) -> dict[str, str]:
     for store in args.scores:
         system_of(store, space.name, examples, args.manifest)
-    reader = OpinionReader(tuple(args.scores), space.name, len(space))
-    counts = {rule: getattr(args, rule) for rule in RULES}
-    chosen = choose(opinions(reader, examples, threads=args.threads), counts)
+    read = partial(read_opinion, tuple(args.scores), space.name, len(space))
+    opinions = map_in_processes(read, examples, threads=args.threads, label="compared", total=len(examples))
+    chosen = choose(opinions, {rule: getattr(args, rule) for rule in RULES})
     if not chosen:
         raise UserError(f"{args.manifest}: no picture to draw; ask for one at least, and check that not all is void.")
     return chosen

@@ -97,9 +97,10 @@ def named(column: Column, row: Row, rows: Sequence[Row]) -> str:
 
 def _parts(columns: Sequence[Column], table: Table, rows: list[Row]) -> list[Part]:
     headers = [table.headings.get(column.name, column.heading) for column in columns]
+    printed = {name: list(texts) for name, texts in table.printed.items()}
     parts: dict[str, list[list[str]]] = {}
     for number, row in enumerate(rows):
-        instead = {name: texts[number] for name, texts in table.printed.items()}
+        instead = {name: texts[number] for name, texts in printed.items()}
         cells = [instead.get(column.name) or named(column, row, rows) for column in columns]
         parts.setdefault(row[table.parts_by] if table.parts_by else "", []).append(cells)
     return [Part(title, headers, cells) for title, cells in parts.items()] or [Part("", (), [])]

@@ -36,7 +36,7 @@ VERDICT = (
 
 def class_column(name: str) -> Column:
     """Return the column of a class: its IoU."""
-    return percent(name, SHORT_CLASSES.get(name, name), printed=".1f", bar=True)
+    return percent(name, SHORT_CLASSES.get(name, name), what=name, printed=".1f", bar=True)
 
 
 def boundary_column(name: str) -> Column:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from segrepro.data.parallel import map_in_processes
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.evaluation.pictures import PictureScorer
 from segrepro.labels import VOID
@@ -38,34 +37,23 @@ class Opinion:
     dispute: float
 
 
-@dataclass(frozen=True)
-class OpinionReader:
-    """Reads the opinion of some systems on a picture; can be sent to another process.
+def read_opinion(stores: tuple[Path, ...], space: str, num_classes: int, example: Example) -> Opinion:
+    """Compare some systems with a picture's mask and with each other.
 
-    Attributes:
+    Args:
         stores: score stores of the systems.
-        space: name of the label space of the masks, which has ``num_classes`` labels.
+        space: name of the label space of the masks.
+        num_classes: number of labels of that space.
+        example: the picture.
     """
-
-    stores: tuple[Path, ...]
-    space: str
-    num_classes: int
-
-    def __call__(self, example: Example) -> Opinion:
-        """Compare the systems with the mask and with each other."""
-        scored = [PictureScorer(store, self.space, self.num_classes).read(example) for store in self.stores]
-        truth = scored[0][0]
-        labelled = truth != VOID
-        answers = [prediction[labelled] for _, prediction, _ in scored]
-        pairs = [np.mean(a != b) for a, b in itertools.combinations(answers, 2) if a.size]
-        mious = picture_mious(np.stack([confusion for _, _, confusion in scored]))
-        classes = np.unique(truth[labelled]).size
-        return Opinion(example.id, classes, float(mious.mean()), float(np.mean(pairs)) if pairs else 0.0)
-
-
-def opinions(reader: OpinionReader, examples: list[Example], *, threads: int) -> list[Opinion]:
-    """Read the opinions on some pictures, spread over processes; in the order of ``examples``."""
-    return map_in_processes(reader, examples, threads=threads, label="compared", total=len(examples))
+    scored = [PictureScorer(store, space, num_classes).read(example) for store in stores]
+    truth = scored[0][0]
+    labelled = truth != VOID
+    answers = [prediction[labelled] for _, prediction, _ in scored]
+    pairs = [np.mean(a != b) for a, b in itertools.combinations(answers, 2) if a.size]
+    mious = picture_mious(np.stack([confusion for _, _, confusion in scored]))
+    classes = np.unique(truth[labelled]).size
+    return Opinion(example.id, classes, float(mious.mean()), float(np.mean(pairs)) if pairs else 0.0)
 
 
 def choose(opinions: list[Opinion], counts: dict[str, int]) -> dict[str, str]:
@@ -97,7 +85,5 @@ def choose(opinions: list[Opinion], counts: dict[str, int]) -> dict[str, str]:
     for rule, order in orders.items():  # the extremes first: with few pictures they are no medians
         left = [id for id in order if id not in chosen]
         chosen |= dict.fromkeys(left[: counts.get(rule, 0)], rule)
-    rank = {id: number for number, id in enumerate(ranked)}
-    heat = {id: number for number, id in enumerate(disputed)}
-    keys = {id: (RULES.index(rule), (heat if rule == "disputed" else rank)[id]) for id, rule in chosen.items()}
-    return {id: chosen[id] for id in sorted(chosen, key=keys.__getitem__)}
+    order = {rule: disputed if rule == "disputed" else ranked for rule in RULES}
+    return {id: rule for rule in RULES for id in order[rule] if chosen.get(id) == rule}

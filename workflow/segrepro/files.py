@@ -145,7 +145,7 @@ def _held(lock: Path) -> Iterator[None]:
 
 def _remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of processes that are gone: they were killed."""
-    if folder in _swept:  # once a folder, which may have a file for each picture of COCO
+    if folder in _swept:  # once per folder, which may have a file for each picture of COCO
         return
     _swept.add(folder)
     groups: dict[tuple[str, str], list[Path]] = {}

@@ -16,7 +16,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -34,7 +34,7 @@ RATIO_FROM_BYTES = 16 << 20
 
 _BOMB = f"unpacks to more than {MAX_RATIO} times its size, as a decompression bomb does"
 _TOO_BIG = (
-    f"holds more than any archive of this project ({MAX_MEMBER_BYTES >> 30} GiB a member, "
+    f"holds more than any archive of this project ({MAX_MEMBER_BYTES >> 30} GiB per member, "
     f"{MAX_TOTAL_BYTES >> 30} GiB and {MAX_MEMBERS:,} members in all); "
     "do not use it, fetch the official archive."
 )
@@ -85,13 +85,11 @@ def open_zip(archive: Path) -> zipfile.ZipFile:
     """
     if not _first_bytes(archive).startswith(b"PK"):
         raise UserError(f"{archive}: is not a zip archive; check the address it came from and fetch it again.")
-    with _damage_named(archive):
-        opened = zipfile.ZipFile(archive)
-    try:
+    with ExitStack() as stack:
+        with _damage_named(archive):
+            opened = stack.enter_context(zipfile.ZipFile(archive))
         _check_zip_table(archive, opened)
-    except UserError:
-        opened.close()
-        raise
+        stack.pop_all()  # it stays open
     return opened
 
 

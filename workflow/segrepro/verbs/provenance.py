@@ -1,6 +1,6 @@
 r"""Put the provenance of a run together: config, data, seeds, code, packages, machine, commands.
 
-Writes a JSON with all of it and a table with a row a system and split. `model_code` compares the code that made a
+Writes a JSON with all of it and a table with a row per system and split. `model_code` compares the code that made a
 system's models (its ancestors' too) with the code that scored it: same, older (another; only the modules that a
 training imports count, and no comment of theirs), or unknown. `scores_code` does so for the code that predicted (and
 fused, stacked, refined) the scores. Hashes in the table are cut to 12 digits.

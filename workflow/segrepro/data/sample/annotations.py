@@ -144,30 +144,20 @@ def coco_instances(scenes: dict[str, Scene], split: str, first_id: int) -> bytes
     images, annotations = [], []
     for picture_id, scene in scenes.items():
         height, width = scene.instances.shape
-        images.append(
-            {
-                "license": 1,
-                "file_name": f"{picture_id}.jpg",
-                "coco_url": f"http://images.cocodataset.org/{split}2017/{picture_id}.jpg",
-                "height": height,
-                "width": width,
-                "date_captured": "2017-09-01 00:00:00",
-                "flickr_url": "",
-                "id": int(picture_id),
-            }
-        )
-        for number, name in enumerate(scene.names, start=1):
+        name = f"{picture_id}.jpg"
+        address = f"http://images.cocodataset.org/{split}2017/{name}"
+        image = {"license": 1, "file_name": name, "coco_url": address, "height": height, "width": width}
+        images.append(image | {"date_captured": "2017-09-01 00:00:00", "flickr_url": "", "id": int(picture_id)})
+        for number, category in enumerate(scene.names, start=1):
             annotation = _coco_annotation(scene.instances == number, crowd=scene.crowds[number - 1])
-            annotation |= {"image_id": int(picture_id), "category_id": coco_category(name)}
+            annotation |= {"image_id": int(picture_id), "category_id": coco_category(category)}
             annotations.append(annotation | {"id": first_id + len(annotations)})
     document = {
         "info": {"description": "segrepro sample in the layout of COCO 2017", "version": "1.0", "year": 2017},
         "licenses": [{"url": "", "id": 1, "name": "generated"}],
         "images": images,
         "annotations": annotations,
-        "categories": [
-            {"supercategory": supercategory(i), "id": i, "name": name} for i, name in COCO_CATEGORIES.items()
-        ],
+        "categories": [{"supercategory": supercategory(i), "id": i, "name": n} for i, n in COCO_CATEGORIES.items()],
     }
     return json.dumps(document).encode()
 

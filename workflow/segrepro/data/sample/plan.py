@@ -4,7 +4,6 @@ The deal is made once for all pictures of a source; the drawing of each picture 
 alone, so that any number of processes draws the same pictures.
 """
 
-import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from functools import partial
 import cv2
 import numpy as np
 
+from segrepro.data.parallel import map_in_processes
 from segrepro.data.sample.scenes import CONTEXTS, Scene, draw_scene
 from segrepro.data.sample.shapes import EXTRA_SHAPES, VOC_SHAPES
 
@@ -94,15 +94,11 @@ def _deal(classes: list[str], count: int, used: dict[str, int], rng: np.random.G
 
 
 def _draw(plan: Plan, *, seed: int) -> Scene:
+    cv2.setNumThreads(1)  # the processes are the threads that the caller granted
     rng = np.random.default_rng([seed, SOURCES.index(plan.source), plan.index])
     return draw_scene(plan.names, rng, crowd=plan.crowd, pole=plan.pole)
 
 
 def draw_plans(plans: Sequence[Plan], seed: int, threads: int) -> list[Scene]:
     """Draw all planned pictures with ``threads`` processes; the result does not depend on their number."""
-    draw = partial(_draw, seed=seed)
-    cv2.setNumThreads(1)  # the processes are the threads that the caller granted
-    if threads == 1 or len(plans) < 2:
-        return [draw(plan) for plan in plans]
-    with multiprocessing.get_context("spawn").Pool(threads, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        return pool.map(draw, plans, chunksize=8)
+    return map_in_processes(partial(_draw, seed=seed), plans, threads=threads, label="drawing", total=len(plans))

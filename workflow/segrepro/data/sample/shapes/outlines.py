@@ -64,7 +64,7 @@ def part(role: str, *contours: Contour) -> Part:
 
 
 def parts(role: str, *contours: Contour) -> list[Part]:
-    """Return one part a contour: for contours that may overlap, which one even-odd fill would cut out."""
+    """Return one part per contour: for contours that may overlap, which one even-odd fill would cut out."""
     return [Part(role, (contour,)) for contour in contours]
 
 

@@ -30,7 +30,7 @@ DIFFERENCE = (
 VERDICT = (
     Column("p", what="two-sided, of this difference alone", decimals=4),
     Column("p_holm", what="the same after Holm's correction for all differences of the table", decimals=4),
-    Column("verdict", "verdict"),
+    Column("verdict", "verdict", what="better or worse where p_holm is significant, else unclear"),
 )
 
 
@@ -89,13 +89,13 @@ _ENTRIES = (
             *(SYSTEM, SPLIT, LEAKS, percent("miou", "mIoU", interval="miou", bar=True)),
             percent("pixel_accuracy", "pixel acc."),
             percent("mean_accuracy"),
-            percent("fw_iou"),
+            percent("fw_iou", what="frequency-weighted IoU"),
             percent("reported_miou", "reported mIoU"),
             percent("reported_pixel_accuracy"),
             Column("reported_source", "source"),
             percent("difference", "difference", what="measured minus reported mIoU, percentage points, as printed"),
             Column("pictures", "pictures"),
-            Column("classes"),
+            Column("classes", what="that occur in the truth"),
             *(*ends("miou"), SPEC),
         ),
         printed=(
@@ -117,11 +117,11 @@ _ENTRIES = (
             Column("seeds", what="trainings with other seeds", decimals=0),
             percent("spread_mean", "other seeds", interval="spread"),
             *ends("spread"),
-            Column("spread", ""),
+            Column("spread", "", what="whether mIoU lies where one further training does 95 times of 100"),
             percent("reported_miou", "reported"),
             Column("reported_source"),
             *DIFFERENCE,
-            Column("reproduced", ""),
+            Column("reproduced", "", what="whether the interval of the difference holds zero"),
             Column("why", what="what the reported experiment does otherwise"),
         ),
     ),

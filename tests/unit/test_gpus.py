@@ -242,7 +242,6 @@ def test_what_is_given_stays_as_it_was_given(machine, monkeypatch):
         (3, None, "--gpus 3, but this machine has 2 .*: ask for fewer, or give --gpus 0"),
         (2, "0", "--gpus 2, but CUDA_VISIBLE_DEVICES=0 leaves 1 "),
         (1, "-1", "--gpus 1, but CUDA_VISIBLE_DEVICES=-1 leaves none "),
-        (-1, None, "--gpus is -1: give 0 or more"),
     ],
 )
 def test_more_than_there_are_is_a_sentence(count, given, message, machine, monkeypatch):

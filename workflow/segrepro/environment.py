@@ -6,8 +6,9 @@ machine computes are left to them, and recorded with what was computed (`chosen_
 """
 
 import os
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -58,6 +59,16 @@ def fix_environment() -> None:
 def chosen_settings() -> dict[str, str]:
     """Return the environment variables that are set and choose how this machine computes, sorted by name."""
     return {name: value for name, value in sorted(os.environ.items()) if name.startswith(CHOOSING)}
+
+
+def output_of(command: Sequence[str], *, seconds: float, **settings: str) -> str | None:
+    """Return what a program prints with some more environment variables; None where it is missing, slow or fails."""
+    how = {"capture_output": True, "text": True, "errors": "replace", "check": False}
+    try:
+        done = subprocess.run(command, timeout=seconds, env=os.environ | settings, **how)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from segrepro.environment import variables
+from segrepro.environment import output_of, variables
 from segrepro.errors import UserError
 from segrepro.locks import POLL_SECONDS, HeldError, held
 from segrepro.options import COUNT, Number
@@ -127,15 +126,7 @@ def machine_gpus() -> list[Listed]:
 def nvidia_smi(*options: str) -> str:
     """Return what ``nvidia-smi`` prints; "" where it is missing or fails."""
     program = shutil.which("nvidia-smi", path=f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{WSL}")
-    if program is None:
-        return ""
-    try:
-        done = subprocess.run(
-            [program, *options], capture_output=True, text=True, errors="replace", timeout=NVIDIA_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+    return (program and output_of([program, *options], seconds=NVIDIA_SECONDS)) or ""
 
 
 def read_listing(text: str) -> list[Listed]:
@@ -174,8 +165,6 @@ def _named(word: str, listed: list[Listed]) -> list[Gpu]:
 
 def _enough(gpus: list[Gpu], count: int) -> list[Gpu]:
     """Return those that a process may have ``count`` of; refuse where there are fewer."""
-    if count < 0:
-        raise UserError(f"--gpus is {count}: give 0 or more.")
     if count > 1 and any(gpu.is_instance for gpu in gpus):
         gpus = [gpu for gpu in gpus if not gpu.is_instance]
         if len(gpus) < count:

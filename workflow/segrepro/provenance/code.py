@@ -14,14 +14,13 @@ their code too. Neither commit nor place are in it, so that the same code writes
 
 import ast
 import hashlib
-import os
-import subprocess
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import segrepro
+from segrepro.environment import output_of
 from segrepro.stores.codes import UNKNOWN, Written, joined
 
 PACKAGE = Path(segrepro.__file__).parent
@@ -170,15 +169,4 @@ def git_state(folder: Path = PACKAGE) -> Code:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     """Return what a git command prints; None where it fails. It takes no lock: many jobs ask at once."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=GIT_SECONDS,
-            check=False,
-            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
+    return output_of(["git", "-C", str(folder), *arguments], seconds=GIT_SECONDS, GIT_OPTIONAL_LOCKS="0")

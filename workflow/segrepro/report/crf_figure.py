@@ -3,7 +3,6 @@
 import argparse
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +17,7 @@ from segrepro.labels import LabelSpace, label_space
 from segrepro.report.grid import load_row
 from segrepro.report.sheet import BOLD, MARGIN, Cell, Legend, draw_sheet, labels_in
 from segrepro.report.style import INK, LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, add_panel, figure_style, write
-from segrepro.stores.manifests import Example, read_manifest
+from segrepro.stores.manifests import read_manifest
 from segrepro.stores.same_pictures import system_of
 
 # Blue and vermilion of the colour-blind safe palette: told apart without red and green, and by side of zero anyway.
@@ -41,9 +40,14 @@ def make(args: argparse.Namespace) -> Figure:
     for option, files in (("--scores", stores), ("--confusions", args.confusions or stores)):
         if len(files) != 2:
             raise UserError(f"{option}: {len(files)} given; give two, without the CRF and with it.")
-    examples = {example.id: example for example in read_manifest(args.manifest)}
-    systems = [system_of(store, space.name, list(examples.values()), args.manifest) for store in stores]
-    confusions = [_confusions(args, number, store, list(examples.values())) for number, store in enumerate(stores)]
+    listed = read_manifest(args.manifest)
+    examples = {example.id: example for example in listed}
+    systems = [system_of(store, space.name, listed, args.manifest) for store in stores]
+    if args.confusions:
+        confusions = [confusions_of(path, list(examples), space) for path in args.confusions]
+    else:
+        scorers = [PictureScorer(store, space.name, len(space)) for store in stores]
+        confusions = [picture_confusions(each, listed, threads=args.threads, label=each.store.name) for each in scorers]
     if not confusions[0].any():
         raise UserError(f"{args.manifest}: every mask is void; check the dataset's labels.")
     change = Change(list(examples), *confusions)
@@ -51,14 +55,6 @@ def make(args: argparse.Namespace) -> Figure:
     split = args.split or args.manifest.stem
     before, after = marked_systems(systems, split, args.leakage)
     return draw_change(change, rows, space, before=before, after=after, split=split)
-
-
-def _confusions(args: argparse.Namespace, number: int, store: Path, examples: list[Example]) -> np.ndarray:
-    space = label_space(args.label_space)
-    if args.confusions:
-        return confusions_of(args.confusions[number], [example.id for example in examples], space)
-    scorer = PictureScorer(store, space.name, len(space))
-    return picture_confusions(scorer, examples, threads=args.threads, label=store.name)
 
 
 @dataclass(frozen=True)
@@ -139,8 +135,8 @@ def draw_change(
         change: of the whole split.
         rows: of `load_row`, with the labels before and after, from top to bottom.
         space: names the labels.
-        before: name of the system without the CRF; a dagger in it or the next is explained at the foot.
-        after: name of the system with it.
+        before: the system without the CRF; a dagger in its name, or in that of ``after``, is explained at the foot.
+        after: the system with it.
         split: name of the split.
     """
     legend = Legend(labels_in(rows), space, mark_note((before, after)))

@@ -42,17 +42,10 @@ def _answer(picture: str, *, store: Path) -> bytes:
 
 
 def pack(scores: Path, manifest: Path, out: Path, *, competition: int, threads: int) -> int:
-    """Pack a system's predictions of the test pictures.
+    """Pack a store's labels of the pictures of a manifest into a tar.gz; return how many pictures these are.
 
-    Args:
-        scores: score store; labels of another space are mapped to VOC's after the argmax.
-        manifest: of the test pictures.
-        out: archive to write (.tar.gz).
-        competition: 5 or 6, see `segrepro.report.competition`.
-        threads: processes to use.
-
-    Returns:
-        How many pictures were packed.
+    Labels of another space are mapped to VOC's after the argmax. For the competition (5 or 6) see
+    `segrepro.report.competition`.
 
     Raises:
         UserError: store or manifest cannot be used, or they do not hold the same pictures.

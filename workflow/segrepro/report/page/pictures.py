@@ -37,12 +37,11 @@ PARTS = 10_000
 
 @dataclass(frozen=True)
 class PicturePacker:
-    """Writes a picture and its label maps; can be sent to another process.
+    """Writes a picture and its label maps into a folder; can be sent to another process.
 
     Attributes:
         stores: score stores of the systems, in order.
         space: name of the label space of the masks, which the predictions are mapped to.
-        folder: where the files go.
     """
 
     stores: tuple[Path, ...]
@@ -50,11 +49,7 @@ class PicturePacker:
     folder: Path
 
     def __call__(self, numbered: tuple[int, Example]) -> dict[str, Any]:
-        """Write one picture's files; return what the index says of it, and ``differing`` for `write_split`.
-
-        Raises:
-            UserError: a file cannot be read, or the sizes differ.
-        """
+        """Write one picture's files; return what the index says of it, and ``differing`` for `write_split`."""
         number, example = numbered
         maps = [read_mask(example.mask)]
         for path in self.stores:
@@ -70,13 +65,8 @@ class PicturePacker:
         layers = [packed_labels(labels) for labels in maps]
         write_script(self.folder / f"{number}.js", "labels", {"number": number, "layers": layers})
         height, width = maps[0].shape
-        return {
-            "id": example.id,
-            "file": picture,
-            "width": width,
-            "height": height,
-            "differing": differing(np.stack(maps)),
-        }
+        size = {"width": width, "height": height}
+        return {"id": example.id, "file": picture, **size, "differing": differing(np.stack(maps))}
 
 
 def differing(maps: np.ndarray) -> np.ndarray:
@@ -107,11 +97,11 @@ def picture_scores(confusion: np.ndarray) -> tuple[list[int], list[int]]:
 def write_split(
     folder: Path, manifest: Path, *, stores: list[Path], confusions: list[Path], space: LabelSpace, threads: int
 ) -> None:
-    """Write a split's folder, whole or not at all.
+    """Write a split's folder, whole or not at all; it replaces one that is there.
 
     Args:
-        folder: where; replaced if it is there.
-        manifest: of the split, whose name is the file's; each picture has a mask.
+        folder: where.
+        manifest: of the split, which it names; each picture has a mask.
         stores: score stores of the systems, in order.
         confusions: what `segrepro evaluate` wrote for each of them.
         space: the label space of the masks.

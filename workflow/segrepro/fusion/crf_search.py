@@ -138,7 +138,7 @@ def write_search(path: Path, result: SearchResult, *, system: str, split: str, l
     """
     pair = {"system": system, "split": split, "leaks": leaks}
     rows = (pair | row for row in result.rows())
-    write_rows(path, COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
+    write_rows(path, COLUMNS, [[row.get(column, "") for column in COLUMNS] for row in rows])
 
 
 def write_best(

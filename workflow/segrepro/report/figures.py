@@ -70,8 +70,8 @@ _ENTRIES = (
         title="Picture, truth, predictions",
         label="picture, truth, predictions",
         category="Predictions",
-        caption="Picture, ground truth and each system's labels in VOC's colours; below each its mIoU on "
-        "that picture in percent. Unless the config names pictures they are chosen by the rule below "
+        caption="Picture, ground truth and each system's labels in VOC's colours, with its mIoU on that picture "
+        "in percent. Unless the config names pictures, they are chosen by the rule that stands below "
         "their ground truth: best, median and worst by the mean of the systems' mIoUs, and disputed, "
         "where the systems' labels differ most. " + DAGGER,
         scope=SPLIT,
@@ -111,8 +111,8 @@ _ENTRIES = (
         title="DenseCRF",
         label="before and after the CRF",
         category="Predictions",
-        caption="What the fully connected CRF changes: its gain in IoU per class as bars, and below "
-        "pictures before and after, chosen by their change in mIoU: the largest gains, the median and the "
+        caption="What the fully connected CRF changes: bars show the gain in IoU per class. The pictures below, "
+        "before and after, are chosen by their change in mIoU: the largest gains, the median and the "
         "largest losses. " + DAGGER,
         scope=SYSTEM_AND_SPLIT,
         wanted=_refined,
@@ -127,8 +127,9 @@ _ENTRIES = (
         label="confusion",
         category="Metrics",
         caption="Where the pixels of each class go: rows are the truth, columns the prediction, in "
-        "percent of the row, coloured by its square root so that small errors are seen. Right of it each "
-        "class' recall with its bootstrap interval over the pictures, and its share of all pixels. " + DAGGER,
+        "percent of the row, coloured by its square root so that small errors are seen. Right of it "
+        "stand each class's recall, with its bootstrap interval over the pictures, and its share of all pixels. "
+        + DAGGER,
         scope=SYSTEM_AND_SPLIT,
         made_by="segrepro.report.confusion_figure:make",
         needs=CONFUSIONS,
@@ -138,7 +139,7 @@ _ENTRIES = (
         title="Training examples",
         label="training examples",
         category="Data",
-        caption="DeconvNet's training examples: a sample of them with their boxes.",
+        caption="A sample of DeconvNet's training examples, with their boxes.",
         scope=MODEL,
         wanted=_on_boxes,
         only_wanted=True,
@@ -170,8 +171,8 @@ _ENTRIES = (
         title="Boundary IoU and object sizes",
         label="boundary IoU, object sizes",
         category="Metrics",
-        caption="Left each system's mIoU and boundary IoU, right its IoU of objects by their size in "
-        "pixels (their number in brackets). Lines are bootstrap intervals over the pictures. " + DAGGER,
+        caption="The left panel shows each system's mIoU and boundary IoU, the right one its IoU of objects by "
+        "their size in pixels (their number in brackets). Lines are bootstrap intervals over the pictures. " + DAGGER,
         scope=SPLIT,
         made_by="segrepro.report.size_figure:make",
         needs=DETAIL,
@@ -209,7 +210,7 @@ _ENTRIES = (
         title="Training curves",
         label="training curves",
         category="Training",
-        caption="Training curves: the loss of each model over its steps, and its learning rate.",
+        caption="Loss, pixel accuracy and learning rate of each training over its steps.",
         wanted=lambda plan: [{}] if any(model.train for model in plan.config.models.values()) else [],
         made_by="segrepro.report.curves:make",
         needs=("history", "trainings?"),

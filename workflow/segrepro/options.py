@@ -160,8 +160,6 @@ MOST = 2**31 - 1  # products of two such numbers fit what TensorFlow and HDF5 co
 SEED = Number(int, 0, MOST)
 COUNT = Number(int, 0, MOST)
 POSITIVE = Number(int, 1, MOST)
-ABOVE_0_TO_1 = Number(float, 0, 1, above=True)
-NOT_NEGATIVE = Number(float, 0)
 
 
 def with_home(text: str) -> Path:

@@ -47,7 +47,7 @@ def download(url: str, partial: Partial, expected: Expected, patience: Patience)
 
     Raises:
         MirrorError: the mirror does not have the file, or all attempts failed; the partial file is kept.
-        UserError: the disk is full.
+        OSError: the disk is full.
     """
     furthest, fruitless = partial.size, 0
 

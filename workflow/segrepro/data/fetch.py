@@ -43,7 +43,8 @@ def fetch(
 
     Raises:
         UserError: no mirror has the right file (each is listed with its reason), the user's own file is another
-            one, the disk is full, or another process is fetching the same file.
+            one, or another process is fetching the same file.
+        OSError: the disk is full; what has arrived stays.
     """
     local_files = {url: _local_file(url) for url in urls}
     try:
@@ -57,11 +58,6 @@ def fetch(
                 )
     except HeldError as error:
         raise UserError(f"{out}: is being fetched by {error}; wait for it, or stop it and run again.") from None
-    except OSError as error:
-        raise UserError(
-            f"{error.filename or out}: cannot be read or written ({error.strerror}); "
-            "check the disk and the permissions, and run again."
-        ) from error
 
 
 def _is_here(out: Path, expected: Expected) -> bool:

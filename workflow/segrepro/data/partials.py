@@ -4,12 +4,10 @@ The bytes lie in ``<out>.partial``, the note in ``<out>.partial.json``. Both out
 mirror and a killed process, so that 18 GB need not start over.
 """
 
-import errno
 import itertools
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from tqdm import tqdm
 from segrepro.data.expected import WEB_PAGE, looks_like_web_page
 from segrepro.data.parallel import progress_bar
 from segrepro.errors import UserError
-from segrepro.files import write_json
+from segrepro.files import full_disk_named, write_json
 
 OTHER_BYTES = (
     "answers with something that begins otherwise than what has arrived from it and says neither version nor date "
@@ -116,7 +114,7 @@ class Partial:
         Raises:
             MirrorError: a web page or something else comes, or more bytes than announced.
             PassingError: the bytes end before ``origin.total``; none come.
-            UserError: the disk is full; what was written stays.
+            OSError: the disk is full; what was written stays.
         """
         first = next(chunks, b"")
         if not resume:
@@ -126,7 +124,7 @@ class Partial:
             self.discard()
         write_json(self._note, asdict(origin))
         with (
-            self._full_disk_named(),
+            full_disk_named(self.path),
             self.path.open("ab") as stream,
             progress_bar(self.path.stem, total=origin.total, unit="B", initial=self.size, scaled=True) as bar,
         ):
@@ -151,18 +149,6 @@ class Partial:
             here = stream.read(len(first))
         if not first.startswith(here[: len(first)]) and not (origin.etag or origin.last_modified):
             raise MirrorError(f"{OTHER_BYTES}; if the file itself has changed, delete {self.path}")
-
-    @contextmanager
-    def _full_disk_named(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise UserError(
-                f"{self.path}: no space is left after {_readable(self.size)}; make room and run again, "
-                "the download goes on from there."
-            ) from error
 
 
 def _readable(count: int) -> str:

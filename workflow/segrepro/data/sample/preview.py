@@ -7,7 +7,7 @@ import numpy as np
 
 from segrepro.data.sample.annotations import void_ring
 from segrepro.data.sample.archives import Drawn, class_mask
-from segrepro.data.sample.scenes import SIZES, Scene
+from segrepro.data.sample.scenes import SIZES
 from segrepro.files import atomic_path
 from segrepro.labels import voc_palette
 
@@ -22,7 +22,9 @@ def write_preview(path: Path, drawn: dict[str, Drawn]) -> None:
     rows = -(-len(scenes) // COLUMNS)
     sheet = np.full((rows * cell_height + MARGIN, COLUMNS * 2 * cell_width + MARGIN, 3), 255, np.uint8)
     for place, scene in enumerate(scenes):
-        pair = np.hstack([scene.image, np.full_like(scene.image[:, :GAP], 255), coloured_mask(scene)])
+        ringed = np.where(void_ring(scene.instances), np.uint8(255), scene.instances)
+        coloured = voc_palette()[class_mask(scene, ringed)]
+        pair = np.hstack([scene.image, np.full_like(scene.image[:, :GAP], 255), coloured])
         height, width = pair.shape[:2]
         y = MARGIN + place // COLUMNS * cell_height + (cell_height - MARGIN - height) // 2
         x = MARGIN + place % COLUMNS * 2 * cell_width + (2 * cell_width - MARGIN - width) // 2
@@ -30,9 +32,3 @@ def write_preview(path: Path, drawn: dict[str, Drawn]) -> None:
     with atomic_path(path) as temporary:
         doubled = cv2.resize(sheet, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
         temporary.write_bytes(cv2.imencode(".png", doubled[..., ::-1])[1].tobytes())
-
-
-def coloured_mask(scene: Scene) -> np.ndarray:
-    """Return a scene's VOC mask in VOC colours (RGB uint8), its void ring included."""
-    ringed = np.where(void_ring(scene.instances), np.uint8(255), scene.instances)
-    return voc_palette()[class_mask(scene, ringed)]

@@ -33,14 +33,10 @@ def mix(a: np.ndarray, b: np.ndarray, field: Field) -> np.ndarray:
     return cv2.merge(channels).astype(np.float32, copy=False)
 
 
-def _turn(u: Field, v: Field, angle: float) -> Field:
-    radians = math.radians(angle)
-    return u * math.cos(radians) + v * math.sin(radians)
-
-
 def stripes(u: Field, v: Field, rng: np.random.Generator, *, width: float, angle: float) -> Field:
     """Alternate bands, each ``width`` object units wide, across the direction ``angle`` (degrees)."""
-    phase = _turn(u, v, angle + rng.uniform(-6, 6)) / width + rng.random()
+    turn = math.radians(angle + rng.uniform(-6, 6))
+    phase = (u * math.cos(turn) + v * math.sin(turn)) / width + rng.random()
     return np.clip(0.5 + 2.5 * np.sin(np.pi * phase), 0, 1)
 
 

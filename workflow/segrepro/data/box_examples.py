@@ -55,11 +55,7 @@ class PictureObjects:
 
 
 def instance_mask_path(example: Example) -> Path:
-    """Return a picture's instance mask: the manifest's, or the one beside its mask in VOC's and SBD's dataset folders.
-
-    Raises:
-        UserError: there is none (COCO).
-    """
+    """Return a picture's instance mask: the manifest's, or that beside its mask (VOC, SBD); refuse to go without."""
     if example.instance_mask is not None:
         return example.instance_mask
     if example.mask is None:

@@ -42,10 +42,8 @@ def read_mask(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
             channel, grey levels of fewer than 8 bits, or a palette by which its indices are no labels.
     """
     name = name or ("mask" if isinstance(source, bytes) else str(source))
-    missing, damaged = (
-        "no such mask; convert the dataset again",
-        "the mask cannot be read ({fault}); get its archive again",
-    )
+    missing = "no such mask; convert the dataset again"
+    damaged = "the mask cannot be read ({fault}); get its archive again"
     with opened_picture(source, name, missing=missing, damaged=damaged) as opened:
         _refuse_few_bits(opened, name)
         palette = stored_palette(opened)

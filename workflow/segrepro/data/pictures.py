@@ -20,7 +20,7 @@ PICTURE_MODES = JPEG_MODES | {"PNG": ("RGB", "RGBA", "L", "LA", "P", "1")}
 GREY_MODES = ("L", "LA", "1")
 
 # What Pillow raises on files that are not what they claim to be, or end early.
-UNREADABLE_PICTURE = (
+_UNREADABLE = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error),
     *(Image.DecompressionBombError, Image.DecompressionBombWarning),
 )
@@ -50,7 +50,7 @@ def opened_picture(
             yield picture
     except FileNotFoundError:
         raise UserError(f"{name}: {missing}.") from None
-    except UNREADABLE_PICTURE as error:
+    except _UNREADABLE as error:
         raise UserError(f"{name}: {damaged.format(fault=_fault(error))}.") from error
 
 

@@ -48,11 +48,7 @@ def _shard(which: str, available: int, what: str) -> tuple[int, int]:
 
 
 def refuse_overlap(manifest: Path, examples: list[Example], forbidden: Sequence[Path]) -> None:
-    """Refuse pictures that are scored later: parameters chosen on them would flatter the result.
-
-    Raises:
-        UserError: names a picture that is in the tuning set and in a forbidden manifest.
-    """
+    """Refuse pictures that are scored later: parameters chosen on them would flatter the result."""
     ids = {example.id for example in examples}
     for other in forbidden:
         if shared := ids & {example.id for example in read_manifest(other)}:

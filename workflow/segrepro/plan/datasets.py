@@ -24,12 +24,12 @@ def converted(plan: Plan) -> list[str]:
 
 
 def archives(plan: Plan, path: str) -> list[str]:
-    """Return the archives that a folder is converted from, as rule inputs."""
+    """Return the archives that a folder is converted from, as rule inputs; ``path`` is below the data folder."""
     return [download(plan, archive) for archive in _archives(plan, _key_of(path))]
 
 
 def folder(path: str) -> Folder:
-    """Return the entry of a converted folder, by its path below the data folder."""
+    """Return the entry of a converted folder."""
     return FOLDERS[_key_of(path)]
 
 

@@ -3,18 +3,16 @@
 Nothing is unpacked: members are read one by one, after `segrepro.data.archives` has checked them.
 """
 
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from segrepro.data.archives import iter_files
 from segrepro.data.masks import VOC_COLOURS, colour, stored_palette, wrong_colour
-from segrepro.data.pictures import UNREADABLE_PICTURE, picture_size
+from segrepro.data.pictures import opened_picture, picture_size
 from segrepro.errors import UserError
 from segrepro.labels import VOC21, VOID
 from segrepro.report.submission import COMPETITIONS, FOLDER, member_name
@@ -117,7 +115,7 @@ def _mistakes(
 
 def _mistakes_of_picture(name: str, content: bytes, size: tuple[int, int] | None) -> Iterator[Mistake]:
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with opened_picture(content, name, damaged="cannot be read ({fault}); make it again") as picture:
             if picture.format != "PNG":
                 yield "format", f"{name}: is a {picture.format} and no PNG; save answers as palette PNG."
                 return
@@ -134,8 +132,8 @@ def _mistakes_of_picture(name: str, content: bytes, size: tuple[int, int] | None
                 return
             palette = stored_palette(picture)
             labels = np.array(picture)
-    except UNREADABLE_PICTURE as error:
-        yield "damaged", f"{name}: cannot be read ({error}); make it again."
+    except UserError as error:
+        yield "damaged", str(error)
         return
     used = np.unique(labels)
     if VOID in used:

@@ -14,10 +14,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from PIL import Image
 
 from segrepro.config.protocols import Protocol
 from segrepro.config.spec import ModelSpec
+from segrepro.data.pictures import picture_size
 from segrepro.gpus import nvidia_smi
 from segrepro.models.blocks import freeze_batch_norm
 from segrepro.models.build import build_network
@@ -220,11 +220,7 @@ def gpu_memory(ids: Sequence[str]) -> int | None:
 def longest_side(pictures: Sequence[Path]) -> int:
     """Return the longest side of some pictures, pixels: of `LOOKED_AT` of them at most, evenly chosen."""
     chosen = pictures[:: -(-len(pictures) // LOOKED_AT)]
-    sides = []
-    for path in chosen:
-        with Image.open(path) as picture:
-            sides.append(max(picture.size))
-    return max(sides)
+    return max(max(picture_size(path)) for path in chosen)
 
 
 def levers(protocol: Protocol, *, gpus: int = 1) -> Iterator[str]:

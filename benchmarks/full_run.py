@@ -9,7 +9,7 @@ are built one after the other (minutes, 3 GB of memory). Prints three Markdown t
    each weight, its gradient and its momentum; that of activations is no part of it.
 3. Predictions of networks: operations of forward passes; boxes and views counted.
 
-What stands in for numbers of the data sets that cannot be computed: a picture of VOC has the pixels that 659 real ones
+What stands in for numbers of the datasets that cannot be computed: a picture of VOC has the pixels that 659 real ones
 have on average, and files have the mean size of those (of 80 real ones of COCO).
 
 Example:
@@ -31,7 +31,7 @@ FLOAT, HALF = 4, 2  # bytes
 COPIES_OF_A_WEIGHT = 3  # weight, gradient, momentum
 GB = 1e9
 
-# Pictures of data sets that the config does not count: FCN's list (`voc2011_val`; without it, some more); about.
+# Pictures of datasets that the config does not count: FCN's list (`voc2011_val`; without it, some more); about.
 PICTURES = {"seg11valid": 736, "coco20": 60_000}
 # Converted folders: pictures, and bytes of a picture with its masks (measured means; see the module's docstring).
 FOLDERS = {
@@ -41,7 +41,7 @@ FOLDERS = {
     "COCO val2017": (5_000, 163_200 + 3_000 + 0.78 * 2_400),
 }
 SBD_ARCHIVE = 1.4e9  # bytes, about; the config has no size of it
-FINDER_BYTES = 14_000  # of the boxes of a picture, once in the cache and once in the file of a data set
+PROPOSALS_BYTES = 14_000  # of the boxes of a picture, once in the cache and once in the file of a dataset
 
 
 def full_config() -> Any:
@@ -52,7 +52,7 @@ def full_config() -> Any:
 
 
 def pictures_of(config: Any, dataset: str) -> int:
-    """Return how many pictures a data set has."""
+    """Return how many pictures a dataset has."""
     return config.datasets[dataset].pictures or PICTURES[dataset]
 
 
@@ -190,7 +190,7 @@ def disk(config: Any) -> Iterator[list[str]]:
     for name, (pictures, size) in FOLDERS.items():
         yield [f"converted: {name}, {pictures:,} pictures", f"{pictures * size / GB:.1f}"]
     boxed = sum(pictures_of(config, name) for name in ("trainaug", "voc_val", "seg11valid"))
-    yield ["proposals and their cache", f"{2 * boxed * FINDER_BYTES / GB:.1f}"]
+    yield ["proposals and their cache", f"{2 * boxed * PROPOSALS_BYTES / GB:.1f}"]
     kinds = {"networks": 0.0, "ensembles and stackers": 0.0, "CRFs, at every pixel": 0.0}
     for system in config.systems.values():
         kind = "CRFs, at every pixel" if system.crf else "networks" if system.model else "ensembles and stackers"

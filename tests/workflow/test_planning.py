@@ -47,25 +47,25 @@ def test_the_full_scale_takes_the_test_pictures_where_they_are_configured(tmp_pa
 def test_edge_boxes_take_a_forest_or_gradients_or_the_users_edge_maps(tmp_path):
     """The folder of maps is an input: without it nothing starts."""
     folder = tmp_path / "edge maps"
-    finders = {
+    methods = {
         "gradients": {"method": "edge_boxes", "max_boxes": 99},
         "maps": {"method": "edge_boxes", "edges": str(folder)},
     }
-    targets = [f"data/proposals/{finder}/voc_val.h5" for finder in ("edge_boxes", *finders)]
+    targets = [f"data/proposals/{method}/voc_val.h5" for method in ("edge_boxes", *methods)]
     options = ("--dry-run", "--printshellcmds", "--config", "scale=full")
-    absent = snakemake(tmp_path, *targets, *options, overlay={"proposals": finders})
+    absent = snakemake(tmp_path, *targets, *options, overlay={"proposals": methods})
     assert absent.returncode == 1
     assert "edge maps" in absent.stdout
     assert "Traceback" not in absent.stdout
     folder.mkdir()
-    done = snakemake(tmp_path, *targets, *options, overlay={"proposals": finders})
+    done = snakemake(tmp_path, *targets, *options, overlay={"proposals": methods})
     calls = dict(re.findall(r"--method edge_boxes +(.*) --cache .* --out data/proposals/(\w+)/", done.stdout))
     settings = (
         "--min-side 10 --alpha 0.65 --beta 0.75 --eta 1.0 --min-score 0.01 --search-boxes 10000 "
         "--edge-min-magnitude 0.1 --edge-merge-threshold 0.5 --cluster-min-magnitude 0.5 --max-aspect-ratio 3.0 "
         "--min-box-area 1000.0 --gamma 2.0 --kappa 1.5"
     )
-    assert {finder: call for call, finder in calls.items()} == {
+    assert {method: call for call, method in calls.items()} == {
         "edge_boxes": f"--max-boxes 2000 {settings} --model data/downloads/structured_forest.yml.gz",
         "gradients": f"--max-boxes 99 {settings} --edges sobel",
         "maps": f"--max-boxes 2000 {settings} --edges '{folder}'",

@@ -48,9 +48,9 @@ def origin(config: Config, graph: Graph, system: str, split: str) -> Origin:
     )
 
 
-def detector(config: Config, finder: str) -> Any | None:
-    """Return the entry of the file with a finder's trained edge detector; None where it has none."""
-    return getattr(config.proposals[finder], "model", None)
+def detector(config: Config, proposals: str) -> Any | None:
+    """Return the file of the trained edge detector of a method of proposals; None where it has none."""
+    return getattr(config.proposals[proposals], "model", None)
 
 
 def experiment_sha256(origins: list[Origin]) -> str:

@@ -13,8 +13,7 @@ from segrepro.fusion.members import LABEL_MAPS, PROBABILITIES, RAW_SCORES, Ensem
 from segrepro.labels import label_space
 from segrepro.provenance.code import written_by
 from segrepro.stores.fitting import STORAGE_RESIZE, fit, log_probabilities
-from segrepro.stores.score_maps import FLOAT16
-from segrepro.stores.scores import LABELS, LOG_PROBABILITIES, LOGITS, ScoreWriter
+from segrepro.stores.scores import FLOAT16, LABELS, LOG_PROBABILITIES, LOGITS, ScoreWriter
 
 # Results that wait to be written while others are computed: 128 MB, some 250 VOC pictures at stride 4.
 RESULT_BYTES = 1 << 27

@@ -9,8 +9,7 @@ from segrepro.errors import UserError
 from segrepro.stores.codes import joined
 from segrepro.stores.hdf5 import STORAGE
 from segrepro.stores.same_pictures import refuse_other_pictures
-from segrepro.stores.score_maps import size_of
-from segrepro.stores.scores import ScoreReader, ScoreWriter
+from segrepro.stores.scores import ScoreReader, ScoreWriter, size_of
 
 
 class MergingWriter(ScoreWriter):

@@ -31,9 +31,9 @@ from segrepro.labels import VOC21, LabelSpace, label_space
 from segrepro.stores.codes import Written, from_text, to_text
 from segrepro.stores.hdf5 import PicturesReader, PicturesWriter
 from segrepro.stores.resize import RESIZE_MODES, resize_scores, resized_blocks
-from segrepro.stores.score_maps import REMEDY, form_fault, packed_labels, packed_scores, size_of
 
 LOGITS, LOG_PROBABILITIES, LABELS = KINDS = ("logits", "log_probabilities", "labels")
+FLOAT16 = np.finfo(np.float16)
 SCORES = "scores"  # of stores of earlier versions: logits or log-probabilities, nobody knows which
 CODE = "code"
 
@@ -72,14 +72,34 @@ class ScoreWriter(PicturesWriter):
         where = f"{self.path}: picture '{id}' of system '{self.system}'"
         self._check_id(id, where)
         array = np.asarray(array)
-        if self.kind == LABELS:
-            stored = packed_labels(array, size, self.space, where=where)
-        else:
-            stored = packed_scores(array, self.space, where=where)
+        stored = self._labels(array, size, where) if self.kind == LABELS else self._scores(array, where)
         dataset = self._create(id, shape=stored.shape, dtype=stored.dtype, data=stored)
         dataset.flush()  # the chunk before the attributes, as in a merged store: then the files are equal
         dataset.attrs["height"], dataset.attrs["width"] = size
         self._check_disk()
+
+    def _scores(self, scores: np.ndarray, where: str) -> np.ndarray:
+        if scores.ndim != 3 or 0 in scores.shape or scores.shape[2] != len(self.space):
+            raise UserError(
+                f"{where} has scores of shape {scores.shape}, expected (h, w, {len(self.space)}) for label "
+                f"space '{self.space.name}'; give the store the label space that the model was trained in."
+            )
+        if np.isnan(scores).any():
+            raise UserError(f"{where} has NaN among its scores; check the model, its training may have diverged.")
+        return np.clip(scores, FLOAT16.min, FLOAT16.max).astype(np.float16)
+
+    def _labels(self, labels: np.ndarray, size: tuple[int, int], where: str) -> np.ndarray:
+        if labels.shape != tuple(size) or 0 in labels.shape or labels.dtype.kind not in "ui":
+            raise UserError(
+                f"{where} has labels of shape {labels.shape} and type {labels.dtype}, expected integers of "
+                f"shape {tuple(size)}; a store of labels is at full size."
+            )
+        if (wrong := labels[(labels < 0) | (labels >= len(self.space))]).size:
+            raise UserError(
+                f"{where} has label {wrong[0]}, but label space '{self.space.name}' has 0..{len(self.space) - 1}; a "
+                "prediction is never void."
+            )
+        return labels.astype(np.uint8)
 
 
 class ScoreReader(PicturesReader):
@@ -119,7 +139,7 @@ class ScoreReader(PicturesReader):
         dataset = self._entry(id)
         if id not in self._sizes:  # once per picture: attributes take as long as a small map
             size = size_of(dataset)
-            if fault := form_fault(dataset, size, self.space, labels=self.kind == LABELS):
+            if fault := self._fault(dataset, size):
                 raise self._foreign(id, fault)
             self._sizes[id] = size
         return dataset
@@ -203,8 +223,33 @@ class ScoreReader(PicturesReader):
             )
         return self.space.to_voc21
 
+    def _fault(self, dataset: h5py.Dataset | h5py.Group, size: tuple[int, int] | None) -> str | None:
+        """Say what is wrong with a map before it is read: stores of others have faults that numpy takes."""
+        if not isinstance(dataset, h5py.Dataset):
+            return "is no array"
+        if size is None:
+            return "has no height and width that are whole numbers above 0"
+        shape, kind, classes = dataset.shape, dataset.dtype, len(self.space)
+        if self.kind == LABELS:
+            if shape != size or kind != np.uint8:
+                return f"has labels of shape {shape} and type {kind}, where uint8 of shape {size} belong"
+        elif len(shape) != 3 or 0 in shape or shape[2] != classes or kind != np.float16:
+            return (
+                f"has scores of shape {shape} and type {kind}, where float16 of shape (h, w, {classes}) belong in "
+                f"label space '{self.space.name}'"
+            )
+        return None
+
     def _foreign(self, id: str, fault: str) -> UserError:
-        return UserError(f"{self.path}: picture '{id}' of system '{self.system}' {fault}; {REMEDY}.")
+        remedy = "write the store again with segrepro.stores.scores.ScoreWriter, which checks it"
+        return UserError(f"{self.path}: picture '{id}' of system '{self.system}' {fault}; {remedy}.")
+
+
+def size_of(dataset: h5py.Dataset | h5py.Group) -> tuple[int, int] | None:
+    """Return the (height, width) of a map's picture, in pixels; None where the attributes are no such numbers."""
+    sides = [dataset.attrs.get(name) for name in ("height", "width")]
+    whole = all(isinstance(side, int | np.integer) and side > 0 for side in sides)
+    return (int(sides[0]), int(sides[1])) if whole else None
 
 
 def softmax(scores: np.ndarray, table: np.ndarray | None = None) -> np.ndarray:

@@ -24,16 +24,12 @@ Example:
 import argparse
 import sys
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 from segrepro.config.systems import Prediction, ProposalWise
 from segrepro.errors import UserError
 from segrepro.gpus import add_gpus_argument
 from segrepro.options import INPUT, OUTPUT, POSITIVE, add_options, section_of
 from segrepro.training.choices import add_deterministic_argument
-
-if TYPE_CHECKING:
-    from segrepro.config.spec import ModelSpec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,66 +51,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Predict."""
+    """Predict; with boxes, say which pictures had no proposal."""
     from segrepro.config.spec import read_spec_of
-
-    whole, boxes = section_of(args, Prediction), section_of(args, ProposalWise, proposals=None)  # a file here
-    box_by_box = args.whole or args.proposals is not None
-    stride = {} if args.storage_stride is None else {"storage_stride": args.storage_stride}
-    if box_by_box and whole != Prediction(**stride):
-        raise UserError("--proposals and --whole take no test-time augmentation; leave its options out.")
-    if not box_by_box and boxes != ProposalWise(**stride):
-        raise UserError("The options of boxes need --proposals or --whole; give one of the two, or leave them out.")
-    spec = read_spec_of(args.model, args.spec)
-    if box_by_box:
-        _predict_boxes(args, spec, boxes)
-    else:
-        _predict_whole(args, spec, whole)
-
-
-def _predict_whole(args: argparse.Namespace, spec: "ModelSpec", augmentation: Prediction) -> None:
-    from segrepro.inference.predict import predict
-    from segrepro.models.model_files import load_model
-    from segrepro.stores.manifests import read_manifest
-    from segrepro.training.devices import prepare_tensorflow
-
-    prepare_tensorflow(args.threads, spec.protocol, deterministic=args.deterministic)
-    predict(
-        load_model(args.model),
-        read_manifest(args.manifest),
-        args.out,
-        system=args.system,
-        label_space=spec.label_space,
-        network=spec.network,
-        augmentation=augmentation,
-        shard=args.shard,
-    )
-
-
-def _predict_boxes(args: argparse.Namespace, spec: "ModelSpec", aggregation: ProposalWise) -> None:
-    """Predict box by box, and say which pictures had no proposal."""
-    from segrepro.data.subsets import block
-    from segrepro.inference.proposalwise import input_size_of, predict_proposals
-    from segrepro.models.model_files import load_model
+    from segrepro.data.shards import block
     from segrepro.stores.manifests import read_manifest
     from segrepro.stores.proposals import ProposalReader
+
+    augmentation, aggregation, box_by_box = _settings(args)
+    spec = read_spec_of(args.model, args.spec)
+
+    # TensorFlow costs seconds: options and spec are checked before
+    from segrepro.inference.predict import predict
+    from segrepro.inference.proposalwise import input_size_of, predict_proposals
+    from segrepro.models.model_files import load_model
     from segrepro.training.devices import prepare_tensorflow
 
-    input_size = input_size_of(spec.network, name=str(args.spec))
+    how = {"system": args.system, "label_space": spec.label_space, "shard": args.shard}
+    input_size = input_size_of(spec.network, name=str(args.spec)) if box_by_box else None
     examples = read_manifest(args.manifest)
-    with nullcontext() if args.whole else ProposalReader(args.proposals) as proposals:
-        prepare_tensorflow(args.threads, spec.protocol, deterministic=args.deterministic, one_size=True)
-        predicted_whole = predict_proposals(
-            load_model(args.model),
-            examples,
-            args.out,
-            proposals=proposals,
-            aggregation=aggregation,
-            input_size=input_size,
-            system=args.system,
-            label_space=spec.label_space,
-            shard=args.shard,
-        )
+    with ProposalReader(args.proposals) if args.proposals else nullcontext() as proposals:
+        prepare_tensorflow(args.threads, spec.protocol, deterministic=args.deterministic, one_size=box_by_box)
+        model = load_model(args.model)
+        if not box_by_box:
+            predict(model, examples, args.out, network=spec.network, augmentation=augmentation, **how)
+            return
+        how |= {"proposals": proposals, "aggregation": aggregation, "input_size": input_size}
+        predicted_whole = predict_proposals(model, examples, args.out, **how)
     if predicted_whole:
         count = len(block(examples, args.shard) if args.shard else examples)
         print(
@@ -122,3 +84,15 @@ def _predict_boxes(args: argparse.Namespace, spec: "ModelSpec", aggregation: Pro
             f"{args.min_side} pixels and were predicted whole, the first is '{predicted_whole[0]}'",
             file=sys.stderr,
         )
+
+
+def _settings(args: argparse.Namespace) -> tuple[Prediction, ProposalWise, bool]:
+    """Return the settings of both ways, and whether boxes are predicted; those of the other way must be untouched."""
+    augmentation, aggregation = section_of(args, Prediction), section_of(args, ProposalWise, proposals=None)
+    box_by_box = args.whole or args.proposals is not None
+    shared = {} if args.storage_stride is None else {"storage_stride": args.storage_stride}
+    if box_by_box and augmentation != Prediction(**shared):
+        raise UserError("--proposals and --whole take no test-time augmentation; leave its options out.")
+    if not box_by_box and aggregation != ProposalWise(**shared):
+        raise UserError("The options of boxes need --proposals or --whole; give one of the two, or leave them out.")
+    return augmentation, aggregation, box_by_box

@@ -114,7 +114,7 @@ def test_the_order_of_the_manifest_changes_nothing(examples, tmp_path, options):
 def test_scores_do_not_depend_on_what_shares_the_batch(examples, tmp_path, monkeypatch):
     model = small_network(stride=4, kernel=5)
     together = predicted(model, examples, tmp_path / "a.h5")
-    monkeypatch.setattr(predict_module, "PIXELS_A_BATCH", 1)
+    monkeypatch.setattr(predict_module, "PIXELS_PER_BATCH", 1)
     alone = predicted(model, examples, tmp_path / "b.h5")
     for key in together.ids:
         np.testing.assert_allclose(together.stored(key), alone.stored(key), rtol=2e-3, atol=1e-3)

@@ -48,7 +48,7 @@ def merged(parts, out, examples, *options):
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_predicted_shards_merge_to_the_bytes_of_one_run(model, examples, tmp_path, monkeypatch, count):
-    monkeypatch.setattr(predict_module, "PIXELS_A_BATCH", 2 * 24 * 32)
+    monkeypatch.setattr(predict_module, "PIXELS_PER_BATCH", 2 * 24 * 32)
     options = {"system": "s", "label_space": "voc21", "network": described({})}
     predict(model, examples, tmp_path / "whole.h5", **options)
     parts = [tmp_path / f"{k}.h5" for k in range(count, 0, -1)]

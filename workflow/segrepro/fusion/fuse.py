@@ -90,8 +90,8 @@ def fuse(
 def _batches(sizes: dict[str, tuple[int, int]], rule: Fusion, space: str, threads: int) -> Iterator[list[str]]:
     """Yield ids, in order, so many at once that their results fit into `RESULT_BYTES`."""
     pixels = max(height * width for height, width in sizes.values())
-    bytes_a_pixel = 1 if rule.kind == "vote" else FLOAT16.bits // 8 * len(label_space(space)) / rule.storage_stride**2
-    count = max(threads, int(RESULT_BYTES / (pixels * bytes_a_pixel)))
+    bytes_per_pixel = 1 if rule.kind == "vote" else FLOAT16.bits // 8 * len(label_space(space)) / rule.storage_stride**2
+    count = max(threads, int(RESULT_BYTES / (pixels * bytes_per_pixel)))
     ids = list(sizes)
     for start in range(0, len(ids), count):
         yield ids[start : start + count]

@@ -24,14 +24,14 @@ from segrepro.training.augment import decode_picture
 
 # Pictures of equal size share a batch up to this many pixels of network input: about five of 500 x 375, which keeps
 # ResNet-101 at output stride 16 below 3 GB, and lets small pictures amortise the cost of a call.
-PIXELS_A_BATCH = 1 << 20
+PIXELS_PER_BATCH = 1 << 20
 PIXELS_AT_STRIDE = 16  # at output stride 8 the features, and so the memory, are four times as many
 
 PLAIN = Prediction()
 
 
 def batches_by_size(
-    examples: list[Example], *, pixels: int = PIXELS_A_BATCH, input_pixels: Callable[[int, int], int] = operator.mul
+    examples: list[Example], *, pixels: int = PIXELS_PER_BATCH, input_pixels: Callable[[int, int], int] = operator.mul
 ) -> list[list[Example]]:
     """Group examples by picture size, in order of size and id, into batches.
 
@@ -125,7 +125,7 @@ def predict(
     check_whole_pictures(examples, "the manifest")
     model = at_output_stride(model, network, augmentation.output_stride)
     output_stride = augmentation.output_stride or getattr(network, "output_stride", PIXELS_AT_STRIDE)
-    pixels = int(PIXELS_A_BATCH * min(1.0, output_stride / PIXELS_AT_STRIDE) ** 2)
+    pixels = int(PIXELS_PER_BATCH * min(1.0, output_stride / PIXELS_AT_STRIDE) ** 2)
     batches = batches_by_size(examples, pixels=pixels, input_pixels=augmentation.largest_input)
     if shard:
         batches = every_nth(batches, shard, "batches of pictures of one size")

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Predict; with boxes, say which pictures had no proposal."""
     from segrepro.config.spec import read_spec_of
-    from segrepro.data.shards import block
+    from segrepro.data.subsets import block
     from segrepro.stores.manifests import read_manifest
     from segrepro.stores.proposals import ProposalReader
 

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from segrepro.environment import chosen_settings
 from segrepro.gpus import NVIDIA_FOLDER, nvidia_smi
 
 # The direct dependencies of pyproject.toml.
@@ -18,6 +19,12 @@ PACKAGES = (
 # Options that change how a command runs, but none of its results.
 UNRECORDED = ("--threads", "--gpus", "--checkpoint-minutes", "--checkpoint-every", "--tensorboard")
 GIB = 1 << 30
+
+
+def machine_record(argv: list[str]) -> dict[str, Any]:
+    """Return ``versions``, ``hardware``, ``settings`` (`segrepro.environment.chosen_settings`) and ``command``."""
+    settings = chosen_settings()
+    return {"versions": versions(), "hardware": hardware(), "settings": settings, "command": command_text(argv)}
 
 
 def versions() -> dict[str, str | None]:

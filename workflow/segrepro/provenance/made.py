@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from segrepro.config.spec import ModelSpec
-from segrepro.environment import chosen_settings
 from segrepro.errors import UserError
 from segrepro.files import file_digest, write_json
 from segrepro.json_files import read_json
 from segrepro.provenance.code import UNKNOWN, Code, git_state, training_sha256
-from segrepro.provenance.machine import command_text, hardware, versions
+from segrepro.provenance.machine import machine_record
 
 CODES_FILE, DEVICES_FILE = "code.json", "devices.json"
 KEYS = ("model", "spec_sha256", "training_set_sha256", "initial_weights_sha256", "seed", "code")
@@ -110,10 +109,7 @@ def write_made(
             "seed": spec.seed,
             "code": codes,
             "devices": devices,
-            "versions": versions(),
-            "hardware": hardware(),
-            "settings": chosen_settings(),
-            "command": command_text(argv),
+            **machine_record(argv),
         },
     )
 

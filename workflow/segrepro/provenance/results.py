@@ -7,12 +7,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from segrepro.environment import chosen_settings
 from segrepro.errors import UserError
 from segrepro.json_files import read_json
 from segrepro.options import INPUT, SEED
 from segrepro.provenance.code import OLDER, UNKNOWN, age, code_identity, module_sha256, oldest
-from segrepro.provenance.machine import command_text, hardware, versions
+from segrepro.provenance.machine import machine_record
 from segrepro.provenance.made import read_made
 from segrepro.stores.codes import Written
 
@@ -46,8 +45,7 @@ def provenance(args: argparse.Namespace, *, written: Written | None = None) -> d
         ``config_sha256``, ``seed``, ``files`` (name -> sha256), ``datasets`` (name -> sha256 of the ids), ``models``
         (name -> training hashes of the codes that made it, and ``code``: same, older or unknown beside the code that
         runs), ``model_code`` (the worst of these; None where no model is known), with ``written`` the same of the code
-        that filled the store (``scores`` and ``scores_code``), ``code``, ``versions``, ``hardware``, ``settings``
-        (`segrepro.environment.chosen_settings`) and ``command``.
+        that filled the store (``scores`` and ``scores_code``), ``code``, and what `machine_record` says.
 
     Raises:
         UserError: a file is missing or of another form.
@@ -70,10 +68,7 @@ def provenance(args: argparse.Namespace, *, written: Written | None = None) -> d
         "model_code": oldest(model["code"] for model in models.values()),
         **(_described(written) if written is not None else {}),
         "code": code,
-        "versions": versions(),
-        "hardware": hardware(),
-        "settings": chosen_settings(),
-        "command": command_text(args.argv),
+        **machine_record(args.argv),
     }
 
 

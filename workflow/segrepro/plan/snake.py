@@ -82,11 +82,11 @@ def _in_shell(path: str) -> str:
 
 
 def in_report(entry: Entry, path: str) -> Any:
-    """Return an output that Snakemake's report shows by an entry's category and label.
+    """Return an output that Snakemake's report shows by an entry's category and title.
 
     The rule gives the caption by its parameter ``caption`` (`segrepro.plan.entries.caption_of`).
     """
-    labels = {entry.kind: entry.label} | {name: f"{{{name}}}" for name in entry.wildcards}
+    labels = {entry.kind: entry.title} | {name: f"{{{name}}}" for name in entry.wildcards}
     template = Path(figures.__file__).with_name("caption.rst")
     return report(path, caption=str(template), category=entry.category, labels=labels)
 

@@ -68,7 +68,6 @@ _ENTRIES = (
     Entry(
         name="grid",
         title="Picture, truth, predictions",
-        label="picture, truth, predictions",
         category="Predictions",
         caption="Picture, ground truth and each system's labels in VOC's colours, with its mIoU on that picture "
         "in percent. Unless the config names pictures, they are chosen by the rule that stands below "
@@ -84,7 +83,6 @@ _ENTRIES = (
     Entry(
         name="class_bars",
         title="IoU per class",
-        label="class_bars",
         category="Classes",
         caption="IoU per class for several systems. " + WHISKERS,
         scope=SPLIT,
@@ -96,7 +94,6 @@ _ENTRIES = (
     Entry(
         name="weak_classes",
         title="The weak classes",
-        label="weak_classes",
         category="Classes",
         caption="The classes of the first system's lowest IoU, weakest first, and what the other systems "
         "make of them. " + WHISKERS,
@@ -109,7 +106,6 @@ _ENTRIES = (
     Entry(
         name="crf",
         title="DenseCRF",
-        label="before and after the CRF",
         category="Predictions",
         caption="What the fully connected CRF changes: bars show the gain in IoU per class. The pictures below, "
         "before and after, are chosen by their change in mIoU: the largest gains, the median and the "
@@ -124,7 +120,6 @@ _ENTRIES = (
     Entry(
         name="confusion",
         title="Confusion matrix",
-        label="confusion",
         category="Metrics",
         caption="Where the pixels of each class go: rows are the truth, columns the prediction, in "
         "percent of the row, coloured by its square root so that small errors are seen. Right of it "
@@ -137,7 +132,6 @@ _ENTRIES = (
     Entry(
         name="examples",
         title="Training examples",
-        label="training examples",
         category="Data",
         caption="A sample of DeconvNet's training examples, with their boxes.",
         scope=MODEL,
@@ -149,7 +143,6 @@ _ENTRIES = (
     Entry(
         name="labels",
         title="Label histogram",
-        label="label histogram",
         category="Data",
         caption="Share of the pixels, and of the pictures, that each class has in a dataset, after its label checks.",
         scope=DATASET,
@@ -160,7 +153,6 @@ _ENTRIES = (
     Entry(
         name="near_duplicates",
         title="Near-duplicates of COCO and VOC",
-        label="nearest pictures of COCO and VOC",
         category="Data",
         caption="Pairs of pictures of COCO and of VOC or SBD whose perceptual hashes are close: ids "
         "cannot tell these apart.",
@@ -169,7 +161,6 @@ _ENTRIES = (
     Entry(
         name="object_sizes",
         title="Boundary IoU and object sizes",
-        label="boundary IoU, object sizes",
         category="Metrics",
         caption="The left panel shows each system's mIoU and boundary IoU, the right one its IoU of objects by "
         "their size in pixels (their number in brackets). Lines are bootstrap intervals over the pictures. " + DAGGER,
@@ -180,7 +171,6 @@ _ENTRIES = (
     Entry(
         name="proposals",
         title="Proposals",
-        label="map growing with proposals",
         category="Predictions",
         caption="The label map that grows with the number of DeconvNet's object proposals. " + DAGGER,
         scope=SYSTEM,
@@ -200,7 +190,6 @@ _ENTRIES = (
     Entry(
         name="sample",
         title="Generated scenes",
-        label="generated sample scenes",
         category="Data",
         caption="Generated scenes and their masks, which stand in for the archives at sample scale.",
         wanted=lambda plan: [{}] * (plan.config.pictures == "generated"),
@@ -208,7 +197,6 @@ _ENTRIES = (
     Entry(
         name="training",
         title="Training curves",
-        label="training curves",
         category="Training",
         caption="Loss, pixel accuracy and learning rate of each training over its steps.",
         wanted=lambda plan: [{}] if any(model.train for model in plan.config.models.values()) else [],
@@ -218,7 +206,6 @@ _ENTRIES = (
     Entry(
         name="trimap",
         title="Near boundaries",
-        label="near boundaries",
         category="Metrics",
         caption="mIoU within a band on either side of the truth's boundaries, by the band's width: as it "
         "is on the left, as a share of the system's mIoU over all pixels on the right. The shading is the "

@@ -103,8 +103,7 @@ class Entry:
     Attributes:
         name: of its files below ``figures/`` or ``tables/``, and of the verb.
         kind: ``figure`` or ``table``.
-        title: its heading on the page.
-        label: how Snakemake's report lists it.
+        title: its heading on the page, and what Snakemake's report lists it as.
         category: of Snakemake's report.
         caption: what it shows, in sentences; below it on the page and in Snakemake's report.
         scope: what it has a file for.
@@ -127,7 +126,6 @@ class Entry:
     name: str
     kind: str = "figure"
     title: str
-    label: str
     category: str
     caption: str
     scope: Scope = RUN

@@ -79,7 +79,6 @@ _ENTRIES = (
     _table(
         name="miou",
         title="Measured and reported mIoU, in percent",
-        label="mIoU",
         caption="Mean IoU of each system on each split with its bootstrap interval over the pictures, pixel "
         "accuracy, mean accuracy and frequency-weighted IoU, in percent, beside what papers and reports "
         "state. " + SHARE,
@@ -106,7 +105,6 @@ _ENTRIES = (
     _table(
         name="reproduction",
         title="Does this run agree with other seeds, and with what is reported? mIoU in percent",
-        label="agreement with other seeds and reported values",
         caption="For every system, whether its mIoU lies where trainings with other seeds lie (spread), and, for "
         "the experiment as published, whether it agrees with the reported value (reproduced) within an "
         "interval of pictures and seeds.",
@@ -128,7 +126,6 @@ _ENTRIES = (
     _table(
         name="report2",
         title="Report 2: reported and measured, in percent",
-        label="report 2: reported and measured",
         caption="The measures of report 2 as rows, its models as columns: reported there, and measured here. The "
         "row leaks has the share of the pictures of VOC's val that were seen in the making of each system "
         "measured.",
@@ -140,7 +137,6 @@ _ENTRIES = (
     _table(
         name="per_class_iou",
         title="IoU of each class, in percent",
-        label="IoU per class",
         caption="IoU of each class, in percent. Empty where the truth of a split has no such class. " + SHARE,
         made_by="segrepro.report.results:per_class_table",
         needs=("metrics", "leakage?", "measured_on"),
@@ -150,7 +146,6 @@ _ENTRIES = (
     _table(
         name="crf",
         title="What a CRF changes: mIoU before and after, in percent",
-        label="CRF: before and after",
         caption="mIoU of systems before and after their fully connected CRF, and the gain in percentage points "
         "with its paired bootstrap interval over the pictures. " + SHARE,
         made_by="segrepro.report.difference_tables:crf_table",
@@ -164,7 +159,6 @@ _ENTRIES = (
     _table(
         name="ablation",
         title="Ablations: difference in mIoU to a baseline, in percentage points",
-        label="ablations",
         caption="What a change of a setting does: the difference in mIoU to the baseline of each question, with "
         "its paired bootstrap interval over the pictures. note says what else differs, where more than one "
         "thing does. " + SHARE,
@@ -178,7 +172,6 @@ _ENTRIES = (
     _table(
         name="paired",
         title="Differences in mIoU between systems on the same pictures, in percentage points",
-        label="paired differences",
         caption="Differences in mIoU between two systems on the same pictures, with a bootstrap interval over the "
         "pictures. The columns of leaks have the share of the scored pictures that were seen in the making "
         "of either.",
@@ -192,7 +185,6 @@ _ENTRIES = (
     _table(
         name="voc2012_test",
         title="VOC 2012 test: IoU of each class and their mean, in percent",
-        label="VOC 2012 test",
         caption="VOC 2012 test, as published; our rows where the evaluation server's answer has been entered in "
         "the config.",
         made_by="segrepro.report.published:voc_test_table",
@@ -207,14 +199,12 @@ _ENTRIES = (
     _table(
         name="leakage",
         title="Leakage",
-        label="leakage",
         caption="Of the pictures that each system is scored on, how many it or an ancestor has seen in training, "
         "and through whom.",
     ),
     _table(
         name="boundary",
         title="Near boundaries and by object size: IoU in percent",
-        label="boundaries and object sizes",
         caption="Each system near the boundaries of the truth and on objects by size, in percent, each value with "
         "its bootstrap interval over the pictures: mIoU, boundary IoU, mIoU within some pixels of the "
         "boundaries, and IoU of small and large objects with their number. " + SHARE,
@@ -231,7 +221,6 @@ _ENTRIES = (
     _table(
         name="crf_search",
         title="Search for a CRF's parameters",
-        label="CRF search",
         caption="The search for a CRF's parameters: mIoU of the system without a CRF (trial 0) and with each "
         "trial's, in percent, on the tuning pictures of split, which are not those that the tables score. "
         "leaks is the share of these pictures that the system itself was trained on: there its mIoU is "
@@ -242,7 +231,6 @@ _ENTRIES = (
     _table(
         name="examples",
         title="Training examples",
-        label="training examples per class",
         caption="Training sets of a model's own (DeconvNet's boxes, repeated classes): how many examples there are "
         "per class.",
         scope=MODEL,
@@ -251,7 +239,6 @@ _ENTRIES = (
     _table(
         name="near_duplicates",
         title="Near-duplicates of COCO and VOC",
-        label="near-duplicates of COCO and VOC",
         caption="Pairs of pictures of COCO and of VOC or SBD whose perceptual hashes are close: ids cannot tell "
         "these apart.",
         wanted=lambda plan: [{}] * plan.is_compared,
@@ -259,14 +246,12 @@ _ENTRIES = (
     _table(
         name="proposals",
         title="Proposals",
-        label="recall of the proposals",
         caption="DeconvNet's object proposals: the recall of the objects' boxes.",
         scope=Scope("{proposals}_{dataset}", _predicted, lambda *_: []),
     ),
     _table(
         name="provenance",
         title="Where each number comes from",
-        label="provenance",
         caption="Where each number comes from: hashes of config, code and data (12 digits), commit, and whether "
         "the code that made a system's models, and the code that predicted its scores, is the code that "
         "scored it (same, older, unknown).",

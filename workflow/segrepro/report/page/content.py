@@ -153,7 +153,7 @@ def best_systems(tables: list[Table]) -> list[dict[str, str]]:
 def _entry(name: str, entries: Mapping[str, Entry]) -> Entry:
     """Return what is known of a table or figure; of one that is none of the report's, its name says the title."""
     kind = name.split("/")[0]
-    nothing = Entry(name=kind, title=kind.replace("_", " ").capitalize(), label=kind, category="", caption="")
+    nothing = Entry(name=kind, title=kind.replace("_", " ").capitalize(), category="", caption="")
     return entries.get(kind, nothing)
 
 

@@ -64,7 +64,7 @@ class Patience(Section):
     """How long a download goes on with one mirror before the next is tried."""
 
     attempts: Positive = Field(5, description="attempts in a row without progress")
-    stall_seconds: Positive = Field(60, description="seconds (almost) without a byte before an attempt ends")
+    stall_seconds: Positive = Field(60, description="seconds with (almost) no byte after which an attempt ends")
 
 
 class SampleData(Section):

@@ -76,12 +76,12 @@ def spec_of(network: dict[str, Any], protocol: Protocol | None = None, **keys: A
 def micro_backbones() -> Iterator[None]:
     """Add the smallest backbones that have all that tells one family from another, where only the code path matters."""
     from segrepro.models.resnet_v1 import RESNET_V1
-    from segrepro.models.resnet_v2 import RESNET_V2, ResNetV2Shape
+    from segrepro.models.resnet_v2 import RESNET_V2, ResNetShape
     from segrepro.models.vgg16 import VGG16_SHAPES, VGGShape
     from segrepro.models.xception import XCEPTION, XceptionShape
 
-    RESNET_V2["resnet_v2_micro"] = ResNetV2Shape((1, 1, 1, 1), (4, 4, 8, 8), root_filters=8, root_kernel=3)
-    RESNET_V1["resnet_v1_micro"] = ResNetV2Shape((1, 1, 1, 1), (4, 4, 4, 4), root_filters=4, root_kernel=3)
+    RESNET_V2["resnet_v2_micro"] = ResNetShape((1, 1, 1, 1), (4, 4, 8, 8), root_filters=8, root_kernel=3)
+    RESNET_V1["resnet_v1_micro"] = ResNetShape((1, 1, 1, 1), (4, 4, 4, 4), root_filters=4, root_kernel=3)
     VGG16_SHAPES["vgg_micro"] = VGGShape(depths=(1, 1, 1, 1, 1), channels=(2, 3, 4, 5, 6))
     XCEPTION["xception_micro"] = XceptionShape((4, 4), ((4,) * 3, (6,) * 3, (8,) * 3), 1, ((8,) * 3, (8, 8, 12)))
     try:

@@ -9,7 +9,6 @@ from networks import built, spec_of
 from segrepro.cli import main
 from segrepro.errors import UserError
 from segrepro.labels import VOID, voc_palette
-from segrepro.models.model_files import save_model
 from segrepro.report.growing import draw_growing, growing_row, most_objects
 from segrepro.stores.manifests import Example, write_manifest
 from segrepro.stores.proposals import ProposalWriter
@@ -44,7 +43,7 @@ def split(tmp_path_factory):
         examples.append(Example(id, folder / f"images/{id}.jpg", folder / f"masks/{id}.png"))
     write_manifest(folder / "val.csv", examples)
     (folder / "spec.yaml").write_text(yaml.safe_dump(spec_of(NETWORK).plain()))
-    save_model(built(NETWORK, 21), folder / "model.keras")
+    built(NETWORK, 21).save(folder / "model.keras")
     with ProposalWriter(folder / "p.h5", method="selective_search", settings={}) as writer:
         for id in OBJECTS:
             writer.add(id, np.array(BOXES if id != "p3" else BOXES[:0], np.int32).reshape(-1, 4))

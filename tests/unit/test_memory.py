@@ -2,10 +2,11 @@
 
 import functools
 
+import keras
 import pytest
 import tensorflow as tf
 
-from networks import micro_backbones, spec_of
+from networks import built_of_zeros, micro_backbones
 from segrepro.errors import UserError
 from segrepro.training import memory
 from segrepro.training.experiment import _run
@@ -13,14 +14,13 @@ from segrepro.training.memory import (
     Estimate,
     gpu_memory,
     longest_side,
+    model_memory,
     peak_bytes,
     too_little_memory,
-    training_memory,
 )
 from training_setup import PROTOCOL, small_model, trainer_of, write_examples
 
 MIB = 2**20
-NETWORK = {"backbone": "resnet_v2_micro", "multi_grid": [1], "aspp_channels": 8, "aspp_rates": [1]}
 
 
 def graph_of(function, *shapes) -> tf.Graph:
@@ -66,21 +66,30 @@ def micro_backbone():
 
 
 @functools.cache
-def estimate(**changes) -> Estimate:
-    return training_memory(spec_of(NETWORK, PROTOCOL | {"crop": 256, "micro_batch": 4} | changes))
+def network(backbone: str, precision: str = "float32") -> keras.Model:
+    keys = {"backbone": backbone, "multi_grid": [1] * (3 if backbone.endswith("tiny") else 1)}
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(precision)
+    try:
+        return built_of_zeros(keys | {"aspp_channels": 8, "aspp_rates": [1]}, 21)
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
+def estimate(model: keras.Model, *, gpus: int = 1, **changes) -> Estimate:
+    return model_memory(model, PROTOCOL | {"crop": 256, "micro_batch": 4} | changes, "legacy", gpus=gpus)
 
 
 def test_the_estimate_follows_the_protocol():
-    plain = estimate()
-    twice = estimate(micro_batch=8)
+    micro = network("resnet_v2_micro")
+    plain, twice = estimate(micro), estimate(micro, micro_batch=8)
     assert twice.kept == plain.kept
     assert 1.8 < twice.peak / plain.peak < 2.1
-    assert training_memory(spec_of(NETWORK, PROTOCOL | {"crop": 256, "micro_batch": 8}), gpus=2) == plain
-    assert estimate(accumulation=2, optimiser="adam", weight_decay=0.0).kept > 1.5 * plain.kept
+    assert estimate(micro, micro_batch=8, gpus=2) == plain
+    assert estimate(micro, accumulation=2, optimiser="adam", weight_decay=0.0).kept > 1.5 * plain.kept
     # batch norm computes in float32 whatever the precision; the micro network's peak is nearly the loss's alone
-    wide = {"backbone": "resnet_v2_tiny", "multi_grid": [1, 1, 1]}
     single, half = (
-        training_memory(spec_of(wide, PROTOCOL | {"crop": 256, "micro_batch": 4, "precision": precision})).peak
+        estimate(network("resnet_v2_tiny", precision), precision=precision).peak
         for precision in ("float32", "mixed_bfloat16")
     )
     assert 0.6 < half / single < 0.9

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from numpy_layers import batch_norm, convolution, picture, randomise, relu
 
-from networks import built, built_of_zeros, micro_backbones
+from networks import built, built_of_zeros, micro_backbones, spec_of
 from segrepro.models.deconvnet import deconvolution_channels
 from segrepro.models.model_files import load_model, save_model
 from segrepro.models.vgg16 import VGG16_SHAPES, VGGShape
@@ -262,7 +262,7 @@ def test_other_sizes_than_multiples_of_32_are_refused(tiny, size):
 
 def test_saved_and_loaded_it_gives_the_same(tiny, tmp_path):
     x = picture(64, 64)
-    save_model(tiny, tmp_path / "model.keras")
+    save_model(tiny, tmp_path / "model.keras", spec_of({}))
     np.testing.assert_array_equal(load_model(tmp_path / "model.keras")(x), tiny(x))
 
 

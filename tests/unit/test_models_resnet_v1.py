@@ -10,8 +10,8 @@ from networks import built, built_of_zeros
 from segrepro.errors import UserError
 from segrepro.models.blocks import LayerMaker
 from segrepro.models.layers import Normalise
-from segrepro.models.resnet_v1 import RESNET_V1, VARIANTS, plan_units, resnet_v1
-from segrepro.models.resnet_v2 import RESNET_V2, ResNetV2Shape
+from segrepro.models.resnet_v1 import RESNET_V1, resnet_v1
+from segrepro.models.resnet_v2 import RESNET_V2, ResNetShape, plan_units
 from segrepro.models.weights import APPLICATIONS, load_backbone_weights
 
 PLAIN = (1, 1, 1)
@@ -22,7 +22,7 @@ def backbone(name, *, output_stride=32, multi_grid=PLAIN, taps=False):
     pictures = keras.Input((None, None, 3))
     outputs = resnet_v1(
         Normalise("caffe")(pictures),
-        LayerMaker(0, 0.9997, VARIANTS["keras"].epsilon),
+        LayerMaker(0, 0.9997, EPSILON),
         shape=RESNET_V1[name],
         output_stride=output_stride,
         multi_grid=multi_grid,
@@ -61,7 +61,8 @@ def test_features_equal_those_of_keras_applications_with_the_same_weights(size):
     ],
 )
 def test_strides_become_rates(output_stride, multi_grid, strided, block3_rates, block4_rates):
-    plan = list(plan_units(RESNET_V1["resnet_v1_101"], output_stride=output_stride, multi_grid=multi_grid))
+    options = {"output_stride": output_stride, "multi_grid": multi_grid, "strided": "first"}
+    plan = list(plan_units(RESNET_V1["resnet_v1_101"], **options))
     assert len(plan) == 33
     assert [unit.name for unit in plan if unit.stride == 2] == strided
     assert {unit.rate for unit in plan if unit.name.startswith("conv4")} == block3_rates
@@ -120,7 +121,7 @@ def test_units_agree_with_numpy():
 # ---- weights of keras.applications
 
 
-SMALL = ResNetV2Shape(units=(2, 2, 3, 2), widths=(4, 4, 8, 8))
+SMALL = ResNetShape(units=(2, 2, 3, 2), widths=(4, 4, 8, 8))
 
 
 def small_application(weights=None, include_top=False, version=1):
@@ -158,7 +159,7 @@ def test_backbone_weights_load_from_every_format(tmp_path, suffix):
         application.save_weights(path)
     else:
         application.save(path)
-    assert len(load_backbone_weights(network, path)) == len(application.weights)
+    assert len(load_backbone_weights(network, path, "resnet_v1_small")) == len(application.weights)
     for layer in (layer for layer in application.layers if layer.weights):
         for given, held in zip(layer.get_weights(), network.get_layer(layer.name).get_weights(), strict=True):
             np.testing.assert_array_equal(held, given)
@@ -173,7 +174,7 @@ def test_weights_of_the_other_version_are_refused(tmp_path, suffix, given, wante
     network = small_network(wanted)
     before = network.get_weights()
     with pytest.raises(UserError, match=r"other.*(it lacks|holds no weights)") as caught:
-        load_backbone_weights(network, path)
+        load_backbone_weights(network, path, f"resnet_v{wanted}_small")
     assert "\n" not in str(caught.value)
     for old, new in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -186,7 +187,7 @@ def test_a_network_without_a_resnet_refuses_them(tmp_path, suffix):
     application.save(path) if suffix == ".keras" else application.save_weights(path)
     network = built({"backbone": "xception_tiny", "aspp_channels": 8, "aspp_rates": [1]}, 3)
     with pytest.raises(UserError, match=r"resnet.*(another network than|no weights of) deeplabv3_xception_tiny"):
-        load_backbone_weights(network, path)
+        load_backbone_weights(network, path, "xception_tiny")
 
 
 # ---- DeepLabv3 on it

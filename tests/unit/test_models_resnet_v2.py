@@ -9,7 +9,7 @@ from networks import built
 from segrepro.errors import UserError
 from segrepro.models.blocks import LayerMaker
 from segrepro.models.layers import Normalise
-from segrepro.models.resnet_v2 import RESNET_V2, VARIANTS, ResNetV2Shape, plan_units, resnet_v2
+from segrepro.models.resnet_v2 import RESNET_V2, VARIANTS, ResNetShape, plan_units, resnet_v2
 from segrepro.models.weights import APPLICATIONS, load_backbone_weights
 
 PLAIN = (1, 1, 1)
@@ -184,7 +184,7 @@ def test_the_root_pools_as_its_variant_does(variant, size):
 # ---- weights of keras.applications
 
 
-SMALL = ResNetV2Shape(units=(2, 2, 3, 2), widths=(4, 4, 8, 8))
+SMALL = ResNetShape(units=(2, 2, 3, 2), widths=(4, 4, 8, 8))
 
 
 def small_application(weights=None, include_top=False, stack=resnet.stack_residual_blocks_v2):
@@ -255,7 +255,7 @@ def saved(tmp_path_factory, application):
 def test_backbone_weights_load_from_every_format(saved, application, network, suffix):
     for variable in network.variables:
         variable.assign(np.zeros(variable.shape, np.float32))
-    assert len(load_backbone_weights(network, saved[suffix])) == len(application.variables)
+    assert len(load_backbone_weights(network, saved[suffix], "resnet_v2_small")) == len(application.variables)
     for layer in application.layers:
         if layer.weights:
             for given, held in zip(layer.get_weights(), network.get_layer(layer.name).get_weights(), strict=True):
@@ -266,7 +266,7 @@ def test_backbone_weights_load_from_every_format(saved, application, network, su
 def refused(network, path):
     before = network.get_weights()
     with pytest.raises(UserError) as caught:
-        load_backbone_weights(network, path)
+        load_backbone_weights(network, path, "resnet_v2_small")
     for old, new in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     message = str(caught.value)

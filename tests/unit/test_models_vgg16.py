@@ -74,8 +74,3 @@ def test_the_first_weights_depend_on_neither_padding_nor_batch_norm():
     for name, layer in weighted(one).items():
         for mine, theirs in zip(layer.get_weights(), other.get_layer(name).get_weights(), strict=True):
             np.testing.assert_array_equal(mine, theirs)
-
-
-def test_a_first_convolution_without_padding_is_refused():
-    with pytest.raises(ValueError, match="first_padding is 0"):
-        build(SMALL, first_padding=0)

@@ -27,7 +27,6 @@ from segrepro.inference.augmented import (
     scaled_extent,
 )
 from segrepro.inference.predict import batches_by_size, predict
-from segrepro.models.model_files import save_model
 from segrepro.stores.fitting import PROBABILITY_FLOOR, fit
 from segrepro.stores.manifests import Example, write_manifest
 from segrepro.stores.resize import RESIZE_MODES, resize_scores
@@ -432,7 +431,7 @@ def test_the_output_stride_reaches_the_store(examples, tmp_path):
 def test_the_verb_predicts_with_its_options(examples, tmp_path, monkeypatch):
     monkeypatch.setattr("segrepro.training.devices.prepare_tensorflow", lambda *_, **__: None)
     network = {**TINY, "output_stride": 16, "resize": "legacy"}
-    save_model(built(network, CLASSES), tmp_path / "model.keras")
+    built(network, CLASSES).save(tmp_path / "model.keras")
     spec = spec_of(network, PROTOCOL, classes=CLASSES).plain()
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
     write_manifest(tmp_path / "m.csv", examples)

@@ -35,9 +35,9 @@ def run(clock, progress: Progress, steps: int, *, seconds: float, row_every: int
 def test_a_long_training_says_its_speed_once_and_holds_it_against_the_estimate(clock, capsys):
     progress = Progress(first=0, last=30_000, pictures=16, operations=lambda: 7.0e12, estimate=10e12)
     run(clock, progress, 60, seconds=0.5, row_every=20)
-    said = [line for line in capsys.readouterr().err.split("\n") if "s a step" in line]
+    said = [line for line in capsys.readouterr().err.split("\n") if "s per step" in line]
     assert [line.rpartition("\r")[2] for line in said] == [
-        "0.5 s a step, 32 pictures/s: 29987 steps are left, about 4 h 10 min; 14 TFLOP/s, 1.4 times the 10 that "
+        "0.5 s per step, 32 pictures/s: 29987 steps are left, about 4 h 10 min; 14 TFLOP/s, 1.4 times the 10 that "
         "docs/cost.md estimates with"
     ]
 
@@ -45,7 +45,7 @@ def test_a_long_training_says_its_speed_once_and_holds_it_against_the_estimate(c
 def test_a_short_one_says_how_long_it_takes(clock, capsys):
     progress = Progress(first=40, last=100, pictures=8, operations=never, estimate=10e12)
     run(clock, progress, 60, seconds=2.0, row_every=7)
-    assert "2 s a step, 4 pictures/s: 47 steps are left, about 2 min\n" in capsys.readouterr().err
+    assert "2 s per step, 4 pictures/s: 47 steps are left, about 2 min\n" in capsys.readouterr().err
 
 
 def test_one_that_ends_sooner_says_nothing(clock, capsys):

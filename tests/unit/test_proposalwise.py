@@ -23,7 +23,6 @@ from segrepro.inference.proposalwise import (
     read_pixels,
     whole_picture,
 )
-from segrepro.models.model_files import save_model
 from segrepro.stores.manifests import Example, write_manifest
 from segrepro.stores.resize import resize_scores
 from segrepro.stores.scores import ScoreReader
@@ -306,7 +305,7 @@ def deconvnet_run(examples):
     folder = examples[0].image.parent
     for name, network in (("spec.yaml", NETWORK), ("other.yaml", {"architecture": "deeplabv3"})):
         (folder / name).write_text(yaml.safe_dump(spec_of(network, classes=CLASSES).plain()))
-    save_model(built(NETWORK, CLASSES), folder / "model.keras")
+    built(NETWORK, CLASSES).save(folder / "model.keras")
     write_manifest(folder / "val.csv", examples)
     with ProposalWriter(folder / "p.h5", method="selective_search", settings={}) as writer:
         for id, boxes in BOXES.items():

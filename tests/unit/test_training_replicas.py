@@ -91,7 +91,8 @@ WHOLE_TRAINING = textwrap.dedent(
         np.testing.assert_array_equal(copies(TWO, a), copies(TWO, b), err_msg=a.path)
 
     pictures = [x[0] for x, _ in batches]
-    assert [reestimate_batch_norm(t.model, pictures) for t in (one, two)] == [6, 6]
+    for trainer in (one, two):
+        reestimate_batch_norm(trainer.model, pictures)
     for name in ("moving_mean", "moving_variance"):
         a, b = (getattr(t.model.get_layer("bn"), name) for t in (one, two))
         close(a.numpy(), b.numpy())

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from segrepro.models.model_files import load_model, save_model
+from segrepro.models.model_files import load_model
 from segrepro.models.unpooling import Unpooling, unpool
 
 # Few distinct values: ties in most windows, also between the two zeros.
@@ -146,7 +146,7 @@ def test_layer_follows_the_dtype_policy(policy):
 
 def test_layer_is_saved_and_loaded(tmp_path):
     x, features, _ = drawn()
-    save_model(layer_model(), tmp_path / "model.keras")
+    layer_model().save(tmp_path / "model.keras")
     assert_same_bits(load_model(tmp_path / "model.keras")([x, features]), unpooled(x, features))
 
 

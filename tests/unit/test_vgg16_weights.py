@@ -101,7 +101,7 @@ def assert_refused(network, path, message):
     """Check that nothing was set, and that the reason is one sentence that names the file and its remedy."""
     before = [weight.numpy() for weight in network.weights]
     with pytest.raises(UserError, match=message) as caught:
-        load_backbone_weights(network, path)
+        load_backbone_weights(network, path, "vgg_small")
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
     assert "give the weights file of keras.applications'" in str(caught.value)
@@ -116,14 +116,16 @@ def assert_refused(network, path, message):
 def test_convolutions_load_from_every_layout(tmp_path, layout):
     model = randomise(application())
     network = fcn()
-    assert len(load_backbone_weights(network, save(model, tmp_path / layout))) == 2 * len(CONVOLUTIONS)
+    assert len(load_backbone_weights(network, save(model, tmp_path / layout), "vgg_small")) == 2 * len(CONVOLUTIONS)
     assert_holds(network, model)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_fc7_answers_as_the_classifier_it_came_from(tmp_path, whole, layout):
     network = fcn()
-    assert len(load_backbone_weights(network, save(whole, tmp_path / layout))) == 2 * (len(CONVOLUTIONS) + 2)
+    assert len(load_backbone_weights(network, save(whole, tmp_path / layout), "vgg_small")) == 2 * (
+        len(CONVOLUTIONS) + 2
+    )
     assert_holds(network, whole)
     part = {
         "normalised": network.get_layer("normalise").output,
@@ -138,15 +140,15 @@ def test_fc7_answers_as_the_classifier_it_came_from(tmp_path, whole, layout):
 def test_the_released_padding_takes_the_same_weights(tmp_path, whole):
     path = save(whole, tmp_path / "whole.keras")
     padded, unpadded = fcn(input_padding=100), fcn()
-    load_backbone_weights(padded, path)
-    load_backbone_weights(unpadded, path)
+    load_backbone_weights(padded, path, "vgg_small")
+    load_backbone_weights(unpadded, path, "vgg_small")
     assert_holds(padded, unpadded, [*CONVOLUTIONS, "fc6", "fc7"])
 
 
 @pytest.mark.parametrize("options", [{"fc_channels": 4}, {"fc6_kernel": 1}])
 def test_narrower_fully_connected_layers_stay_as_initialised(tmp_path, whole, options):
     network, fresh = fcn(**options), fcn(**options)
-    assert len(load_backbone_weights(network, save(whole, tmp_path / "whole.h5"))) == 2 * len(CONVOLUTIONS)
+    assert len(load_backbone_weights(network, save(whole, tmp_path / "whole.h5"), "vgg_small")) == 2 * len(CONVOLUTIONS)
     assert_holds(network, whole)
     assert_holds(network, fresh, ["fc6", "fc7"])
 
@@ -154,7 +156,9 @@ def test_narrower_fully_connected_layers_stay_as_initialised(tmp_path, whole, op
 def test_deconvnet_takes_them_too_and_its_batch_norms_stay(tmp_path, whole):
     description = {"architecture": "deconvnet", "backbone": "vgg_small", "input_size": SIZE, "fc_channels": FC_CHANNELS}
     network, fresh = (built(description, 3) for _ in range(2))
-    assert len(load_backbone_weights(network, save(whole, tmp_path / "whole.h5"))) == 2 * (len(CONVOLUTIONS) + 2)
+    assert len(load_backbone_weights(network, save(whole, tmp_path / "whole.h5"), "vgg_small")) == 2 * (
+        len(CONVOLUTIONS) + 2
+    )
     assert_holds(network, whole)
     np.testing.assert_array_equal(
         np.reshape(network.get_layer("fc6").kernel, (-1, FC_CHANNELS)), whole.get_layer("fc1").kernel

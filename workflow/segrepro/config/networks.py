@@ -19,7 +19,7 @@ RESIZE = Field(
 )
 Dropped = Annotated[float, Field(ge=0, lt=1)]
 Vgg = Literal["vgg16", "vgg_tiny"]
-# Family of backbones -> whose graphs of it there are; `segrepro.models.backbones.FAMILIES` builds them.
+# Family of backbones -> whose graphs of it there are; `segrepro.models.build` builds them.
 VARIANTS = {"resnet_v2": ("slim", "keras"), "resnet_v1": ("keras",), "xception": ("released",)}
 
 

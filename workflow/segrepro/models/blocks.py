@@ -1,7 +1,9 @@
 """Convolution, batch norm and ReLU by explicit name: the bricks that every network here is built of."""
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 from keras import KerasTensor
@@ -26,20 +28,13 @@ class LayerMaker:
 
     An initializer is ``slim``: variance 2 / fan-in, truncated normal (TF-slim's ``resnet_arg_scope``, He et al.
     2015); ``glorot``: uniform, TF's default; or a number: truncated normal of that standard deviation.
-
-    Attributes:
-        seed: the model's seed.
-        batch_norm_decay: share of the old moving statistics kept at each step (Keras' ``momentum``).
-        batch_norm_epsilon: added to the variance.
-        initializer: of convolutions that name none of their own.
-        batch_norm_offset: the offset (beta) that batch norms start with; DeconvNet's release has 0.001.
     """
 
-    seed: int
-    batch_norm_decay: float
+    seed: int  # the model's
+    batch_norm_decay: float  # share of the old moving statistics kept at each step (Keras' ``momentum``)
     batch_norm_epsilon: float
-    initializer: str | float = "slim"
-    batch_norm_offset: float = 0.0
+    initializer: str | float = "slim"  # of convolutions that name none of their own
+    batch_norm_offset: float = 0.0  # the beta that batch norms start with; DeconvNet's release has 0.001
 
     def convolution(
         self,
@@ -54,9 +49,8 @@ class LayerMaker:
         initializer: str | float | None = None,
         dtype: str | None = None,
     ) -> KerasTensor:
-        """Convolve, padded with zeros by half the kernel's reach on every side.
+        """Convolve, padded with zeros by half the kernel's reach on every side: extent n becomes ceil(n / stride).
 
-        Extent n becomes ceil(n / stride).
         TF's own ``same`` padding of a strided layer depends on whether the extent is even; TF-slim, Keras'
         ResNet and DeepLab pad by a fixed amount and convolve ``valid``, so that features stay centred on
         pixels 0, stride, 2 * stride, ... whatever the size. Without stride both are the same.
@@ -68,37 +62,19 @@ class LayerMaker:
             kernel: side of the square kernel, odd.
             stride: step, in features of ``x``.
             rate: dilation, in features of ``x``.
-            bias: whether to add a bias (starts at 0).
+            bias: whether to add a bias, which starts at 0.
             initializer: of the kernel; None: the maker's.
-            dtype: the layer's dtype policy where it is not the global one.
+            dtype: of the layer, where it is not the global policy's.
         """
-        layer = keras.layers.Conv2D(
-            filters,
-            kernel,
-            strides=stride,
-            dilation_rate=rate,
-            padding="same" if stride == 1 else "valid",
-            use_bias=bias,
-            kernel_initializer=self._initializer(initializer, name),
-            name=name,
-            dtype=dtype,
-        )
-        return layer(_padded(x, name, kernel, stride, rate))
+        options = {"use_bias": bias, "kernel_initializer": self._initializer(initializer, name), "dtype": dtype}
+        return _convolved(x, keras.layers.Conv2D, name, kernel, stride, rate, filters=filters, **options)
 
     def depthwise_convolution(
         self, x: KerasTensor, name: str, *, stride: int = 1, rate: int = 1, initializer: str | float | None = None
     ) -> KerasTensor:
         """Convolve each channel by a 3x3 kernel of its own, without bias; padding and extents as of ``convolution``."""
-        layer = keras.layers.DepthwiseConv2D(
-            3,
-            strides=stride,
-            dilation_rate=rate,
-            padding="same" if stride == 1 else "valid",
-            use_bias=False,
-            depthwise_initializer=self._initializer(initializer, name),
-            name=name,
-        )
-        return layer(_padded(x, name, 3, stride, rate))
+        options = {"use_bias": False, "depthwise_initializer": self._initializer(initializer, name)}
+        return _convolved(x, keras.layers.DepthwiseConv2D, name, 3, stride, rate, **options)
 
     def _initializer(self, kind: str | float | None, name: str) -> keras.initializers.Initializer:
         seed = layer_seed(self.seed, name)
@@ -137,15 +113,9 @@ class LayerMaker:
     ) -> KerasTensor:
         """Convolve depthwise 3x3, then pointwise 1x1, each with batch norm (DeepLabv3+, section 3.1).
 
-        Args:
-            x: (batch, height, width, channels).
-            prefix: of the layers' names: ``<prefix>_depthwise_conv``, ``_depthwise_bn``, ``_pointwise_conv``,
-                ``_pointwise_bn``, and ``_depthwise_relu``, ``_pointwise_relu`` where there are such.
-            filters: channels of the result.
-            stride: of the depthwise convolution.
-            rate: of the depthwise convolution.
-            relu: whether a ReLU follows both batch norms, or none.
-            initializers: of the depthwise and of the pointwise kernel.
+        Stride and rate are the depthwise convolution's; ``initializers`` are of the depthwise and the pointwise kernel.
+        Layers are called ``<prefix>_depthwise_conv``, ``_depthwise_bn``, ``_pointwise_conv``, ``_pointwise_bn``, and
+        with ``relu`` ``_depthwise_relu`` and ``_pointwise_relu``: a ReLU then follows both batch norms.
         """
         after = self.norm_relu if relu else lambda y, part: self.norm(y, f"{part}_bn")
         of_depthwise, of_pointwise = initializers
@@ -156,26 +126,48 @@ class LayerMaker:
         return after(self.convolution(x, f"{part}_conv", filters, initializer=of_pointwise), part)
 
 
-def _padded(x: KerasTensor, name: str, kernel: int, stride: int, rate: int) -> KerasTensor:
-    if stride == 1 or kernel == 1:
-        return x
-    return keras.layers.ZeroPadding2D((kernel - 1) * rate // 2, name=f"{name}_pad")(x)
+def _convolved(
+    x: KerasTensor, layer: type, name: str, kernel: int, stride: int, rate: int, **options: Any
+) -> KerasTensor:
+    """Convolve by a layer of Keras; where it is strided, pad by hand."""
+    if stride > 1 and kernel > 1:
+        x = keras.layers.ZeroPadding2D((kernel - 1) * rate // 2, name=f"{name}_pad")(x)
+    padding = "same" if stride == 1 else "valid"
+    return layer(kernel_size=kernel, strides=stride, dilation_rate=rate, padding=padding, name=name, **options)(x)
 
 
-def freeze_batch_norm(model: keras.Model) -> int:
+def strides_and_rates(
+    nominal: Iterable[int], *, stride_so_far: int, output_stride: int
+) -> Iterator[tuple[int, int, int]]:
+    """Go through a backbone's parts and let no stride exceed the output stride: dilate instead.
+
+    Once the output stride is reached, a part that would halve the map keeps its extent, and all behind it are dilated
+    twice as much. The dilated network thus computes, at every second position, what the strided one does.
+
+    Args:
+        nominal: stride of each part, 1 or 2, in order.
+        stride_so_far: of what comes before the first part, pixels.
+        output_stride: 8, 16 or 32, pixels.
+
+    Returns:
+        For each part its stride, and the dilation rates before and behind it.
+    """
+    rate = 1
+    for stride in nominal:
+        before = rate
+        if stride_so_far * stride > output_stride:
+            stride, rate = 1, rate * stride
+        stride_so_far *= stride
+        yield stride, before, rate
+
+
+def freeze_batch_norm(model: keras.Model) -> None:
     """Fix every batch norm: it normalises by its moving statistics and keeps them, its scale, and its offset.
 
     The papers' second phase (DeepLabv3, section 4.1), and any training whose batch is too small for statistics
     (fewer than 12 pictures, says the DeepLab release). To be called before the training loop collects
     ``model.trainable_variables``. ``model.variables`` stays as it was, and a saved model stays frozen.
-
-    Args:
-        model: any network; changed in place.
-
-    Returns:
-        How many layers were frozen.
     """
-    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    for norm in norms:
-        norm.trainable = False
-    return len(norms)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False

@@ -9,78 +9,62 @@ by ``layers.resize_bilinear`` in the network's ``resize`` mode.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 from keras import KerasTensor
 
 from segrepro.config.networks import DeconvNet, DeepLab, DeepLabV3, DeepLabV3Plus, Fcn, Network
-from segrepro.geometry import aspp_rates_at
-from segrepro.models.backbones import family_of
 from segrepro.models.blocks import LayerMaker
 from segrepro.models.deconvnet import BATCH_NORM_OFFSET, deconvnet_head
 from segrepro.models.deeplabv3 import ASPP_BATCH_NORM_EPSILON, deeplabv3_head
 from segrepro.models.deeplabv3plus import deeplabv3plus_head
 from segrepro.models.fcn import fcn_head
 from segrepro.models.layers import Normalise
+from segrepro.models.resnet_v1 import EPSILON as RESNET_V1_EPSILON
+from segrepro.models.resnet_v1 import RESNET_V1, resnet_v1
+from segrepro.models.resnet_v2 import RESNET_V2, VARIANTS, resnet_v2
 from segrepro.models.vgg16 import VGG16_SHAPES, vgg16
+from segrepro.models.xception import EPSILON as XCEPTION_EPSILON
+from segrepro.models.xception import XCEPTION, xception
 
 
-class _Backbone(NamedTuple):
-    """A backbone as built: its input, its taps, and the maker of the head's layers."""
+def _backbone(network: DeepLab, seed: int, initializer: str) -> tuple[KerasTensor, dict[str, KerasTensor], LayerMaker]:
+    """Return the input of a backbone, its taps, and the maker of the head's layers.
 
-    pictures: KerasTensor
-    taps: dict[str, KerasTensor]
-    make: LayerMaker
-
-
-def _backbone(network: DeepLab, seed: int, initializer: str) -> _Backbone:
-    family = family_of(network.backbone)
-    variant = family.variants[network.variant]
-    given, decay = network.batch_norm_epsilon, network.batch_norm_decay
-    pictures = keras.Input((None, None, 3), name="picture")
-    taps = family.build(
-        Normalise(network.normalisation, name="normalise")(pictures),
-        LayerMaker(seed, decay, variant.epsilon if given is None else given),
-        family.shapes[network.backbone],
-        variant,
-        output_stride=network.output_stride,
-        multi_grid=tuple(network.multi_grid),
-        features=network.features,
-    )
+    Of the taps ``features`` and ``low_level`` are read. The latter have stride 4 and feed DeepLabv3+'s decoder: for a
+    ResNet "Conv2 before striding" (DeepLabv3+ paper, section 3.1), hence the output of block 1's last unit at stride 4,
+    ``conv2_block3_out`` of a ResNet-v1 and ``conv2_block2_out`` of a ResNet-v2, whose block 1 halves the map in its
+    last unit. (The release's own ResNet graph reads the last convolution of that unit, before the sum.) For Xception
+    see ``xception.LOW_LEVEL``.
+    """
+    name, given, decay = network.backbone, network.batch_norm_epsilon, network.batch_norm_decay
+    options = {"output_stride": network.output_stride, "multi_grid": tuple(network.multi_grid)}
+    if name in RESNET_V2:
+        variant = VARIANTS[network.variant]
+        build, shape, epsilon = resnet_v2, RESNET_V2[name], variant.epsilon
+        options |= {"pool_padding": variant.pool_padding, "features": network.features or variant.features}
+    elif name in RESNET_V1:
+        build, shape, epsilon = resnet_v1, RESNET_V1[name], RESNET_V1_EPSILON
+    else:
+        build, shape, epsilon = xception, XCEPTION[name], XCEPTION_EPSILON
+    make = LayerMaker(seed, decay, epsilon if given is None else given)
     head_epsilon = ASPP_BATCH_NORM_EPSILON if given is None else given
-    return _Backbone(pictures, taps, LayerMaker(seed, decay, head_epsilon, initializer))
-
-
-def _head_options(network: DeepLab, num_classes: int) -> dict[str, Any]:
-    """Return what the heads of both architectures are told alike."""
-    return {
-        "num_classes": num_classes,
-        "channels": network.aspp_channels,
-        "rates": aspp_rates_at(tuple(network.aspp_rates), network.output_stride),
-        "dropout": network.dropout,
-        "resize": network.resize,
-    }
+    pictures = keras.Input((None, None, 3), name="picture")
+    taps = build(Normalise(network.normalisation, name="normalise")(pictures), make, shape=shape, **options)
+    return pictures, taps, LayerMaker(seed, decay, head_epsilon, initializer)
 
 
 def _deeplabv3(network: DeepLabV3, num_classes: int, seed: int) -> keras.Model:
-    backbone = _backbone(network, seed, "slim")
-    logits = deeplabv3_head(backbone.taps["features"], backbone.make, **_head_options(network, num_classes))
-    return keras.Model(backbone.pictures, logits, name=f"deeplabv3_{network.backbone}")
+    pictures, taps, make = _backbone(network, seed, "slim")
+    logits = deeplabv3_head(taps["features"], make, network, num_classes)
+    return keras.Model(pictures, logits, name=f"deeplabv3_{network.backbone}")
 
 
 def _deeplabv3plus(network: DeepLabV3Plus, num_classes: int, seed: int) -> keras.Model:
-    backbone = _backbone(network, seed, "glorot")
-    logits = deeplabv3plus_head(
-        backbone.taps["features"],
-        backbone.taps["low_level"],
-        backbone.make,
-        low_level_channels=network.low_level_channels,
-        decoder_channels=network.decoder_channels,
-        separable=network.separable,
-        **_head_options(network, num_classes),
-    )
-    return keras.Model(backbone.pictures, logits, name=f"deeplabv3plus_{network.backbone}")
+    pictures, taps, make = _backbone(network, seed, "glorot")
+    logits = deeplabv3plus_head(taps["features"], taps["low_level"], make, network, num_classes)
+    return keras.Model(pictures, logits, name=f"deeplabv3plus_{network.backbone}")
 
 
 def _fcn(network: Fcn, num_classes: int, seed: int) -> keras.Model:
@@ -93,36 +77,17 @@ def _fcn(network: Fcn, num_classes: int, seed: int) -> keras.Model:
         batch_norm=network.batch_norm == "all",
         first_padding=max(1, network.input_padding),
     )
-    logits = fcn_head(
-        taps,
-        pictures,
-        make,
-        num_classes=num_classes,
-        skip_stride=network.skip_stride,
-        fc_channels=network.fc_channels,
-        fc6_kernel=network.fc6_kernel,
-        input_padding=network.input_padding,
-        dropout=network.dropout,
-        upsampling=network.upsampling,
-        at_once=network.at_once,
-        batch_norm=network.batch_norm != "none",
-    )
+    logits = fcn_head(taps, pictures, make, network, num_classes)
     return keras.Model(pictures, logits, name=f"fcn{network.skip_stride}s_{network.backbone}")
 
 
 def _deconvnet(network: DeconvNet, num_classes: int, seed: int) -> keras.Model:
-    shape = VGG16_SHAPES[network.backbone]
     make = LayerMaker(seed, network.batch_norm_decay, network.batch_norm_epsilon, batch_norm_offset=BATCH_NORM_OFFSET)
     pictures = keras.Input((None, None, 3), name="picture")
     normalised = Normalise(network.normalisation, name="normalise")(pictures)
-    logits = deconvnet_head(
-        vgg16(normalised, make, shape=shape, batch_norm=True),
-        replace(make, initializer=float(network.initial_deviation)),
-        num_classes=num_classes,
-        shape=shape,
-        input_size=network.input_size,
-        fc_channels=network.fc_channels,
-    )
+    taps = vgg16(normalised, make, shape=VGG16_SHAPES[network.backbone], batch_norm=True)
+    make = replace(make, initializer=float(network.initial_deviation))
+    logits = deconvnet_head(taps, make, network, num_classes)
     return keras.Model(pictures, logits, name=f"deconvnet_{network.backbone}")
 
 
@@ -142,11 +107,8 @@ def build_network(network: Network, num_classes: int, *, seed: int = 0) -> keras
     to another output stride.
 
     Args:
-        network: the description, a section of `segrepro.config.networks`.
+        network: the description.
         num_classes: classes, background included.
         seed: of the initial weights.
-
-    Returns:
-        A Keras model, see the module's docstring.
     """
     return ARCHITECTURES[type(network)](network, num_classes, seed)

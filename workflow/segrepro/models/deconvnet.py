@@ -12,9 +12,10 @@ hyphens (``deconv_fc6``, ``deconv5_1`` .. ``deconv1_2``), but the convolutions a
 import keras
 from keras import KerasTensor
 
+from segrepro.config.networks import DeconvNet
 from segrepro.models.blocks import LayerMaker, layer_seed
 from segrepro.models.unpooling import Unpooling
-from segrepro.models.vgg16 import VGGShape
+from segrepro.models.vgg16 import VGG16_SHAPES, VGGShape
 
 STRIDE = 32  # of what fc6 reads, pixels; also the sides of pictures are multiples of it
 KERNEL = 3
@@ -53,32 +54,23 @@ def deconvolution_channels(shape: VGGShape) -> list[tuple[int, ...]]:
     ]
 
 
-def deconvnet_head(
-    taps: dict[str, KerasTensor],
-    make: LayerMaker,
-    *,
-    num_classes: int,
-    shape: VGGShape,
-    input_size: int,
-    fc_channels: int,
-) -> KerasTensor:
+def deconvnet_head(taps: dict[str, KerasTensor], make: LayerMaker, network: DeconvNet, num_classes: int) -> KerasTensor:
     """Build what follows VGG's convolutions: fc6, fc7, the deconvolutions, the classifier.
+
+    ``fc6`` has kernels of a 32nd of ``input_size``, which see the whole crop at once.
 
     Args:
         taps: of ``vgg16.vgg16`` with batch norms, on pictures whose sides are multiples of 32 and at least
-            ``input_size``.
+            ``network.input_size``.
         make: makes the batch norms; its initializer is the standard deviation (Gaussian) of the deconvolutions' and
             the classifier's first kernels, 0.01 in the release.
-        num_classes: channels of the logits.
-        shape: of the VGG that gave ``taps``; its blocks are mirrored.
-        input_size: side of the crops, pixels, a multiple of 32; ``fc6`` has kernels of ``input_size / 32``, which see
-            the whole crop at once.
-        fc_channels: of ``fc6`` and ``fc7``; 4096 in the paper.
+        network: its description.
+        num_classes: classes, background included.
 
     Returns:
         Logits, float32, (batch, height, width, num_classes): the size of the pictures.
     """
-    kernel = input_size // STRIDE
+    shape, fc_channels, kernel = VGG16_SHAPES[network.backbone], network.fc_channels, network.input_size // STRIDE
     x = _fully_connected(taps["pool5"], make, "fc6", fc_channels, kernel)
     x = _fully_connected(x, make, "fc7", fc_channels, 1)
     x = _deconvolution(x, make, "deconv_fc6", shape.channels[-1], kernel, padding="valid")

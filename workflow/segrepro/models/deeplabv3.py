@@ -3,6 +3,8 @@
 import keras
 from keras import KerasTensor
 
+from segrepro.config.networks import DeepLab, DeepLabV3
+from segrepro.geometry import aspp_rates_at
 from segrepro.models.blocks import LayerMaker, layer_seed
 from segrepro.models.layers import ResizeLike
 from segrepro.models.replicas import Dropout
@@ -31,15 +33,12 @@ def aspp(
 
     Args:
         x: features, (batch, height, width, channels).
-        make: makes the layers.
+        make: maker of the layers.
         channels: of each branch and of the result; 256 in the papers.
         rates: dilation rates in features, at this output stride (see ``geometry.aspp_rates_at``).
         resize: a key of ``RESIZE_MODES``; from 1x1 all give the same.
         separable: whether the 3x3 convolutions are separable, with batch norm and ReLU in between.
         image_first: whether the mean's branch comes first, as in the DeepLab release.
-
-    Returns:
-        (batch, height, width, channels).
     """
     branches = [make.convolution_norm_relu(x, "aspp0", channels)]
     for number, rate in enumerate(rates, start=1):
@@ -58,37 +57,26 @@ def aspp(
     return make.convolution_norm_relu(joined, "concat_projection", channels)
 
 
-def with_dropout(x: KerasTensor, make: LayerMaker, share: float) -> KerasTensor:
-    """Drop a share of the features in training; the layer's random state is among ``model.variables``."""
-    if not share:
-        return x
-    return Dropout(share, seed=layer_seed(make.seed, "dropout"), name="dropout")(x)
-
-
-def deeplabv3_head(
-    x: KerasTensor,
-    make: LayerMaker,
-    *,
-    num_classes: int,
-    channels: int,
-    rates: tuple[int, ...],
-    dropout: float,
-    resize: str,
+def encoded(
+    x: KerasTensor, make: LayerMaker, network: DeepLab, *, separable: bool = False, image_first: bool = False
 ) -> KerasTensor:
+    """Return `aspp` of a network, whose rates are told at output stride 16, and its dropout behind."""
+    rates = aspp_rates_at(tuple(network.aspp_rates), network.output_stride)
+    options = {"separable": separable, "image_first": image_first, "resize": network.resize}
+    x = aspp(x, make, channels=network.aspp_channels, rates=rates, **options)
+    if not network.dropout:
+        return x
+    # The layer's random state is among ``model.variables``.
+    return Dropout(network.dropout, seed=layer_seed(make.seed, "dropout"), name="dropout")(x)
+
+
+def deeplabv3_head(x: KerasTensor, make: LayerMaker, network: DeepLabV3, num_classes: int) -> KerasTensor:
     """Build ASPP and the classifier: a biased 1x1 convolution, Glorot-initialised as in the report's code.
 
-    Args:
-        x: features, (batch, height, width, channels).
-        make: makes the layers.
-        num_classes: classes, background included.
-        channels: as of ``aspp``.
-        rates: as of ``aspp``.
-        dropout: share of features dropped before the classifier; 0 in paper and code.
-        resize: as of ``aspp``.
+    Features are dropped before the classifier (none in paper and code).
 
     Returns:
         Logits, float32 also under mixed precision, (batch, height, width, num_classes).
     """
-    x = with_dropout(aspp(x, make, channels=channels, rates=rates, resize=resize), make, dropout)
     options = {"bias": True, "initializer": "glorot", "dtype": "float32"}
-    return make.convolution(x, "logits_conv", num_classes, **options)
+    return make.convolution(encoded(x, make, network), "logits_conv", num_classes, **options)

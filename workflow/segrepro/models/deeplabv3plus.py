@@ -8,8 +8,9 @@ The graph is that of the DeepLab release, and so are the layers' names: variable
 import keras
 from keras import KerasTensor
 
+from segrepro.config.networks import DeepLabV3Plus
 from segrepro.models.blocks import LayerMaker
-from segrepro.models.deeplabv3 import SEPARABLE_INITIALIZERS, aspp, with_dropout
+from segrepro.models.deeplabv3 import SEPARABLE_INITIALIZERS, encoded
 from segrepro.models.layers import ResizeLike
 
 LOGITS_DEVIATION = 0.01
@@ -34,7 +35,7 @@ def decoder(
     Args:
         x: the encoder's features, (batch, height / output_stride, width / output_stride, channels).
         low_level: features at stride 4, (batch, height / 4, width / 4, channels).
-        make: makes the layers.
+        make: maker of the layers.
         low_level_channels: that the low-level features are reduced to; 48 in the paper.
         channels: of the result; 256 in the paper.
         separable: whether the 3x3 convolutions are separable: with Xception in the paper, not with ResNet-101.
@@ -56,47 +57,31 @@ def decoder(
 
 
 def deeplabv3plus_head(
-    x: KerasTensor,
-    low_level: KerasTensor,
-    make: LayerMaker,
-    *,
-    num_classes: int,
-    channels: int,
-    rates: tuple[int, ...],
-    low_level_channels: int,
-    decoder_channels: int,
-    separable: bool,
-    dropout: float,
-    resize: str,
+    x: KerasTensor, low_level: KerasTensor, make: LayerMaker, network: DeepLabV3Plus, num_classes: int
 ) -> KerasTensor:
     """Build ASPP, decoder and classifier.
+
+    Of the encoder's features 0.1 are dropped in the release, which drops them there, between ASPP and decoder, not
+    before the classifier.
 
     Args:
         x: the backbone's last features, (batch, height / output_stride, width / output_stride, channels).
         low_level: the backbone's features at stride 4, (batch, height / 4, width / 4, channels).
-        make: makes the layers.
+        make: maker of the layers.
+        network: its description.
         num_classes: classes, background included.
-        channels: as of ``aspp``.
-        rates: as of ``aspp``.
-        low_level_channels: as of ``decoder``.
-        decoder_channels: as of ``decoder``.
-        separable: of ASPP and decoder.
-        dropout: share of the encoder's features dropped: 0.1 in the release, which drops them there, between ASPP
-            and decoder, not before the classifier.
-        resize: as of ``decoder``.
 
     Returns:
         Logits, float32 also under mixed precision, (batch, height / 4, width / 4, num_classes).
     """
-    x = aspp(x, make, channels=channels, rates=rates, resize=resize, separable=separable, image_first=True)
     x = decoder(
-        with_dropout(x, make, dropout),
+        encoded(x, make, network, separable=network.separable, image_first=True),
         low_level,
         make,
-        low_level_channels=low_level_channels,
-        channels=decoder_channels,
-        separable=separable,
-        resize=resize,
+        low_level_channels=network.low_level_channels,
+        channels=network.decoder_channels,
+        separable=network.separable,
+        resize=network.resize,
     )
     options = {"bias": True, "initializer": LOGITS_DEVIATION, "dtype": "float32"}
     return make.convolution(x, "logits_conv", num_classes, **options)

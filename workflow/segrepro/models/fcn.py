@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import keras
 from keras import KerasTensor
 
+from segrepro.config.networks import Fcn
 from segrepro.models.blocks import LayerMaker, layer_seed
 from segrepro.models.replicas import Dropout
 from segrepro.models.upsampling import AlignedSum, BilinearKernel, BilinearUpsampling, CropLike
@@ -37,75 +38,59 @@ class _Map:
 
 
 def fcn_head(
-    taps: dict[str, KerasTensor],
-    pictures: KerasTensor,
-    make: LayerMaker,
-    *,
-    num_classes: int,
-    skip_stride: int,
-    fc_channels: int,
-    fc6_kernel: int,
-    input_padding: int,
-    dropout: float,
-    upsampling: str,
-    at_once: bool,
-    batch_norm: bool,
+    taps: dict[str, KerasTensor], pictures: KerasTensor, make: LayerMaker, network: Fcn, num_classes: int
 ) -> KerasTensor:
     """Build what follows VGG's poolings: fc6, fc7, scores, and their way back to the picture.
 
+    The release's fc6 has no padding of its own and eats up the border of 100 pixels; without ``input_padding`` fc6
+    keeps its map's size. Scaled down "at once", pool4 and pool3 can be trained with all else.
+
     Args:
-        taps: of ``vgg16.vgg16`` with a ``first_padding`` of max(1, ``input_padding``).
+        taps: of ``vgg16.vgg16`` with a ``first_padding`` of max(1, ``network.input_padding``).
         pictures: the network's input, (batch, height, width, 3); the logits get its size.
-        make: makes the layers.
+        make: maker of the layers.
+        network: its description.
         num_classes: classes, background included.
-        skip_stride: pixels of the finest map that is scored, a key of ``SKIPS``: FCN-32s, FCN-16s, FCN-8s.
-        fc_channels: of fc6 and fc7; 4096 in the paper.
-        fc6_kernel: side of fc6's kernel in features of pool5, odd; 7 in the paper.
-        input_padding: zeros around the picture, pixels: 100 in the release, whose fc6 has no padding of its own and
-            eats up the border. 0: fc6 keeps its map's size.
-        dropout: share of the features of fc6 and of fc7 that are dropped in training; 0.5 in the release.
-        upsampling: which transposed convolutions are learned: none (``bilinear``, release); those between the maps, the
-            last one fixed (``learned_between``; paper, section 4.3); all (``learned``). Learned ones start bilinear.
-        at_once: whether pool4 and pool3 are scaled down before they are scored, so that all can be trained at once.
-        batch_norm: whether batch norms follow fc6 and fc7.
 
     Returns:
         Logits, float32, (batch, height, width, num_classes): the size of the pictures.
     """
-    pools = {n: _Map(taps[f"pool{n}"], 2**n, 1 - max(1, input_padding) + (2**n - 1) / 2) for n in (3, 4, 5)}
+    padding, upsampling = network.input_padding, network.upsampling
+    pools = {n: _Map(taps[f"pool{n}"], 2**n, 1 - max(1, padding) + (2**n - 1) / 2) for n in (3, 4, 5)}
     x, shift = pools[5], 0
-    features = _fc6(x.features, make, fc_channels, fc6_kernel, padded=not input_padding)
-    if input_padding:
-        shift = x.stride * (fc6_kernel - 1) // 2
-    features = _after_fully_connected(features, make, "fc6", dropout, batch_norm)
-    features = make.convolution(features, "fc7", fc_channels, bias=True)
-    features = _after_fully_connected(features, make, "fc7", dropout, batch_norm)
+    features = _fc6(x.features, make, network, padded=not padding)
+    if padding:
+        shift = x.stride * (network.fc6_kernel - 1) // 2
+    features = _after_fully_connected(features, make, "fc6", network)
+    features = make.convolution(features, "fc7", network.fc_channels, bias=True)
+    features = _after_fully_connected(features, make, "fc7", network)
     score = _Map(_score(features, make, "score_fr", num_classes), x.stride, x.origin + shift)
     name = "upscore2"
-    for n in SKIPS[skip_stride]:
+    for n in SKIPS[network.skip_stride]:
         score = _upsample(score, name, num_classes, 2, learned=upsampling != "bilinear")
-        scale = AT_ONCE_SCALES[n] if at_once else None
+        scale = AT_ONCE_SCALES[n] if network.at_once else None
         score = _fuse(score, pools[n], make, f"pool{n}", num_classes, scale)
         name = f"upscore_pool{n}"
-    score = _upsample(score, f"upscore{skip_stride}", num_classes, skip_stride, learned=upsampling == "learned")
+    stride = network.skip_stride
+    score = _upsample(score, f"upscore{stride}", num_classes, stride, learned=upsampling == "learned")
     return CropLike(int(-score.origin), name="logits", dtype=SCORE_DTYPE)([score.features, pictures])
 
 
-def _fc6(x: KerasTensor, make: LayerMaker, channels: int, kernel: int, *, padded: bool) -> KerasTensor:
+def _fc6(x: KerasTensor, make: LayerMaker, network: Fcn, *, padded: bool) -> KerasTensor:
+    channels, kernel = network.fc_channels, network.fc6_kernel
     if padded:
         return make.convolution(x, "fc6", channels, kernel, bias=True)
     he = keras.initializers.VarianceScaling(2.0, "fan_in", "truncated_normal", seed=layer_seed(make.seed, "fc6"))
     return keras.layers.Conv2D(channels, kernel, kernel_initializer=he, name="fc6")(x)
 
 
-def _after_fully_connected(
-    x: KerasTensor, make: LayerMaker, name: str, dropout: float, batch_norm: bool
-) -> KerasTensor:
-    x = make.norm_relu(x, name) if batch_norm else keras.layers.Activation("relu", name=f"{name}_relu")(x)
-    if not dropout:
+def _after_fully_connected(x: KerasTensor, make: LayerMaker, name: str, network: Fcn) -> KerasTensor:
+    normed = network.batch_norm != "none"
+    x = make.norm_relu(x, name) if normed else keras.layers.Activation("relu", name=f"{name}_relu")(x)
+    if not network.dropout:
         return x
     name = f"{name}_dropout"
-    return Dropout(dropout, seed=layer_seed(make.seed, name), name=name)(x)
+    return Dropout(network.dropout, seed=layer_seed(make.seed, name), name=name)(x)
 
 
 def _score(x: KerasTensor, make: LayerMaker, name: str, num_classes: int) -> KerasTensor:

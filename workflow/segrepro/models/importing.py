@@ -4,27 +4,24 @@ Every variable that a file must give is set exactly once, every variable in the 
 else nothing is set. What a file may hold besides is named in `tf1_names`, and nothing else is passed over.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from segrepro.config.networks import Network
-from segrepro.config.spec import ModelSpec
 from segrepro.errors import UserError
-from segrepro.models.build import build_network
 from segrepro.models.layers import Normalise, ResizeLike
 from segrepro.models.model_files import load_model
 from segrepro.models.tf1_checkpoints import Checkpoint, open_checkpoint
 from segrepro.models.tf1_names import AVERAGE, LAYOUTS, STATISTICS, STEP, Layout
 from segrepro.models.upsampling import AlignedSum, CropLike
-from segrepro.models.weights import classifier_layers, load_backbone_weights
+from segrepro.models.weights import classifier_layers, faults_of, load_backbone_weights
 
 FORMATS = (*LAYOUTS, "keras_applications", "segrepro")
 # Which values of a checkpoint: as trained, or their moving averages.
 AVERAGES = ("plain", "ema")
-NAMES_SHOWN = 3
 # What the result of a layer depends on besides its weights, at any output stride.
 GRAPH_ATTRIBUTES = (
     (keras.layers.BatchNormalization, "epsilon"),
@@ -37,25 +34,6 @@ GRAPH_ATTRIBUTES = (
 )
 
 Shapes = Mapping[str, tuple[int, ...]]
-
-
-def import_weights(spec: ModelSpec, weights: Path, *, file_format: str, averages: str = "plain") -> keras.Model:
-    """Build a spec's network and give it the weights of a file.
-
-    Args:
-        spec: the model's spec. What the file does not hold (the head, where it holds a backbone only) is initialised
-            from the seed.
-        weights: as of `load_weights`.
-        file_format: as of `load_weights`.
-        averages: as of `load_weights`.
-
-    Raises:
-        UserError: the file cannot be used, or does not fit the network.
-    """
-    check_network(spec.network, file_format)
-    model = build_network(spec.network, spec.classes, seed=spec.seed)
-    load_weights(model, spec.network, weights, file_format=file_format, averages=averages)
-    return model
 
 
 def load_weights(
@@ -87,7 +65,7 @@ def load_weights(
     if averages != "plain":
         raise UserError(f"averages: files of format {file_format} hold none; use 'plain'.")
     if file_format == "keras_applications":
-        return load_backbone_weights(model, weights)
+        return load_backbone_weights(model, weights, network.backbone)
     return _load_model(model, Path(weights))
 
 
@@ -124,9 +102,6 @@ def check_network(network: Network, file_format: str) -> None:
             )
 
 
-# ---- TF1 checkpoints
-
-
 def _load_checkpoint(
     model: keras.Model, checkpoint: Checkpoint, layout: Layout, backbone: str, averages: str
 ) -> list[keras.Variable]:
@@ -140,7 +115,7 @@ def _load_checkpoint(
     stored = {name: name for name in wanted}
     if averages == "ema":
         stored = {name: _averaged(name, checkpoint) for name in wanted}
-    known = wanted.keys() | layout.ignored_names(backbone)
+    known = wanted.keys() | {f"{backbone}/{name}" for name in layout.ignored}
     classifier = [weight for layer in classifier_layers(model) for weight in layer.weights]
     _check_complete(
         checkpoint.label,
@@ -168,9 +143,6 @@ def _averaged(name: str, checkpoint: Checkpoint) -> str:
         raise UserError(f"{checkpoint.label}: holds no moving averages (*{AVERAGE}); take averages 'plain'.")
     is_statistic = name.endswith(STATISTICS)
     return name if is_statistic and name + AVERAGE not in checkpoint.shapes else name + AVERAGE
-
-
-# ---- models of this project
 
 
 def _load_model(model: keras.Model, path: Path) -> list[keras.Variable]:
@@ -205,9 +177,6 @@ def _graph_settings(model: keras.Model) -> dict[str, Any]:
     }
 
 
-# ---- both
-
-
 def _variables(model: keras.Model) -> dict[tuple[str, str], keras.Variable]:
     """Return a model's weights by the names of layer and variable; not the random states of dropouts."""
     return {(layer.name, variable.name): variable for layer in model.layers for variable in layer.weights}
@@ -220,15 +189,9 @@ def _shapes(variables: Mapping[tuple[str, str], keras.Variable]) -> Shapes:
 def _check_complete(
     label: str, model: keras.Model, wanted: Shapes, given: Shapes, *, extra: list[str], classifier: set[str]
 ) -> None:
-    """Check that a file gives all that is wanted, in the shapes that are wanted, and nothing else.
+    """Refuse a file that lacks some of ``wanted``, has ``extra``, or has other shapes.
 
-    Args:
-        label: what the message calls the file.
-        model: the network, for its name.
-        wanted: name -> shape of what must be in the file.
-        given: name -> shape of what is in it.
-        extra: names in the file that the network has no place for.
-        classifier: names of the wanted that depend on the number of classes.
+    ``classifier`` are those of the wanted that depend on the number of classes.
     """
     missing = [name for name in wanted if name not in given]
     others = [name for name, shape in wanted.items() if name in given and given[name] != shape]
@@ -238,23 +201,9 @@ def _check_complete(
             f"{label}: holds a classifier of {theirs} classes, but {model.name} has {ours}; import it for a dataset "
             f"of {theirs} classes, and fine-tune another model from that with 'init.head: replace'."
         )
-    faults = [
-        f"{what} {_listing(names)}"
-        for what, names in (
-            ("it lacks", missing),
-            ("it has besides", extra),
-            ("of another shape is", [f"{name} {given[name]} for {wanted[name]}" for name in others]),
-        )
-        if names
-    ]
-    if faults:
+    shapes = [f"{name} {given[name]} for {wanted[name]}" for name in others]
+    if faults := faults_of({"it lacks": missing, "it has besides": extra, "of another shape is": shapes}):
         raise UserError(
-            f"{label}: holds another network than {model.name}: {'; '.join(faults)}; take the file of this network, "
-            "or the spec of the file's."
+            f"{label}: holds another network than {model.name}: {faults}; take the file of this network, or the spec "
+            "of the file's."
         )
-
-
-def _listing(names: Iterable[str]) -> str:
-    names = list(names)
-    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(names[:NAMES_SHOWN]) + more

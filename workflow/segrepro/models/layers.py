@@ -47,27 +47,12 @@ RESIZE_MODES = {
 }
 
 
-def _known(table: dict, kind: str, name: str) -> str:
-    if name not in table:
-        raise ValueError(f"{kind} '{name}' is unknown: use one of {', '.join(table)}.")
-    return name
-
-
 def resize_bilinear(x: tf.Tensor, size: tf.Tensor | tuple[int, int], mode: str) -> tf.Tensor:
-    """Resize feature maps or logits; differentiable, computed in float32 whatever the policy.
+    """Resize (batch, height, width, channels) to ``size``, (height, width); float32 whatever the policy.
 
-    Args:
-        x: (batch, height, width, channels), any real dtype.
-        size: target (height, width); a pair of ints or an int32 tensor of shape (2,).
-        mode: a key of ``RESIZE_MODES``.
-
-    Returns:
-        float32 of shape (batch, *size, channels).
-
-    Raises:
-        ValueError: the mode is unknown.
+    ``mode`` is a key of ``RESIZE_MODES``.
     """
-    options = RESIZE_MODES[_known(RESIZE_MODES, "resize mode", mode)]
+    options = RESIZE_MODES[mode]
     return tf.raw_ops.ResizeBilinear(images=tf.cast(x, tf.float32), size=tf.cast(size, tf.int32), **options)
 
 
@@ -85,7 +70,7 @@ class Normalise(keras.layers.Layer):
     def __init__(self, mode: str, **options):
         options["dtype"] = "float32"
         super().__init__(**options)
-        self.mode = _known(NORMALISATIONS, "normalisation", mode)
+        self.mode = mode
 
     def call(self, pictures):
         """Map RGB (batch, height, width, 3), 0..255, to normalised float32 of the same shape."""
@@ -105,11 +90,7 @@ class Normalise(keras.layers.Layer):
 
 
 def neutral_pixel(model: keras.Model) -> tuple[float, float, float]:
-    """Return the RGB value that a network's normalisation turns into zeros: what the DeepLab release pads with.
-
-    Args:
-        model: from `segrepro.models.build.build_network`.
-    """
+    """Return the RGB value that a network's normalisation turns into zeros: what the DeepLab release pads with."""
     normalisation = NORMALISATIONS[model.get_layer("normalise").mode]
     return normalisation.mean[::-1] if normalisation.bgr else normalisation.mean
 
@@ -124,7 +105,7 @@ class ResizeLike(keras.layers.Layer):
 
     def __init__(self, mode: str, **options):
         super().__init__(**options)
-        self.mode = _known(RESIZE_MODES, "resize mode", mode)
+        self.mode = mode
 
     def call(self, inputs):
         """Resize ``inputs[0]`` to the extents of ``inputs[1]``; both (batch, height, width, channels)."""

@@ -15,13 +15,10 @@ from segrepro.models.weights import classifier_layers
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def save_model(model: keras.Model, path: Path, spec: ModelSpec | None = None) -> None:
+def save_model(model: keras.Model, path: Path, spec: ModelSpec) -> None:
     """Save a model atomically, without what Keras and zip put into the file that changes from run to run.
 
-    Args:
-        model: the model.
-        path: the file, ending in ``.keras``.
-        spec: what it was made by, which the file then carries for `segrepro.config.spec.read_spec_of`.
+    The file (``.keras``) carries the spec that it was made by, for `segrepro.config.spec.read_spec_of`.
     """
     with atomic_path(path) as temporary:
         buffered = temporary.with_suffix(".stamped.keras")
@@ -32,7 +29,7 @@ def save_model(model: keras.Model, path: Path, spec: ModelSpec | None = None) ->
             buffered.unlink(missing_ok=True)
 
 
-def _reproducible(source: Path, target: Path, spec: ModelSpec | None) -> None:
+def _reproducible(source: Path, target: Path, spec: ModelSpec) -> None:
     """Copy a ``.keras`` file without its dates, and with its shared objects numbered in order of appearance."""
     with zipfile.ZipFile(source) as stamped, zipfile.ZipFile(target, "w") as plain:
         for name in sorted(stamped.namelist()):
@@ -44,8 +41,7 @@ def _reproducible(source: Path, target: Path, spec: ModelSpec | None) -> None:
             elif name == "config.json":
                 content = json.dumps(_numbered(json.loads(content), {})).encode()
             plain.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), content)
-        if spec is not None:
-            plain.writestr(zipfile.ZipInfo(SPEC_MEMBER, ZIP_EPOCH), spec.content())
+        plain.writestr(zipfile.ZipInfo(SPEC_MEMBER, ZIP_EPOCH), spec.content())
 
 
 def _numbered(node: Any, numbers: dict[int, int]) -> Any:

@@ -9,18 +9,12 @@ COUNTED = ("Conv2D", "Conv2DBackpropInput", "DepthwiseConv2dNative", "MatMul")
 OPERATIONS_OF_A_MULTIPLY_ADD = 2
 FORWARD_AND_BACKWARD = 3  # passes as dear as a forward one: the gradient by the input, and that by the weights
 PICTURE = (375, 500)  # height and width of the common VOC picture, pixels
-# What docs/cost.md assumes of a data-centre GPU, floating-point operations a second; see there.
+# What docs/cost.md assumes of a data-centre GPU, floating-point operations per second; see there.
 ESTIMATED_SPEED = 10e12
 
 
 def multiply_adds(model: keras.Model, height: int, width: int) -> int:
-    """Return the multiply-adds of a forward pass of one picture: convolutions and matrix products of the graph.
-
-    Args:
-        model: a network that takes pictures of this size.
-        height: pixels.
-        width: pixels.
-    """
+    """Return the multiply-adds of one picture's forward pass: convolutions and matrix products of the graph."""
     forward = tf.function(lambda pictures: model(pictures, training=False))
     graph = forward.get_concrete_function(tf.TensorSpec((1, height, width, 3))).graph
     return sum(_multiply_adds(operation) for operation in graph.get_operations() if operation.type in COUNTED)
@@ -38,12 +32,9 @@ def _multiply_adds(operation: tf.Operation) -> int:
 
 
 def step_operations(model: keras.Model, *, crop: int | None, examples: int) -> float:
-    """Return the floating-point operations of a training step.
+    """Return the floating-point operations of a training step of so many examples.
 
-    Args:
-        model: the network.
-        crop: side of its crops, pixels; None for whole pictures, which are counted as `PICTURE`.
-        examples: of a step.
+    ``crop`` is the side of its crops in pixels; None for whole pictures, which are counted as `PICTURE`.
     """
     size = (crop, crop) if crop else PICTURE
     return OPERATIONS_OF_A_MULTIPLY_ADD * FORWARD_AND_BACKWARD * examples * multiply_adds(model, *size)

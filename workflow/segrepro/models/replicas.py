@@ -70,11 +70,7 @@ class Dropout(keras.layers.Dropout):
 
 
 def check_shareable(model: keras.Model) -> None:
-    """Refuse a model that replicas would train to other weights than one device.
-
-    Raises:
-        TypeError: a batch norm or dropout is Keras' own, which sees its replica's share only.
-    """
+    """Raise a TypeError where a batch norm or dropout is Keras' own, which sees its replica's share only."""
     for layer in model.layers:
         of_keras = isinstance(layer, (keras.layers.BatchNormalization, keras.layers.Dropout))
         if of_keras and not isinstance(layer, (BatchNormalization, Dropout)):

@@ -7,69 +7,23 @@ its FIRST unit. DeepLab's own TF checkpoints (``resnet_v1_101_beta``) are anothe
 convolutions, no biases, strides in the 3x3 of a block's last unit.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
-
 import keras
 from keras import KerasTensor
 
 from segrepro.models.blocks import LayerMaker
-from segrepro.models.resnet_v2 import ROOT_STRIDE, ResNetV2Shape, UnitPlan
+from segrepro.models.resnet_v2 import ResNetShape, UnitPlan, plan_units
 
-# Units and widths are told as those of a ResNet-v2.
 RESNET_V1 = {
     # He et al. 2015, table 1.
-    "resnet_v1_50": ResNetV2Shape(units=(3, 4, 6, 3)),
-    "resnet_v1_101": ResNetV2Shape(units=(3, 4, 23, 3)),
-    "resnet_v1_152": ResNetV2Shape(units=(3, 8, 36, 3)),
+    "resnet_v1_50": ResNetShape(units=(3, 4, 6, 3)),
+    "resnet_v1_101": ResNetShape(units=(3, 4, 23, 3)),
+    "resnet_v1_152": ResNetShape(units=(3, 8, 36, 3)),
     # Ours, for the sample.
-    "resnet_v1_tiny": ResNetV2Shape(units=(2, 2, 2, 3), widths=(16, 32, 64, 96), root_filters=32, root_kernel=3),
+    "resnet_v1_tiny": ResNetShape(units=(2, 2, 2, 3), widths=(16, 32, 64, 96), root_filters=32, root_kernel=3),
 }
 
 
-class Variant(NamedTuple):
-    """Settings that weights were trained with.
-
-    Attributes:
-        epsilon: of the batch norms.
-    """
-
-    epsilon: float
-
-
-VARIANTS = {"keras": Variant(epsilon=1.001e-5)}
-
-
-def plan_units(shape: ResNetV2Shape, *, output_stride: int, multi_grid: tuple[int, ...]) -> Iterator[UnitPlan]:
-    """Place strides and dilation rates.
-
-    Blocks 2 to 4 halve the map at the start of their first unit, before its 3x3 convolution. Once the output
-    stride is reached, such a unit keeps its extent, and it and all after it are dilated twice as much: OS 16 has
-    block 4 at rate 2, OS 8 has block 3 at rate 2 and block 4 at rate 4. The dilated network thus computes, at
-    every second position, what the strided one does.
-
-    Args:
-        shape: units and widths.
-        output_stride: 8, 16 or 32, in pixels.
-        multi_grid: factors on the rates of block 4's units: (1, 2, 4) in the DeepLabv3 paper.
-    """
-    stride_so_far, rate = ROOT_STRIDE, 1
-    for block, (units, width) in enumerate(zip(shape.units, shape.widths, strict=True), start=1):
-        for unit in range(1, units + 1):
-            grid = multi_grid[unit - 1] if block == 4 else 1
-            halves = block > 1 and unit == 1
-            strides = halves and stride_so_far < output_stride
-            if strides:
-                stride_so_far *= 2
-            elif halves:
-                rate *= 2
-            yield UnitPlan(
-                name=f"conv{block + 1}_block{unit}",
-                width=width,
-                is_first=unit == 1,
-                stride=2 if strides else 1,
-                rate=rate * grid,
-            )
+EPSILON = 1.001e-5  # of the batch norms of keras.applications
 
 
 def _unit(x: KerasTensor, make: LayerMaker, plan: UnitPlan) -> KerasTensor:
@@ -90,18 +44,13 @@ def resnet_v1(
     x: KerasTensor,
     make: LayerMaker,
     *,
-    shape: ResNetV2Shape,
+    shape: ResNetShape,
     output_stride: int,
     multi_grid: tuple[int, ...],
 ) -> dict[str, KerasTensor]:
-    """Build the network on normalised pictures.
+    """Build the network on normalised pictures, (batch, height, width, 3).
 
-    Args:
-        x: normalised pictures, (batch, height, width, 3).
-        make: makes the layers.
-        shape: an entry of ``RESNET_V1``.
-        output_stride: 8, 16 or 32, in pixels.
-        multi_grid: as of ``plan_units``, one factor for each unit of the last block.
+    ``shape`` is an entry of ``RESNET_V1``; the other arguments are those of `segrepro.models.resnet_v2.plan_units`.
 
     Returns:
         The output of every unit by its layer name; ``low_level``, the output of block 1 (stride 4); and
@@ -111,7 +60,7 @@ def resnet_v1(
     x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
     x = keras.layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
     taps = {}
-    for plan in plan_units(shape, output_stride=output_stride, multi_grid=multi_grid):
+    for plan in plan_units(shape, output_stride=output_stride, multi_grid=multi_grid, strided="first"):
         x = _unit(x, make, plan)
         taps[f"{plan.name}_out"] = x
     taps["low_level"] = taps[f"conv2_block{shape.units[0]}_out"]

@@ -14,44 +14,39 @@ from typing import NamedTuple
 import keras
 from keras import KerasTensor
 
-from segrepro.models.blocks import LayerMaker
+from segrepro.models.blocks import LayerMaker, strides_and_rates
 from segrepro.models.layers import UnreadBatchNormalization
 
 ROOT_STRIDE = 4
 
 
 @dataclass(frozen=True)
-class ResNetV2Shape:
-    """What tells one ResNet-v2 from another.
+class ResNetShape:
+    """What tells one ResNet from another of the same version.
 
-    Attributes:
-        units: units in each of the four blocks; the first unit of a block changes the channels.
-        widths: channels of the bottleneck in each block; the block gives four times as many.
-        root_filters: channels of the root convolution.
-        root_kernel: side of the root convolution, stride 2, before the 3x3 max pooling of stride 2.
+    The root is a convolution of stride 2, before the 3x3 max pooling of stride 2.
     """
 
-    units: tuple[int, int, int, int]
-    widths: tuple[int, int, int, int] = (64, 128, 256, 512)
+    units: tuple[int, int, int, int]  # in each of the four blocks; the first unit of a block changes the channels
+    widths: tuple[int, int, int, int] = (64, 128, 256, 512)  # of the bottlenecks; a block gives four times as many
     root_filters: int = 64
     root_kernel: int = 7
 
 
 RESNET_V2 = {
     # He et al. 2016, table 1.
-    "resnet_v2_50": ResNetV2Shape(units=(3, 4, 6, 3)),
-    "resnet_v2_101": ResNetV2Shape(units=(3, 4, 23, 3)),
-    "resnet_v2_152": ResNetV2Shape(units=(3, 8, 36, 3)),
+    "resnet_v2_50": ResNetShape(units=(3, 4, 6, 3)),
+    "resnet_v2_101": ResNetShape(units=(3, 4, 23, 3)),
+    "resnet_v2_152": ResNetShape(units=(3, 8, 36, 3)),
     # Ours, for the sample: 96-pixel crops on a CPU. Three units in the last block take any multi-grid.
-    "resnet_v2_tiny": ResNetV2Shape(units=(1, 1, 2, 3), widths=(16, 32, 48, 64), root_filters=32, root_kernel=3),
+    "resnet_v2_tiny": ResNetShape(units=(1, 1, 2, 3), widths=(16, 32, 48, 64), root_filters=32, root_kernel=3),
 }
 
 
 class Variant(NamedTuple):
-    """Where Keras' port and TF-slim's graph differ.
+    """Where Keras' port and TF-slim's graph differ, the epsilon of the batch norms among it.
 
     Attributes:
-        epsilon: of the batch norms.
         pool_padding: ``zeros``: one zero on each side, then valid (zeros compete: no ReLU came before);
             ``same``: TF's padding, which never wins, and lies on one side only where the extent is even.
         features: what the network hands on: ``post_norm``, after the final batch norm and ReLU, as published; or
@@ -80,40 +75,41 @@ class UnitPlan(NamedTuple):
     rate: int
 
 
-def plan_units(shape: ResNetV2Shape, *, output_stride: int, multi_grid: tuple[int, ...]) -> Iterator[UnitPlan]:
-    """Place strides and dilation rates.
+def plan_units(
+    shape: ResNetShape, *, output_stride: int, multi_grid: tuple[int, ...], strided: str = "last"
+) -> Iterator[UnitPlan]:
+    """Place strides and dilation rates (`segrepro.models.blocks.strides_and_rates`).
 
-    Blocks 1 to 3 halve the map in their last unit. Once the output stride is reached, such a unit keeps its
-    extent and all units AFTER it are dilated twice as much: OS 16 has block 4 at rate 2, OS 8 has block 3 at
-    rate 2 and block 4 at rate 4. The dilated network thus computes, at every second position, what the
-    strided one does.
+    A ResNet-v2 halves the map in the last units of blocks 1 to 3; a ResNet-v1 in the first ones of blocks 2 to 4,
+    before their 3x3 convolution, which is dilated as what follows. OS 16 has block 4 at rate 2, OS 8 has block 3 at
+    rate 2 and block 4 at rate 4.
 
     Args:
         shape: units and widths.
         output_stride: 8, 16 or 32, in pixels.
         multi_grid: factors on the rates of block 4's units: (1, 2, 4) in the DeepLabv3 paper, (1, 1, 1) in
             effect in the report's code.
+        strided: ``last`` or ``first``: the units that halve the map.
     """
-    stride_so_far, rate = ROOT_STRIDE, 1
-    for block, (units, width) in enumerate(zip(shape.units, shape.widths, strict=True), start=1):
-        for unit in range(1, units + 1):
-            grid = multi_grid[unit - 1] if block == 4 else 1
-            halves = block < 4 and unit == units
-            strides = halves and stride_so_far < output_stride
-            yield UnitPlan(
-                name=f"conv{block + 1}_block{unit}",
-                width=width,
-                is_first=unit == 1,
-                stride=2 if strides else 1,
-                rate=rate * grid,
-            )
-            if strides:
-                stride_so_far *= 2
-            elif halves:
-                rate *= 2
+    units = [(block, unit) for block, count in enumerate(shape.units, 1) for unit in range(1, count + 1)]
+    if strided == "last":
+        halving = {(block, shape.units[block - 1]) for block in (1, 2, 3)}
+    else:
+        halving = {(block, 1) for block in (2, 3, 4)}
+    nominal = [2 if unit in halving else 1 for unit in units]
+    placed = strides_and_rates(nominal, stride_so_far=ROOT_STRIDE, output_stride=output_stride)
+    for (block, unit), (stride, before, behind) in zip(units, placed, strict=True):
+        rate = before if strided == "last" else behind
+        yield UnitPlan(
+            name=f"conv{block + 1}_block{unit}",
+            width=shape.widths[block - 1],
+            is_first=unit == 1,
+            stride=stride,
+            rate=rate * (multi_grid[unit - 1] if block == 4 else 1),
+        )
 
 
-def _root(x: KerasTensor, make: LayerMaker, shape: ResNetV2Shape, pool_padding: str) -> KerasTensor:
+def _root(x: KerasTensor, make: LayerMaker, shape: ResNetShape, pool_padding: str) -> KerasTensor:
     """Stride 4: a biased strided convolution, then 3x3 max pooling of stride 2."""
     x = make.convolution(x, "conv1_conv", shape.root_filters, shape.root_kernel, stride=2, bias=True)
     if pool_padding == "zeros":
@@ -142,22 +138,15 @@ def resnet_v2(
     x: KerasTensor,
     make: LayerMaker,
     *,
-    shape: ResNetV2Shape,
+    shape: ResNetShape,
     output_stride: int,
     multi_grid: tuple[int, ...],
     pool_padding: str,
     features: str,
 ) -> dict[str, KerasTensor]:
-    """Build the network on normalised pictures.
+    """Build the network on normalised pictures, (batch, height, width, 3).
 
-    Args:
-        x: normalised pictures, (batch, height, width, 3).
-        make: makes the layers.
-        shape: an entry of ``RESNET_V2``.
-        output_stride: 8, 16 or 32, in pixels.
-        multi_grid: as of ``plan_units``, one factor for each unit of the last block.
-        pool_padding: as of ``Variant``.
-        features: as of `Variant`.
+    ``shape`` is an entry of ``RESNET_V2``; the other arguments are those of `plan_units` and of `Variant`.
 
     Returns:
         The output of every unit by its layer name; ``low_level``, the last of stride 4 (``conv2_block2_out``, or

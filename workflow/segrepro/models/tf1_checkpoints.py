@@ -25,15 +25,7 @@ DAMAGE = (tf.errors.OpError, IndexError, ValueError, RuntimeError)
 
 
 class Checkpoint:
-    """Variables of an open checkpoint, read one by one.
-
-    Args:
-        prefix: of its files, or the one file.
-        label: what messages call it.
-
-    Attributes:
-        shapes: name -> shape of every variable, optimiser slots included.
-    """
+    """Variables of an open checkpoint, read one by one; ``shapes`` has the optimiser's slots too."""
 
     def __init__(self, prefix: Path, label: str):
         self.label = label
@@ -100,9 +92,8 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def _is_checkpoint_file(name: str) -> bool:
-    part = PART.fullmatch(name)
-    is_graph = name.endswith(".meta")
-    return not name.startswith(".") and not is_graph and bool(part or FIRST_FORMAT.fullmatch(name))
+    known = PART.fullmatch(name) or FIRST_FORMAT.fullmatch(name)
+    return bool(known) and not name.startswith(".") and not name.endswith(".meta")
 
 
 def _only_prefix(folder: Path, label: str) -> Path:
@@ -122,12 +113,7 @@ def _only_prefix(folder: Path, label: str) -> Path:
 
 
 def _check_parts(prefix: Path, label: str) -> None:
-    """Check that the files of a checkpoint are all there.
-
-    Args:
-        prefix: of the checkpoint; need not exist.
-        label: what messages call it.
-    """
+    """Check that the files of a checkpoint are all there."""
     siblings = prefix.parent.iterdir() if prefix.parent.is_dir() else ()
     shards = {
         file.name: int(part["count"])

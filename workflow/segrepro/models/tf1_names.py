@@ -59,28 +59,20 @@ def _released_scope(part: str) -> str:
 class Layout:
     """A kind of checkpoint.
 
-    Attributes:
-        backbones: what the names of the backbones begin with that may be in it.
-        architecture: of the whole network; None where the checkpoint holds a backbone only.
-        head_scope: scope of a part of the head, None where there is no such part.
-        ignored: variables below the backbone's scope that no network here has.
-        settings: what the spec's network must say, or leave to its variant (None), for the imported network to
-            compute what the original did; one or more values for a key.
+    ``settings`` are what the spec's network must say, or leave to its variant (None), for the imported network to
+    compute what the original did; one or more values for a key.
     """
 
-    backbones: tuple[str, ...]
-    architecture: str | None
-    head_scope: Callable[[str], str | None]
-    ignored: tuple[str, ...]
+    backbones: tuple[str, ...]  # what the names of the backbones begin with that may be in it
+    architecture: str | None  # of the whole network; None where the checkpoint holds a backbone only
+    head_scope: Callable[[str], str | None]  # scope of a part of the head, None where there is no such part
+    ignored: tuple[str, ...]  # variables below the backbone's scope that no network here has
     settings: Mapping[str, tuple[Any, ...]]
 
     def tf1_name(self, layer: str, variable: str, *, backbone: str) -> str | None:
-        """Return the TF1 name of a variable; None if such checkpoints do not hold it.
+        """Return the TF1 name of a layer's variable; None if such checkpoints do not hold it.
 
-        Args:
-            layer: the layer's name: a part of the network, and ``_conv`` or ``_bn``.
-            variable: its name in the layer (kernel, bias, gamma, beta, moving_mean, moving_variance).
-            backbone: name of the backbone, the scope of its variables.
+        ``backbone`` is the name of the backbone, the scope of its variables.
         """
         part, _, kind = layer.rpartition("_")
         scope = _backbone_scope(part, backbone) or self.head_scope(part)
@@ -91,10 +83,6 @@ class Layout:
         if variable == "bias":
             return f"{scope}/biases"
         return f"{scope}/depthwise_weights" if scope.endswith("_depthwise") else f"{scope}/weights"
-
-    def ignored_names(self, backbone: str) -> set[str]:
-        """Return the names of the variables that are ignored."""
-        return {f"{backbone}/{name}" for name in self.ignored}
 
 
 LAYOUTS = {

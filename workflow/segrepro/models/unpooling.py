@@ -2,7 +2,7 @@
 
 A max pooling forgets where in its window the maximum was. Unpooling puts each value back there, and zeros into the
 rest of the window. The switches are not stored: they are found again in the features that were pooled, which costs
-three comparisons a window and is, unlike ``tf.nn.max_pool_with_argmax`` and ``scatter_nd``, compiled by XLA.
+three comparisons per window and is, unlike ``tf.nn.max_pool_with_argmax`` and ``scatter_nd``, compiled by XLA.
 
 ``tf.raw_ops.MaxPoolGrad`` would do the same in one operation. But compiled by XLA it was ten times slower (TensorFlow
 2.21 on a CPU), and its gradient then came from a wrong place in about one window of a thousand, without any ties.
@@ -57,12 +57,7 @@ def _check_shapes(x: tf.TensorShape, features: tf.TensorShape) -> None:
 
 @keras.saving.register_keras_serializable(package="segrepro")
 class Unpooling(keras.layers.Layer):
-    """Undo a 2x2 max pooling of stride 2 by its switches; see `unpool`. Has no weights.
-
-    Example:
-        pooled = keras.layers.MaxPooling2D(2)(features)
-        restored = Unpooling()([pooled, features])
-    """
+    """Undo a 2x2 max pooling of stride 2 by its switches; see `unpool`. Has no weights."""
 
     def call(self, inputs):
         """Unpool ``inputs[0]`` by the maxima of ``inputs[1]``; shapes as of `unpool`."""

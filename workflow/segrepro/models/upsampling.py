@@ -12,13 +12,8 @@ PACKAGE = "segrepro"
 def bilinear_filter(factor: int) -> tf.Tensor:
     """Return the filter that makes a transposed convolution of stride ``factor`` a bilinear interpolation.
 
-    As Caffe's filler ``bilinear`` of a kernel of 2 * factor: weights fall linearly from the kernel's centre.
-
-    Args:
-        factor: how many times the map grows, even.
-
-    Returns:
-        float32 (2 * factor, 2 * factor), each weight in (0, 1).
+    As Caffe's filler ``bilinear`` of a kernel of 2 * factor: weights fall linearly from the kernel's centre. Returns
+    float32 (2 * factor, 2 * factor), each weight in (0, 1), for an even factor.
     """
     line = 1 - tf.abs(tf.range(2 * factor, dtype=tf.float32) - (factor - 0.5)) / factor
     return line[:, tf.newaxis] * line
@@ -43,13 +38,11 @@ class BilinearUpsampling(keras.layers.Layer):
     how it is computed: a dense kernel of C x C channels, all of them 0 but the diagonal, costs C times as much.
 
     Args:
-        factor: how many times the map grows, even.
+        factor: how many times the map grows; even, else pixels fall between the kernel's.
     """
 
     def __init__(self, factor: int, **options):
         super().__init__(**options)
-        if factor < 2 or factor % 2:
-            raise ValueError(f"factor is {factor}: use an even number, else pixels fall between the kernel's.")
         self.factor = factor
 
     def call(self, x):
@@ -80,8 +73,6 @@ class CropLike(keras.layers.Layer):
 
     def __init__(self, offset: int, **options):
         super().__init__(**options)
-        if offset < 0:
-            raise ValueError(f"offset is {offset}: a map cannot be cropped before its first feature.")
         self.offset = offset
 
     def call(self, inputs):

@@ -17,12 +17,7 @@ KERNEL = 3
 
 @dataclass(frozen=True)
 class VGGShape:
-    """The extent of a VGG.
-
-    Attributes:
-        depths: convolutions of each block.
-        channels: of each block's convolutions.
-    """
+    """Of each block of a VGG, its convolutions and their channels."""
 
     depths: tuple[int, ...]
     channels: tuple[int, ...]
@@ -44,7 +39,7 @@ def vgg16(
 
     Args:
         x: normalised pictures, (batch, height, width, 3).
-        make: the maker of the layers; its initializer is that of the convolutions.
+        make: maker of the layers; its initializer is that of the convolutions.
         shape: a value of ``VGG16_SHAPES``.
         batch_norm: whether a batch norm ``<convolution>_bn`` follows every convolution (DeconvNet) or none does.
         first_padding: pixels of zeros around the picture before ``block1_conv1``, at least 1. The FCN release has
@@ -55,8 +50,6 @@ def vgg16(
         ``block1`` .. ``block5``: what each block's last ReLU gives, at strides 1, 2, 4, 8, 16;
         ``pool1`` .. ``pool5``: the same after pooling, at strides 2, 4, 8, 16, 32.
     """
-    if first_padding < 1:
-        raise ValueError(f"first_padding is {first_padding}: the first convolution is padded by 1 pixel at least.")
     if first_padding > 1:  # the convolution itself pads by 1
         x = keras.layers.ZeroPadding2D(first_padding - 1, name="block1_conv1_pad")(x)
     taps = {}

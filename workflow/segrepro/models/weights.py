@@ -11,14 +11,12 @@ import keras
 import numpy as np
 
 from segrepro.errors import UserError
-from segrepro.models.resnet_v1 import RESNET_V1
-from segrepro.models.resnet_v2 import RESNET_V2
-from segrepro.models.vgg16 import VGG16_SHAPES
 
 # Layers of keras.applications' classifier: there may be one in the file, and no network here has it.
 CLASSIFIER_LAYERS = {"predictions", "probs"}
 # The layers that a ResNet shares with keras.applications; and a VGG, of which batch norms are not among them.
 RESNET_LAYER = re.compile(r"(conv[1-5]|post)_.*")
+VGG = "vgg"  # what the names of the backbones begin with that are VGGs
 VGG_LAYER = re.compile(r"block[1-5]_conv\d")
 # The fully connected layers of keras.applications' VGG16, and the convolutions here that do the same.
 FULLY_CONNECTED = {"fc1": "fc6", "fc2": "fc7"}
@@ -56,7 +54,7 @@ def classifier_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in layers if SCORE_LAYER.fullmatch(layer.name)] or layers[-1:]
 
 
-def load_backbone_weights(model: keras.Model, path: str | Path) -> list[keras.Variable]:
+def load_backbone_weights(model: keras.Model, path: str | Path, backbone: str) -> list[keras.Variable]:
     """Load the backbone of ``model`` from a weights file of ``keras.applications``' ResNet or VGG16.
 
     The weights of ResNet-v2 were trained on pictures in [-1, 1]: the network's normalisation should be
@@ -66,8 +64,9 @@ def load_backbone_weights(model: keras.Model, path: str | Path) -> list[keras.Va
     channels). Narrower ones stay as initialised, as do the batch norms that a network here puts into its VGG.
 
     Args:
-        model: a network on ``vgg16``, ``resnet_v1_50``, ``_101``, ``_152`` or ``resnet_v2_50``, ``_101``, ``_152``.
+        model: a network on one of `APPLICATIONS`.
         path: ``.h5`` (as Keras publishes them, with or without classifier), ``.keras`` or ``.weights.h5``.
+        backbone: the name of the network's, a key of `APPLICATIONS` for a ``.weights.h5``.
 
     Returns:
         The variables of ``model`` that were set. All that the backbone has were, or none.
@@ -79,9 +78,10 @@ def load_backbone_weights(model: keras.Model, path: str | Path) -> list[keras.Va
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path} does not exist: give a weights file of keras.applications.")
-    given = {name: arrays for name, arrays in _read(path, model).items() if name not in CLASSIFIER_LAYERS}
-    wanted = _variables(model, VGG_LAYER if _is_vgg(model) else RESNET_LAYER)
-    if _is_vgg(model) and FULLY_CONNECTED.keys() <= given.keys():
+    given = _read(path, backbone, model.name)
+    given = {name: arrays for name, arrays in given.items() if name not in CLASSIFIER_LAYERS}
+    wanted = _variables(model, VGG_LAYER if backbone.startswith(VGG) else RESNET_LAYER)
+    if backbone.startswith(VGG) and FULLY_CONNECTED.keys() <= given.keys():
         convolutions = _variables(model, re.compile("|".join(FULLY_CONNECTED.values())))
         dense = {target: given.pop(name) for name, target in FULLY_CONNECTED.items()}
         if _fit(dense, convolutions):
@@ -90,15 +90,19 @@ def load_backbone_weights(model: keras.Model, path: str | Path) -> list[keras.Va
                 name: {**arrays, "kernel": arrays["kernel"].reshape(convolutions[name]["kernel"].shape)}
                 for name, arrays in dense.items()
             }
-    _check_complete(path, model, wanted, given)
+    missing = [
+        f"{name}/{key} {tuple(variable.shape)}"
+        for name, variables in wanted.items()
+        for key, variable in variables.items()
+        if name not in given or key not in given[name] or given[name][key].shape != tuple(variable.shape)
+    ]
+    unused = [f"{name}/{key}" for name in given for key in given[name] if key not in wanted.get(name, {})]
+    if faults := faults_of({"it lacks": missing, "it has besides": unused}):
+        raise UserError(f"{path} holds weights of another network than {model.name}: {faults}; {_remedy(backbone)}.")
     for name, variables in wanted.items():
         for key, variable in variables.items():
             variable.assign(given[name][key])
     return [variable for variables in wanted.values() for variable in variables.values()]
-
-
-def _is_vgg(model: keras.Model) -> bool:
-    return any(VGG_LAYER.fullmatch(layer.name) for layer in model.layers)
 
 
 def _variables(model: keras.Model, names: re.Pattern) -> dict[str, dict[str, keras.Variable]]:
@@ -121,32 +125,22 @@ def _fit(dense: Weights, convolutions: Mapping[str, Mapping[str, keras.Variable]
     return all(dense[name]["kernel"].shape == (prod(shape[:3]), shape[3]) for name, shape in shapes.items())
 
 
-def _remedy(model: keras.Model) -> str:
-    kind = "VGG16" if _is_vgg(model) else "ResNet of the same version and depth"
+def _remedy(backbone: str) -> str:
+    kind = "VGG16" if backbone.startswith(VGG) else "ResNet of the same version and depth"
     return f"give the weights file of keras.applications' {kind}"
 
 
-def _check_complete(path: Path, model: keras.Model, wanted: Mapping, given: Weights) -> None:
-    missing = [
-        f"{name}/{key} {tuple(variable.shape)}"
-        for name, variables in wanted.items()
-        for key, variable in variables.items()
-        if name not in given or key not in given[name] or given[name][key].shape != tuple(variable.shape)
-    ]
-    unused = [f"{name}/{key}" for name in given for key in given[name] if key not in wanted.get(name, {})]
-    faults = [
-        f"{what} {', '.join(names[:NAMES_SHOWN])}"
+def faults_of(found: Mapping[str, list[str]]) -> str:
+    """Return a part of a sentence that says what is wrong with a file: each kind of fault, and where it first is."""
+    return "; ".join(
+        f"{kind} {', '.join(names[:NAMES_SHOWN])}"
         + (f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else "")
-        for what, names in (("it lacks", missing), ("it has besides", unused))
+        for kind, names in found.items()
         if names
-    ]
-    if faults:
-        raise UserError(
-            f"{path} holds weights of another network than {model.name}: {'; '.join(faults)}; {_remedy(model)}."
-        )
+    )
 
 
-def _read(path: Path, model: keras.Model) -> Weights:
+def _read(path: Path, backbone: str, model_name: str) -> Weights:
     try:
         if path.suffix == ".keras":
             return _of_model(keras.models.load_model(path, compile=False))
@@ -154,11 +148,11 @@ def _read(path: Path, model: keras.Model) -> Weights:
             group = file.get("model_weights", file)
             if "layer_names" in group.attrs:
                 return _of_legacy_file(group)
-            return _of_unnamed_file(file["layers"], model)
+            return _of_unnamed_file(file["layers"], backbone)
     except UNREADABLE as error:
         reason = str(error).strip().split("\n")[0]
         raise UserError(
-            f"{path} is damaged or holds no weights of {model.name}'s backbone ({reason}): {_remedy(model)}."
+            f"{path} is damaged or holds no weights of {model_name}'s backbone ({reason}): {_remedy(backbone)}."
         ) from error
 
 
@@ -171,7 +165,7 @@ def _of_model(model: keras.Model) -> Weights:
 
 
 def _of_legacy_file(group: h5py.Group) -> Weights:
-    """Read Keras 2's layout: one group a layer, datasets ``layer/kernel:0``, or ``layer_W_1:0`` in the oldest."""
+    """Read Keras 2's layout: one group per layer, datasets ``layer/kernel:0``, or ``layer_W_1:0`` in the oldest."""
     weights: Weights = {}
     for layer in group.attrs["layer_names"]:
         layer = _text(layer)
@@ -187,22 +181,21 @@ def _text(name: str | bytes) -> str:
     return name.decode() if isinstance(name, bytes) else name
 
 
-def _of_unnamed_file(group: h5py.Group, model: keras.Model) -> Weights:
+def _of_unnamed_file(group: h5py.Group, backbone: str) -> Weights:
     """Read Keras 3's ``.weights.h5``, which names no layers but counts those of each class.
 
     The counting order is that of the application which was saved. Keras' own ``load_weights`` only warns where
     groups are left over; here such groups keep their name, and so count as unused.
     """
-    name = _backbone_of(model)
-    if name not in APPLICATIONS:
+    if backbone not in APPLICATIONS:
         raise ValueError("keras.applications has no such backbone")
-    application = APPLICATIONS[name](weights=None, include_top=False)
+    application = APPLICATIONS[backbone](weights=None, include_top=False)
     layers = [
         (layer.name, UNNAMED_GROUPS[type(layer)], [variable.name for variable in layer.weights])
         for layer in application.layers
         if layer.weights
     ]
-    classifier = (*(FULLY_CONNECTED if _is_vgg(model) else ()), "predictions")
+    classifier = (*(FULLY_CONNECTED if backbone.startswith(VGG) else ()), "predictions")
     layers += [(layer, UNNAMED_DENSE, ["kernel", "bias"]) for layer in classifier if UNNAMED_DENSE in group]
     groups = {name: entry["vars"] for name, entry in group.items() if len(entry.get("vars", ()))}
     weights: Weights = {}
@@ -213,16 +206,3 @@ def _of_unnamed_file(group: h5py.Group, model: keras.Model) -> Weights:
         weights[name] = {keys[int(n)] if int(n) < len(keys) else n: np.asarray(value) for n, value in arrays.items()}
     left = {name: {n: np.asarray(value) for n, value in arrays.items()} for name, arrays in groups.items()}
     return weights | left
-
-
-def _backbone_of(model: keras.Model) -> str | None:
-    """Tell a network's backbone by the convolutions or units in its blocks; only ResNet-v2 pre-activates."""
-    names = {layer.name for layer in model.layers}
-    if _is_vgg(model):
-        depths = tuple(sum(f"block{block}_conv{n}" in names for n in range(1, len(names))) for block in range(1, 6))
-        return next((name for name, shape in VGG16_SHAPES.items() if shape.depths == depths), None)
-    table = RESNET_V2 if "conv2_block1_preact_bn" in names else RESNET_V1
-    units = tuple(
-        sum(f"conv{block}_block{unit}_out" in names for unit in range(1, len(names))) for block in (2, 3, 4, 5)
-    )
-    return next((name for name, shape in table.items() if shape.units == units), None)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import keras
 from keras import KerasTensor
 
-from segrepro.models.blocks import LayerMaker
+from segrepro.models.blocks import LayerMaker, strides_and_rates
 
 ROOT_STRIDE = 2
 # Batch norm before any ReLU, the last features at stride 4: what the release's decoder reads.
@@ -32,17 +32,13 @@ Depths = tuple[int, int, int]
 class XceptionShape:
     """What tells one Xception from another.
 
-    Attributes:
-        root: channels of the two 3x3 convolutions at the start, the first of stride 2.
-        entry: channels of the three separable convolutions of each entry block; each block has stride 2.
-        middle_units: modules of the middle flow, of the width that the entry flow ends with.
-        exit: channels in the two exit blocks: one of stride 2, and one without shortcut.
+    ``Depths`` are the channels of a module's three separable convolutions.
     """
 
-    root: tuple[int, int]
-    entry: tuple[Depths, Depths, Depths]
-    middle_units: int
-    exit: tuple[Depths, Depths]
+    root: tuple[int, int]  # channels of the two 3x3 convolutions at the start, the first of stride 2
+    entry: tuple[Depths, Depths, Depths]  # each block has stride 2
+    middle_units: int  # modules of the middle flow, of the width that the entry flow ends with
+    exit: tuple[Depths, Depths]  # one of stride 2, and one without shortcut
 
 
 XCEPTION = {
@@ -62,17 +58,7 @@ XCEPTION = {
 }
 
 
-class Variant(NamedTuple):
-    """Settings that weights were trained with.
-
-    Attributes:
-        epsilon: of the batch norms.
-    """
-
-    epsilon: float
-
-
-VARIANTS = {"released": Variant(epsilon=1e-3)}
+EPSILON = 1e-3  # of the batch norms of the release
 
 
 class ModulePlan(NamedTuple):
@@ -93,11 +79,10 @@ class ModulePlan(NamedTuple):
 def plan_modules(
     shape: XceptionShape, *, output_stride: int, multi_grid: tuple[int, ...] = (1, 1, 1)
 ) -> Iterator[ModulePlan]:
-    """Place strides and dilation rates.
+    """Place strides and dilation rates (`segrepro.models.blocks.strides_and_rates`).
 
-    Once the output stride is reached, a strided module keeps its extent and all modules AFTER it are dilated
-    twice as much: OS 16 has the last exit block at rate 2; OS 8 has the middle flow and the first exit block at
-    rate 2 and the last at rate 4.
+    OS 16 has the last exit block at rate 2; OS 8 has the middle flow and the first exit block at rate 2 and the last at
+    rate 4.
 
     Args:
         shape: an entry of ``XCEPTION``.
@@ -112,35 +97,22 @@ def plan_modules(
         ("exit_flow.block1.unit_1", shape.exit[0], "conv", 2),
         ("exit_flow.block2.unit_1", shape.exit[1], "none", 1),
     ]
-    stride_so_far, rate = ROOT_STRIDE, 1
-    for scope, depths, shortcut, nominal in modules:
+    nominal = [stride for *_, stride in modules]
+    placed = strides_and_rates(nominal, stride_so_far=ROOT_STRIDE, output_stride=output_stride)
+    for (scope, depths, shortcut, _), (stride, rate, _) in zip(modules, placed, strict=True):
         is_last = shortcut == "none"
-        strides = nominal == 2 and stride_so_far < output_stride
         yield ModulePlan(
             scope=f"{scope}.xception_module",
             depths=depths,
             shortcut=shortcut,
-            stride=2 if strides else 1,
+            stride=stride,
             rates=tuple(rate * factor for factor in multi_grid) if is_last else (rate,) * 3,
             relu_within=is_last,
         )
-        if strides:
-            stride_so_far *= 2
-        elif nominal == 2:
-            rate *= 2
 
 
 def xception_module(x: KerasTensor, make: LayerMaker, plan: ModulePlan) -> tuple[KerasTensor, list[KerasTensor]]:
-    """Build one module.
-
-    Args:
-        x: (batch, height, width, channels).
-        make: makes the layers.
-        plan: an item of ``plan_modules``.
-
-    Returns:
-        The module's output, and those of its three separable convolutions.
-    """
+    """Build one module on (batch, height, width, channels); return its output, and its separable convolutions'."""
     y, convolved = x, []
     for number, (depth, rate) in enumerate(zip(plan.depths, plan.rates, strict=True), start=1):
         prefix = f"{plan.scope}.separable_conv{number}"
@@ -166,14 +138,9 @@ def xception(
     output_stride: int,
     multi_grid: tuple[int, ...],
 ) -> dict[str, KerasTensor]:
-    """Build the network on normalised pictures.
+    """Build the network on normalised pictures, (batch, height, width, 3).
 
-    Args:
-        x: normalised pictures, (batch, height, width, 3).
-        make: makes the layers; its initializer gives way to the release's.
-        shape: an entry of ``XCEPTION``.
-        output_stride: 8, 16 or 32, in pixels.
-        multi_grid: as of ``plan_modules``.
+    ``make``'s initializer gives way to the release's; the other arguments are those of `plan_modules`.
 
     Returns:
         The output of every module by its scope, ``low_level`` (stride 4) and ``features``: (batch,

@@ -5,7 +5,7 @@ from typing import Any
 from segrepro.options import as_options
 from segrepro.plan.experiment import Plan
 from segrepro.plan.fetching import download
-from segrepro.training.sharing import gpus_that_share
+from segrepro.training.choices import gpus_that_share
 
 
 def dataset_manifest(plan: Plan, model: str) -> str:

@@ -11,12 +11,7 @@ BLACK = (0.0, 0.0, 0.0)
 
 
 def keeps_whole_pixels(protocol: Protocol, fill: tuple[float, float, float]) -> bool:
-    """Say whether all that `augment` makes of a picture are integers in 0..255, as the picture has them.
-
-    Args:
-        protocol: how it is trained.
-        fill: as `augment` takes it.
-    """
+    """Say whether all that `augment` makes of a picture are integers in 0..255, as the picture has them."""
     interpolated = protocol.scale_range != [1.0, 1.0] or protocol.box_size is not None
     filtered = protocol.sharpen_share or protocol.blur_share
     filled = protocol.crop is not None and any(value != round(value) for value in fill)
@@ -55,8 +50,7 @@ def augment(
         picture: uint8 (H, W, 3) RGB; or a resized box, float32 (box_size, box_size, 3), see `segrepro.training.boxes`.
         mask: uint8 (H, W).
         seed: int64 (2,); all random draws of this example come from it.
-        protocol: how it is trained: scale_range, scale_step, rescale, box_size, crop, flip,
-            sharpen_share, blur_share.
+        protocol: how it is trained.
         fill: RGB, 0..255, of a crop beside the picture.
 
     Returns:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def reestimate_batch_norm(model: keras.Model, batches: Iterable[tf.Tensor]) -> int:
+def reestimate_batch_norm(model: keras.Model, batches: Iterable[tf.Tensor]) -> None:
     """Set every moving mean and variance to its average over forward passes with fixed weights.
 
     The moving averages of a training lag behind its last weights and see micro-batches of 8; the release passes 501
@@ -15,10 +15,7 @@ def reestimate_batch_norm(model: keras.Model, batches: Iterable[tf.Tensor]) -> i
 
     Args:
         model: a trained network; only its moving statistics change.
-        batches: float32 (n, H, W, 3) pictures, RGB 0..255, one a pass.
-
-    Returns:
-        How many passes there were; without any, the statistics stay.
+        batches: float32 (n, H, W, 3) pictures, RGB 0..255, one batch per pass.
     """
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
     decays = [norm.momentum for norm in norms]
@@ -39,4 +36,3 @@ def reestimate_batch_norm(model: keras.Model, batches: Iterable[tf.Tensor]) -> i
         variables = [v for norm in norms for v in (norm.moving_mean, norm.moving_variance)]
         for variable, total in zip(variables, sums, strict=True):
             variable.assign((total / passes).astype(np.float32))
-    return passes

@@ -8,13 +8,7 @@ from segrepro.labels import BACKGROUND, VOID
 def single_object(mask: tf.Tensor, instances: tf.Tensor, instance: tf.Tensor) -> tf.Tensor:
     """Label one object and call all others background, as stage 1 of DeconvNet does; void stays void.
 
-    Args:
-        mask: uint8 (H, W), the labels of all objects.
-        instances: uint8 (H, W), the object of each pixel.
-        instance: uint8 scalar, the object to keep.
-
-    Returns:
-        uint8 (H, W).
+    ``mask`` has the labels of all objects, ``instances`` the object of each pixel: uint8 (H, W), as the result.
     """
     return tf.where((instances == instance) | (mask == VOID), mask, tf.constant(BACKGROUND, tf.uint8))
 

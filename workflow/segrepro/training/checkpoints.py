@@ -1,9 +1,8 @@
 """Checkpoints for exact resume: every variable, the step (hence the data position) and the history.
 
 They are no outputs of the workflow (Snakemake deletes the outputs of failed jobs). Each is one ``.npz``, written to a
-temporary name and renamed, and after it the SHA-256 of its bytes (readers of zip files look for the directory from the
-end and pass over what follows it), taken while they are written. One flipped bit anywhere is noticed, and the
-checkpoint before is used then.
+temporary name and renamed, with the SHA-256 of its bytes behind them (readers of zip files look for the directory from
+the end and pass over what follows it). One flipped bit anywhere is noticed, and the checkpoint before is used then.
 """
 
 import hashlib
@@ -12,7 +11,6 @@ import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -24,35 +22,13 @@ DIGEST_CHARACTERS = 64
 
 @dataclass
 class Checkpoint:
-    """State of a training between two steps.
+    """State of a training between two steps."""
 
-    Attributes:
-        step: optimiser updates done.
-        variables: the model's and the optimiser's variables, in their fixed order.
-        history: rows of history.csv so far: (step, learning rate, loss, pixel accuracy).
-        running: sums since the last row of the history: (loss, correct pixels, valid pixels, micro-batches).
-        plateau: state of `segrepro.training.plateau.Plateau`; empty under other schedules.
-    """
-
-    step: int
-    variables: list[np.ndarray]
-    history: np.ndarray
-    running: np.ndarray
-    plateau: np.ndarray
-
-
-class _Hashed(io.RawIOBase):
-    """A stream that hashes what passes. It cannot go back, and zip files are then written without doing so."""
-
-    def __init__(self, stream: BinaryIO):
-        self.stream, self.digest = stream, hashlib.sha256()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, block: Any) -> int:
-        self.digest.update(block)
-        return self.stream.write(block)
+    step: int  # optimiser updates done
+    variables: list[np.ndarray]  # the model's and the optimiser's, in their fixed order
+    history: np.ndarray  # rows of history.csv so far: (step, learning rate, loss, pixel accuracy)
+    running: np.ndarray  # sums since the last row: (loss, correct pixels, valid pixels, micro-batches)
+    plateau: np.ndarray  # state of `segrepro.training.plateau.Plateau`; empty under other schedules
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> None:
@@ -64,10 +40,10 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     path = folder / f"step_{checkpoint.step:09d}.npz"
     with atomic_path(path) as temporary:
         rest = {name: getattr(checkpoint, name) for name in ("step", "history", "running", "plateau")}
-        with temporary.open("wb") as stream:
-            hashed = _Hashed(stream)
-            np.savez(hashed, **rest, **arrays)
-            stream.write(hashed.digest.hexdigest().encode())
+        with temporary.open("w+b") as stream:
+            np.savez(stream, **rest, **arrays)
+            stream.seek(0)
+            stream.write(hashlib.file_digest(stream, "sha256").hexdigest().encode())
     files = _files(folder)
     index = files.index(path)
     for other in [*files[: max(index - KEPT + 1, 0)], *files[index + 1 :]]:
@@ -75,12 +51,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_newest(folder: Path, shapes: list[tuple[int, ...]]) -> Checkpoint | None:
-    """Return the newest checkpoint that can be read and fits ``shapes``, or None.
-
-    Args:
-        folder: where `save` wrote.
-        shapes: the shapes of the variables, in order; a checkpoint of other shapes is passed over.
-    """
+    """Return the newest checkpoint that can be read and whose variables have these shapes, in order; or None."""
     for path in reversed(_files(folder)):
         try:
             checkpoint = _read(path)

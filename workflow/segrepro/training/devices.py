@@ -9,7 +9,7 @@ import tensorflow as tf
 from segrepro.config.protocols import Protocol
 from segrepro.errors import UserError
 from segrepro.provenance.code import UNKNOWN
-from segrepro.training.sharing import gpus_that_share
+from segrepro.training.choices import gpus_that_share
 
 AUTOTUNE = "TF_CUDNN_USE_AUTOTUNE"  # TensorFlow reads it where it builds a convolution (core/util/use_cudnn.cc)
 
@@ -49,10 +49,8 @@ def use_gpus(count: int) -> None:
     To be called before TensorFlow has used any device. One is used where there is one; 0 is for CPUs.
 
     Raises:
-        UserError: several are asked for, and there are fewer; or the number is negative.
+        UserError: several are asked for, and there are fewer.
     """
-    if count < 0:
-        raise UserError(f"--gpus {count} is negative: give the number of GPUs that share a step, 0 for CPUs alone.")
     seen = tf.config.list_physical_devices("GPU")
     if 1 < count > len(seen):
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -67,11 +65,7 @@ def use_gpus(count: int) -> None:
 
 
 def devices_strategy(micro_batch: int) -> tf.distribute.Strategy:
-    """Return MirroredStrategy where several of the GPUs of `use_gpus` share a micro-batch, else the default strategy.
-
-    Args:
-        micro_batch: of the protocol; as many GPUs take part as divide it evenly.
-    """
+    """Return MirroredStrategy where several GPUs of `use_gpus` share a micro-batch, else the default strategy."""
     gpus = tf.config.list_logical_devices("GPU")
     sharing = gpus_that_share(micro_batch, len(gpus))
     if sharing > 1:
@@ -84,20 +78,13 @@ def mirrored(devices: list[str]) -> tf.distribute.Strategy:
 
     TensorFlow's arithmetic optimiser is off then, for the whole process: it sums the terms of an update in another
     order on the first device than on others, so that the copies would drift apart, and a checkpoint keeps the first.
-
-    Args:
-        devices: two or more, as TensorFlow names them.
     """
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
     return tf.distribute.MirroredStrategy(devices)
 
 
 def devices_record(replicas: int, protocol: Protocol) -> dict[str, Any]:
-    """Return what ``made.json`` says of the devices of a training.
-
-    Args:
-        replicas: how many devices share a micro-batch.
-        protocol: how it is trained.
+    """Return what ``made.json`` says of the devices of a training whose micro-batches ``replicas`` devices share.
 
     Returns:
         ``shared_by`` (replicas), ``gpus``: for each GPU its ``name``, ``compute_capability`` and ``id`` (number or UUID
@@ -122,13 +109,7 @@ def devices_record(replicas: int, protocol: Protocol) -> dict[str, Any]:
 
 
 def devices_sentence(record: dict[str, Any], micro_batch: int, asked: int) -> str:
-    """Say for the log which devices a training has, and why it has no more.
-
-    Args:
-        record: of `devices_record`.
-        micro_batch: of the protocol.
-        asked: the GPUs that were asked for.
-    """
+    """Say for the log which devices (`devices_record`) a training has, and why not all that were asked for."""
     sentence = "devices: " + (", ".join(f"{gpu['name']} ({gpu['id']})" for gpu in record["gpus"]) or "CPU")
     replicas = record["shared_by"]
     if replicas > 1:

@@ -47,33 +47,21 @@ from segrepro.training.trainer import Trainer
 class Run:
     """Where a training's results go, and how it may compute.
 
-    Attributes:
-        model: where the model goes (.keras).
-        history: where its history goes (CSV).
-        checkpoints: parent of the checkpoints; each experiment (spec, data, init) has a folder in it.
-        checkpoint_minutes: between two checkpoints.
-        checkpoint_every: steps between two checkpoints besides, or None.
-        threads: CPU cores to use.
-        gpus: GPUs that share each micro-batch, at most; 0 for CPUs alone.
-        deterministic: whether the same training must give the same bits each time.
-        init: file of the initial weights, where the spec asks for one.
-        tensorboard: folder for TensorBoard event files.
-        made: where to write what made the model, if anywhere.
-        argv: the command, to be written there.
+    The fields are the options of ``segrepro train`` and have their names.
     """
 
     model: Path
     history: Path
-    checkpoints: Path
+    checkpoints: Path  # each experiment (spec, data, init) has a folder in it
     checkpoint_minutes: float
     checkpoint_every: int | None
     threads: int
-    gpus: int
+    gpus: int  # that share each micro-batch, at most
     deterministic: bool
     init: Path | None
     tensorboard: Path | None
     made: Path | None
-    argv: list[str]
+    argv: list[str]  # the command, to be written into ``made``
 
 
 def train(spec: ModelSpec, manifest: Path, run: Run) -> None:

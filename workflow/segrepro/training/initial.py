@@ -43,13 +43,7 @@ def _layers_without(model: keras.Model, variables: list[keras.Variable]) -> list
 
 
 def init_summary(model: keras.Model, init: Path, left: Collection[str]) -> str:
-    """Return a line on what a network got from a file: how many variables, and the layers left as initialised.
-
-    Args:
-        model: the network.
-        init: the file.
-        left: names of the layers that the file had nothing for.
-    """
+    """Return a line on what a network got from a file, which had nothing for the layers ``left``."""
     initialised = [layer for layer in model.layers if layer.name in left]
     total = len(model.weights)
     given = total - sum(len(layer.weights) for layer in initialised)

@@ -18,15 +18,8 @@ def example_index(position: tf.Tensor, count: int, seed: int) -> tf.Tensor:
     """Return which example stands at a position of the endless shuffled stream.
 
     Each epoch is a permutation of its own, computed from (seed, epoch) by a format-preserving cipher: no shuffle
-    buffer whose state would have to be saved, so that a training can go on from any step.
-
-    Args:
-        position: int64 scalar, 0 for the first example of the first step.
-        count: number of examples.
-        seed: the experiment's seed.
-
-    Returns:
-        int64 scalar in 0..count-1.
+    buffer whose state would have to be saved, so that a training can go on from any step. Position and index are int64
+    scalars; position 0 is the first example of the first step.
     """
     epoch = position // count
     within = position % count
@@ -123,11 +116,7 @@ class ExampleStream:
 
 
 def training_batches(stream: ExampleStream, *, start_step: int) -> tf.data.Dataset:
-    """Return one element a step, from ``start_step`` to the protocol's last: pictures and masks of its micro-batches.
-
-    Args:
-        stream: the training examples.
-        start_step: steps done already; the stream goes on exactly there.
+    """Return one element per step, from ``start_step`` to the protocol's last: pictures and masks of its micro-batches.
 
     Returns:
         A dataset of (uint8 or float32 (accumulation, micro_batch, crop, crop, 3), uint8 (accumulation, micro_batch,
@@ -140,12 +129,7 @@ def training_batches(stream: ExampleStream, *, start_step: int) -> tf.data.Datas
 
 
 def on_device(batches: tf.data.Dataset, device: str) -> tf.data.Dataset:
-    """Return the same batches, each in the memory of a device before it is needed.
-
-    Args:
-        batches: of `training_batches`.
-        device: its name, e.g. ``GPU:0``.
-    """
+    """Return the same batches, each in the memory of a device (``GPU:0``) before it is needed."""
     return batches.apply(tf.data.experimental.prefetch_to_device(device, buffer_size=1))
 
 

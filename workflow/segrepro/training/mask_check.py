@@ -19,12 +19,7 @@ from segrepro.stores.manifests import Example
 
 
 def check_masks(examples: list[Example], space: str, *, threads: int) -> None:
-    """Check the masks of a set that a network is to be trained or validated on.
-
-    Args:
-        examples: rows of a manifest; a picture may have many.
-        space: name of the masks' label space.
-        threads: how many masks are read at once.
+    """Check the masks of a set that a network is to be trained or validated on, so many at once as threads.
 
     Raises:
         UserError: an example has no mask, or one that cannot be used, as of

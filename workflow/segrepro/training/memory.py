@@ -19,8 +19,6 @@ from segrepro.config.protocols import Protocol
 from segrepro.config.spec import ModelSpec
 from segrepro.data.pictures import picture_size
 from segrepro.gpus import nvidia_smi
-from segrepro.models.blocks import freeze_batch_norm
-from segrepro.models.build import build_network
 from segrepro.stores.manifests import Example
 from segrepro.training.losses import FLOAT, WHOLE_BATCH_BYTES, labels_at_stride, summed_cross_entropy
 from segrepro.training.remat import WHOLE_PICTURE, training_pass
@@ -46,46 +44,29 @@ LOOPS = {"While", "StatelessWhile"}
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes that a training takes on each of its devices.
+    """Bytes that a training takes on each of its devices, without what the libraries take."""
 
-    Attributes:
-        kept: weights, what the optimiser keeps of them, and the gradients that accumulation sums up.
-        peak: the most that activations, gradients and the loss's maps take at once.
-    """
-
-    kept: int
-    peak: int
+    kept: int  # weights, what the optimiser keeps of them, and the gradients that accumulation sums up
+    peak: int  # the most that activations, gradients and the loss's maps take at once
 
     @property
     def total(self) -> int:
-        """All of it, without what the libraries take."""
+        """All of it."""
         return self.kept + self.peak
-
-
-def training_memory(spec: ModelSpec, *, gpus: int = 1, side: int | None = None) -> Estimate:
-    """Estimate a training's memory from its spec; the network is built, but neither trained nor put on a GPU.
-
-    Args:
-        spec: of a model that is trained.
-        gpus: that share a micro-batch.
-        side: of the whole pictures of a protocol without a crop, pixels; None: `WHOLE_PICTURE`.
-    """
-    before = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy(spec.protocol.precision)
-    try:
-        with tf.device("CPU:0"):
-            model = build_network(spec.network, spec.classes)
-            if spec.protocol.freeze_batch_norm:
-                freeze_batch_norm(model)
-            return model_memory(model, spec.protocol, spec.network.resize, gpus=gpus, side=side)
-    finally:
-        keras.mixed_precision.set_global_policy(before)
 
 
 def model_memory(
     model: keras.Model, protocol: Protocol, resize: str, *, gpus: int = 1, side: int | None = None
 ) -> Estimate:
-    """Estimate the memory of training a model that is built already; arguments as of `training_memory`."""
+    """Estimate the memory of training a model.
+
+    Args:
+        model: built under the protocol's precision, frozen where the protocol freezes.
+        protocol: how it is trained.
+        resize: how logits are brought to picture size.
+        gpus: that share a micro-batch.
+        side: of the whole pictures of a protocol without a crop, pixels; None: `WHOLE_PICTURE`.
+    """
     side = protocol.crop or side or WHOLE_PICTURE
     examples = protocol.micro_batch // gpus
     classes = model.output_shape[-1]
@@ -116,13 +97,10 @@ def _gradient_graph(model: keras.Model, protocol: Protocol, resize: str, shape: 
 
 
 def peak_bytes(graph: tf.Graph, *, in_loops: int = 0) -> int:
-    """Return the most bytes that tensors of a function's graph take at once, its results included.
+    """Return the most bytes that tensors of a concrete function's graph take at once, its results included.
 
-    Variables and arguments are not counted; a tensor whose size is not known counts as nothing.
-
-    Args:
-        graph: of a concrete function.
-        in_loops: bytes that are added while a loop runs, whose body is not looked into.
+    Variables and arguments are not counted; a tensor whose size is not known counts as nothing. ``in_loops`` are bytes
+    that are added while a loop runs, whose body is not looked into.
     """
     operations = _needed(graph)
     home: dict[str, str] = {}  # tensor -> the one whose memory it is in
@@ -177,19 +155,12 @@ def check_memory(model: keras.Model, spec: ModelSpec, devices: dict[str, Any], e
         return
     side = None if protocol.crop else longest_side([example.image for example in examples])
     estimate = model_memory(model, protocol, spec.network.resize, gpus=gpus, side=side)
-    sentence = too_little_memory(estimate, available, protocol, gpus=gpus)
-    print(sentence or memory_sentence(estimate, available), file=sys.stderr)
+    fits = f"memory: about {(estimate.total + GPU_ALLOWANCE) / GB:.1f} of the GPU's {available / GB:.1f} GB"
+    print(too_little_memory(estimate, available, protocol, gpus=gpus) or fits, file=sys.stderr)
 
 
 def too_little_memory(estimate: Estimate, available: int, protocol: Protocol, *, gpus: int = 1) -> str | None:
-    """Return a sentence with the remedies if a training will hardly fit into a GPU's memory, else None.
-
-    Args:
-        estimate: of the training.
-        available: the GPU's memory, bytes.
-        protocol: how it is trained.
-        gpus: that share a micro-batch.
-    """
+    """Return a sentence with the remedies if a training will hardly fit into a GPU's ``available`` bytes, else None."""
     wanted = estimate.total + GPU_ALLOWANCE
     if wanted <= available:
         return None
@@ -199,17 +170,8 @@ def too_little_memory(estimate: Estimate, available: int, protocol: Protocol, *,
     )
 
 
-def memory_sentence(estimate: Estimate, available: int) -> str:
-    """Say for the log what a training that fits will take."""
-    return f"memory: about {(estimate.total + GPU_ALLOWANCE) / GB:.1f} of the GPU's {available / GB:.1f} GB"
-
-
 def gpu_memory(ids: Sequence[str]) -> int | None:
-    """Return the bytes of the smallest of some GPUs; None where ``nvidia-smi`` does not tell.
-
-    Args:
-        ids: numbers or UUIDs.
-    """
+    """Return the bytes of the smallest of some GPUs (numbers or UUIDs); None where ``nvidia-smi`` does not tell."""
     options = ("--query-gpu=memory.total", "--format=csv,noheader,nounits")
     answers = [nvidia_smi(f"--id={gpu}", *options).strip() for gpu in ids]
     if not answers or not all(answer.isdecimal() for answer in answers):
@@ -224,12 +186,7 @@ def longest_side(pictures: Sequence[Path]) -> int:
 
 
 def levers(protocol: Protocol, *, gpus: int = 1) -> Iterator[str]:
-    """Give what of a protocol would take less memory, what changes no number first.
-
-    Args:
-        protocol: how it is trained.
-        gpus: that share a micro-batch.
-    """
+    """Give what would take less memory where ``gpus`` share a micro-batch; what changes no number comes first."""
     examples = protocol.micro_batch
     if not protocol.remat:
         yield "set 'remat: true' of its protocol, which changes no number"

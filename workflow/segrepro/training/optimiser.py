@@ -8,21 +8,14 @@ import keras
 from segrepro.config.protocols import Protocol
 
 BATCH_NORM_VARIABLES = ("gamma", "beta")
-DEPTHWISE_LAYERS = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
-SEPARABLE_LAYERS = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 
 
 def depthwise_kernels(model: keras.Model) -> set[str]:
     """Return the paths of the kernels that filter each channel by itself.
 
     By the kind of layer: Keras calls the kernel of a ``DepthwiseConv2D`` plainly ``kernel``, as a full one.
-
-    Args:
-        model: a network without models among its layers.
     """
-    kernels = [layer.kernel for layer in model.layers if isinstance(layer, DEPTHWISE_LAYERS)]
-    kernels += [layer.depthwise_kernel for layer in model.layers if isinstance(layer, SEPARABLE_LAYERS)]
-    return {kernel.path for kernel in kernels}
+    return {layer.kernel.path for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)}
 
 
 class CoupledSGD(keras.optimizers.SGD):

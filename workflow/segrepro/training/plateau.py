@@ -14,15 +14,7 @@ from segrepro.training.losses import summed_cross_entropy, valid_pixels
 
 
 def hold_out(examples: list[Example], pictures: int, seed: int) -> tuple[list[Example], list[Example]]:
-    """Divide examples into those to train on and those of some held-out pictures, by seed and picture id alone.
-
-    Args:
-        examples: a training manifest's rows.
-        pictures: how many pictures to hold out, with all their rows.
-        seed: the experiment's seed.
-
-    Returns:
-        The rows to train on, and the rows held out.
+    """Divide examples into those to train on and those of so many held-out pictures, by seed and picture id alone.
 
     Raises:
         UserError: nothing would be left to train on.
@@ -38,15 +30,7 @@ def hold_out(examples: list[Example], pictures: int, seed: int) -> tuple[list[Ex
 
 @keras.saving.register_keras_serializable(package="segrepro")
 class PlateauSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """``start * factor ** reductions``, where something else counts the reductions (DeconvNet paper, section 5.1).
-
-    Args:
-        start: learning rate before any reduction.
-        factor: what a reduction multiplies by.
-
-    Attributes:
-        reductions: float32 variable, how often the rate was reduced; see `Plateau`.
-    """
+    """``start * factor ** reductions``; `Plateau` counts the reductions, a float32 variable."""
 
     def __init__(self, *, start: float, factor: float):
         self.start, self.factor = start, factor
@@ -64,12 +48,7 @@ class PlateauSchedule(keras.optimizers.schedules.LearningRateSchedule):
 class Plateau:
     """Watches the accuracy on held-out examples and counts the schedule's reductions.
 
-    Args:
-        model: the network in training.
-        schedule: whose ``reductions`` rise.
-        protocol: how it is trained: plateau_every, plateau_patience, loss_at.
-        resize: how logits are brought to picture size.
-        validation: batches of (pictures, masks), read again at each look.
+    ``validation`` are batches of (pictures, masks), read again at each look.
 
     Attributes:
         state: float64 (3,): best pixel accuracy so far (-1 before the first look), looks without a better one, and

@@ -20,9 +20,9 @@ class Progress:
     Args:
         first: steps that are done already.
         last: steps of the whole training.
-        pictures: examples a step.
+        pictures: examples per step.
         operations: gives the floating-point operations of a step; asked once, where the training is a long one.
-        estimate: floating-point operations a second that docs/cost.md counts with.
+        estimate: floating-point operations per second that docs/cost.md counts with.
     """
 
     def __init__(self, *, first: int, last: int, pictures: int, operations: Callable[[], float], estimate: float):
@@ -50,13 +50,7 @@ class Progress:
         return step - self.first in (WARM_UP_STEPS, WARM_UP_STEPS + MEASURED_STEPS)
 
     def after_step(self, step: int, *, waited: bool, loss: float | None) -> None:
-        """Move the bar by a step.
-
-        Args:
-            step: steps done.
-            waited: whether the device has done them all.
-            loss: of the last row of the history, if there is one.
-        """
+        """Move the bar by a step; ``waited``: the device has done them all. ``loss`` is the history's last, if any."""
         if waited:
             self._measure(step, loss)
         self.bar.update(1)
@@ -78,12 +72,12 @@ class Progress:
             self.bar.write(self.sentence(seconds, self.last - step), file=sys.stderr)
 
     def sentence(self, seconds: float, steps: int) -> str:
-        """Return what is measured: seconds a step and how long the steps that are left take.
+        """Return what is measured: seconds per step and how long the steps that are left take.
 
         Of a long training also what the device does of what docs/cost.md counts with.
         """
         left = seconds * steps
-        speed = f"{seconds:.3g} s a step, {self.pictures / seconds:.3g} pictures/s"
+        speed = f"{seconds:.3g} s per step, {self.pictures / seconds:.3g} pictures/s"
         text = f"{speed}: {steps} steps are left, {words(left)}"
         if left < LONG_SECONDS:
             return text

@@ -142,10 +142,8 @@ def _sizes(model: keras.Model, layers: Sequence[keras.layers.Layer], side: int) 
 def _cuts_within(bound: float, held: list[int], kept: list[list[tuple[int, int]]]) -> list[int] | None:
     """Return the places of the layers that end segments, the network's last one included; None if none fit.
 
-    Args:
-        bound: on what crosses the cuts before a segment, and what is within it.
-        held: of each layer, while its segment is computed again.
-        kept: what crosses a cut behind each layer: pairs of the layer that made it, and its size.
+    ``bound`` is on what crosses the cuts before a segment, and what is within it: ``held`` of each layer. ``kept`` is
+    what crosses a cut behind each layer: pairs of the layer that made it, and its size.
     """
     least = {-1: 0.0}  # what crosses all cuts up to the one behind a layer
     before: dict[int, int] = {}

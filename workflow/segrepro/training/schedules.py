@@ -13,11 +13,7 @@ from segrepro.training.plateau import PlateauSchedule
 class PolySchedule(keras.optimizers.schedules.LearningRateSchedule):
     """``end + (start - end) * (1 - step / steps) ** power`` (DeepLabv3 paper, section 4; TF ``polynomial_decay``).
 
-    Args:
-        start: learning rate at step 0.
-        end: learning rate at ``steps`` and after.
-        power: exponent (0.9 in all DeepLab papers).
-        steps: number of steps of the training.
+    The rate is ``start`` at step 0, and ``end`` at ``steps`` and after; the power is 0.9 in all DeepLab papers.
     """
 
     def __init__(self, *, start: float, end: float, power: float, steps: int):

@@ -11,11 +11,7 @@ MOST_UNREAD = 1000  # micro-batches; a row of the history may be farther away th
 
 
 class NotFiniteError(Exception):
-    """The loss of a step is not finite.
-
-    Attributes:
-        step: the step, counted from 1.
-    """
+    """The loss of a step, counted from 1, is not finite."""
 
     def __init__(self, step: int):
         super().__init__(f"the loss is not finite at step {step}")
@@ -34,12 +30,7 @@ class RunningSums:
         self._unread: list[tuple[int, tf.Tensor]] = []
 
     def add(self, step: int, sums: tf.Tensor) -> None:
-        """Take a micro-batch's sums without reading them.
-
-        Args:
-            step: the step that it belongs to, counted from 1.
-            sums: float32 (3,): loss, correct pixels, valid pixels.
-        """
+        """Take a micro-batch's sums, float32 (3,): loss, correct pixels, valid pixels; steps are counted from 1."""
         self._unread.append((step, sums))
         if len(self._unread) >= MOST_UNREAD:
             self.read()

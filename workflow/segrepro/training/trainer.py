@@ -81,10 +81,7 @@ class Trainer:
         self._saved_at = time.monotonic()
 
     def run(self, batches: tf.data.Dataset) -> None:
-        """Train from the current step to the protocol's last.
-
-        Args:
-            batches: from `segrepro.training.input.training_batches`, starting at ``self.step``.
+        """Train from the current step to the protocol's last; ``batches`` start there.
 
         Raises:
             UserError: the loss is not finite any more.
@@ -101,7 +98,7 @@ class Trainer:
                     if stops and self.step < self.protocol.steps:
                         raise TrainingStopped
         except NotFiniteError as error:
-            rate = self._rate(error.step - 1)
+            rate = float(self.schedule(error.step - 1))
             raise UserError(
                 f"{error} (learning rate {rate:.3g}): lower the protocol's learning_rate, or look at the pictures and "
                 "masks of its dataset."
@@ -152,11 +149,8 @@ class Trainer:
             lambda context: batch[context.replica_id_in_sync_group * share :][:share]
         )
 
-    def _rate(self, step: int) -> float:
-        return float(self.schedule(step))
-
     def _log(self) -> None:
-        rate = self._rate(self.step - 1)  # of the step that was just done
+        rate = float(self.schedule(self.step - 1))  # of the step that was just done
         loss, correct, valid, count = self.sums.take()
         row = (self.step, rate, loss / count, correct / max(valid, 1.0))
         self.history.append(row)

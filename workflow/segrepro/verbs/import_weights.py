@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Import, and say what was written."""
     from segrepro.config.spec import read_spec
-    from segrepro.models.importing import check_network, import_weights
+    from segrepro.models.build import build_network
+    from segrepro.models.importing import check_network, load_weights
     from segrepro.models.model_files import save_model
     from segrepro.provenance.made import training_code, write_made
     from segrepro.training.devices import prepare_tensorflow
@@ -42,7 +43,8 @@ def run(args: argparse.Namespace) -> None:
     spec = read_spec(args.spec)
     check_network(spec.network, args.format)
     prepare_tensorflow(args.threads, spec.protocol)
-    model = import_weights(spec, args.weights, file_format=args.format, averages=args.averages)
+    model = build_network(spec.network, spec.classes, seed=spec.seed)  # what the file does not hold is from the seed
+    load_weights(model, spec.network, args.weights, file_format=args.format, averages=args.averages)
     if args.made:
         write_made(args.made, spec, argv=args.argv, codes=[training_code()], initial_weights=args.weights)
     save_model(model, args.out, spec)

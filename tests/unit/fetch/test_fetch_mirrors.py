@@ -62,9 +62,10 @@ def test_pauses_double_and_keep_to_what_the_server_asks_for(server, out, monkeyp
         (lambda: (datetime.now(UTC) + timedelta(seconds=50)).ctime(), 5, 50),
         (lambda: "Mon, 01 Jan 2024 00:00:00 GMT", 2, 2),
         (lambda: "soon", 2, 2),
+        (lambda: "Fri, 01 Jan 10000 00:00:00 GMT", 2, 2),
         (lambda: "900", 60, 60),
     ],
-    ids=["a date", "tomorrow", "an old form", "a date that is over", "nonsense", "a quarter of an hour"],
+    ids=["a date", "tomorrow", "an old form", "a date that is over", "nonsense", "too far", "a quarter of an hour"],
 )
 def test_the_server_may_ask_for_a_pause_until_a_date_and_gets_a_minute_at_most(
     server, out, monkeypatch, said, least, most

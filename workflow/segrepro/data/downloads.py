@@ -166,7 +166,7 @@ def _retry_after(response: requests.Response) -> float:
     """Return the seconds that ``Retry-After`` asks to wait, given as seconds or as a date; 0 where it says nothing."""
     try:
         return urllib3.Retry().parse_retry_after(response.headers.get("Retry-After", "0"))
-    except urllib3.exceptions.InvalidHeader:
+    except (urllib3.exceptions.InvalidHeader, ValueError):  # no number or date, or one that Python does not hold
         return 0
 
 

@@ -30,8 +30,11 @@ NotNegative = Annotated[float, Field(ge=0)]
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
 # A file's or picture's own name: no path, nothing that a shell or Snakemake would read otherwise.
 PlainName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=150)]
-Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{32}$", to_lower=True)]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{64}$", to_lower=True)]
+MD5, SHA256 = r"^[0-9a-fA-F]{32}$", r"^[0-9a-fA-F]{64}$"
+Md5 = Annotated[str, StringConstraints(pattern=MD5, to_lower=True)]
+Sha256 = Annotated[str, StringConstraints(pattern=SHA256, to_lower=True)]
+# What `explain` says instead of a pattern.
+_WANTED = {MD5: "32 hexadecimal digits", SHA256: "64 hexadecimal digits"}
 
 # pydantic's type of the error, for `explain`.
 NAMED_TWICE = "named_twice"
@@ -81,6 +84,8 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
                 sentences.append(f"{path}.{key}: input should be one of {tags}, not {_shown(item['ctx']['tag'])}")
             case "too_short":
                 sentences.append(f"{prefix}give {item['ctx']['min_length']} or more, not {_shown(item['input'])}")
+            case "string_pattern_mismatch" if item["ctx"]["pattern"] in _WANTED:
+                sentences.append(f"{prefix}give {_WANTED[item['ctx']['pattern']]}, not {_shown(item['input'])}")
             case "named_twice":
                 sentences.append(prefix + item["msg"])
             case "value_error":

@@ -151,6 +151,9 @@ def test_the_verb_looks_the_checksum_up_in_a_list(server, out, tmp_path):
     sums.write_text(f"{'0' * 64}  other.tar\n{SHA256} *archive.tar\n")
     cli.main(["fetch", "--out", str(out), "--url", server.url(), "--sha256-list", str(sums)])
     assert out.read_bytes() == CONTENT
+    sums.write_text("abc  archive.tar\n")
+    with pytest.raises(UserError, match=r"SHA256SUMS: lists 'abc' for archive\.tar, which is no sha256"):
+        look_up_sha256(sums, "archive.tar")
     with pytest.raises(UserError, match=r"does not list more.tar"):
         look_up_sha256(sums, "more.tar")
     with pytest.raises(UserError, match="no such list"):
@@ -167,8 +170,8 @@ def test_the_verb_takes_several_mirrors_in_both_spellings(server, out):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--md5", "abc"], "--md5: string should match pattern"),
-        (["--sha256", MD5], "{64}$"),
+        (["--md5", "abc"], "--md5: give 32 hexadecimal digits, not 'abc'."),
+        (["--sha256", MD5], "--sha256: give 64 hexadecimal digits"),
         (["--bytes", "0"], "--bytes is 0; give a whole number"),
         (["--attempts", "-1"], "--attempts is -1; give a whole number"),
         (["--stall-seconds", "0"], "--stall-seconds is 0; give a whole number"),

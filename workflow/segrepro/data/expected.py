@@ -1,12 +1,14 @@
 """Whether a file is what is known of it: the options that say so, and the check."""
 
 import argparse
+import re
 from pathlib import Path
 
 from segrepro.config.data import Expected
 from segrepro.errors import UserError
 from segrepro.files import file_digest
 from segrepro.options import INPUT, add_options, section_of
+from segrepro.schema import SHA256
 
 WEB_PAGE = "is a web page, not an archive (a login page or proxy answers, or the file has moved)"
 
@@ -59,7 +61,7 @@ def look_up_sha256(checksums: Path, name: str) -> str:
     """Return the sha256 of the file called ``name`` in a SHA256SUMS file (lines ``<sha256>  <name>``).
 
     Raises:
-        UserError: the list is missing or does not name the file.
+        UserError: the list is missing, or does not name the file or a sha256 of it.
     """
     try:
         lines = checksums.read_text(encoding="utf-8-sig").splitlines()
@@ -70,5 +72,7 @@ def look_up_sha256(checksums: Path, name: str) -> str:
     for line in lines:
         digest, _, listed = line.partition(" ")
         if listed.removeprefix(" ").removeprefix("*").removeprefix("./") == name:
+            if not re.fullmatch(SHA256, digest):
+                raise UserError(f"{checksums}: lists '{digest}' for {name}, which is no sha256; make the list again.")
             return digest
     raise UserError(f"{checksums}: does not list {name}; make the list again with this file in it.")

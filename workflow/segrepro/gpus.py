@@ -93,10 +93,10 @@ def leased_gpus(count: int | None) -> Iterator[tuple[Gpu, ...]]:
     if count:
         gpus = _enough(gpus, count)
     with ExitStack() as leases:
-        held = _lease(gpus, count, leases) if count else ()
-        shown = ",".join(gpu.device for gpu in held) or "-1"
+        leased = _lease(gpus, count, leases) if count else ()
+        shown = ",".join(gpu.device for gpu in leased) or "-1"
         leases.enter_context(variables({VISIBLE: shown, ORDER: "PCI_BUS_ID"}))
-        yield held
+        yield leased
 
 
 def allowed_gpus() -> list[Gpu]:

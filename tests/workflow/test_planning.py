@@ -171,11 +171,11 @@ def test_a_damaged_archive_never_reaches_its_reader(tmp_path):
     assert not (tmp_path / "data/downloads/benchmark.tgz").exists()
 
 
-def memory_of(folder, rule: str, *arguments: str) -> str:
-    """The mem_mb that a job of a rule would ask for."""
+def memory(folder, *arguments: str) -> dict[str, int]:
+    """The mem_mb that a job of each rule would ask for."""
     done = snakemake(folder, "results/checks/voc_val.json", "--dry-run", *arguments)
     assert done.returncode == 0, done.stdout[-3000:]
-    return done.stdout.split(f"rule {rule}:")[1].split("mem_mb=")[1].split(",")[0]
+    return {rule: int(asked) for rule, asked in re.findall(r"rule (\w+):\n(?:.+\n)*?.*mem_mb=(\d+)", done.stdout)}
 
 
 def test_the_project_may_lie_in_a_folder_with_a_blank(tmp_path):
@@ -190,9 +190,10 @@ def test_the_project_may_lie_in_a_folder_with_a_blank(tmp_path):
 
 
 def test_a_job_that_is_submitted_again_asks_for_its_memory_once_more(tmp_path):
-    assert memory_of(tmp_path, "check_labels") == "4000"
-    own = ("--set-resources", "check_labels:mem_mb=5000")
-    assert memory_of(tmp_path, "check_labels", "--attempt", "3", *own) == "15000"
+    first = memory(tmp_path)
+    assert (first["check_labels"], first["convert"]) == (4000, 2000)  # convert's is a function of the folder
+    again = memory(tmp_path, "--attempt", "3", "--set-resources", "check_labels:mem_mb=5000")
+    assert (again["check_labels"], again["convert"]) == (15000, 6000)
 
 
 def test_every_job_with_a_network_asks_for_its_gpus_and_leases_them():

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile, report
+from snakemake.resources import Resource
 
 from segrepro.config import Config, in_order_of, model_spec, parse_config
 from segrepro.errors import UserError
@@ -144,9 +145,10 @@ def grow_memory(workflow: Any) -> None:
     """
     for rule in workflow.rules:
         memory = rule.resources.get("mem_mb")
-        if memory is not None and isinstance(memory.raw, int):
-            rule.resources["mem_mb"] = _growing(memory.raw)
+        # a number, or a rule's function of the wildcards
+        if memory is not None and (isinstance(memory.raw, int) or (memory.raw is None and memory.is_evaluable())):
+            rule.resources["mem_mb"] = _growing(memory)
 
 
-def _growing(megabytes: int) -> Callable[[Any, int], int]:
-    return lambda wildcards, attempt: megabytes * attempt
+def _growing(memory: Resource) -> Callable[[Any, int], int]:
+    return lambda wildcards, attempt: memory.evaluate(wildcards).value * attempt

@@ -63,7 +63,7 @@ class Archives(Section):
 class Patience(Section):
     """How long a download goes on with one mirror before the next is tried."""
 
-    attempts: Positive = Field(5, description="attempts in a row without progress")
+    attempts: Positive = Field(5, description="attempts in a row without progress before the next mirror is tried")
     stall_seconds: Positive = Field(60, description="seconds with (almost) no byte after which an attempt ends")
 
 

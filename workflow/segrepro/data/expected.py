@@ -1,4 +1,4 @@
-"""Whether a file is what is known of it: the options that say so, and the check."""
+"""What a fetched file must be: the options that say it, and the check."""
 
 import argparse
 import re

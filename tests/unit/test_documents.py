@@ -188,6 +188,15 @@ def test_links_and_paths_lead_to_files(document):
     assert broken + [path for path in paths if not any((place / path).exists() for place in places)] == []
 
 
+def test_what_the_documents_name_in_a_module_stands_there():
+    text = "\n".join(document.read_text() for document in DOCUMENTS)
+    named = re.findall(r"`(\w+)` (?:of|in)\s+`(?:workflow/)?(segrepro/[\w/]+\.py)`", text)
+    assert len(named) > 5
+    for name, file in named:
+        source = (ROOT / "workflow" / file).read_text()
+        assert re.search(rf"^ *(def |class ){name}\b|^{name} = ", source, re.MULTILINE), f"{name}: {file}"
+
+
 def test_the_tests_that_the_faults_page_names_are_there():
     text = (ROOT / "docs/faults.md").read_text()
     files = {path.stem: path for path in (ROOT / "tests").rglob("test_*.py")}

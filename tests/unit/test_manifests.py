@@ -1,6 +1,7 @@
 """Manifests: what is written comes back, and what cannot be meant is refused."""
 
 import tempfile
+import weakref
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from segrepro.errors import UserError
 from segrepro.evaluation.leakage import manifest_ids
+from segrepro.files import write_rows
+from segrepro.stores import manifests
 from segrepro.stores.manifests import Example, instances_beside, read_manifest, read_some, write_manifest
 
 # ids and folders as they occur, and the characters that CSV has to quote
@@ -249,3 +252,27 @@ def test_instance_masks_are_beside_the_folder_of_the_mask_however_it_is_named(tm
     monkeypatch.chdir(here)
     folder = here / "masks" if mask == "masks/a.png" else here
     assert instances_beside(Path(mask)) == folder.parent / "instances" / "a.png"
+
+
+class Row(list):
+    """A row that tells whether somebody keeps it."""
+
+    __hash__ = object.__hash__
+
+
+def test_rows_are_written_as_they_come_since_a_manifest_may_have_millions(tmp_path, monkeypatch):
+    kept = weakref.WeakSet()
+
+    def rows():
+        for number in range(50):
+            row = Row([number])
+            kept.add(row)
+            yield row
+            assert len(kept) < 3
+
+    write_rows(tmp_path / "table.csv", ["number"], rows())
+    assert (tmp_path / "table.csv").read_text().split() == ["number", *map(str, range(50))]
+    given = []
+    monkeypatch.setattr(manifests, "write_rows", lambda path, header, rows: given.append(rows))
+    write_manifest(tmp_path / "m.csv", [Example("a", tmp_path / "a.jpg")])
+    assert iter(given[0]) is given[0]  # no list

@@ -4,6 +4,7 @@ import csv
 import errno
 import glob
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -227,9 +228,9 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table as CSV, atomically."""
+    """Write a table as CSV, atomically, each row as it comes: a manifest may have millions."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([header, *rows])
+        csv.writer(stream, lineterminator="\n").writerows(itertools.chain([header], rows))
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:

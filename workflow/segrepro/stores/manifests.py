@@ -70,13 +70,13 @@ def write_manifest(path: Path, examples: list[Example]) -> None:
     def relative(file: Path | None) -> str:
         return Path(os.path.relpath(Path(file).resolve(), folder)).as_posix() if file else ""
 
-    rows = []
-    for e in sorted(examples, key=lambda e: (e.id, e.box or (), e.instance or 0)):
+    def row_of(e: Example) -> list[str | int | None]:
         row = {"id": e.id, "image": relative(e.image), "mask": relative(e.mask)}
         row |= dict(zip(BOX_COLUMNS, e.box or (), strict=False))
         row |= {"instance_mask": relative(e.instance_mask), "instance": e.instance, REPEATS_COLUMN: e.repeats}
-        rows.append([row.get(column) for column in columns])
-    write_rows(path, columns, rows)
+        return [row.get(column) for column in columns]
+
+    write_rows(path, columns, map(row_of, sorted(examples, key=lambda e: (e.id, e.box or (), e.instance or 0))))
 
 
 def read_manifest(path: Path) -> list[Example]:

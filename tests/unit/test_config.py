@@ -6,6 +6,8 @@ import yaml
 from segrepro.config import Config, in_order_of, json_schema, model_spec, parse_config
 from segrepro.errors import UserError
 from segrepro.labels import VOC_CLASSES
+from segrepro.plan import Plan
+from segrepro.report.figures import FIGURES
 
 
 def put(config: dict, path: str, value: object) -> dict:
@@ -209,6 +211,15 @@ def test_a_system_that_is_left_out_leaves_the_ablations_too(merged_config):
     config = put(merged_config("full"), "systems.stacking_vote_clean", None)
     put(config, "systems.stacking_vote_clean_crf", None)
     assert not {"fusion", "leaking_member"} & set(parse_config(config).ablations)
+
+
+def test_the_weak_classes_are_not_drawn_where_nothing_is_compared(merged_config):
+    entry = FIGURES["weak_classes"]
+    assert entry.places(Plan(parse_config(merged_config("full"))))
+    config = put(merged_config("full"), "figures.weak_classes.systems", [])
+    assert entry.places(Plan(parse_config(config))) == []
+    config = put(merged_config("full"), "figures.weak_classes.systems", ["deeplabv3_weakclasses"])
+    assert parse_config(put(config, "systems.deeplabv3_weakclasses", None)).figures.weak_classes is None
 
 
 def test_a_cycle_of_inits_is_shown_whole(merged_config):

@@ -36,7 +36,9 @@ class WeakClasses(Section):
 
     classes: Positive = Field(6, description="number of classes")
     baseline: str = Field(description="system whose weakest classes are shown")
-    systems: Annotated[list[str], Field(min_length=1, max_length=6)] = Field(description="other systems, in order")
+    systems: Annotated[list[str], Field(max_length=6)] = Field(
+        description="other systems, in order; none: no such figure"
+    )
 
     @model_validator(mode="after")
     def _others(self) -> "WeakClasses":

@@ -142,6 +142,14 @@ def test_run_times_are_summed_by_rule_and_gaps_are_no_zeros(tmp_path):
     assert [job["job"] for job in times["slowest"]] == ["a", "b", ""]
 
 
+def test_benchmarks_that_a_killed_run_left_empty_are_of_jobs_that_were_not_measured(tmp_path):
+    (tmp_path / "audit.tsv").write_text("")
+    (tmp_path / "page.tsv").write_text("s\th:m:s\tmax_rss\tcpu_time\n")
+    times = read_run_times(tmp_path)
+    unmeasured = {"seconds": None, "cpu_seconds": None, "memory_mb": None, "jobs": 1}
+    assert times["rules"] == [{"rule": rule} | unmeasured for rule in ("audit", "page")]
+
+
 def test_run_times_are_of_the_named_jobs_only(tmp_path):
     """A run in two shards; before, there were one job and three shards, and a system that is gone."""
     left = ("predict/a/val", "predict/a/val/1-of-3", "predict/gone/val", "train/gone", "fuse/a/val")

@@ -1,5 +1,6 @@
 """Run times of a run's jobs, from the files that Snakemake's ``benchmark:`` wrote."""
 
+import math
 from collections.abc import Collection
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -52,7 +53,9 @@ def read_run_times(folder: Path, jobs: Collection[str] | None = None) -> dict[st
 def _measured(path: Path) -> dict[str, float]:
     try:
         rows = pd.read_csv(path, sep="\t", na_values="-").rename(columns=COLUMNS)
-        rows = rows[["seconds"]].join(rows.filter(["cpu_seconds", "memory_mb"])).apply(pd.to_numeric)
+        rows = rows[["seconds"]].join(rows.filter(["cpu_seconds", "memory_mb"])).astype(float)
+    except pd.errors.EmptyDataError:  # of a run that was killed; the page needs none of them
+        return dict.fromkeys(COLUMNS.values(), math.nan)
     except (KeyError, ValueError, pd.errors.ParserError) as error:
         raise UserError(f"{path}: not a benchmark of Snakemake ({error!r}); remove the file.") from error
     measured = rows.sum(min_count=1).to_dict()

@@ -80,6 +80,10 @@ def test_another_experiment_is_said_to_be_one():
     assert (row["reproduced"], row["why"]) == ("another experiment", "ResNet-v1")
 
 
+def test_a_difference_without_words_is_none():
+    assert compared(61.0, reported=REPORTED | {"differs": ""})["reproduced"] == "yes"
+
+
 def test_what_is_not_reported_has_no_verdict():
     assert compared(61.0, reported={"differs": "ResNet-v1"})["reproduced"] == ""
 

@@ -88,7 +88,7 @@ def compare(
     of_seeds = 1.96 * np.sqrt(2) * deviation
     rows["difference_low"] = low = difference - np.hypot(miou - rows["miou_low"], of_seeds)
     rows["difference_high"] = high = difference + np.hypot(rows["miou_high"] - miou, of_seeds)
-    rows["why"] = rows["reported_differs"].where(stated.notna())
+    rows["why"] = rows["reported_differs"].where(stated.notna() & rows["reported_differs"].ne(""))
     verdicts = {
         "another experiment": rows["why"].notna(),
         "": low.isna(),

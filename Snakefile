@@ -4,7 +4,7 @@
 #   snakemake results/tables/miou.csv                one table and what it needs
 #   snakemake --config scale=full -n                 what the published experiment would run
 #
-# The rules only wire files; all logic is in the package workflow/segrepro, one verb of its command line a rule.
+# The rules only wire files; all logic is in the package workflow/segrepro, one verb of its command line per rule.
 from snakemake.utils import min_version
 
 min_version("9.27")

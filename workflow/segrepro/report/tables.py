@@ -94,7 +94,7 @@ _ENTRIES = (
             Column("reported_source", "source"),
             percent("difference", "difference", what="measured minus reported mIoU, percentage points, as printed"),
             Column("pictures", "pictures"),
-            Column("classes", what="that occur in the truth"),
+            Column("classes", what="number of classes that occur in the truth"),
             *(*ends("miou"), SPEC),
         ),
         printed=(

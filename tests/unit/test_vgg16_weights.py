@@ -97,11 +97,11 @@ def assert_holds(network, model, names=CONVOLUTIONS):
             np.testing.assert_array_equal(mine, theirs)
 
 
-def assert_refused(network, path, message):
+def assert_refused(network, path, message, backbone="vgg_small"):
     """Check that nothing was set, and that the reason is one sentence that names the file and its remedy."""
     before = [weight.numpy() for weight in network.weights]
     with pytest.raises(UserError, match=message) as caught:
-        load_backbone_weights(network, path, "vgg_small")
+        load_backbone_weights(network, path, backbone)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
     assert "give the weights file of keras.applications'" in str(caught.value)
@@ -188,7 +188,7 @@ def test_the_log_of_a_training_says_what_the_file_gave_and_which_layers_stay_ran
     line = f"init: {path}: {given} of {len(model.weights)} variables set; layers left as initialised: {left}"
     assert line in capsys.readouterr().err
 
-    save_model(model, tmp_path / "model.keras")
+    save_model(model, tmp_path / "model.keras", spec)
     for head, left, given in (("keep", "none", 0), ("replace", "score_fr, score_pool4, score_pool3", 6)):
         initial_model(spec.model_copy(update={"init": InitialWeights(model="m", head=head)}), tmp_path / "model.keras")
         total = len(model.weights)
@@ -217,9 +217,8 @@ def test_a_resnet_is_refused(tmp_path, layout):
 
 def test_a_vgg_is_refused_by_a_resnet(tmp_path, whole):
     network = built({"backbone": "resnet_v2_tiny", "aspp_channels": 4}, 3)
-    assert_refused(
-        network, save(whole, tmp_path / "vgg16.h5"), "another network.* ResNet of the same version and depth"
-    )
+    path = save(whole, tmp_path / "vgg16.h5")
+    assert_refused(network, path, "another network.* ResNet of the same version and depth", "resnet_v2_tiny")
 
 
 def test_a_file_that_lacks_a_bias_is_refused(tmp_path, whole):

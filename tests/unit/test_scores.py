@@ -258,6 +258,17 @@ def test_a_header_of_another_version_is_named(tmp_path, attribute, value, messag
         ScoreReader(path)
 
 
+def test_a_picture_whose_header_is_damaged_is_noticed(tmp_path):
+    path = write(tmp_path / "s.h5", {"a": logits(), "b": logits()})
+    with h5py.File(path) as file:
+        offset = h5py.h5o.get_info(file["pictures/a"].id).addr
+    content = bytearray(path.read_bytes())
+    content[offset : offset + 32] = b"\xff" * 32
+    path.write_bytes(content)
+    with ScoreReader(path) as store, pytest.raises(UserError, match=r"s\.h5: damaged, truncated or not a score store"):
+        store.labels("a")
+
+
 def test_a_flipped_bit_in_the_scores_is_noticed(tmp_path):
     path = write(tmp_path / "s.h5", {"a": logits(shape=(20, 20))})
     with h5py.File(path) as file:

@@ -180,16 +180,19 @@ class PicturesReader(ABC):
         self._file.close()
 
     def _entry(self, id: str) -> h5py.Dataset | h5py.Group:
-        """Return what is stored of a picture; a `UserError` where it is not in the file."""
+        """Return what is stored of a picture; a `UserError` where it is not in the file, or damaged."""
         if id not in self._known:
             raise UserError(
                 f"{self.path}: picture '{id}' is not among its {len(self.ids)} pictures; {self.REMEDY}, from the "
                 "manifest that lists it."
             )
-        return self._pictures[id]
+        try:
+            return self._pictures[id]
+        except KeyError as error:  # it is listed, and its header is damaged
+            raise self._damaged(error) from error
 
     def _stranger(self, fault: str) -> UserError:
         return UserError(f"{self.path}: not a {self.WHAT} ({fault}); {self.REMEDY}.")
 
-    def _damaged(self, error: OSError) -> UserError:
+    def _damaged(self, error: OSError | KeyError) -> UserError:
         return UserError(f"{self.path}: damaged, truncated or not a {self.WHAT} ({error}); {self.REMEDY}.")

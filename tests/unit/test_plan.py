@@ -170,6 +170,8 @@ def test_a_prediction_is_of_whole_pictures_or_of_boxes_which_are_stored_in_anoth
     assert systems.proposals_of(found, "deconvnet_stage2_whole", "voc_val") == []
     assert systems.prediction_options(found, "deconvnet_stage2_whole").startswith("--whole --count 50 ")
     assert stores.order_option(found, "deeplabv3_trainaug") == "--by-size"
+    minutes = [systems.prediction_minutes(found, name) for name in ("deeplabv3_trainaug", "deconvnet_stage2")]
+    assert minutes == [240, 480]
     assert stores.order_option(found, "deconvnet_stage2") == stores.order_option(found, found.refined[0]) == ""
 
 

@@ -22,7 +22,7 @@ rule predict:
     resources:
         gpu=PLAN.network_gpus,
         mem_mb=8000,
-        runtime=480,
+        runtime=lambda w: systems.prediction_minutes(PLAN, w.system),
     params:
         options=lambda w: systems.prediction_options(PLAN, w.system),
         proposals=lambda w, input: (

@@ -23,6 +23,11 @@ def answer_space(plan: Plan, split: str) -> str:
     return plan.dataset_of(split).answer_space
 
 
+def prediction_minutes(plan: Plan, system: str) -> int:
+    """Return the minutes that a prediction asks a cluster for: boxes are many passes per picture."""
+    return 480 if system in plan.box_by_box else 240
+
+
 def prediction_options(plan: Plan, system: str) -> str:
     """Return the options of a system's prediction, of whole pictures or box by box, but for the file of proposals."""
     entry = plan.config.systems[system]

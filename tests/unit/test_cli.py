@@ -1,6 +1,7 @@
 """The command line: quick to start, and without tracebacks."""
 
 import errno
+import importlib
 import pkgutil
 import subprocess
 import sys
@@ -29,6 +30,13 @@ def test_help_loads_nothing_heavy():
 def test_every_verb_explains_itself_without_loading_a_network_library(verb):
     loaded = loaded_after(f"from segrepro.cli import main; main(['{verb}', '--help'])")
     assert not loaded & {*HEAVY, "pandas", "matplotlib", "cv2"}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_examples_in_help_have_the_line_breaks_of_the_source(verb):
+    """A backslash before a line's end vanishes, with the end, from a string that is not raw."""
+    text = importlib.import_module(f"segrepro.verbs.{verb.replace('-', '_')}").__doc__
+    assert max(map(len, text.splitlines())) <= 120
 
 
 def test_event_files_without_tensorboard_are_refused_before_anything_is_read(tmp_path, monkeypatch):

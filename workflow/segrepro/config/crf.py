@@ -58,7 +58,7 @@ class CrfSearch(SearchedParameters):
 
     tune_on: str = Field(description="a dataset with masks, none of whose pictures is in the system's splits")
     pictures: Positive | None = Field(
-        None, description="number of pictures of `tune_on`, at equal steps of its sorted list; null: all"
+        None, description="number of tuning pictures, taken at equal steps of the sorted list; null: all"
     )
     method: Literal["grid", "random"] = Field(
         "grid", description="grid: every combination; random: draws between the smallest and the largest value"

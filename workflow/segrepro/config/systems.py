@@ -118,7 +118,7 @@ class Fusion(Section):
     ties: Literal["probability", "lowest", "member", "miou"] | None = Field(
         None,
         description="vote: which of the labels with equally many votes wins: that of the largest summed probability, "
-        "the lowest (report 2), or that of the first member, or of the member with the highest mIoU on `ties_from`; "
+        "the lowest (report 2), or that of the first member, or of the member with the highest mIoU on other pictures; "
         "null: probability",
     )
     ties_from: str | None = Field(

@@ -1,4 +1,4 @@
-"""Build a spec's network and give it published weights: a model file that stands in for a trained one.
+r"""Build a spec's network and give it published weights: a model file that stands in for a trained one.
 
 Formats: tf1_deeplabv3_resnet_v2 (the DeepLabv3 that report 2 trained), tf1_deeplabv3plus_xception (the DeepLab
 release), segrepro (a model of this project); and, for the backbone only, tf1_slim_imagenet and keras_applications.

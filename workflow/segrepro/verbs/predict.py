@@ -7,7 +7,8 @@ Test-time augmentation averages probabilities over scales, mirroring and windows
 A DeconvNet predicts box by box: the first --count of a picture's --proposals whose smaller side is at least --min-side
 are resized to the network's input, predicted, pasted back and aggregated: the pixel-wise maximum (or mean) of
 probabilities, or, as the released code does, the maximum of raw scores, from 0 (--aggregate max --of scores). --whole
-predicts each picture as one box, for comparison; so is a picture predicted that has no proposal of sufficient size.
+predicts each picture as one box, for comparison, as is done with a picture that has no proposal of sufficient size.
+--storage-stride is an option of both ways.
 
 --shard 2/8 does the 2nd of every 8 batches of pictures, or with boxes the second eighth of the pictures, for clusters;
 `segrepro merge-scores` puts shards together (--by-size those of whole pictures), to the bytes of a run without them.

@@ -1,4 +1,4 @@
-"""Train one model from its spec and a manifest.
+r"""Train one model from its spec and a manifest.
 
 Killed at any moment, the same command goes on from the newest checkpoint and ends with the same weights.
 

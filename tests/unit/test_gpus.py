@@ -252,6 +252,18 @@ def test_more_than_there_are_is_a_sentence(count, given, message, machine, monke
         pass
 
 
+@pytest.mark.parametrize("verb", ["predict", "train"])
+def test_less_than_no_gpu_is_refused_before_any_is_leased(verb, capsys):
+    names = {
+        "predict": ("model", "spec", "manifest", "system", "out"),
+        "train": ("spec", "manifest", "model", "history", "checkpoints"),
+    }
+    files = [part for name in names[verb] for part in (f"--{name}", "x.keras" if name == "model" else "x")]
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([verb, *files, "--gpus", "-1"])
+    assert "--gpus is -1; give a whole number" in f"{stopped.value} {capsys.readouterr().err}"
+
+
 def test_without_a_gpu_or_asked_for_none_tensorflow_sees_none(machine, monkeypatch):
     machine(2)
     with leased_gpus(0) as held:

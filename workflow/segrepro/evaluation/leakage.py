@@ -61,12 +61,8 @@ class Audit:
     split: str
     scored: int  # number of pictures of the split
     leaks: tuple[Leak, ...]  # one per ancestor and list, nearest ancestor first
-    folds: tuple[
-        str, ...
-    ]  # names of the stackers among system and ancestors that were fitted by folds, with their number
-    unlisted: tuple[
-        str, ...
-    ]  # pretrained weights among the ancestors: which pictures they saw is not, or not all, known
+    folds: tuple[str, ...]  # stackers among system and ancestors that were fitted by folds, with the number of fits
+    unlisted: tuple[str, ...]  # pretrained weights among the ancestors, whose pictures are not, or not all, known
 
     @property
     def leaked(self) -> list[str]:

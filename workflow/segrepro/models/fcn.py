@@ -43,7 +43,8 @@ def fcn_head(
     """Build what follows VGG's poolings: fc6, fc7, scores, and their way back to the picture.
 
     The release's fc6 has no padding of its own and eats up the border of 100 pixels; without ``input_padding`` fc6
-    keeps its map's size. Scaled down "at once", pool4 and pool3 can be trained with all else.
+    keeps its map's size. Scaled down "at once", pool4 and pool3 can be trained with all else. The paper learns all
+    upsampling but the last one (section 4.3).
 
     Args:
         taps: of ``vgg16.vgg16`` with a ``first_padding`` of max(1, ``network.input_padding``).

@@ -64,5 +64,5 @@ rule datasets:
     localrule: True
 
 
-# Last, because it looks at all rules: each job asks for more memory when it is submitted again.
-snake.grow_memory(workflow)
+# Last, because it looks at all rules: their environment, and more memory for jobs that are submitted again.
+snake.complete_rules(workflow)

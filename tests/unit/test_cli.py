@@ -3,6 +3,7 @@
 import errno
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 
@@ -24,6 +25,15 @@ def loaded_after(statement: str) -> set[str]:
 def test_help_loads_nothing_heavy():
     loaded = loaded_after("from segrepro.cli import main; main(['--help'])")
     assert not loaded & {*HEAVY, "numpy", "pandas", "matplotlib", "pydantic", "cv2", "scipy", "requests"}
+
+
+def test_help_tells_of_each_verb_what_its_own_help_begins_with(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = dict(re.findall(r"^  ([a-z][a-z-]+) +(\S.*)$", capsys.readouterr().out, re.MULTILINE))
+    assert list(told) == list(VERBS)
+    assert told["crf"] == "refine a score store by a fully connected CRF (DenseCRF, by pydensecrf)"
+    assert told["page"] == "assemble the report page"
 
 
 @pytest.mark.parametrize("verb", VERBS)

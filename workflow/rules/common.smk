@@ -40,7 +40,7 @@ with snake.in_words():
     datasets.check_grid_ids(PLAN)
     GATHERED = stores.gathered(PLAN)
 
-# At full scale the jobs that need a network get the environment with CUDA.
+# At full scale the jobs that need a network get the environment with CUDA; all others envs/cpu.yaml, by default.
 NETWORK_ENVIRONMENT = f"{workflow.basedir}/envs/{'cpu' if PLAN.sample else 'gpu'}.yaml"
 shell.prefix(snake.shell_prefix(workflow))
 # Results whose records are gone are compared with the config once a run, before the first manifest.

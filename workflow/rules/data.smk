@@ -22,8 +22,6 @@ if PLAN.sample:
             f"{RESULTS}/logs/sample.log",
         benchmark:
             f"{RESULTS}/benchmarks/sample.tsv"
-        conda:
-            "../../envs/cpu.yaml"
         threads: 8
         resources:
             mem_mb=2000,
@@ -45,8 +43,6 @@ rule fetch:
     log:
         f"{RESULTS}/logs/fetch/{{archive}}.log",
     localrule: True  # compute nodes of a cluster often have no way out
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         # Not parameters, which would trigger: another mirror, or a checksum that was not known before, must not fetch,
         # convert and train everything again. A checksum that is changed is compared with the file here by rule checksum.
@@ -66,8 +62,6 @@ rule convert:
         f"{RESULTS}/benchmarks/convert/{{folder}}.tsv"
     wildcard_constraints:
         folder=one_of(datasets.converted(PLAN)),
-    conda:
-        "../../envs/cpu.yaml"
     threads: PLAN.cores(16)
     resources:
         mem_mb=lambda w: datasets.folder(w.folder).mem_mb,
@@ -86,8 +80,6 @@ rule manifest:
         f"{DATA}/manifests/{{dataset}}.csv",
     log:
         f"{RESULTS}/logs/manifest/{{dataset}}.log",
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
@@ -107,8 +99,6 @@ rule check_labels:
         f"{RESULTS}/logs/checks/{{dataset}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/checks/{{dataset}}.tsv"
-    conda:
-        "../../envs/cpu.yaml"
     threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
@@ -130,8 +120,6 @@ rule passed_checks:
     log:
         f"{RESULTS}/logs/checks/{{dataset}}_passed.log",
     localrule: True
-    conda:
-        "../../envs/cpu.yaml"
     params:
         options=lambda w: datasets.check_options(PLAN, w.dataset),
     shell:

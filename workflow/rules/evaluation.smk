@@ -15,8 +15,6 @@ rule evaluate:
         f"{RESULTS}/logs/evaluate/{{system}}/{{split}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate/{{system}}/{{split}}.tsv"
-    conda:
-        "../../envs/cpu.yaml"
     threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
@@ -41,8 +39,6 @@ rule audit:
         marks=f"{RESULTS}/leakage.json",
     log:
         f"{RESULTS}/logs/audit.log",
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
@@ -68,8 +64,6 @@ rule near_duplicates:
         f"{RESULTS}/logs/near_duplicates.log",
     benchmark:
         f"{RESULTS}/benchmarks/near_duplicates.tsv"
-    conda:
-        "../../envs/cpu.yaml"
     threads: PLAN.cores(8)
     resources:
         mem_mb=4000,

@@ -14,8 +14,6 @@ rule proposals:
     benchmark:
         f"{RESULTS}/benchmarks/proposals/{{proposals}}_{{dataset}}.tsv"
     priority: 10  # trainings wait for it
-    conda:
-        "../../envs/cpu.yaml"
     threads: PLAN.cores(16)
     resources:
         mem_mb=8000,
@@ -40,8 +38,6 @@ rule proposal_recall:
         ),
     log:
         f"{RESULTS}/logs/proposals/recall_{{proposals}}_{{dataset}}.log",
-    conda:
-        "../../envs/cpu.yaml"
     threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
@@ -69,8 +65,6 @@ rule training_set:
     wildcard_constraints:
         model=one_of(PLAN.own_sets),
     priority: 10  # trainings wait for it
-    conda:
-        "../../envs/cpu.yaml"
     threads: PLAN.cores(8)
     resources:
         mem_mb=8000,

@@ -13,8 +13,6 @@ rule fuse:
         f"{RESULTS}/benchmarks/fuse/{{system}}/{{split}}.tsv"
     wildcard_constraints:
         system=one_of(PLAN.fused),
-    conda:
-        "../../envs/cpu.yaml"
     threads: PLAN.cores(8)
     resources:
         mem_mb=8000,
@@ -76,8 +74,6 @@ rule crf:
         f"{RESULTS}/benchmarks/crf/{{system}}/{{split}}.tsv"
     wildcard_constraints:
         system=one_of(PLAN.refined),
-    conda:
-        "../../envs/cpu.yaml"
     threads: PLAN.cores(16)
     resources:
         mem_mb=8000,

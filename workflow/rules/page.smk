@@ -11,8 +11,6 @@ rule rule_graph:
     log:
         f"{RESULTS}/logs/page/rule_graph.log",
     localrule: True
-    conda:
-        "../../envs/cpu.yaml"
     params:
         snakemake=snake.interpreter(workflow),
         snakefile=lambda w: workflow.main_snakefile,
@@ -36,8 +34,6 @@ rule page_pictures:
         f"{RESULTS}/logs/page/pictures_{{split}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/page_pictures/{{split}}.tsv"
-    conda:
-        "../../envs/cpu.yaml"
     threads: PLAN.cores(8)
     resources:
         mem_mb=4000,
@@ -66,8 +62,6 @@ rule page:
         directory(f"{RESULTS}/report/tables"),
     log:
         f"{RESULTS}/logs/page/page.log",
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         mem_mb=1000,
         runtime=20,

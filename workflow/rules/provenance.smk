@@ -8,8 +8,6 @@ rule checksum:
         f"{RESULTS}/checksums/{{archive}}.json",
     log:
         f"{RESULTS}/logs/checksum/{{archive}}.log",
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         mem_mb=500,
         runtime=30,
@@ -22,17 +20,12 @@ rule checksum:
 rule provenance:
     input:
         **origin_inputs(*PLAN.scored()),
-        metrics=[
-            f"{RESULTS}/metrics/{system}/{split}.json"
-            for system, split in PLAN.scored()
-        ],
+        metrics=[PLAN.metrics(*pair) for pair in PLAN.scored()],
     output:
         json=f"{RESULTS}/provenance.json",
         table=snake.in_report(TABLES["provenance"], f"{RESULTS}/tables/provenance.csv"),
     log:
         f"{RESULTS}/logs/provenance.log",
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         mem_mb=1000,
         runtime=10,

@@ -3,22 +3,14 @@
 
 rule statistics:
     input:
-        metrics=[
-            f"{RESULTS}/metrics/{system}/{split}.json"
-            for system, split in PLAN.scored()
-        ],
-        confusions=[
-            f"{RESULTS}/metrics/{system}/{split}.npz"
-            for system, split in PLAN.scored()
-        ],
+        metrics=[PLAN.metrics(*pair) for pair in PLAN.scored()],
+        confusions=[PLAN.metrics(*pair, "npz") for pair in PLAN.scored()],
     output:
         f"{RESULTS}/statistics.json",
     log:
         f"{RESULTS}/logs/statistics.log",
     benchmark:
         f"{RESULTS}/benchmarks/statistics.tsv"
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         mem_mb=2000,
         runtime=20,
@@ -45,7 +37,7 @@ for entry in entries.made_by_verbs():
         wildcard_constraints:
             **entry.constraints(PLAN),
         conda:
-            NETWORK_ENVIRONMENT if entry.network else "../../envs/cpu.yaml"
+            NETWORK_ENVIRONMENT if entry.network else None
         threads: PLAN.network_threads if entry.network else PLAN.cores(entry.cores)
         resources:
             gpu=PLAN.network_gpus if entry.network else 0,

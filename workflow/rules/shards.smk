@@ -35,8 +35,6 @@ rule gather_scores:
         f"{RESULTS}/logs/gather_scores/{{system}}/{{split}}.log",
     wildcard_constraints:
         system=GATHERED,
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         mem_mb=2000,
         runtime=60,

@@ -12,8 +12,6 @@ rule submission:
         entry=f"{RESULTS}/submission/{{system}}/entry.json",
     log:
         f"{RESULTS}/logs/submission/{{system}}.log",
-    conda:
-        "../../envs/cpu.yaml"
     threads: PLAN.cores(8)
     resources:
         mem_mb=4000,

@@ -12,8 +12,6 @@ rule spec:
     wildcard_constraints:
         part=one_of(map(re.escape, resolved.parts(PLAN))),
     localrule: True
-    conda:
-        "../../envs/cpu.yaml"
     params:
         part=lambda w: resolved.resolved(PLAN, w.part, config),
     shell:

@@ -10,8 +10,6 @@ rule subset:
         f"{RESULTS}/logs/manifest/{{subset}}.log",
     wildcard_constraints:
         subset=one_of(PLAN.subsets),
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
@@ -34,8 +32,6 @@ rule check_apart:
     wildcard_constraints:
         system=one_of(PLAN.holding),
     priority: 20  # of the jobs that are ready, before any training
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
@@ -65,8 +61,6 @@ rule crf_search:
         f"{RESULTS}/benchmarks/crf_search/{{system}}.tsv"
     wildcard_constraints:
         system=one_of(PLAN.tuned),
-    conda:
-        "../../envs/cpu.yaml"
     threads: PLAN.cores(16)
     resources:
         mem_mb=8000,

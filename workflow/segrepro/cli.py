@@ -17,6 +17,7 @@ import sys
 import textwrap
 from collections.abc import Iterable
 from contextlib import nullcontext
+from pathlib import Path
 from types import ModuleType
 
 from segrepro import __version__
@@ -27,41 +28,13 @@ from segrepro.options import check_values
 from segrepro.outputs import check_paths
 from segrepro.stopping import STARTED_BY, stop_with, stops_cleanly
 
-# verb -> one line of help; the module is segrepro.verbs.<verb with _ for ->
-VERBS = {
-    "schema": "write the JSON schema of config.yaml",
-    "spec": "write a resolved part of the config: a model's spec, the reported numbers",
-    "sample": "generate the sample archives in the official layouts",
-    "fetch": "download an archive from its mirrors, resume, verify its checksum",
-    "convert": "convert the archives of VOC 2012, SBD or COCO 2017 to a dataset folder",
-    "manifest": "write the manifest of a named dataset",
-    "subset": "write a manifest of some of another one's pictures",
-    "check-apart": "check that pictures to tune or fit on are not scored",
-    "check-labels": "check a manifest's pictures and labels before anything trains on them",
-    "training-set": "write a training set of a model's own: boxes of objects or of proposals, repeated classes",
-    "import-weights": "build a spec's network and give it published weights",
-    "proposals": "propose boxes where objects may be, for DeconvNet",
-    "proposal-recall": "measure proposals against the boxes of the objects",
-    "train": "train one model from its spec and a manifest; resumes by itself",
-    "predict": "predict a manifest's pictures, whole or box by box, into a score store",
-    "fuse": "combine the score stores of several systems into one",
-    "stack": "learn to combine the score stores of several systems into one",
-    "crf": "refine a score store by a fully connected CRF (DenseCRF)",
-    "crf-search": "search a CRF's parameters on pictures that are never scored",
-    "merge-scores": "merge the score stores of parts of a split into one",
-    "evaluate": "score a score store against the masks of a manifest",
-    "audit": "audit which scored pictures were seen in the making of each system",
-    "near-duplicates": "find near-duplicates between two sets of pictures by perceptual hash",
-    "checksum": "write size and sha256 of a fetched file",
-    "provenance": "put config, data, code, packages and machine of a run together",
-    "submission": "pack a system's test predictions for the VOC server",
-    "check-submission": "find the mistakes in an archive for the VOC server",
-    "statistics": "compute bootstrap intervals of systems and of the differences between them",
-    "table": "make a table of the report from metrics",
-    "figure": "draw a figure of the report",
-    "page-pictures": "pack a split for the explorer of the report page",
-    "page": "assemble the report page: tables, figures, explorer, how it was run",
-}
+# In the order in which a run calls them; the module is segrepro.verbs.<verb with _ for ->.
+VERBS = (
+    *("schema", "spec", "sample", "fetch", "convert", "manifest", "subset", "check-apart", "check-labels"),
+    *("training-set", "import-weights", "proposals", "proposal-recall", "train", "predict", "fuse", "stack", "crf"),
+    *("crf-search", "merge-scores", "evaluate", "audit", "near-duplicates", "checksum", "provenance", "submission"),
+    *("check-submission", "statistics", "table", "figure", "page-pictures", "page"),
+)
 # Verbs that are followed by the name of what they make.
 NAMED = ("figure", "table")
 
@@ -87,7 +60,7 @@ OTHER_REMEDY = "look at the disk or the network share, and run the same command 
 
 
 def _program() -> argparse.ArgumentParser:
-    listing = "\n".join(f"  {name:20}{text}" for name, text in VERBS.items())
+    listing = "\n".join(f"  {verb:20}{_summary(verb)}" for verb in VERBS)
     parser = argparse.ArgumentParser(
         prog="segrepro",
         description="Semantic segmentation, reproduced. The verbs behind the workflow's rules:\n\n" + listing,
@@ -99,14 +72,25 @@ def _program() -> argparse.ArgumentParser:
     return parser
 
 
+def _summary(verb: str) -> str:
+    """Return the beginning of a verb's own help, up to a colon, without importing its module."""
+    with Path(__file__).with_name("verbs").joinpath(f"{_module_name(verb)}.py").open(encoding="utf-8") as source:
+        line = source.readline().strip().lstrip('r"').rstrip('".')
+    return line[0].lower() + line[1:].partition(":")[0]
+
+
 def commands() -> list[str]:
     """Return every verb, those of `NAMED` with each of their names: all that `verb_parser` knows."""
     named = [f"{verb} {name}" for verb in NAMED for name in _module(verb).ENTRIES]
     return [verb for verb in VERBS if verb not in NAMED] + named
 
 
+def _module_name(verb: str) -> str:
+    return verb.replace("-", "_")
+
+
 def _module(verb: str) -> ModuleType:
-    return importlib.import_module(f"segrepro.verbs.{verb.replace('-', '_')}")
+    return importlib.import_module(f"segrepro.verbs.{_module_name(verb)}")
 
 
 def verb_parser(command: str) -> argparse.ArgumentParser:

@@ -32,19 +32,15 @@ def hides(record: logging.LogRecord) -> bool:
 
 
 class Progress:
-    """The state of a run, by its jobs."""
+    """The state of a run, by its jobs.
+
+    ``waiting``: how many jobs of each rule have not ended; ``cores``: about how many run at once; ``estimates``:
+    whether the time that is left can be told from `EXPECTED`; ``now``: the clock, in seconds.
+    """
 
     def __init__(
         self, waiting: dict[str, int], cores: int, *, estimates: bool, now: Callable[[], float] = time.monotonic
     ):
-        """Begin to count.
-
-        Args:
-            waiting: rule -> how many of its jobs have not ended.
-            cores: how many jobs run at once, about.
-            estimates: whether the time that is left can be told from `EXPECTED`.
-            now: the clock, in seconds.
-        """
         self.waiting, self.cores, self.estimates, self.now = waiting, cores, estimates, now
         self.total, self._begin = sum(waiting.values()), now()
         self._started: dict[int, tuple[str, str, float]] = {}

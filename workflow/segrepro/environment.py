@@ -45,9 +45,9 @@ class _WithoutExtras(MetaPathFinder):
 
 
 def fix_environment() -> None:
-    """Keep what Keras would take from the account, and load for nothing, out of this process.
+    """Keep what Keras would take from the account, and load for nothing, out of this process and of its children.
 
-    To be called before Keras is imported. The account's settings are kept out of child processes too.
+    To be called before Keras is imported.
     """
     for name in [name for name in os.environ if name.startswith(REMOVED)]:
         del os.environ[name]
@@ -100,11 +100,7 @@ def open_standard_streams() -> None:
 
 
 def refuse_removed_folder() -> None:
-    """Check that the current folder is still there.
-
-    Raises:
-        UserError: it was removed, or a part of its path was.
-    """
+    """Raise a `UserError` where the current folder, or a part of its path, was removed."""
     try:
         Path.cwd()
     except FileNotFoundError:

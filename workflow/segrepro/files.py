@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from segrepro.locks import WITHOUT_LOCKS, HeldError, held, hold
+from segrepro.locks import HeldError, held_if_possible, hold
 
 LOCK_SUFFIX = ".lock"
 # Of a temporary file: what it is to be, host and process; a name and a host may both have dots.
@@ -83,7 +83,7 @@ def scratch_folder(beside: Path) -> Iterator[Path]:
 
 @contextmanager
 def full_disk_named(path: Path) -> Iterator[None]:
-    """Within the block, an error of a full disk gets the name of what was to be written, and the space left.
+    """Within the block, an error of a full disk gets the space left and the name of what was to be written.
 
     A failed write knows no name, and nobody knows a temporary one.
     """
@@ -114,10 +114,11 @@ def _temporary(path: Path, suffix: str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path.parent)
     temporary = path.with_name(f"{_temporary_stem(path)}{suffix}")
+    # A file of its own: libraries make the temporary one themselves, and HDF5 locks it.
     lock = temporary.with_name(f"{temporary.name}{LOCK_SUFFIX}")
     _being_written.append(path)
     try:
-        with full_disk_named(path), _held(lock):
+        with full_disk_named(path), held_if_possible(lock):
             yield temporary
     finally:
         _being_written.remove(path)
@@ -126,22 +127,6 @@ def _temporary(path: Path, suffix: str) -> Iterator[Path]:
 
 def _temporary_stem(path: Path) -> str:
     return f".{path.stem}.{socket.gethostname()}.{os.getpid()}.partial"
-
-
-@contextmanager
-def _held(lock: Path) -> Iterator[None]:
-    """Hold the lock that says that a temporary file is being written; nothing where the file system has no locks.
-
-    It is a file of its own: libraries make the temporary one themselves, and HDF5 locks it.
-    """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(held(lock))
-        except OSError as error:
-            if error.errno not in WITHOUT_LOCKS:
-                raise
-            _remove(lock)
-        yield
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -69,10 +69,8 @@ FAULTS = (
 def usable_gpus(count: int | None) -> Iterator[int]:
     """Hold ``count`` GPUs within the block that TensorFlow can work on; yields how many (`segrepro.gpus.leased_gpus`).
 
-    Where no ``count`` is given and TensorFlow sees no GPU, the block works on the CPU, and this is said.
-
-    Raises:
-        UserError: a GPU cannot be used; why, and what to do.
+    Where no ``count`` is given and TensorFlow sees no GPU, the block works on the CPU, and this is said. Of a GPU that
+    cannot be used a `UserError` says why, and what to do.
     """
     with leased_gpus(count) as gpus:
         if not gpus or PRETENDED in os.environ or _can_be_used(gpus, asked=count is not None):

@@ -40,15 +40,10 @@ WSL = "/usr/lib/wsl/lib"  # where nvidia-smi is under Windows, often not in PATH
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU, or one MIG instance of it.
+    """A GPU, or one MIG instance of it."""
 
-    Attributes:
-        device: what `VISIBLE` calls it.
-        key: what its lease is filed under: its UUID, where that is known.
-    """
-
-    device: str
-    key: str
+    device: str  # what `VISIBLE` calls it
+    key: str  # what its lease is filed under: its UUID, where that is known
 
     @property
     def is_instance(self) -> bool:
@@ -79,13 +74,8 @@ def add_gpus_argument(parser: argparse.ArgumentParser, *, several: bool = False)
 def leased_gpus(count: int | None) -> Iterator[tuple[Gpu, ...]]:
     """Hold ``count`` GPUs within the block, and show them and no others to TensorFlow; waits until they are free.
 
-    Two that ask for several GPUs never wait for each other: each takes all or none.
-
-    Args:
-        count: how many; None for one if there is any.
-
-    Raises:
-        UserError: there are fewer.
+    None stands for one if there is any; where there are fewer than asked for, that is a `UserError`. Two that ask for
+    several GPUs never wait for each other: each takes all or none.
     """
     gpus = allowed_gpus() if count != 0 else []
     if count is None:
@@ -152,12 +142,11 @@ def _named(word: str, listed: list[Listed]) -> list[Gpu]:
     is_index, is_uuid = word.isdecimal(), word.startswith(("GPU-", "MIG-"))
     if not listed:  # nothing says what there is: whoever gave it will know
         return [Gpu(word, word)] if is_index or is_uuid else []
-    if is_index:
-        chosen = [(index, one) for index, one in enumerate(listed) if index == int(word)]
-    else:
-        chosen = [(index, one) for index, one in enumerate(listed) if is_uuid and one.uuid.startswith(word)]
+    chosen = [index for index, one in enumerate(listed) if is_uuid and one.uuid.startswith(word)]
+    if is_index and int(word) < len(listed):
+        chosen = [int(word)]
     if len(chosen) == 1:
-        gpus = _as_gpus(chosen[0][1], chosen[0][0])
+        gpus = _as_gpus(listed[chosen[0]], chosen[0])
         return gpus if gpus[0].is_instance else [Gpu(word, gpus[0].key)]
     instances = [uuid for one in listed for uuid in one.instances if is_uuid and uuid.startswith(word)]
     return [Gpu(word, instances[0])] if len(instances) == 1 else []

@@ -171,11 +171,7 @@ def path_text(path: tuple[Node, ...]) -> str:
 
 
 def check_graph(graph: Graph) -> Graph:
-    """Refuse names that lead nowhere, and circles.
-
-    Raises:
-        UserError: naming the first such key, or the circle.
-    """
+    """Refuse names that lead nowhere, and circles; a `UserError` names the first such key, or the circle."""
     nodes = set(graph.nodes)
     for node in graph.nodes:
         for kind, parent in graph.parents(node):
@@ -199,11 +195,7 @@ def check_graph(graph: Graph) -> Graph:
 
 
 def read_graph(path: Path) -> Graph:
-    """Read and check a graph.
-
-    Raises:
-        UserError: the file is missing, not JSON or of another form, a name leads nowhere, or there is a circle.
-    """
+    """Read and check a graph; a `UserError` as of `read_model` and `check_graph`."""
     return check_graph(read_model(path, Graph, "make it with the workflow, which writes it from config.yaml"))
 
 
@@ -215,16 +207,15 @@ def graph_of(
 ) -> Graph:
     """Read the graph off a config, whose names may still lead nowhere.
 
-    Weights count as trained on what their entry says (`trained_on`) and on the datasets of the models that they stand
-    in for, whether they are such a model or another one starts from them. Of these datasets, one that comes from
-    another source than everything that is scored, tuned or fitted on has no manifest: nobody fetches COCO for ids that
-    VOC never has.
+    A model counts as trained on its dataset's manifest: a list of examples names no picture beyond it. Weights count as
+    trained on what their entry says (`trained_on`) and on the datasets of the models that they stand in for, whether
+    they are such a model or another one starts from them. Of these datasets, one that comes from another source than
+    everything that is scored, tuned or fitted on has no manifest: nobody fetches COCO for ids that VOC never has.
 
     Args:
         config: the config.
-        manifest: path of the manifest of a dataset, or of a part of one that the config's `held` names, with
-            ``{name}``. A model counts as trained on its dataset's: a list of examples names no picture beyond it.
-        fold_report: path of a stacker's report, with ``{system}`` and ``{split}``.
+        manifest: path of the manifest of a dataset, or of a part of one that the config's `held` names.
+        fold_report: path of a stacker's report.
     """
 
     def pictures(dataset: str) -> Pictures:

@@ -22,11 +22,7 @@ class KeyTwiceError(ValueError):
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a mapping of a JSON object's pairs: ``object_pairs_hook`` of `json.loads`.
-
-    Raises:
-        KeyTwiceError: a key comes twice.
-    """
+    """Make a mapping of a JSON object's pairs (``object_pairs_hook`` of `json.loads`); may raise `KeyTwiceError`."""
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -61,14 +57,9 @@ def _refuse_constant(name: str) -> None:
 
 
 def read_model(path: Path, model: type[Model], remedy: str) -> Model:
-    """Read a JSON mapping of a declared form, a pydantic model.
-
-    Raises:
-        UserError: as of `read_json`, or the first key that is not of the form.
-    """
-    content = read_json(path, remedy)
+    """Read a JSON mapping of a declared form; a `UserError` as of `read_json`, or of the first key of another form."""
     try:
-        return model.model_validate(content)
+        return model.model_validate(read_json(path, remedy))
     except ValidationError as error:
         raise UserError(f"{path}: {explain(error, model)[0]}; {remedy}.") from None
 

@@ -45,17 +45,11 @@ COCO_IDS_IN_VOC_ORDER = (0, 5, 2, 16, 9, 44, 6, 3, 17, 62, 21, 67, 18, 19, 4, 1,
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """A set of labels that masks or scores are in.
+    """A set of labels that masks or scores are in."""
 
-    Attributes:
-        name: the name used in configs and score stores.
-        classes: the class name of each label 0..n-1; ``None`` where the label is not in use.
-        voc_labels: for each label 0..n-1, the VOC-21 label it is scored as.
-    """
-
-    name: str
-    classes: tuple[str | None, ...]
-    voc_labels: tuple[int, ...]
+    name: str  # used in configs and score stores
+    classes: tuple[str | None, ...]  # the class name of each label 0..n-1; None where the label is not in use
+    voc_labels: tuple[int, ...]  # for each label 0..n-1, the VOC-21 label it is scored as
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -90,11 +84,7 @@ LABEL_SPACES = {space.name: space for space in (VOC21, COCO91)}
 
 
 def label_space(name: str) -> LabelSpace:
-    """Return the label space called ``name``.
-
-    Raises:
-        UserError: no label space has that name.
-    """
+    """Return the label space called ``name``; a `UserError` where none is."""
     if name not in LABEL_SPACES:
         raise UserError(f"label space '{name}' is unknown: use one of {', '.join(LABEL_SPACES)}.")
     return LABEL_SPACES[name]

@@ -28,18 +28,11 @@ class HeldError(Exception):
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file ``path``, which says by whom it is held and is gone afterwards.
-
-    Raises:
-        HeldError: another process holds it.
-    """
+    """Hold the lock file ``path``, which says by whom it is held and is gone afterwards; may raise `HeldError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        try:
-            stream = stack.enter_context(held(path))
-        except OSError as error:
-            if error.errno not in WITHOUT_LOCKS:
-                raise
+        stream = stack.enter_context(held_if_possible(path))
+        if stream is None:
             print(f"warning: {path}: the file system has no locks; start nothing twice", file=sys.stderr)
             stream = stack.enter_context(path.open("a+"))
             stack.callback(path.unlink, missing_ok=True)
@@ -67,11 +60,7 @@ def locked_in_turn(path: Path, what: str) -> Iterator[None]:
 
 
 def hold_run_lock(path: Path) -> None:
-    """Hold the lock of a run of the workflow until this process ends.
-
-    Raises:
-        UserError: another run holds it.
-    """
+    """Hold the lock of a run of the workflow until this process ends; a `UserError` where another run holds it."""
     stack = ExitStack()
     try:
         stack.enter_context(locked(path))
@@ -94,13 +83,25 @@ def held(path: Path, *, among_users: bool = False) -> Iterator[TextIO]:
                 path.unlink()
 
 
-def hold(path: Path, *, among_users: bool = False) -> TextIO:
-    """Open the lock file ``path`` and lock it, until what is returned is closed.
+@contextmanager
+def held_if_possible(path: Path) -> Iterator[TextIO | None]:
+    """Within the block, hold a lock file as `held` does, or nothing (None) where the file system has no locks."""
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(held(path))
+        except OSError as error:
+            if error.errno not in WITHOUT_LOCKS:
+                raise
+            path.unlink(missing_ok=True)
+            stream = None
+        yield stream
 
-    Args:
-        path: the lock file, made if it is not there.
-        among_users: it may be another user's, in a folder that all may write to, such as /tmp: it is opened to be read
-            and no more, which is enough for a lock, and not through a link.
+
+def hold(path: Path, *, among_users: bool = False) -> TextIO:
+    """Open the lock file ``path``, made if it is not there, and lock it until what is returned is closed.
+
+    ``among_users``: it may be another user's, in a folder that all may write to, such as /tmp. It is opened to be read
+    and no more, which is enough for a lock, and not through a link.
 
     Raises:
         HeldError: another process holds it.

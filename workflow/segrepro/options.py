@@ -44,62 +44,38 @@ class Input(PathKind):
 
 @dataclass(frozen=True)
 class OutputFile(PathKind):
-    """A file that is written, in place of a former one.
+    """A file that is written, in place of a former one."""
 
-    Attributes:
-        endings: which its name may have; none: any.
-        beside: endings of further files that are written beside it.
-    """
-
-    endings: tuple[str, ...] = ()
-    beside: tuple[str, ...] = ()
+    endings: tuple[str, ...] = ()  # which its name may have; none: any
+    beside: tuple[str, ...] = ()  # endings of further files that are written beside it
 
 
 @dataclass(frozen=True)
 class OutputFolder(PathKind):
-    """A folder that is written as a whole, in place of a former one of the same kind.
+    """A folder that is written as a whole, in place of a former one of the same kind."""
 
-    Attributes:
-        what: how messages call it, e.g. "dataset folder".
-        mark: a file that tells such a folder.
-        entries: patterns of all that may be in it; anything else is the user's.
-    """
-
-    what: str
-    mark: str
-    entries: tuple[str, ...]
+    what: str  # how messages call it, e.g. "dataset folder"
+    mark: str  # a file that tells such a folder
+    entries: tuple[str, ...]  # patterns of all that may be in it; anything else is the user's
 
 
 @dataclass(frozen=True)
 class SharedFolder(PathKind):
-    """A folder that is written into; what else is in it stays.
+    """A folder that is written into; what else is in it stays."""
 
-    Attributes:
-        replaced: folders in it that are written as a whole.
-        mark: a file in it that tells that these are the verb's own.
-    """
-
-    replaced: tuple[str, ...] = ()
-    mark: str = ""
+    replaced: tuple[str, ...] = ()  # folders in it that are written as a whole
+    mark: str = ""  # a file in it that tells that these are the verb's own
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number within a range; nan is in none.
+    """A number within a range; nan is in none."""
 
-    Attributes:
-        kind: int or float.
-        least: smallest number allowed, or with ``above`` the largest that is too small.
-        most: largest number allowed, or with ``below`` the smallest that is too large.
-        above: whether ``least`` itself is refused.
-        below: whether ``most`` itself is refused.
-    """
-
-    kind: type
+    kind: type  # int or float
     least: float = -math.inf
     most: float = math.inf
-    above: bool = False
-    below: bool = False
+    above: bool = False  # whether ``least`` itself is refused
+    below: bool = False  # whether ``most`` itself is refused
 
     def __call__(self, text: str) -> Any:
         """Return the number that an argument says, in the range or not."""
@@ -182,11 +158,7 @@ def given(parser: argparse.ArgumentParser, args: argparse.Namespace, kind: Any) 
 
 
 def check_values(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Check the numbers and words that a command gives.
-
-    Raises:
-        UserError: one is out of its option's range, or none of its words.
-    """
+    """Refuse a number out of its option's range, and a word that is none of its words."""
     for option, kind, value in given(parser, args, Number | Choice):
         if value not in kind:
             raise UserError(f"{option} is {value}; give {kind.wanted}.")
@@ -200,12 +172,8 @@ def add_options(
 ) -> None:
     """Declare an option for each field of a section, with its range, default and description.
 
-    A flag has ``--no-``, a list takes any number of values. A field without a default is required.
-
-    Args:
-        parser: of the verb, or a group of its options.
-        section: whose fields the options set.
-        leave_out: fields that the verb takes in another way, or not at all.
+    A flag has ``--no-``, a list takes any number of values. A field without a default is required. Left out are fields
+    that the verb takes in another way, or not at all.
     """
     for name, field in _fields(section, leave_out):
         kind, is_list = _kind_of(field.annotation, field.metadata)
@@ -222,12 +190,7 @@ def add_options(
 
 
 def section_of(args: argparse.Namespace, section: type[AnySection], **given: Any) -> AnySection:
-    """Return the section that a command gives, by the options of `add_options`.
-
-    Args:
-        args: as parsed.
-        section: its class.
-        given: values of fields that have no option.
+    """Return the section that a command gives, by the options of `add_options`; ``given`` are fields without an option.
 
     Raises:
         UserError: the values do not go together; says so of the options.

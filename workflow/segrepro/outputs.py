@@ -23,19 +23,12 @@ DROPPINGS = (".snakemake_timestamp", ".DS_Store", "Thumbs.db", "desktop.ini", ".
 
 @dataclass(frozen=True)
 class Place:
-    """A file or folder that a command names.
-
-    Attributes:
-        option: which named it.
-        path: as it was named.
-        whole: whether it is a folder that is written as a whole.
-        shared: whether it is a folder that other things may be in.
-    """
+    """A file or folder that a command names by an option."""
 
     option: str
-    path: Path
-    whole: bool = False
-    shared: bool = False
+    path: Path  # as it was named
+    whole: bool = False  # a folder that is written as a whole
+    shared: bool = False  # a folder that other things may be in
 
     @cached_property
     def real(self) -> Path:
@@ -53,11 +46,7 @@ class Place:
 
 
 def check_paths(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
-    """Check the outputs of a command against what is there, its inputs and each other.
-
-    Raises:
-        UserError: something would be lost, or an output cannot be written.
-    """
+    """Refuse outputs of a command by which something would be lost, or which cannot be written."""
     inputs = [Place(option, path) for option, _, path in given(parser, args, Input)]
     outputs: list[Place] = []
     for option, kind, path in given(parser, args, PathKind):

@@ -36,9 +36,6 @@ Sha256 = Annotated[str, StringConstraints(pattern=SHA256, to_lower=True)]
 # What `explain` says instead of a pattern.
 _WANTED = {MD5: "32 hexadecimal digits", SHA256: "64 hexadecimal digits"}
 
-# pydantic's type of the error, for `explain`.
-NAMED_TWICE = "named_twice"
-
 
 class Section(BaseModel):
     """A part of the config.
@@ -55,9 +52,8 @@ class Section(BaseModel):
             if isinstance(names, list):
                 for name in names:
                     if isinstance(name, str) and names.count(name) > 1:
-                        raise PydanticCustomError(
-                            NAMED_TWICE, "{name} is named twice; name it once", {"name": repr(name)}
-                        )
+                        told = "{name} is named twice; name it once"
+                        raise PydanticCustomError("named_twice", told, {"name": repr(name)})
         return value
 
 
@@ -93,7 +89,8 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
                 own = str(item["ctx"]["error"]).split("\n")
                 sentences += [f"{path}.{line}" if path else line for line in own]
             case _:
-                sentences.append(f"{prefix}{_lower(item['msg'])}, not {_shown(item['input'])}{_type_hint(item)}")
+                message = item["msg"][0].lower() + item["msg"][1:]
+                sentences.append(f"{prefix}{message}, not {_shown(item['input'])}{_type_hint(item)}")
     return sentences
 
 
@@ -125,12 +122,9 @@ def _annotation_at(root: type[BaseModel], loc: Iterable[int | str]) -> Any:
             annotation = kinds.get(str(part))
         elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
             field = annotation.model_fields.get(str(part))
-            # pydantic moves the metadata of a field's own Annotated to the field
-            annotation = (
-                typing.Annotated[field.annotation, field]
-                if field and field.discriminator
-                else (field.annotation if field else None)
-            )
+            annotation = field.annotation if field else None
+            if field and field.discriminator:  # pydantic moves the metadata of a field's own Annotated to the field
+                annotation = typing.Annotated[annotation, field]
         elif typing.get_args(annotation):  # dict[name, section] or list[section]
             annotation = typing.get_args(annotation)[-1]
         annotation = _without_none(annotation)
@@ -159,10 +153,6 @@ def _without_none(annotation: Any) -> Any:
 
 def _key(part: int | str) -> str:
     return part if isinstance(part, str) and re.fullmatch(r"[\w-]+", part) else _shown(part)
-
-
-def _lower(message: str) -> str:
-    return message[0].lower() + message[1:]
 
 
 def _shown(value: Any) -> str:

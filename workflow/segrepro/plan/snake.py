@@ -136,14 +136,15 @@ def compare_standing(workflow: Any, plan: Plan, merged: dict[str, Any]) -> None:
         )
 
 
-def grow_memory(workflow: Any) -> None:
-    """Let each rule's jobs ask for as much memory again at each attempt.
+def complete_rules(workflow: Any) -> None:
+    """Give all rules what Snakemake has no setting for: an environment, and as much memory again at each attempt.
 
-    A job that a cluster ends for its memory is submitted again by `retries` (profiles/slurm) and must not ask for the
-    same. Snakemake has no such setting for all rules at once. What the profile or --set-resources says of a rule is in
-    it by now, and grows too.
+    The environment (``--sdm conda``) is that without CUDA where a rule names none. A job that a cluster ends for its
+    memory is submitted again by `retries` (profiles/slurm) and must not ask for the same. What the profile or
+    --set-resources says of a rule is in it by now, and grows too.
     """
     for rule in workflow.rules:
+        rule.conda_env = rule.conda_env or f"{workflow.basedir}/envs/cpu.yaml"
         memory = rule.resources.get("mem_mb")
         # a number, or a rule's function of the wildcards
         if memory is not None and (isinstance(memory.raw, int) or (memory.raw is None and memory.is_evaluable())):

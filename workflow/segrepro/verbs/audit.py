@@ -1,4 +1,4 @@
-r"""Audit every system: which of the pictures it is scored on were seen in its making, and through which ancestor.
+r"""Audit which scored pictures were seen in the making of each system, and through which ancestor.
 
   segrepro audit --lineage results/lineage.json --out results/tables/leakage.csv --marks results/leakage.json
 
@@ -15,7 +15,6 @@ from segrepro.options import INPUT, OUTPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
     add = parser.add_argument
     add("--lineage", type=INPUT, required=True, metavar="JSON", help="what each system is made of and has seen")
     add("--out", type=OUTPUT, required=True, metavar="CSV", help="table to write")
@@ -23,7 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Audit, write both files and name the leaking systems."""
     from segrepro.evaluation.leakage import COLUMNS, audit, leak_marks, leakage_rows, share_text
     from segrepro.files import write_json, write_rows
     from segrepro.graph import read_graph

@@ -14,16 +14,13 @@ from segrepro.options import INPUT, OUTPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the pictures to tune or fit on")
-    parser.add_argument(
-        "--forbid", type=INPUT, nargs="+", required=True, metavar="CSV", help="manifests that are scored later"
-    )
-    parser.add_argument("--out", type=OUTPUT, required=True, metavar="JSON", help="what was checked, to write")
+    add = parser.add_argument
+    add("--manifest", type=INPUT, required=True, metavar="CSV", help="the pictures to tune or fit on")
+    add("--forbid", type=INPUT, nargs="+", required=True, metavar="CSV", help="manifests that are scored later")
+    add("--out", type=OUTPUT, required=True, metavar="JSON", help="what was checked, to write")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check, and write what was checked."""
     from segrepro.data.subsets import refuse_overlap
     from segrepro.files import ids_sha256, write_json
     from segrepro.stores.manifests import read_manifest

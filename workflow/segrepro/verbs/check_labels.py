@@ -12,12 +12,11 @@ written only when all checks pass.
 
 import argparse
 
+from segrepro.config.data import DatasetChecks, LabelChecks
 from segrepro.options import INPUT, OUTPUT, POSITIVE, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's arguments; what is checked comes from the config's sections."""
-    from segrepro.config.data import DatasetChecks, LabelChecks
 
     add = parser.add_argument
     add("--manifest", type=INPUT, required=True, metavar="X.csv", help="the manifest to check")
@@ -29,29 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--json", type=OUTPUT, required=True, metavar="OUT.json", help="what was counted and checked")
     add("--threads", type=POSITIVE, default=1, metavar="N", help="processes (default: 1)")
-    add(
-        "--disjoint-from",
-        type=INPUT,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="OTHER.csv",
-        help="manifests that must not share a picture with this one",
-    )
+    others = {"nargs": "+", "action": "extend", "default": [], "metavar": "OTHER.csv"}
+    add("--disjoint-from", type=INPUT, **others, help="manifests that must not share a picture with this one")
     add_options(parser, DatasetChecks, leave_out=["disjoint_from"])
     add_options(parser, LabelChecks)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check the manifest; write the JSON."""
-    from segrepro.config.data import DatasetChecks, LabelChecks
     from segrepro.data.checks import check_manifest
     from segrepro.files import write_json
     from segrepro.labels import label_space
 
     space = None if args.label_space == "none" else label_space(args.label_space)
     checks, bounds = section_of(args, DatasetChecks, disjoint_from=[]), section_of(args, LabelChecks)
-    summary = check_manifest(
-        args.manifest, space, checks, bounds, disjoint_from=args.disjoint_from, threads=args.threads
-    )
-    write_json(args.json, summary)
+    how = {"disjoint_from": args.disjoint_from, "threads": args.threads}
+    write_json(args.json, check_manifest(args.manifest, space, checks, bounds, **how))

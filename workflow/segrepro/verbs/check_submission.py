@@ -14,7 +14,6 @@ from segrepro.options import INPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
     parser.add_argument("archive", type=INPUT, help="the tar.gz")
     asked = parser.add_mutually_exclusive_group()
     asked.add_argument("--manifest", type=INPUT, metavar="CSV", help="the test pictures")
@@ -24,7 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Check, and say what was found to be right."""
     from segrepro.report.submission_check import TEST_PICTURES, check_submission
 
     pictures = None if args.other_pictures else TEST_PICTURES

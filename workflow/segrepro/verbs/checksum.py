@@ -13,14 +13,13 @@ from segrepro.options import INPUT, OUTPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("file", type=INPUT, help="archive or weights file")
-    parser.add_argument("--out", type=OUTPUT, required=True, metavar="JSON", help="file to write")
+    add = parser.add_argument
+    add("file", type=INPUT, help="archive or weights file")
+    add("--out", type=OUTPUT, required=True, metavar="JSON", help="file to write")
     add_expected_options(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Hash the file and write the JSON."""
     from segrepro.errors import UserError
     from segrepro.files import file_digest, write_json
 

@@ -17,13 +17,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from segrepro.config.data import Coco
+from segrepro.data.datasets import FOLDERS
+from segrepro.errors import UserError
 from segrepro.options import DATASET_FOLDER, INPUT, POSITIVE, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's arguments."""
-    from segrepro.config.data import Coco
-    from segrepro.data.datasets import FOLDERS
 
     add = parser.add_argument
     add("folder", choices=list(FOLDERS), metavar="FOLDER", help=f"one of {', '.join(FOLDERS)}")
@@ -34,9 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Convert the archives and print what came out."""
-    from segrepro.data.datasets import FOLDERS
-    from segrepro.errors import UserError
 
     wanted = FOLDERS[args.folder].archives
     if len(args.archives) != len(wanted):
@@ -67,9 +64,7 @@ def _converted(args: argparse.Namespace) -> dict[str, Any]:
         from segrepro.data.voc import convert_voc
 
         return convert_voc(*args.archives, args.out, threads=args.threads, test=args.folder == "voc2012_test")
-    from segrepro.config.data import Coco
     from segrepro.data.coco import convert_coco
-    from segrepro.data.datasets import FOLDERS
 
     split = Path(FOLDERS[args.folder].path).name
     min_pixels = section_of(args, Coco).min_pixels

@@ -20,6 +20,7 @@ A CRF can make a strong system worse: evaluate both. --shard 2/8 does the 2nd of
 """
 
 import argparse
+from dataclasses import replace
 from typing import get_args
 
 from segrepro.config.crf import Crf, GivenParameters
@@ -27,38 +28,33 @@ from segrepro.options import INPUT, OUTPUT, POSITIVE, Choice, add_options, secti
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--scores", type=INPUT, required=True, metavar="H5", help="score store to refine")
-    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the store's pictures")
-    parser.add_argument("--system", required=True, help="name of the refined system, recorded in the store")
-    parser.add_argument("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
+    add = parser.add_argument
+    add("--scores", type=INPUT, required=True, metavar="H5", help="score store to refine")
+    add("--manifest", type=INPUT, required=True, metavar="CSV", help="the store's pictures")
+    add("--system", required=True, help="name of the refined system, recorded in the store")
+    add("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--preset", type=Choice(get_args(Crf.model_fields["preset"].annotation)), help="see above")
     source.add_argument("--parameters", type=INPUT, metavar="JSON", help="what `segrepro crf-search` found")
     add_options(parser, Crf, leave_out=("members", "preset", "search"))
-    parser.add_argument(
-        "--label-space", default="voc21", metavar="NAME", help="label space of the result (default: voc21)"
-    )
-    parser.add_argument("--shard", metavar="K/N", help="only the K-th of every N pictures")
-    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
+    add("--label-space", default="voc21", metavar="NAME", help="label space of the result (default: voc21)")
+    add("--shard", metavar="K/N", help="only the K-th of every N pictures")
+    add("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Refine."""
     from segrepro.data.subsets import every_nth
+    from segrepro.fusion.crf_search import read_best
     from segrepro.fusion.crf_store import StoreCRF, refine_store
+    from segrepro.fusion.densecrf import PRESETS
     from segrepro.stores.manifests import read_manifest
     from segrepro.stores.same_pictures import check_same_pictures
     from segrepro.stores.scores import ScoreReader
 
-    crf = StoreCRF(
-        args.scores,
-        args.label_space,
-        _parameters(args),
-        args.system,
-        drop_below=args.drop_below,
-        stride=args.storage_stride,
-    )
+    start = read_best(args.parameters) if args.parameters else PRESETS[args.preset]
+    parameters = replace(start, **section_of(args, GivenParameters).given)
+    how = {"drop_below": args.drop_below, "stride": args.storage_stride}
+    crf = StoreCRF(args.scores, args.label_space, parameters, args.system, **how)
     examples = read_manifest(args.manifest)
     with ScoreReader(args.scores) as reader:
         reader.mapping(args.label_space)
@@ -66,13 +62,3 @@ def run(args: argparse.Namespace) -> None:
     if args.shard:
         examples = every_nth(examples, args.shard)
     refine_store(crf, examples, args.out, threads=args.threads)
-
-
-def _parameters(args: argparse.Namespace):
-    from dataclasses import replace
-
-    from segrepro.fusion.crf_search import read_best
-    from segrepro.fusion.densecrf import PRESETS
-
-    start = read_best(args.parameters) if args.parameters else PRESETS[args.preset]
-    return replace(start, **section_of(args, GivenParameters).given)

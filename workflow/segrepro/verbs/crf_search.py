@@ -24,28 +24,21 @@ from segrepro.options import INPUT, OUTPUT, POSITIVE, SEED, add_options, section
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--scores", type=INPUT, required=True, metavar="H5", help="score store of the system")
-    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="tuning pictures and masks")
-    parser.add_argument(
-        "--forbid", type=INPUT, nargs="+", required=True, metavar="CSV", help="manifests that are scored later"
-    )
-    parser.add_argument(
-        "--seen", type=INPUT, nargs="+", default=[], metavar="CSV", help="manifests that the system was trained on"
-    )
-    parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="random: of the draws (default: 0)")
+    add = parser.add_argument
+    add("--scores", type=INPUT, required=True, metavar="H5", help="score store of the system")
+    add("--manifest", type=INPUT, required=True, metavar="CSV", help="tuning pictures and masks")
+    add("--forbid", type=INPUT, nargs="+", required=True, metavar="CSV", help="manifests that are scored later")
+    add("--seen", type=INPUT, nargs="+", default=[], metavar="CSV", help="manifests that the system was trained on")
+    add("--seed", type=SEED, default=0, metavar="N", help="random: of the draws (default: 0)")
     add_options(parser, Crf, leave_out=set(Crf.model_fields) - {"preset", "drop_below"})
     add_options(parser, CrfSearch, leave_out=["tune_on"])
-    parser.add_argument("--csv", type=OUTPUT, required=True, metavar="CSV", help="table of all trials to write")
-    parser.add_argument("--json", type=OUTPUT, required=True, metavar="JSON", help="best parameters to write")
-    parser.add_argument(
-        "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
-    )
-    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
+    add("--csv", type=OUTPUT, required=True, metavar="CSV", help="table of all trials to write")
+    add("--json", type=OUTPUT, required=True, metavar="JSON", help="best parameters to write")
+    add("--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)")
+    add("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Search and write both files."""
     from segrepro.data.subsets import refuse_overlap, spread
     from segrepro.evaluation.leakage import share_text
     from segrepro.fusion.crf_search import grid_trials, random_trials, search, write_best, write_search
@@ -65,25 +58,15 @@ def run(args: argparse.Namespace) -> None:
         reader.mapping(args.label_space)
         check_same_pictures(reader, examples, args.manifest, more_allowed=True)
         system = reader.system
-    leaks = share_text(_seen_share(args.seen, [example.id for example in examples]))
-    result = search(
-        args.scores, examples, trials, space=args.label_space, threads=args.threads, drop_below=args.drop_below
-    )
+    ids = [example.id for example in examples]
+    leaks = share_text(_seen_share(args.seen, ids))
+    options = {"space": args.label_space, "threads": args.threads, "drop_below": args.drop_below}
+    result = search(args.scores, examples, trials, **options)
     pair = {"system": system, "split": args.manifest.stem}
     write_search(args.csv, result, **pair, leaks=leaks)
-    write_best(
-        args.json,
-        result,
-        **pair,
-        ids=[example.id for example in examples],
-        how={
-            "preset": args.preset,
-            "method": how.method,
-            "seed": args.seed,
-            "ranges": how.searched,
-            "drop_below": args.drop_below,
-        },
-    )
+    searched = {key: getattr(args, key) for key in ("preset", "seed", "drop_below")}
+    searched |= {"method": how.method, "ranges": how.searched}
+    write_best(args.json, result, **pair, ids=ids, how=searched)
     before, after = 100 * result.before, 100 * result.mious[result.best]
     change = f"{abs(after - before):.2f} points {'better' if after > before else 'worse'}"
     if f"{after:.2f}" == f"{before:.2f}":

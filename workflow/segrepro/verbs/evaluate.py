@@ -20,33 +20,29 @@ that predicted), packages, hardware and this command (without --threads, which c
 
 import argparse
 
+from segrepro.config.detail import Detail
+from segrepro.errors import UserError
 from segrepro.options import ARRAYS, INPUT, OUTPUT, POSITIVE, add_options, section_of
 from segrepro.provenance.results import add_arguments as add_provenance_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    from segrepro.config.detail import Detail
 
-    parser.add_argument("--scores", type=INPUT, required=True, metavar="H5", help="score store of the system")
-    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the split: pictures and masks")
-    parser.add_argument("--json", type=OUTPUT, required=True, metavar="JSON", help="metrics to write")
-    parser.add_argument("--confusions", type=ARRAYS, required=True, metavar="NPZ", help="confusions to write")
-    parser.add_argument("--detail", type=ARRAYS, metavar="NPZ", help="counts near boundaries and by size to write")
+    add = parser.add_argument
+    add("--scores", type=INPUT, required=True, metavar="H5", help="score store of the system")
+    add("--manifest", type=INPUT, required=True, metavar="CSV", help="the split: pictures and masks")
+    add("--json", type=OUTPUT, required=True, metavar="JSON", help="metrics to write")
+    add("--confusions", type=ARRAYS, required=True, metavar="NPZ", help="confusions to write")
+    add("--detail", type=ARRAYS, metavar="NPZ", help="counts near boundaries and by size to write")
     add_options(parser, Detail)
-    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
-    parser.add_argument(
-        "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
-    )
+    add("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
+    add("--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)")
     add_provenance_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Evaluate and write both files."""
     import numpy as np
 
-    from segrepro.config.detail import Detail
-    from segrepro.errors import UserError
     from segrepro.evaluation.confusion import save_confusions
     from segrepro.evaluation.detail import detail_summary, save_detail, score_in_detail
     from segrepro.evaluation.metrics import summary
@@ -67,10 +63,8 @@ def run(args: argparse.Namespace) -> None:
     scorer = PictureScorer(args.scores, space.name, len(space))
     detail = None
     if args.detail:
-        settings, split = section_of(args, Detail), args.manifest.stem
-        confusions, detail = score_in_detail(
-            scorer, settings, examples, system=system, split=split, threads=args.threads
-        )
+        how = {"system": system, "split": args.manifest.stem, "threads": args.threads}
+        confusions, detail = score_in_detail(scorer, section_of(args, Detail), examples, **how)
     else:
         confusions = picture_confusions(scorer, examples, threads=args.threads, label=system)
     try:
@@ -82,17 +76,14 @@ def run(args: argparse.Namespace) -> None:
     if detail:
         save_detail(args.detail, detail)
         measured |= detail_summary(detail, space)
-    write_json(
-        args.json,
-        {
-            "system": system,
-            "split": args.manifest.stem,
-            "label_space": space.name,
-            "pictures": len(examples),
-            "ids_sha256": ids_sha256(ids),
-            **measured,
-            "provenance": origin,
-        },
-    )
+    content = {
+        "system": system,
+        "split": args.manifest.stem,
+        "label_space": space.name,
+        "pictures": len(examples),
+        "ids_sha256": ids_sha256(ids),
+        "provenance": origin,
+    }
+    write_json(args.json, content | measured)
     miou, classes = 100 * measured["miou"], measured["classes"]
     print(f"{system} on {args.manifest.stem}: mIoU {miou:.2f} % over {classes} classes")

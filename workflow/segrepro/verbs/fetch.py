@@ -17,9 +17,9 @@ from segrepro.options import INPUT, OUTPUT, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--out", type=OUTPUT, required=True, metavar="FILE", help="where the file goes")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--out", type=OUTPUT, required=True, metavar="FILE", help="where the file goes")
+    add(
         "--url",
         action="extend",
         nargs="+",
@@ -27,13 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="mirrors in the order of trial: http(s)://..., file:///absolute/path, file:relative/path",
     )
-    parser.add_argument("--local-dir", type=INPUT, metavar="DIR", help="a folder that may have the file already")
+    add("--local-dir", type=INPUT, metavar="DIR", help="a folder that may have the file already")
     add_expected_options(parser)
     add_options(parser, Patience)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Fetch the file."""
     from segrepro.data.fetch import fetch
 
     expected, patience = expected_of(args, args.out.name), section_of(args, Patience)

@@ -19,7 +19,6 @@ ENTRIES = {name: entry for name, entry in FIGURES.items() if entry.made_by}
 
 
 def add_arguments(parser: argparse.ArgumentParser, entry: Entry) -> None:
-    """Declare the options of a figure."""
     from segrepro.report.needs import add_entry_options
 
     add_entry_options(parser, entry)
@@ -28,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser, entry: Entry) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Draw and save."""
     from segrepro.report.style import save_figure
 
     save_figure(args.entry.make(args), args.out)

@@ -29,25 +29,20 @@ from segrepro.options import INPUT, OUTPUT, POSITIVE, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--members", type=INPUT, nargs="*", required=True, metavar="H5", help="score stores, in order")
-    parser.add_argument(
-        "--names", nargs="*", metavar="NAME", help="what messages call the members (default: as their stores say)"
-    )
-    parser.add_argument("--system", required=True, help="name of the fused system, recorded in the store")
-    parser.add_argument("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--members", type=INPUT, nargs="*", required=True, metavar="H5", help="score stores, in order")
+    add("--names", nargs="*", metavar="NAME", help="what messages call the members (default: as their stores say)")
+    add("--system", required=True, help="name of the fused system, recorded in the store")
+    add("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
+    add(
         "--metrics", type=INPUT, nargs="+", metavar="JSON", help="the members', of one split, in order; for --ties miou"
     )
-    parser.add_argument(
-        "--label-space", default="voc21", metavar="NAME", help="label space of the result (default: voc21)"
-    )
-    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
+    add("--label-space", default="voc21", metavar="NAME", help="label space of the result (default: voc21)")
+    add("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
     add_options(parser, Fusion, leave_out=("members", "ties_from"))
 
 
 def run(args: argparse.Namespace) -> None:
-    """Combine."""
     from segrepro.fusion.fuse import fuse
     from segrepro.fusion.members import ensemble_of
 

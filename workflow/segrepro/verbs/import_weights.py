@@ -16,23 +16,22 @@ from segrepro.options import INPUT, MODEL, OUTPUT, POSITIVE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--spec", type=INPUT, required=True, help="resolved spec of the model (YAML)")
-    parser.add_argument("--weights", type=INPUT, required=True, help="file, checkpoint prefix, folder or archive")
-    parser.add_argument("--format", required=True, help="who wrote it, see above")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--spec", type=INPUT, required=True, help="resolved spec of the model (YAML)")
+    add("--weights", type=INPUT, required=True, help="file, checkpoint prefix, folder or archive")
+    add("--format", required=True, help="who wrote it, see above")
+    add(
         "--averages",
         default="plain",
         help="values of a TF1 checkpoint: plain, or their moving averages: ema (default plain)",
     )
-    parser.add_argument("--out", type=MODEL, required=True, help="model file to write (.keras)")
-    parser.add_argument("--made", type=OUTPUT, help="also write what made the model: code, file, packages (JSON)")
+    add("--out", type=MODEL, required=True, help="model file to write (.keras)")
+    add("--made", type=OUTPUT, help="also write what made the model: code, file, packages (JSON)")
     add_gpus_argument(parser)
-    parser.add_argument("--threads", type=POSITIVE, default=1, help="CPU cores to use (default 1)")
+    add("--threads", type=POSITIVE, default=1, help="CPU cores to use (default 1)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Import, and say what was written."""
     from segrepro.config.spec import read_spec
     from segrepro.models.build import build_network
     from segrepro.models.importing import check_network, load_weights

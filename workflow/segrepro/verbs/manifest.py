@@ -16,20 +16,19 @@ which FCN was scored, which are of VOC 2011 val: name that list with --voc2011-v
 
 import argparse
 
+from segrepro.data.datasets import DATASETS, FOLDERS, build_dataset
 from segrepro.options import INPUT, OUTPUT
+from segrepro.stores.manifests import write_manifest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's arguments."""
-    from segrepro.data.datasets import DATASETS, FOLDERS
-
-    parser.add_argument("name", choices=list(DATASETS), metavar="NAME", help="the dataset, see above")
-    parser.add_argument("--out", type=OUTPUT, required=True, metavar="X.csv", help="the manifest to write")
+    add = parser.add_argument
+    add("name", choices=list(DATASETS), metavar="NAME", help="the dataset, see above")
+    add("--out", type=OUTPUT, required=True, metavar="X.csv", help="the manifest to write")
     for option in dict.fromkeys(folder.option for folder in FOLDERS.values()):
-        written = [f.path for f in FOLDERS.values() if f.option == option]
-        text = f"dataset folder {' or '.join(written)}"
-        parser.add_argument(option, type=INPUT, metavar="DIR", help=text)
-    parser.add_argument(
+        written = " or ".join(f.path for f in FOLDERS.values() if f.option == option)
+        add(option, type=INPUT, metavar="DIR", help=f"dataset folder {written}")
+    add(
         "--voc2011-val",
         type=INPUT,
         metavar="FILE",
@@ -38,11 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Build the dataset and write its manifest."""
-    from segrepro.data.datasets import FOLDERS, build_dataset
-    from segrepro.stores.manifests import write_manifest
-
     given = vars(args)
     folders = {key: given[folder.option.removeprefix("--").replace("-", "_")] for key, folder in FOLDERS.items()}
-    folders["voc2011_val"] = args.voc2011_val
-    write_manifest(args.out, build_dataset(args.name, folders))
+    write_manifest(args.out, build_dataset(args.name, folders | {"voc2011_val": args.voc2011_val}))

@@ -14,15 +14,14 @@ from segrepro.options import INPUT, OUTPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--parts", type=INPUT, nargs="*", required=True, metavar="H5", help="score stores to merge")
-    parser.add_argument("--manifest", type=INPUT, metavar="CSV", help="the pictures that the result must have")
-    parser.add_argument("--by-size", action="store_true", help="order of the pictures: by size (default: by id)")
-    parser.add_argument("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
+    add = parser.add_argument
+    add("--parts", type=INPUT, nargs="*", required=True, metavar="H5", help="score stores to merge")
+    add("--manifest", type=INPUT, metavar="CSV", help="the pictures that the result must have")
+    add("--by-size", action="store_true", help="order of the pictures: by size (default: by id)")
+    add("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Merge."""
     from segrepro.stores.manifests import read_manifest
     from segrepro.stores.merging import merge_stores
 

@@ -17,7 +17,6 @@ from segrepro.options import FIGURE, INPUT, OUTPUT, POSITIVE, add_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
     from segrepro.config.experiment import NearDuplicates
 
     add = parser.add_argument
@@ -32,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Hash, compare, write table, counts and sheet."""
     from segrepro.evaluation.near_duplicates import hash_pictures, nearest_pairs, unique_pictures
     from segrepro.files import write_json, write_rows
     from segrepro.report.duplicates_sheet import draw_pairs

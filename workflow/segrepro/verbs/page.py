@@ -16,33 +16,28 @@ PAGE = SharedFolder(replaced=("assets", "tables", "figures"), mark="assets/explo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument(
-        "--results", type=INPUT, required=True, metavar="DIR", help="the folder that holds tables/ and figures/"
-    )
-    parser.add_argument("--tables", type=INPUT, nargs="*", default=[], metavar="CSV", help="tables to show")
-    parser.add_argument("--figures", type=INPUT, nargs="*", default=[], metavar="PNG", help="figures to show")
-    parser.add_argument(
-        "--pictures", type=INPUT, nargs="*", default=[], metavar="DIR", help="packed splits, inside --out"
-    )
-    parser.add_argument("--config", type=INPUT, required=True, metavar="JSON", help="the run's config")
-    parser.add_argument("--provenance", type=INPUT, metavar="JSON", help="commits, versions, hardware: any mapping")
-    parser.add_argument("--leakage", type=INPUT, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
-    parser.add_argument("--lineage", type=INPUT, metavar="JSON", help="what each system is made of, to draw")
-    parser.add_argument("--rule-graph", type=INPUT, metavar="DOT", help="output of snakemake --rulegraph dot, to draw")
-    parser.add_argument("--benchmarks", type=INPUT, metavar="DIR", help="Snakemake's benchmark files: run times")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--results", type=INPUT, required=True, metavar="DIR", help="the folder that holds tables/ and figures/")
+    add("--tables", type=INPUT, nargs="*", default=[], metavar="CSV", help="tables to show")
+    add("--figures", type=INPUT, nargs="*", default=[], metavar="PNG", help="figures to show")
+    add("--pictures", type=INPUT, nargs="*", default=[], metavar="DIR", help="packed splits, inside --out")
+    add("--config", type=INPUT, required=True, metavar="JSON", help="the run's config")
+    add("--provenance", type=INPUT, metavar="JSON", help="commits, versions, hardware: any mapping")
+    add("--leakage", type=INPUT, metavar="JSON", help="shares of leaked pictures (segrepro audit)")
+    add("--lineage", type=INPUT, metavar="JSON", help="what each system is made of, to draw")
+    add("--rule-graph", type=INPUT, metavar="DOT", help="output of snakemake --rulegraph dot, to draw")
+    add("--benchmarks", type=INPUT, metavar="DIR", help="Snakemake's benchmark files: run times")
+    add(
         "--jobs",
         nargs="+",
         metavar="NAME",
         help="which of them: files below --benchmarks without .tsv, * for any text (default: all)",
     )
     add_measured_on_option(parser)
-    parser.add_argument("--out", type=PAGE, required=True, metavar="DIR", help="the page's folder")
+    add("--out", type=PAGE, required=True, metavar="DIR", help="the page's folder")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the page."""
     from segrepro.report.page.assemble import write_page
 
     write_page(args)

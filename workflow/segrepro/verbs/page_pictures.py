@@ -17,21 +17,18 @@ PACKED = OutputFolder("folder of packed pictures", "index.js", ("*.js", "*.jpg",
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the split: pictures and masks")
-    parser.add_argument("--scores", type=INPUT, nargs="+", required=True, metavar="H5", help="score stores, in order")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--manifest", type=INPUT, required=True, metavar="CSV", help="the split: pictures and masks")
+    add("--scores", type=INPUT, nargs="+", required=True, metavar="H5", help="score stores, in order")
+    add(
         "--confusions", type=INPUT, nargs="+", required=True, metavar="NPZ", help="confusions, one for each of --scores"
     )
-    parser.add_argument("--out", type=PACKED, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
-    parser.add_argument(
-        "--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)"
-    )
+    add("--out", type=PACKED, required=True, metavar="DIR", help="folder to write")
+    add("--threads", type=POSITIVE, default=1, metavar="N", help="processes to use (default: 1)")
+    add("--label-space", default="voc21", metavar="NAME", help="label space of the masks (default: voc21)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Pack the split."""
     from segrepro.errors import UserError
     from segrepro.labels import label_space
     from segrepro.report.page.pictures import write_split
@@ -40,11 +37,5 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(
             f"--confusions: {len(args.confusions)} files for {len(args.scores)} score stores; give one each."
         )
-    write_split(
-        args.out,
-        args.manifest,
-        stores=args.scores,
-        confusions=args.confusions,
-        space=label_space(args.label_space),
-        threads=args.threads,
-    )
+    how = {"space": label_space(args.label_space), "threads": args.threads}
+    write_split(args.out, args.manifest, stores=args.scores, confusions=args.confusions, **how)

@@ -34,25 +34,24 @@ from segrepro.training.choices import add_deterministic_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--model", type=INPUT, required=True, help="model file (.keras)")
-    parser.add_argument("--spec", type=INPUT, required=True, help="the model's spec (YAML)")
-    parser.add_argument("--manifest", type=INPUT, required=True, help="the pictures to predict")
-    parser.add_argument("--system", required=True, help="name of the system, recorded in the store")
-    parser.add_argument("--out", type=OUTPUT, required=True, help="score store to write (.h5)")
+    add = parser.add_argument
+    add("--model", type=INPUT, required=True, help="model file (.keras)")
+    add("--spec", type=INPUT, required=True, help="the model's spec (YAML)")
+    add("--manifest", type=INPUT, required=True, help="the pictures to predict")
+    add("--system", required=True, help="name of the system, recorded in the store")
+    add("--out", type=OUTPUT, required=True, help="score store to write (.h5)")
     boxes = parser.add_mutually_exclusive_group()
     boxes.add_argument("--proposals", type=INPUT, metavar="H5", help="box by box: proposals, by `segrepro proposals`")
     boxes.add_argument("--whole", action="store_true", help="box by box, with the whole picture as the one box")
     add_gpus_argument(parser)
     add_deterministic_argument(parser)
-    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="CPU cores to use (default 1)")
-    parser.add_argument("--shard", metavar="K/N", help="only the K-th of N parts of the pictures, see above")
+    add("--threads", type=POSITIVE, default=1, metavar="N", help="CPU cores to use (default 1)")
+    add("--shard", metavar="K/N", help="only the K-th of N parts of the pictures, see above")
     add_options(parser.add_argument_group("test-time augmentation, of whole pictures"), Prediction)
     add_options(parser.add_argument_group("box by box"), ProposalWise, leave_out=["proposals", "storage_stride"])
 
 
 def run(args: argparse.Namespace) -> None:
-    """Predict; with boxes, say which pictures had no proposal."""
     from segrepro.config.spec import read_spec_of
     from segrepro.data.subsets import block
     from segrepro.stores.manifests import read_manifest

@@ -7,30 +7,26 @@ Example: segrepro proposal-recall --proposals data/proposals/edge_boxes/voc_val.
 
 import argparse
 
+from segrepro.config.proposals import ProposalRecall
 from segrepro.options import INPUT, OUTPUT, POSITIVE, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    from segrepro.config.proposals import ProposalRecall
-
-    parser.add_argument("--proposals", type=INPUT, required=True, help="proposals file (HDF5)")
-    parser.add_argument("--manifest", type=INPUT, required=True, help="the pictures, of a set with instances")
+    add = parser.add_argument
+    add("--proposals", type=INPUT, required=True, help="proposals file (HDF5)")
+    add("--manifest", type=INPUT, required=True, help="the pictures, of a set with instances")
     add_options(parser, ProposalRecall)
-    parser.add_argument("--threads", type=POSITIVE, default=1, help="number of processes (1)")
-    parser.add_argument("--out", type=OUTPUT, required=True, help="table to write (CSV)")
+    add("--threads", type=POSITIVE, default=1, help="number of processes (1)")
+    add("--out", type=OUTPUT, required=True, help="table to write (CSV)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure, write the table, print it."""
-    from segrepro.config.proposals import ProposalRecall
     from segrepro.data.proposal_recall import COLUMNS, recall_table
     from segrepro.files import write_rows
     from segrepro.stores.manifests import read_manifest
 
     settings = section_of(args, ProposalRecall)
     rows = recall_table(args.proposals, read_manifest(args.manifest), settings, threads=args.threads)
-    rows = [row | {name: f"{row[name]:.4f}" for name in ("recall", "mean_best_overlap")} for row in rows]
-    rows = [row | {"boxes_per_picture": f"{row['boxes_per_picture']:.1f}"} for row in rows]
-    write_rows(args.out, COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
+    forms = {"recall": ".4f", "mean_best_overlap": ".4f", "boxes_per_picture": ".1f"}
+    write_rows(args.out, COLUMNS, [[format(row[column], forms.get(column, "")) for column in COLUMNS] for row in rows])
     print(args.out.read_text(), end="")

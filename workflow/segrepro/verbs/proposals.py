@@ -19,16 +19,14 @@ FILES = ("model", "edges")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options; the methods' settings come from their sections."""
-    parser.add_argument("--manifest", type=INPUT, required=True, help="the pictures")
-    parser.add_argument("--out", type=OUTPUT, required=True, help="proposals file to write (HDF5)")
-    parser.add_argument("--method", type=Choice(tuple(METHODS)), required=True, help=f"one of {', '.join(METHODS)}")
-    parser.add_argument("--threads", type=POSITIVE, default=1, help="number of processes (1)")
-    parser.add_argument("--cache", type=SHARED_FOLDER, help="folder that keeps each picture's boxes")
-    parser.add_argument("--model", type=INPUT, help="edge_boxes: structured-forest file of OpenCV (model.yml.gz)")
-    parser.add_argument(
-        "--edges", type=INPUT, help="edge_boxes: 'sobel', or a folder of edge maps <id>.png (8-bit, 255 = edge)"
-    )
+    add = parser.add_argument
+    add("--manifest", type=INPUT, required=True, help="the pictures")
+    add("--out", type=OUTPUT, required=True, help="proposals file to write (HDF5)")
+    add("--method", type=Choice(tuple(METHODS)), required=True, help=f"one of {', '.join(METHODS)}")
+    add("--threads", type=POSITIVE, default=1, help="number of processes (1)")
+    add("--cache", type=SHARED_FOLDER, help="folder that keeps each picture's boxes")
+    add("--model", type=INPUT, help="edge_boxes: structured-forest file of OpenCV (model.yml.gz)")
+    add("--edges", type=INPUT, help="edge_boxes: 'sobel', or a folder of edge maps <id>.png (8-bit, 255 = edge)")
     add_options(parser, ProposalSettings)
     for name, section in METHODS.items():
         add_options(parser.add_argument_group(f"settings of {name}"), section, leave_out=("method", *FILES, *COMMON))
@@ -41,7 +39,6 @@ def _own(section: type[ProposalSettings]) -> list[str]:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Find the proposals and say how many there are."""
     from segrepro.data.proposal_search import find_proposals, proposal_method
     from segrepro.errors import UserError
     from segrepro.stores.manifests import read_manifest

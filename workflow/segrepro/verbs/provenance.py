@@ -17,7 +17,6 @@ from segrepro.provenance.results import add_arguments as add_provenance_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
     add = parser.add_argument
     add("--metrics", type=INPUT, nargs="+", required=True, metavar="JSON", help="metrics files, in row order")
     add("--scale", required=True, help="scale of the config")
@@ -27,7 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write both files, and name the systems whose models are older than the code that scored them."""
     from segrepro.files import write_json, write_rows
     from segrepro.provenance.results import COLUMNS, overview, overview_rows, provenance, read_provenance
 

@@ -14,17 +14,14 @@ from segrepro.options import OUTPUT, POSITIVE, SHARED_FOLDER, add_options, secti
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument(
-        "--out", type=SHARED_FOLDER, required=True, help="folder to write the archives and SHA256SUMS to"
-    )
+    add = parser.add_argument
+    add("--out", type=SHARED_FOLDER, required=True, help="folder to write the archives and SHA256SUMS to")
     add_options(parser, SampleData)
-    parser.add_argument("--threads", type=POSITIVE, default=1, help="processes that draw (default: 1)")
-    parser.add_argument("--preview", type=OUTPUT, help="also write a contact sheet (PNG) here")
+    add("--threads", type=POSITIVE, default=1, help="processes that draw (default: 1)")
+    add("--preview", type=OUTPUT, help="also write a contact sheet (PNG) here")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Draw the sample, write its archives and, where asked, its contact sheet."""
     from segrepro.data.sample.archives import draw_sample, refuse_other_archives, write_archives
 
     refuse_other_archives(args.out)

@@ -9,12 +9,10 @@ from segrepro.options import OUTPUT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
     parser.add_argument("--out", type=OUTPUT, required=True, help="schema file to write (JSON)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the schema."""
     from segrepro.config import json_schema
     from segrepro.files import write_text
 

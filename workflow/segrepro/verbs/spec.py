@@ -14,13 +14,12 @@ SPEC = OutputFile(endings=(".yaml", ".json"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--json", required=True, help="the resolved part, as JSON")
-    parser.add_argument("--out", type=SPEC, required=True, help="file to write: .yaml or .json")
+    add = parser.add_argument
+    add("--json", required=True, help="the resolved part, as JSON")
+    add("--out", type=SPEC, required=True, help="file to write: .yaml or .json")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the file."""
     import yaml
 
     from segrepro.errors import UserError

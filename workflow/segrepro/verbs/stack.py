@@ -22,6 +22,7 @@ Example:
 import argparse
 
 from segrepro.config.systems import Stacking
+from segrepro.errors import UserError
 from segrepro.gpus import add_gpus_argument
 from segrepro.options import INPUT, OUTPUT, POSITIVE, SEED, add_options, section_of
 
@@ -29,47 +30,33 @@ LEFT_OUT = ("members", "fit_on", "fit_pictures")  # these are files here
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--members", type=INPUT, nargs="*", required=True, metavar="H5", help="score stores, in order")
-    parser.add_argument(
-        "--names", nargs="*", metavar="NAME", help="what the report calls the members (default: as their stores say)"
-    )
-    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the scored pictures")
-    parser.add_argument("--system", required=True, help="name of the stacked system, recorded in the store")
-    parser.add_argument("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
-    parser.add_argument("--json", type=OUTPUT, required=True, metavar="JSON", help="report to write")
-    parser.add_argument(
-        "--label-space", default="voc21", metavar="NAME", help="label space of masks and result (default: voc21)"
-    )
+    add = parser.add_argument
+    add("--members", type=INPUT, nargs="*", required=True, metavar="H5", help="score stores, in order")
+    add("--names", nargs="*", metavar="NAME", help="what the report calls the members (default: as their stores say)")
+    add("--manifest", type=INPUT, required=True, metavar="CSV", help="the scored pictures")
+    add("--system", required=True, help="name of the stacked system, recorded in the store")
+    add("--out", type=OUTPUT, required=True, metavar="H5", help="score store to write")
+    add("--json", type=OUTPUT, required=True, metavar="JSON", help="report to write")
+    add("--label-space", default="voc21", metavar="NAME", help="label space of masks and result (default: voc21)")
     add_gpus_argument(parser)
-    parser.add_argument("--threads", type=POSITIVE, default=1, metavar="N", help="CPU cores to use (default: 1)")
-    parser.add_argument("--fit-manifest", type=INPUT, metavar="CSV", help="other pictures to fit on, instead of folds")
-    parser.add_argument(
-        "--fit-members", type=INPUT, nargs="*", metavar="H5", help="score stores of those pictures, in order"
-    )
-    parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="of folds, crops and weights (default: 0)")
+    add("--threads", type=POSITIVE, default=1, metavar="N", help="CPU cores to use (default: 1)")
+    add("--fit-manifest", type=INPUT, metavar="CSV", help="other pictures to fit on, instead of folds")
+    add("--fit-members", type=INPUT, nargs="*", metavar="H5", help="score stores of those pictures, in order")
+    add("--seed", type=SEED, default=0, metavar="N", help="of folds, crops and weights (default: 0)")
     add_options(parser.add_argument_group("the stacker"), Stacking, LEFT_OUT)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Fit and predict."""
-    from segrepro.errors import UserError
     from segrepro.fusion.members import ensemble_of
     from segrepro.fusion.stacker import Split, stack
 
     if (args.fit_manifest is None) != (args.fit_members is None):
         raise UserError("--fit-manifest and --fit-members belong together; give both, or neither.")
-    settings = section_of(
-        args,
-        Stacking,
-        members=list(map(str, args.members)),
-        fit_on=str(args.fit_manifest) if args.fit_manifest else None,
-    )
-    space = args.label_space
-    scored = Split(ensemble_of(args.members, names=args.names, space=space), args.manifest)
-    fit_on = None
-    if args.fit_manifest:
-        fit_on = Split(ensemble_of(args.fit_members, names=args.names, space=space), args.fit_manifest)
+    other = str(args.fit_manifest) if args.fit_manifest else None
+    settings = section_of(args, Stacking, members=list(map(str, args.members)), fit_on=other)
+    called = {"names": args.names, "space": args.label_space}
+    scored = Split(ensemble_of(args.members, **called), args.manifest)
+    fit_on = Split(ensemble_of(args.fit_members, **called), args.fit_manifest) if args.fit_manifest else None
 
     from segrepro.training.devices import prepare_tensorflow
 

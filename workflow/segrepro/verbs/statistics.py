@@ -14,9 +14,9 @@ from segrepro.options import INPUT, OUTPUT, add_options, section_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--metrics", type=INPUT, nargs="+", required=True, metavar="JSON", help="metrics files")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--metrics", type=INPUT, nargs="+", required=True, metavar="JSON", help="metrics files")
+    add(
         "--confusions",
         type=INPUT,
         nargs="+",
@@ -25,11 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="confusions of each, in the same order",
     )
     add_options(parser, Bootstrap)
-    parser.add_argument("--out", type=OUTPUT, required=True, metavar="JSON", help="file to write")
+    add("--out", type=OUTPUT, required=True, metavar="JSON", help="file to write")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Compute and write the intervals."""
     from segrepro.evaluation.metrics_files import read_metrics
     from segrepro.evaluation.statistics import read_scored, statistics
     from segrepro.files import write_json

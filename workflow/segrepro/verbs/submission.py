@@ -16,7 +16,6 @@ from segrepro.provenance.results import add_arguments as add_provenance_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
     add = parser.add_argument
     add("--scores", type=INPUT, required=True, metavar="H5", help="score store of the system")
     add("--manifest", type=INPUT, required=True, metavar="CSV", help="the test pictures")
@@ -29,7 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Pack, and write the entry."""
     from segrepro.files import file_digest, write_json
     from segrepro.provenance.results import provenance
     from segrepro.report.submission import pack
@@ -39,13 +37,7 @@ def run(args: argparse.Namespace) -> None:
         system, origin = reader.system, provenance(args, written=reader.code)
     count = pack(args.scores, args.manifest, args.out, competition=args.competition, threads=args.threads)
     if args.entry:
-        content = {
-            "system": system,
-            "competition": args.competition,
-            "sources_beside_voc": args.sources,
-            "pictures": count,
-            "archive_sha256": file_digest(args.out),
-            "provenance": origin,
-        }
+        content = {"system": system, "competition": args.competition, "sources_beside_voc": args.sources}
+        content |= {"pictures": count, "archive_sha256": file_digest(args.out), "provenance": origin}
         write_json(args.entry, content)
     print(f"{args.out}: {count} pictures for competition {args.competition}")

@@ -12,16 +12,13 @@ from segrepro.options import INPUT, OUTPUT, POSITIVE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--manifest", type=INPUT, required=True, metavar="CSV", help="the pictures to choose from")
-    parser.add_argument(
-        "--pictures", type=POSITIVE, required=True, metavar="N", help="how many (all, if there are fewer)"
-    )
-    parser.add_argument("--out", type=OUTPUT, required=True, metavar="CSV", help="manifest to write")
+    add = parser.add_argument
+    add("--manifest", type=INPUT, required=True, metavar="CSV", help="the pictures to choose from")
+    add("--pictures", type=POSITIVE, required=True, metavar="N", help="how many (all, if there are fewer)")
+    add("--out", type=OUTPUT, required=True, metavar="CSV", help="manifest to write")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Choose and write."""
     from segrepro.data.subsets import spread
     from segrepro.stores.manifests import read_manifest, write_manifest
 

@@ -22,7 +22,6 @@ ENTRIES = {name: entry for name, entry in TABLES.items() if entry.made_by}
 
 
 def add_arguments(parser: argparse.ArgumentParser, entry: Entry) -> None:
-    """Declare the options of a table."""
     from segrepro.report.needs import add_entry_options
 
     add_entry_options(parser, entry)
@@ -36,7 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser, entry: Entry) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Make the table and write it in each form."""
     from segrepro.report.printed import write_forms
 
     write_forms(args.out, args.entry, args.entry.make(args))

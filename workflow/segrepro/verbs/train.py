@@ -16,35 +16,34 @@ from segrepro.training.choices import add_deterministic_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    parser.add_argument("--spec", type=INPUT, required=True, help="resolved spec of the model (YAML)")
-    parser.add_argument("--manifest", type=INPUT, required=True, help="what it trains on")
-    parser.add_argument("--init", type=INPUT, help="file of the initial weights, if the spec asks for one")
-    parser.add_argument("--model", type=MODEL, required=True, help="model file to write (.keras)")
-    parser.add_argument("--history", type=OUTPUT, required=True, help="history to write (CSV)")
-    parser.add_argument("--made", type=OUTPUT, help="also write what made the model: code, data, packages (JSON)")
-    parser.add_argument("--checkpoints", type=SHARED_FOLDER, required=True, help="folder of the checkpoints")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--spec", type=INPUT, required=True, help="resolved spec of the model (YAML)")
+    add("--manifest", type=INPUT, required=True, help="what it trains on")
+    add("--init", type=INPUT, help="file of the initial weights, if the spec asks for one")
+    add("--model", type=MODEL, required=True, help="model file to write (.keras)")
+    add("--history", type=OUTPUT, required=True, help="history to write (CSV)")
+    add("--made", type=OUTPUT, help="also write what made the model: code, data, packages (JSON)")
+    add("--checkpoints", type=SHARED_FOLDER, required=True, help="folder of the checkpoints")
+    add(
         "--checkpoint-minutes",
         type=Number(float, 0, above=True),
         default=10.0,
         metavar="MINUTES",
         help="between two checkpoints (default 10)",
     )
-    parser.add_argument(
+    add(
         "--checkpoint-every",
         type=POSITIVE,
         metavar="STEPS",
         help="also a checkpoint every so many steps (default: none)",
     )
     add_deterministic_argument(parser)
-    parser.add_argument("--tensorboard", type=SHARED_FOLDER, help="also write TensorBoard event files to this folder")
+    add("--tensorboard", type=SHARED_FOLDER, help="also write TensorBoard event files to this folder")
     add_gpus_argument(parser, several=True)
-    parser.add_argument("--threads", type=POSITIVE, default=1, help="CPU cores to use (default 1)")
+    add("--threads", type=POSITIVE, default=1, help="CPU cores to use (default 1)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train; a signal that asks to stop exits with 128 + SIGTERM after a checkpoint."""
     from segrepro.training.choices import require_tensorboard
 
     if args.tensorboard:

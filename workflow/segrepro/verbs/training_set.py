@@ -1,4 +1,4 @@
-r"""Write a training set of a model's own, made from a dataset's manifest, and how many examples each class has in it.
+r"""Write a training set of a model's own, and how many examples each class has in it: from a dataset's manifest.
 
   segrepro training-set objects --manifest data/manifests/trainaug.csv --enlarge 1.2 \
       --out data/manifests/stage1.csv --counts results/tables/stage1_examples.csv --threads 4
@@ -24,13 +24,13 @@ The table of counts has a row per class and a total: objects, proposals or pictu
 
 import argparse
 
+from segrepro.config.models import ObjectExamples, ProposalExamples, Repeat
+from segrepro.errors import UserError
 from segrepro.options import INPUT, OUTPUT, POSITIVE, add_options, option_of, section_of
+from segrepro.stores.manifests import read_manifest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's options."""
-    from segrepro.config.models import ProposalExamples, Repeat
-
     add = parser.add_argument
     add("kind", choices=("objects", "proposals", "repeat"), metavar="KIND", help="objects, proposals or repeat")
     add("--manifest", type=INPUT, required=True, metavar="CSV", help="the dataset's: whole pictures")
@@ -48,15 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the manifest and the table."""
     {"objects": _objects, "proposals": _proposals, "repeat": _repeat}[args.kind](args)
 
 
 def _refuse_others(args: argparse.Namespace, *sections: type) -> None:
     """Refuse options that are set, of sections whose fields a kind of training set does not have."""
-    from segrepro.config.models import ObjectExamples, ProposalExamples, Repeat
-    from segrepro.errors import UserError
-
     own = {"kind", *(name for section in sections for name in section.model_fields)}
     for section in (ObjectExamples, ProposalExamples, Repeat):
         for name, field in section.model_fields.items():
@@ -66,9 +62,7 @@ def _refuse_others(args: argparse.Namespace, *sections: type) -> None:
 
 
 def _objects(args: argparse.Namespace) -> None:
-    from segrepro.config.models import ObjectExamples
     from segrepro.data.box_examples import left_out_sentence, object_examples, write_balanced
-    from segrepro.stores.manifests import read_manifest
 
     _refuse_others(args, ObjectExamples)
     rules = section_of(args, ObjectExamples)
@@ -79,10 +73,7 @@ def _objects(args: argparse.Namespace) -> None:
 
 
 def _proposals(args: argparse.Namespace) -> None:
-    from segrepro.config.models import ProposalExamples
     from segrepro.data.box_examples import proposal_examples, write_balanced
-    from segrepro.errors import UserError
-    from segrepro.stores.manifests import read_manifest
     from segrepro.stores.proposals import ProposalReader
 
     _refuse_others(args, ProposalExamples)
@@ -101,10 +92,8 @@ def _proposals(args: argparse.Namespace) -> None:
 
 
 def _repeat(args: argparse.Namespace) -> None:
-    from segrepro.config.models import Repeat
     from segrepro.data.repeats import repeat_classes, write_repeats
     from segrepro.labels import label_space
-    from segrepro.stores.manifests import read_manifest
 
     _refuse_others(args, Repeat)
     space = label_space(args.label_space)

@@ -21,8 +21,8 @@ import yaml
 
 from segrepro.config import parse_config
 from segrepro.files import write_rows
-from segrepro.report.declared import declared
 from segrepro.report.reproduction import SPREAD_COLUMNS, SPREAD_FILE
+from segrepro.report.systems import systems_of
 
 ROOT = Path(__file__).parents[1]
 SCALE = "sample"
@@ -45,7 +45,7 @@ def spread_rows(tables: list[Path], commit: str) -> list[dict[str, str]]:
                 mious.setdefault((row["system"], row["split"]), []).append(float(row["miou"]))
     files = [ROOT / "config.yaml", ROOT / f"workflow/scales/{SCALE}.yaml"]
     config = parse_config(merged(*(yaml.safe_load(file.read_text()) for file in files)))
-    settings = {system.name: system.settings for system in declared(config).systems}
+    settings = {system.name: system.settings for system in systems_of(config).systems}
     rows = []
     for (system, split), values in mious.items():
         if len(values) != len(tables):

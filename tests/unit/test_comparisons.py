@@ -15,9 +15,9 @@ from segrepro.errors import UserError
 from segrepro.evaluation.leakage import MARK
 from segrepro.labels import VOC_CLASSES
 from segrepro.report.columns import number
-from segrepro.report.declared import declared, read_declared
 from segrepro.report.printed import Part, latex, markdown
 from segrepro.report.published import published
+from segrepro.report.systems import read_systems, systems_of
 
 
 def estimate(value: float, half_width: float = 0.01) -> dict[str, float]:
@@ -58,7 +58,7 @@ def tables(tmp_path):
                     }
                 },
             },
-            "declared": {
+            "systems": {
                 "systems": [
                     {"name": "deeplabv3_trainaug", "spec": "aaa", "server": {"miou": 75.0, "per_class": {"cow": 80.5}}},
                     {"name": "crf", "spec": "bbb", "refines": "deeplabv3_trainaug"},
@@ -161,11 +161,11 @@ def test_verdicts_are_corrected_for_the_number_of_comparisons_in_the_table(table
 def test_report_2_stands_beside_what_was_measured(tables):
     folder = tables()
     table = {(row["criterion"], row["origin"]): row for row in rows(folder, "report2")}
-    assert table["mIoU", "reported"]["Deeplabv3_pascal_trainaug"] == "76.42"
+    assert table["mIoU", "published"]["Deeplabv3_pascal_trainaug"] == "76.42"
     assert table["mIoU", "measured"]["Deeplabv3_pascal_trainaug"] == "60.00"
     assert table["mIoU", "measured"]["Deeplabv3_coco20_train"] == ""
-    assert table["pixel accuracy", "reported"]["Stacking"] == "97.55"
-    tests = [table["test mIoU", origin] for origin in ("reported", "measured")]
+    assert table["pixel accuracy", "published"]["Stacking"] == "97.55"
+    tests = [table["test mIoU", origin] for origin in ("published", "measured")]
     assert [row["Deeplabv3_pascal_trainaug"] for row in tests] == ["75.72", "75.00"]
     assert f"60.50 {MARK}" in (folder / "report2.md").read_text()
 
@@ -182,8 +182,8 @@ def test_nothing_is_written_when_an_input_does_not_fit(tables, tmp_path):
         tables(changes)
     assert "'deeplabv3_trainaug' has no interval on 'voc_val'; run `segrepro statistics` again." in stopped.value.code
     with pytest.raises(SystemExit) as stopped:
-        tables({"declared": {"system": []}})
-    assert "in_declared.json: system: unknown key; did you mean 'systems'?" in stopped.value.code
+        tables({"systems": {"system": []}})
+    assert "in_systems.json: system: unknown key; did you mean 'systems'?" in stopped.value.code
     assert not (tmp_path / "tables").exists()
 
 
@@ -191,7 +191,7 @@ def test_declarations_that_cannot_be_read_are_named(tmp_path):
     path = tmp_path / "d.json"
     path.write_text('{"systems": 3}')
     with pytest.raises(UserError, match=r"d.json: systems: .*make it with the workflow"):
-        read_declared(path)
+        read_systems(path)
 
 
 def test_an_empty_table_says_so():
@@ -228,18 +228,18 @@ def test_published_results_are_consistent(merged_config):
                 float(row.miou), abs=0.0501
             )
         if row.system:
-            stated = systems[row.system].get("reported", {}).get(row.split)
+            stated = systems[row.system].get("published", {}).get(row.split)
             if row.split != "voc_test":
                 assert stated["miou"] == float(row.miou)
                 assert stated.get("pixel_accuracy") == (float(row.pixel_accuracy) if row.pixel_accuracy else None)
     known = {(row.system, row.split) for row in entries}
-    assert {(name, split) for name, system in systems.items() for split in system.get("reported", {})} <= known
+    assert {(name, split) for name, system in systems.items() for split in system.get("published", {})} <= known
 
 
 def test_the_config_declares_crfs_ablations_and_answers(merged_config):
     config = merged_config()
     config["systems"]["fcn8s"]["server"] = {"miou": 62.2, "url": "http://host.robots.ox.ac.uk:8080/anonymous/X.html"}
-    found = declared(parse_config(config))
+    found = systems_of(parse_config(config))
     assert found.crfs["edeconvnet_crf"] == "edeconvnet"
     assert found.answers["fcn8s"].miou == 62.2
     assert [question.name for question in found.ablations][:2] == ["fcn_skips", "deconvnet_stages"]
@@ -253,7 +253,7 @@ def test_the_config_declares_crfs_ablations_and_answers(merged_config):
         ("systems.deeplabv3plus_trainaug.prediction", {"flip": True}, {"deeplabv3plus_trainaug", "stacking_vote_crf"}),
         ("systems.stacking_vote_crf.crf.preset", "deeplab_vgg", {"stacking_vote_crf"}),
         ("proposals.selective_search.max_boxes", 100, {"deconvnet_stage1", "deconvnet_stage2", "edeconvnet"}),
-        ("systems.fcn8s.reported", {}, set()),
+        ("systems.fcn8s.published", {}, set()),
         ("archives.sbd.urls", [], set()),
         ("figures.grid.best", 3, set()),
     ],

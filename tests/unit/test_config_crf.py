@@ -88,8 +88,8 @@ def test_a_faulty_search_is_named_with_its_full_path(merged_config, changes, par
 
 def test_an_overlay_can_null_an_entry_of_a_nested_table(merged_config):
     config = merged_config("full")
-    config["systems"]["deeplabv3_trainaug"]["reported"]["voc_val"] = None
-    assert parse_config(config).systems["deeplabv3_trainaug"].reported == {}
-    config["systems"]["deeplabv3_trainaug"]["reported"] = 5
-    with pytest.raises(UserError, match=r"systems\.deeplabv3_trainaug\.reported"):
+    config["systems"]["deeplabv3_trainaug"]["published"]["voc_val"] = None
+    assert parse_config(config).systems["deeplabv3_trainaug"].published == {}
+    config["systems"]["deeplabv3_trainaug"]["published"] = 5
+    with pytest.raises(UserError, match=r"systems\.deeplabv3_trainaug\.published"):
         parse_config(config)

@@ -370,7 +370,7 @@ def test_what_weights_have_seen_leaks_into_models_that_start_from_them(from_rele
 
 def test_coco_that_weights_have_seen_is_compared_where_coco_is_scored(from_released, manifests):
     from_released["models"]["deeplabv3plus_trainaug"]["dataset"] = "coco20_val"
-    from_released["systems"]["deeplabv3plus_trainaug"] |= {"splits": ["coco20"], "reported": {}}
+    from_released["systems"]["deeplabv3plus_trainaug"] |= {"splits": ["coco20"], "published": {}}
     content = graph_of(parse_config(from_released), manifest=manifests)
     (found,) = audit(content)
     assert (found.share, found.leaks[0].seen_as) == (1.0, "trained on coco20")

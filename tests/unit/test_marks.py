@@ -43,7 +43,7 @@ def write_tables(results: Path, measured_on: str = "published") -> None:
     split["differences"] = {a: dict.fromkeys(names[n + 1 :], estimate | {"p": 0.001}) for n, a in enumerate(names)}
     inputs = {
         "statistics": {"method": "BCa", "resamples": 9, "confidence": 0.95, "seed": 0, "splits": {"voc_val": split}},
-        "declared": {
+        "systems": {
             "systems": [{"name": n, "spec": "a", **({"refines": REFINES} if n == "crf" else {})} for n in names],
             "ablations": [{"name": "voting", "baseline": REFINES, "systems": ["deeplabv3plus_trainval", "crf"]}],
         },
@@ -52,7 +52,7 @@ def write_tables(results: Path, measured_on: str = "published") -> None:
     }
     for name, content in inputs.items():
         (results / f"{name}.json").write_text(json.dumps(content))
-    given = {name: [f"{results}/{name}.json"] for name in ("statistics", "declared", "leakage")}
+    given = {name: [f"{results}/{name}.json"] for name in ("statistics", "systems", "leakage")}
     make_tables(results / "tables", {"metrics": list(map(str, files))} | given, measured_on)
     (results / "tables/provenance.csv").write_text("system,split,seed\nstacking_vote,voc_val,0\n")
     tables = sorted((results / "tables").glob("*.csv"))
@@ -208,7 +208,7 @@ def test_tables_say_what_was_measured_and_only_where_it_was_not_the_published_ex
             assert (NOTES["real_sample"] in real) == (name in measured), name
             assert "generated" not in real
             assert "not comparable" not in published
-    title = "# Report 2: reported{} unless said, in percent"
+    title = "# Report 2: published{} unless said, in percent"
     for folder, text in (
         (results, " on VOC 2012 val and measured on generated pictures,"),
         (tmp_path / "real", " on VOC 2012 val and measured on a sample of real pictures,"),

@@ -302,5 +302,5 @@ def test_every_resolved_part_is_json(plan):
     assert json.loads(resolved.resolved(found, "config.json", merged)) == {"seed": 1}
     spec = json.loads(resolved.resolved(found, "models/fcn8s/spec.yaml", merged))
     assert spec == model_spec(found.config, "fcn8s").plain()
-    reported = json.loads(resolved.resolved(found, "metrics/reported.json", merged))
-    assert reported["fcn8s"]["seg11valid"]["miou"] > 60
+    published = json.loads(resolved.resolved(found, "metrics/published.json", merged))
+    assert published["fcn8s"]["seg11valid"]["miou"] > 60

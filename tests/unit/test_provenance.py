@@ -297,7 +297,7 @@ def test_an_origin_names_datasets_models_and_files_of_all_ancestors(traced):
         ({"archives_dir": "/archives"}, True),
         ({"archives__sbd__urls": ["http://example.org/benchmark.tgz"]}, True),
         ({"weights__vgg16_imagenet__urls": []}, True),
-        ({"systems__edeconvnet__reported": {"voc_val": {"miou": 70.0, "source": "x"}}}, True),
+        ({"systems__edeconvnet__published": {"voc_val": {"miou": 70.0, "source": "x"}}}, True),
         ({"systems__edeconvnet__splits": ["voc_val", "seg11valid"]}, True),
         ({"models__deeplabv3_trainaug__dataset": "voc_train"}, True),
         ({"coco__min_pixels": 7}, True),

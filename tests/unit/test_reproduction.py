@@ -1,4 +1,4 @@
-"""The table that compares a run with other seeds and with what is reported."""
+"""The table that compares a run with other seeds and with what is published."""
 
 import json
 
@@ -10,11 +10,11 @@ from scipy import stats
 from segrepro.cli import main
 from segrepro.config import parse_config
 from segrepro.labels import VOC_CLASSES
-from segrepro.report.declared import declared
 from segrepro.report.reproduction import SPREAD_TYPES, compare
+from segrepro.report.systems import systems_of
 
 SEEDS = [57.0, 58.0, 59.0, 60.0, 61.0]
-REPORTED = {"miou": 61.0, "source": "a paper"}
+PUBLISHED = {"miou": 61.0, "source": "a paper"}
 SETTINGS = "same"
 
 
@@ -26,11 +26,11 @@ def spread(seeds=SEEDS, settings=SETTINGS) -> pd.DataFrame:
     )
 
 
-def compared(miou: float, *, reported=None, spreads=None, trained=True, **options) -> pd.Series:
+def compared(miou: float, *, published=None, spreads=None, trained=True, **options) -> pd.Series:
     """Compare a system of this mIoU, whose interval reaches from 3 below to 2 above."""
     row = {"system": "one", "split": "voc_val", "settings": SETTINGS, "trained": trained, "miou": miou}
     row |= {"miou_low": miou - 3, "miou_high": miou + 2}
-    row |= {f"reported_{key}": (reported or {}).get(key) for key in ("miou", "source", "differs")}
+    row |= {f"published_{key}": (published or {}).get(key) for key in ("miou", "source", "differs")}
     known = pd.DataFrame(columns=list(SPREAD_TYPES)).astype(SPREAD_TYPES) if spreads is None else spreads
     return compare(pd.DataFrame([row]), known, **{"seed_deviation": 0.0} | options).iloc[0]
 
@@ -48,7 +48,7 @@ def test_the_interval_of_seeds_holds_one_more_seed_95_times_of_100():
     draws = np.random.default_rng(0).normal(50, 2, (4000, 6))
     known = pd.concat([spread(draw[:5]).assign(system=str(number)) for number, draw in enumerate(draws)])
     results = pd.DataFrame({"system": known["system"], "split": "voc_val", "settings": SETTINGS, "miou": draws[:, 5]})
-    results[["reported_miou", "reported_differs"]] = None
+    results[["published_miou", "published_differs"]] = None
     results = results.assign(miou_low=results["miou"], miou_high=results["miou"], trained=True)
     rows = compare(results, known, seed_deviation=0.0)
     assert (rows["spread"] == "within").mean() == pytest.approx(0.95, abs=0.011)
@@ -69,27 +69,27 @@ def test_other_settings_are_not_compared():
         (64.5, {}, "no, above"),
     ],
 )
-def test_a_reported_value_is_met_within_pictures_and_seeds(miou, options, verdict):
-    row = compared(miou, reported=REPORTED, **options)
+def test_a_published_value_is_met_within_pictures_and_seeds(miou, options, verdict):
+    row = compared(miou, published=PUBLISHED, **options)
     assert row["reproduced"] == verdict
     assert row["difference"] == pytest.approx(miou - 61)
 
 
 def test_another_experiment_is_said_to_be_one():
-    row = compared(61.0, reported=REPORTED | {"differs": "ResNet-v1"})
+    row = compared(61.0, published=PUBLISHED | {"differs": "ResNet-v1"})
     assert (row["reproduced"], row["why"]) == ("another experiment", "ResNet-v1")
 
 
 def test_a_difference_without_words_is_none():
-    assert compared(61.0, reported=REPORTED | {"differs": ""})["reproduced"] == "yes"
+    assert compared(61.0, published=PUBLISHED | {"differs": ""})["reproduced"] == "yes"
 
 
-def test_what_is_not_reported_has_no_verdict():
-    assert compared(61.0, reported={"differs": "ResNet-v1"})["reproduced"] == ""
+def test_what_is_not_published_has_no_verdict():
+    assert compared(61.0, published={"differs": "ResNet-v1"})["reproduced"] == ""
 
 
-def test_the_sample_is_not_compared_with_what_is_reported():
-    row = compared(61.0, reported=REPORTED, measured_on="generated")
+def test_the_sample_is_not_compared_with_what_is_published():
+    row = compared(61.0, published=PUBLISHED, measured_on="generated")
     assert row["reproduced"] == "not comparable"
     assert "difference" not in row
 
@@ -102,7 +102,7 @@ def test_the_printed_table_says_why_and_notes_what_was_measured(tmp_path, kind, 
     split = {"pictures": 5, "systems": one, "differences": {}}
     inputs = {
         "metrics": entry,
-        "reported": {"one": {"voc_val": REPORTED | {"differs": "ResNet-v1"}}} if kind == "published" else {},
+        "published": {"one": {"voc_val": PUBLISHED | {"differs": "ResNet-v1"}}} if kind == "published" else {},
         "statistics": {"method": "BCa", "resamples": 9, "confidence": 0.95, "seed": 0, "splits": {"voc_val": split}},
     }
     words = ["table", "reproduction", "--measured-on", kind, "--out", str(tmp_path / "r.md")]
@@ -118,7 +118,7 @@ def test_the_printed_table_says_why_and_notes_what_was_measured(tmp_path, kind, 
 
 def test_the_settings_hash_is_that_of_all_seeds_and_published_weights_have_none(merged_config):
     one, other = merged_config("full"), merged_config("full") | {"seed": 7}
-    found, seven = declared(parse_config(one)), declared(parse_config(other))
+    found, seven = systems_of(parse_config(one)), systems_of(parse_config(other))
     assert [each.settings for each in found.systems] == [each.settings for each in seven.systems]
     assert [each.spec for each in found.systems] != [each.spec for each in seven.systems]
     assert {each.name for each in found.systems if not each.trained} == {

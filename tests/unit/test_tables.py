@@ -1,4 +1,4 @@
-"""The comparison tables: columns, order, rounding, and what is reported beside what is measured."""
+"""The comparison tables: columns, order, rounding, and what is published beside what is measured."""
 
 import csv
 import json
@@ -11,12 +11,12 @@ from segrepro.cli import main
 from segrepro.errors import UserError
 from segrepro.labels import COCO91, VOC21
 from segrepro.report.printed import csv_rows
-from segrepro.report.results import Reported, add_difference, join
+from segrepro.report.results import Published, add_difference, join
 from segrepro.report.tables import TABLES
 
 HEADER = (
     "system,split,leaks,miou,pixel_accuracy,mean_accuracy,fw_iou,"
-    "reported_miou,reported_pixel_accuracy,reported_source,difference,pictures,classes,miou_low,miou_high,spec"
+    "published_miou,published_pixel_accuracy,published_source,difference,pictures,classes,miou_low,miou_high,spec"
 )
 
 
@@ -37,44 +37,44 @@ def entry(system="net", split="voc_val", space=VOC21, **values):
     }
 
 
-def run(folder, *entries, reported=None):
+def run(folder, *entries, published=None):
     """Write the inputs, run the verb; return the rows of both tables."""
     files = []
     for number, value in enumerate(entries):
         files.append(folder / f"m{number}.json")
         files[-1].write_text(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
     options = []
-    if reported is not None:
-        (folder / "reported.json").write_text(json.dumps(reported))
-        options = ["--reported", str(folder / "reported.json")]
+    if published is not None:
+        (folder / "published.json").write_text(json.dumps(published))
+        options = ["--published", str(folder / "published.json")]
     tables = [folder / "miou.csv", folder / "per_class_iou.csv"]
     main(["table", "miou", "--metrics", *map(str, files), *options, "--out", str(tables[0])])
     main(["table", "per_class_iou", "--metrics", *map(str, files), "--out", str(tables[1])])
     return [list(csv.DictReader(table.open(newline=""))) for table in tables]
 
 
-def error_of(folder, *entries, reported=None):
+def error_of(folder, *entries, published=None):
     with pytest.raises(SystemExit) as stopped:
-        run(folder, *entries, reported=reported)
+        run(folder, *entries, published=published)
     assert {path.suffix for path in folder.iterdir()} <= {".json"}
     return stopped.value.code
 
 
 def test_the_main_table_is_tidy_in_percent_with_the_agreed_columns(tmp_path):
-    reported = {"net": {"voc_val": {"miou": 76.4, "pixel_accuracy": 94.45, "source": "report 2, table 3"}}}
-    run(tmp_path, entry(), reported=reported)
+    published = {"net": {"voc_val": {"miou": 76.4, "pixel_accuracy": 94.45, "source": "report 2, table 3"}}}
+    run(tmp_path, entry(), published=published)
     assert (tmp_path / "miou.csv").read_bytes().decode() == (
         f'{HEADER}\nnet,voc_val,,76.42,94.45,87.65,90.00,76.40,94.45,"report 2, table 3",0.02,1449,21,,,\n'
     )
     assert ",".join(column.name for column in TABLES["miou"].columns) == HEADER
 
 
-def test_what_is_not_reported_stays_empty(tmp_path):
-    reported = {"net": {"voc_test": {"miou": 75.72}}, "other": {"voc_val": {"miou": 1}}}
-    (row,), _ = run(tmp_path, entry(), reported=reported)
-    assert [row[key] for key in row if key.startswith("reported") or key == "difference"] == [""] * 4
-    (row,), _ = run(tmp_path, entry(), reported={"net": {"voc_val": {"miou": None, "source": "paper"}}})
-    assert (row["reported_miou"], row["reported_source"], row["difference"]) == ("", "paper", "")
+def test_what_is_not_published_stays_empty(tmp_path):
+    published = {"net": {"voc_test": {"miou": 75.72}}, "other": {"voc_val": {"miou": 1}}}
+    (row,), _ = run(tmp_path, entry(), published=published)
+    assert [row[key] for key in row if key.startswith("published") or key == "difference"] == [""] * 4
+    (row,), _ = run(tmp_path, entry(), published={"net": {"voc_val": {"miou": None, "source": "paper"}}})
+    assert (row["published_miou"], row["published_source"], row["difference"]) == ("", "paper", "")
     (row,), _ = run(tmp_path, entry())
     assert row["difference"] == ""
 
@@ -93,11 +93,11 @@ def test_rows_keep_the_order_of_the_command_line(tmp_path):
     assert [(row["system"], row["split"]) for row in per_class] == pairs
 
 
-@given(measured=st.floats(0, 1), reported=st.integers(0, 10000).map(lambda n: n / 100))
-def test_the_difference_is_that_of_the_printed_numbers(measured, reported):
-    stated = Reported.model_validate({"net": {"voc_val": {"miou": reported}}})
-    (row,) = csv_rows(TABLES["miou"].columns, add_difference(join([entry(miou=measured)], reported=stated)))
-    hundredths = [round(float(row[key]) * 100) for key in ("miou", "reported_miou", "difference")]
+@given(measured=st.floats(0, 1), published=st.integers(0, 10000).map(lambda n: n / 100))
+def test_the_difference_is_that_of_the_printed_numbers(measured, published):
+    stated = Published.model_validate({"net": {"voc_val": {"miou": published}}})
+    (row,) = csv_rows(TABLES["miou"].columns, add_difference(join([entry(miou=measured)], published=stated)))
+    hundredths = [round(float(row[key]) * 100) for key in ("miou", "published_miou", "difference")]
     assert hundredths[2] == hundredths[0] - hundredths[1]
     assert row["difference"] != "-0.00"
 
@@ -128,7 +128,7 @@ def test_metrics_that_cannot_be_used_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("reported", "message"),
+    ("published", "message"),
     [
         ({"net": {"voc_val": {"mIoU": 76}}}, "net.voc_val.mIoU: unknown key; did you mean 'miou'?"),
         ({"net": {"voc_val": {"miou": "76"}}}, "net.voc_val.miou: input should be a valid number, not '76'"),
@@ -136,8 +136,8 @@ def test_metrics_that_cannot_be_used_are_named(tmp_path):
         ({"net": {"voc_val": {"miou": True}}}, "net.voc_val.miou: input should be a valid number, not True"),
         ({"net": {"voc_val": {"source": 3}}}, "net.voc_val.source: input should be a valid string, not 3"),
         ({"net": {"voc_val": 76.42}}, "net.voc_val: input should be"),
-        ([], "reported.json: not a mapping"),
+        ([], "published.json: not a mapping"),
     ],
 )
-def test_reported_values_that_cannot_be_used_are_named(tmp_path, reported, message):
-    assert message in error_of(tmp_path, entry(), reported=reported)
+def test_published_values_that_cannot_be_used_are_named(tmp_path, published, message):
+    assert message in error_of(tmp_path, entry(), published=published)

@@ -150,8 +150,8 @@ OF_SCORES = {
     *("page_pictures", "provenance", "statistics"),
     *(f"table_{name}" for name, entry in TABLES.items() if entry.made_by),
 }
-# The tables that are told of systems what the config declares, and those with intervals.
-OF_DECLARED = {f"table_{name}" for name in ("miou", "report2", "voc2012_test", "crf", "ablation", "reproduction")}
+# The tables that read what the config says of systems (`metrics/systems.json`), and those with intervals.
+OF_SYSTEMS = {f"table_{name}" for name in ("miou", "report2", "voc2012_test", "crf", "ablation", "reproduction")}
 OF_INTERVALS = {f"table_{name}" for name in ("miou", "crf", "ablation", "paired", "reproduction", "boundary")}
 # `figures.class_bars` and `figures.weak_classes` show fcn16s and pair.
 CLASS_BARS = {"figure_class_bars", "figure_weak_classes"}
@@ -190,11 +190,11 @@ CHANGES = {
             | {f"figure_{name}" for name in ("class_bars", "weak_classes", "confusion", "object_sizes", "trimap")},
         )
     ],
-    "ablations.*": [({"ablations": {"skips": {"systems": ["pair"]}}}, set(), OF_DECLARED)],
+    "ablations.*": [({"ablations": {"skips": {"systems": ["pair"]}}}, set(), OF_SYSTEMS)],
     "near_duplicates": [({"near_duplicates": {"pairs": 5}}, set(), {"near_duplicates"})],
-    "systems.<s>.reported": [
+    "systems.<s>.published": [
         (
-            {"systems": {"fcn32s": {"reported": {"seg11valid": {"miou": 63.7}}}}},
+            {"systems": {"fcn32s": {"published": {"seg11valid": {"miou": 63.7}}}}},
             set(),
             {"table_miou", "table_reproduction"},
         )

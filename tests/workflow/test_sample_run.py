@@ -62,12 +62,12 @@ def rows(path: Path) -> list[dict]:
 def test_the_table_has_its_columns_and_the_system_learnt(run):
     table = rows(run / "results/tables/miou.csv")
     assert ",".join(table[0]) == (
-        "system,split,leaks,miou,pixel_accuracy,mean_accuracy,fw_iou,reported_miou,reported_pixel_accuracy,"
-        "reported_source,difference,pictures,classes,miou_low,miou_high,spec"
+        "system,split,leaks,miou,pixel_accuracy,mean_accuracy,fw_iou,published_miou,published_pixel_accuracy,"
+        "published_source,difference,pictures,classes,miou_low,miou_high,spec"
     )
     row = next(r for r in table if (r["system"], r["split"]) == ("deeplabv3_trainaug", "voc_val"))
     assert float(row["miou"]) > REPORT_2
-    assert (row["reported_miou"], row["reported_pixel_accuracy"], row["reported_source"]) == (
+    assert (row["published_miou"], row["published_pixel_accuracy"], row["published_source"]) == (
         "76.42",
         "94.45",
         "report 2",
@@ -307,8 +307,8 @@ def test_a_bare_target_needs_no_cores(run):
     assert "Nothing to be done" in done.stdout
 
 
-# The tables that are told of systems what the config declares.
-OF_DECLARED = {f"table_{name}" for name in ("miou", "report2", "voc2012_test", "crf", "ablation", "reproduction")}
+# The tables that read what the config says of systems (`metrics/systems.json`).
+OF_SYSTEMS = {f"table_{name}" for name in ("miou", "report2", "voc2012_test", "crf", "ablation", "reproduction")}
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ OF_DECLARED = {f"table_{name}" for name in ("miou", "report2", "voc2012_test", "
         ({"runtime": {"checkpoint_every": 9, "fetch": {"attempts": 2}, "shards": 4}}, set()),
         ({"archives_dir": "/archives"}, set()),
         (
-            {"systems": {"deeplabv3_trainaug": {"reported": {"voc_val": {"miou": 77.21}}}}},
+            {"systems": {"deeplabv3_trainaug": {"published": {"voc_val": {"miou": 77.21}}}}},
             {"table_miou", "table_reproduction"},
         ),
         (
@@ -328,8 +328,8 @@ OF_DECLARED = {f"table_{name}" for name in ("miou", "report2", "voc2012_test", "
             | {f"table_{name}" for name in ("miou", "crf", "ablation", "paired", "reproduction")}
             | {"figure_class_bars", "figure_weak_classes", "figure_trimap", "figure_object_sizes", "figure_confusion"},
         ),
-        ({"systems": {"fcn8s": {"server": {"miou": 62.2}}}}, OF_DECLARED),
-        ({"ablations": {"repetition_sharpening_blurring": None}}, OF_DECLARED),
+        ({"systems": {"fcn8s": {"server": {"miou": 62.2}}}}, OF_SYSTEMS),
+        ({"ablations": {"repetition_sharpening_blurring": None}}, OF_SYSTEMS),
         ({"label_checks": {"max_void_share": 0.3}}, {"check_labels", "passed_checks", "figure_labels"}),
     ],
 )

@@ -261,7 +261,6 @@ def _seen_by_weights(config: Config, name: str) -> list[str]:
 def _system_node(config: Config, name: str, pictures: Callable[[str], Pictures], fold_report: str) -> SystemNode:
     system = config.systems[name]
     by_folds = system.stacking is not None and system.held is None
-    reported = system.splits if by_folds else []
     return SystemNode(
         kind="model" if system.model is not None else system.combination,
         model=system.model,
@@ -269,6 +268,6 @@ def _system_node(config: Config, name: str, pictures: Callable[[str], Pictures],
         proposals=system.proposal_wise.proposals if system.proposal_wise else None,
         tuned_on=[pictures(system.held.split)] if system.held else [],
         by_folds=by_folds,
-        fold_reports={split: fold_report.format(system=name, split=split) for split in reported},
+        fold_reports={split: fold_report.format(system=name, split=split) for split in system.splits if by_folds},
         splits=system.splits,
     )

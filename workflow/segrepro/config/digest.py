@@ -10,7 +10,7 @@ from segrepro.graph import MODEL, PROPOSALS, SYSTEM, Node, graph_of
 DIGITS = 12  # hexadecimal: enough to tell apart any number of systems that anyone will run
 
 # Of a system: what tables set beside it, and which pictures it is scored on, are no part of what it computes.
-NO_PART_OF_A_SYSTEM = {"splits", "reported", "server"}
+NO_PART_OF_A_SYSTEM = {"splits", "published", "server"}
 # Of a file: where it is fetched from, and what proves that it is the right one.
 NO_PART_OF_A_FILE = {"urls", "md5", "sha256", "bytes", "sha256_list"}
 

@@ -122,7 +122,7 @@ def _system_problems(config: Config, path: str, system: System) -> Iterator[str]
     if system.model in config.models:
         yield from _prediction_problems(config, f"{path}.proposal_wise", system)
     yield from without_masks(f"{path}.splits", system.splits)
-    yield from unknown(f"{path}.reported", system.reported, system.splits, "split of this system")
+    yield from unknown(f"{path}.published", system.published, system.splits, "split of this system")
 
 
 def _prediction_problems(config: Config, path: str, system: System) -> Iterator[str]:

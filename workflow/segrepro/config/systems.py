@@ -11,7 +11,7 @@ from segrepro.config.tables import Percent, Server
 from segrepro.schema import Count, NotNegative, Positive, PositiveFloat, Section, Share
 
 
-class Reported(Section):
+class Published(Section):
     """What a paper or report says of a system on a split, in percent."""
 
     miou: Percent
@@ -227,7 +227,7 @@ class System(Section):
     )
     crf: Crf | None = Field(None, description="refine another system, instead of a model")
     splits: Annotated[list[str], Field(min_length=1)] = Field(description="datasets it is scored on")
-    reported: dict[str, Reported] = Field({}, description="split -> published numbers")
+    published: dict[str, Published] = Field({}, description="split -> published numbers")
     server: Server | None = Field(None, description="what the VOC server answered to this run's own submission")
 
     @model_validator(mode="after")

@@ -5,13 +5,13 @@ from typing import Any
 
 from segrepro.config import model_spec
 from segrepro.plan.experiment import Plan
-from segrepro.report.declared import declared
+from segrepro.report.systems import systems_of
 
 # What was asked for, but not where archives lie or how a run goes: neither changes a result.
 NO_PART_OF_A_RESULT = ("runtime", "archives_dir")
 
 
-def declared_config(merged: dict[str, Any]) -> dict[str, Any]:
+def shown_config(merged: dict[str, Any]) -> dict[str, Any]:
     """Return the config as the page shows it and ``config.json`` holds it.
 
     Args:
@@ -23,7 +23,7 @@ def declared_config(merged: dict[str, Any]) -> dict[str, Any]:
 def parts(plan: Plan) -> list[str]:
     """Return the files of all parts, below the folder of results."""
     specs = [f"models/{name}/spec.yaml" for name in plan.config.models]
-    return [*specs, "config.json", "lineage.json", "metrics/declared.json", "metrics/reported.json"]
+    return [*specs, "config.json", "lineage.json", "metrics/systems.json", "metrics/published.json"]
 
 
 def resolved(plan: Plan, part: str, merged: dict[str, Any]) -> str:
@@ -36,15 +36,15 @@ def resolved(plan: Plan, part: str, merged: dict[str, Any]) -> str:
     """
     config = plan.config
     if part == "config.json":
-        content = declared_config(merged)
+        content = shown_config(merged)
     elif part == "lineage.json":
         content = plan.graph.model_dump(mode="json")
-    elif part == "metrics/declared.json":
-        content = declared(config).model_dump(mode="json")
-    elif part == "metrics/reported.json":
+    elif part == "metrics/systems.json":
+        content = systems_of(config).model_dump(mode="json")
+    elif part == "metrics/published.json":
         systems = config.systems.items()
         content = {
-            name: {split: numbers.model_dump() for split, numbers in each.reported.items()} for name, each in systems
+            name: {split: numbers.model_dump() for split, numbers in each.published.items()} for name, each in systems
         }
     else:
         content = model_spec(config, part.split("/")[1]).plain()

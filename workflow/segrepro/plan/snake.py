@@ -19,7 +19,7 @@ from segrepro.errors import UserError
 from segrepro.json_files import refuse_twins
 from segrepro.plan.experiment import Plan
 from segrepro.plan.lineage import config_sha256
-from segrepro.plan.resolved import declared_config
+from segrepro.plan.resolved import shown_config
 from segrepro.provenance.unrecorded import refuse_other_results
 from segrepro.report import figures, tables
 from segrepro.report.registry import Entry
@@ -131,7 +131,7 @@ def compare_standing(workflow: Any, plan: Plan, merged: dict[str, Any]) -> None:
             Path(plan.results),
             specs={name: model_spec(plan.config, name).plain() for name in plan.config.models},
             hashes={pair: config_sha256(plan, *pair) for pair in plan.scored()},
-            config=declared_config(merged),
+            config=shown_config(merged),
             unrecorded=is_unrecorded,
         )
 

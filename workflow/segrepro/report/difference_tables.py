@@ -12,9 +12,9 @@ import pandas as pd
 from segrepro.evaluation.holm import holm
 from segrepro.evaluation.statistics import Statistics, read_statistics
 from segrepro.report.columns import LEAKS, MIOU, SYSTEM, number
-from segrepro.report.declared import read_declared
 from segrepro.report.printed import Part, Table, csv_rows, named
 from segrepro.report.results import notes, read_results
+from segrepro.report.systems import read_systems
 
 VERDICTS = {1: "better", 0: "unclear", -1: "worse"}
 
@@ -22,7 +22,7 @@ VERDICTS = {1: "better", 0: "unclear", -1: "worse"}
 def crf_table(args: argparse.Namespace) -> Table:
     """Build ``crf``: mIoU before and after each CRF, its gain and whether it is one."""
     results, statistics = _by_split(args), read_statistics(args.statistics)
-    crfs = pd.DataFrame(read_declared(args.declared).crfs.items(), columns=["system", "refines"])
+    crfs = pd.DataFrame(read_systems(args.systems).crfs.items(), columns=["system", "refines"])
     rows = crfs.merge(results, on="system").merge(_as(results, "refines"), on=["refines", "split"])
     rows = rows.rename(columns={"miou": "after", "refines_miou": "before"})
     rows, verdicts = _compare(rows, "system", "refines", "gain", statistics)
@@ -35,7 +35,7 @@ def ablation_table(args: argparse.Namespace) -> Table:
     A question's note stands in its baseline's rows, and below the printed table.
     """
     results, statistics = _by_split(args), read_statistics(args.statistics)
-    questions = read_declared(args.declared).ablations
+    questions = read_systems(args.systems).ablations
     asked = pd.DataFrame(
         [
             (number, question.name, question.baseline, system)

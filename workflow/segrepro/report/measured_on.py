@@ -1,6 +1,6 @@
 """What the tables and the page say of the pictures that systems were measured on.
 
-Numbers of the sample stand beside reported ones in the same tables: these say that they must not be compared.
+Numbers of the sample stand beside published ones in the same tables: these say that they must not be compared.
 """
 
 import argparse
@@ -15,9 +15,9 @@ PICTURES: dict[PicturesKind, str] = {"generated": "generated pictures", "real_sa
 # Below each table with measured numbers.
 NOTES: dict[PicturesKind, str] = {
     "generated": "Measured on generated pictures at sample scale, with shrunken networks: not comparable with the "
-    "reported values.",
+    "published values.",
     "real_sample": "Measured on real pictures, but at sample scale, with shrunken networks: not comparable with the "
-    "reported values.",
+    "published values.",
 }
 
 # At the head of the page.
@@ -25,7 +25,7 @@ REMARKS: dict[PicturesKind, str] = {
     "generated": "Shrunken networks on generated pictures: these numbers show that the chain works, not how good a "
     "system is.",
     "real_sample": "Shrunken networks on a sample of real pictures: these numbers are not comparable with those "
-    "reported.",
+    "published.",
 }
 
 

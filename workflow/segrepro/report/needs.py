@@ -173,11 +173,11 @@ NEEDS: dict[str, Need] = {
     "proposals": _input("--proposals", "H5", "object proposals, by `segrepro proposals`", _split_proposals),
     "leakage": _input("--leakage", "JSON", "shares of leaked pictures (segrepro audit)", _of_results("leakage.json")),
     "statistics": _input("--statistics", "JSON", "intervals (segrepro statistics)", _of_results("statistics.json")),
-    "reported": _input(
-        "--reported", "JSON", "what reports and papers state, in percent", _of_results("metrics/reported.json")
+    "published": _input(
+        "--published", "JSON", "what reports and papers state, in percent", _of_results("metrics/published.json")
     ),
-    "declared": _input(
-        "--declared", "JSON", "CRFs, ablations, server answers, spec hashes", _of_results("metrics/declared.json")
+    "systems": _input(
+        "--systems", "JSON", "CRFs, ablations, server answers, spec hashes", _of_results("metrics/systems.json")
     ),
     # of what it is
     "split": _option("--split", lambda _, of: of.split, metavar="NAME", help="that the systems are scored on"),

@@ -14,10 +14,10 @@ from typing import Any
 import pandas as pd
 
 from segrepro.report.columns import NOTHING, Column
-from segrepro.report.declared import Declared, read_declared
 from segrepro.report.measured_on import PICTURES
 from segrepro.report.printed import Part, Table, csv_rows, named
 from segrepro.report.results import notes, read_results
+from segrepro.report.systems import Systems, read_systems
 from segrepro.report.tables import report2_column
 
 REPORT2 = "report 2"
@@ -46,15 +46,15 @@ def report2_table(args: argparse.Namespace) -> Table:
     systems = dict(zip(said["method"], said["system"], strict=True))
     results = read_results(args)
     on_val = results[results["split"] == VAL].set_index("system")
-    answers = (read_declared(args.declared) if args.declared else Declared()).answers
+    answers = (read_systems(args.systems) if args.systems else Systems()).answers
     lines = []
     for criterion, split, key, measured in (
         ("mIoU", VAL, "miou", on_val["miou"]),
         ("pixel accuracy", VAL, "pixel_accuracy", on_val["pixel_accuracy"]),
         ("test mIoU", TEST, "miou", {name: answer.miou for name, answer in answers.items()}),
     ):
-        reported = said[said["split"] == split].set_index("method")[key].to_dict()
-        lines.append({"criterion": criterion, "origin": "reported"} | reported)
+        of_split = said[said["split"] == split].set_index("method")[key].to_dict()
+        lines.append({"criterion": criterion, "origin": "published"} | of_split)
         lines.append({"criterion": criterion, "origin": "measured"} | _by_method(systems, measured))
     lines.append({"criterion": "leaks", "origin": "measured"} | _by_method(systems, on_val["leaks"]))
     rows = pd.DataFrame(lines, columns=["criterion", "origin", *systems])
@@ -68,7 +68,7 @@ def report2_table(args: argparse.Namespace) -> Table:
     return Table(
         rows,
         notes(args.measured_on, measured_by),
-        title=f"Report 2: reported{others} and measured{ours} unless said, in percent",
+        title=f"Report 2: published{others} and measured{ours} unless said, in percent",
         parts=[Part("", ("assessment criterion", "", *systems), _printed(rows, systems))],
     )
 
@@ -78,7 +78,7 @@ def _printed(rows: pd.DataFrame, methods: Iterable[str]) -> list[list[str]]:
     columns = [Column("criterion"), Column("origin"), *map(report2_column, methods)]
     *lines, _ = texts = csv_rows(columns, rows)
     return [
-        [line["criterion"] * (line["origin"] == "reported"), line["origin"]]
+        [line["criterion"] * (line["origin"] == "published"), line["origin"]]
         + [named(column, line, texts) for column in columns[2:]]
         for line in lines
     ]
@@ -92,7 +92,7 @@ def voc_test_table(args: argparse.Namespace) -> Table:
     """Build ``voc2012_test``: the DeconvNet paper's comparison and other published results, then this run's own."""
     rows = published()
     rows = rows[rows["split"] == TEST]
-    answers = (read_declared(args.declared) if args.declared else Declared()).answers
+    answers = (read_systems(args.systems) if args.systems else Systems()).answers
     answered = [
         {"method": name, "source": THIS_RUN, "reference": answer.url, "system": name, **answer.per_class}
         | {"miou": answer.miou}

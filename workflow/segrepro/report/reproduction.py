@@ -27,7 +27,7 @@ SPREAD_TYPES = dict.fromkeys(("seeds", "mean", "deviation"), float) | dict.fromk
 
 
 def reproduction_table(args: argparse.Namespace) -> Table:
-    """Build ``reproduction``: each system beside the spread over seeds, and beside what is reported of it."""
+    """Build ``reproduction``: each system beside the spread over seeds, and beside what is published of it."""
     with resources.files("segrepro.report").joinpath(SPREAD_FILE).open(encoding="utf-8") as stream:
         spreads = pd.read_csv(stream, usecols=list(SPREAD_TYPES), dtype=SPREAD_TYPES)
     rows = compare(read_results(args), spreads, seed_deviation=args.seed_deviation, measured_on=args.measured_on)
@@ -43,7 +43,7 @@ def reproduction_table(args: argparse.Namespace) -> Table:
     if args.measured_on == PUBLISHED:
         confidence = read_statistics(args.statistics).confidence
         notes.append(
-            f"Difference: measured minus reported, with a {100 * confidence:g} % interval of pictures and seeds; "
+            f"Difference: measured minus published, with a {100 * confidence:g} % interval of pictures and seeds; "
             "reproduced where it holds zero. Where the spread over seeds is not measured, its standard deviation is "
             f"taken to be {args.seed_deviation:g} points; weights that are not trained here have none."
         )
@@ -55,13 +55,13 @@ def reproduction_table(args: argparse.Namespace) -> Table:
 def compare(
     results: pd.DataFrame, spreads: pd.DataFrame, *, seed_deviation: float, measured_on: PicturesKind = PUBLISHED
 ) -> pd.DataFrame:
-    """Compare each result with other seeds and with what is reported.
+    """Compare each result with other seeds and with what is published.
 
     Args:
         results: from `segrepro.report.results.join`, with intervals and what the config declares.
         spreads: as in ``spread.csv``.
         seed_deviation: standard deviation of mIoU over seeds, percentage points, of systems without a measured one.
-        measured_on: only the experiment as published is compared with what is reported.
+        measured_on: only the experiment as published is compared with what is published.
 
     Returns:
         The results with the further columns of the table. ``spread_low`` to ``spread_high`` is Student's prediction
@@ -80,7 +80,7 @@ def compare(
     outside = [seeds.isna(), miou < rows["spread_low"], miou > rows["spread_high"]]
     rows["spread"] = np.select(outside, ["not measured", "below", "above"], "within")
 
-    stated = rows["reported_miou"].astype(float)
+    stated = rows["published_miou"].astype(float)
     if measured_on != PUBLISHED:
         return rows.assign(reproduced=np.where(stated.notna(), "not comparable", ""), why=None)
     rows["difference"] = difference = miou - stated
@@ -88,7 +88,7 @@ def compare(
     of_seeds = 1.96 * np.sqrt(2) * deviation
     rows["difference_low"] = low = difference - np.hypot(miou - rows["miou_low"], of_seeds)
     rows["difference_high"] = high = difference + np.hypot(rows["miou_high"] - miou, of_seeds)
-    rows["why"] = rows["reported_differs"].where(stated.notna() & rows["reported_differs"].ne(""))
+    rows["why"] = rows["published_differs"].where(stated.notna() & rows["published_differs"].ne(""))
     verdicts = {
         "another experiment": rows["why"].notna(),
         "": low.isna(),

@@ -14,16 +14,16 @@ from segrepro.evaluation.metrics_files import MEASURES, NEEDED, read_metrics
 from segrepro.evaluation.statistics import Statistics, read_statistics
 from segrepro.json_files import read_model
 from segrepro.labels import label_space
-from segrepro.report.declared import Declared, read_declared
 from segrepro.report.measured_on import NOTES
 from segrepro.report.printed import LEAK_NOTE, Table
+from segrepro.report.systems import Systems, read_systems
 from segrepro.schema import Section
 
 PAIR = ["system", "split"]
 
 
 class Stated(Section):
-    """What is reported of a system on a split, in percent; the config's own `Reported` demands more."""
+    """What is published of a system on a split, in percent; the config's own `Published` demands more."""
 
     miou: Percent | None = None
     pixel_accuracy: Percent | None = None
@@ -31,24 +31,24 @@ class Stated(Section):
     differs: str | None = None
 
 
-class Reported(RootModel[dict[str, dict[str, Stated]]]):
-    """What is reported: system -> split -> numbers."""
+class Published(RootModel[dict[str, dict[str, Stated]]]):
+    """What is published: system -> split -> numbers."""
 
 
-def read_reported(path: Path) -> Reported:
-    """Read reported results: ``{system: {split: {"miou": 76.42, "pixel_accuracy": 94.45, "source": "report 2"}}}``.
+def read_published(path: Path) -> Published:
+    """Read published results: ``{system: {split: {"miou": 76.42, "pixel_accuracy": 94.45, "source": "report 2"}}}``.
 
     Raises:
         UserError: the file is missing, not JSON, or has an unknown key or a value outside 0..100.
     """
-    return read_model(path, Reported, "give percent: system, then split, then miou, pixel_accuracy, source, differs")
+    return read_model(path, Published, "give percent: system, then split, then miou, pixel_accuracy, source, differs")
 
 
 def join(
     metrics: list[dict[str, Any]],
     *,
-    reported: Reported | None = None,
-    declared: Declared | None = None,
+    published: Published | None = None,
+    systems: Systems | None = None,
     marks: Marks | None = None,
     statistics: Statistics | None = None,
 ) -> pd.DataFrame:
@@ -56,14 +56,14 @@ def join(
 
     Args:
         metrics: contents of metrics files, from `read_metrics`.
-        reported: what papers and reports state.
-        declared: for the hashes of specs and settings.
+        published: what papers and reports state.
+        systems: for the hashes of specs and settings.
         marks: the audit's shares of leaked pictures; None where there was no audit.
         statistics: the intervals.
 
     Returns:
-        What the metrics files have, ``leaks`` (as text), ``reported_miou``, ``reported_pixel_accuracy``,
-        ``reported_source``, ``reported_differs``, ``spec``, ``settings``, ``trained``, NaN where not known; with
+        What the metrics files have, ``leaks`` (as text), ``published_miou``, ``published_pixel_accuracy``,
+        ``published_source``, ``published_differs``, ``spec``, ``settings``, ``trained``, NaN where not known; with
         statistics ``miou_low`` and ``miou_high``.
 
     Raises:
@@ -76,22 +76,22 @@ def join(
     if statistics:
         intervals = pd.DataFrame([statistics.miou(*pair).model_dump() for pair in pairs]).astype(float)
         rows[["miou_low", "miou_high"]] = 100 * intervals[["low", "high"]]
-    systems = [(each.name, each.spec, each.settings, each.trained) for each in (declared or Declared()).systems]
+    facts = [(each.name, each.spec, each.settings, each.trained) for each in (systems or Systems()).systems]
     columns = ["system", "spec", "settings", "trained"]
-    rows = rows.merge(pd.DataFrame(systems, columns=columns), how="left", on="system")
-    numbers = reported.root if reported else {}
+    rows = rows.merge(pd.DataFrame(facts, columns=columns), how="left", on="system")
+    numbers = published.root if published else {}
     stated = [
-        {"system": system, "split": split, **{f"reported_{key}": value for key, value in each.model_dump().items()}}
+        {"system": system, "split": split, **{f"published_{key}": value for key, value in each.model_dump().items()}}
         for system, splits in numbers.items()
         for split, each in splits.items()
     ]
-    columns = [*PAIR, *(f"reported_{key}" for key in Stated.model_fields)]
+    columns = [*PAIR, *(f"published_{key}" for key in Stated.model_fields)]
     return rows.merge(pd.DataFrame(stated, columns=columns), how="left", on=PAIR)
 
 
 def read_results(args: argparse.Namespace) -> pd.DataFrame:
     """Read what the options of a table name, those of them that it has; see `join`."""
-    readers = {"reported": read_reported, "declared": read_declared, "statistics": read_statistics}
+    readers = {"published": read_published, "systems": read_systems, "statistics": read_statistics}
     files = {name: getattr(args, name, None) for name in (*readers, "leakage")}
     given = {name: read(files[name]) for name, read in readers.items() if files[name]}
     marks = read_marks(files["leakage"]) if files["leakage"] else None
@@ -99,7 +99,7 @@ def read_results(args: argparse.Namespace) -> pd.DataFrame:
 
 
 def miou_table(args: argparse.Namespace) -> Table:
-    """Build ``miou``: measured beside reported."""
+    """Build ``miou``: measured beside published."""
     rows = add_difference(read_results(args))
     statistics = read_statistics(args.statistics) if args.statistics else None
     headings = {"miou": f"mIoU [{100 * statistics.confidence:g} %]"} if statistics else {}
@@ -107,9 +107,9 @@ def miou_table(args: argparse.Namespace) -> Table:
 
 
 def add_difference(rows: pd.DataFrame) -> pd.DataFrame:
-    """Add ``difference``: the measured minus the reported mIoU, both as printed, so that a reader can check it."""
-    printed = rows[["miou", "reported_miou"]].astype(float).map("{:.2f}".format).astype(float)
-    return rows.assign(difference=printed["miou"] - printed["reported_miou"])
+    """Add ``difference``: the measured minus the published mIoU, both as printed, so that a reader can check it."""
+    printed = rows[["miou", "published_miou"]].astype(float).map("{:.2f}".format).astype(float)
+    return rows.assign(difference=printed["miou"] - printed["published_miou"])
 
 
 def per_class_table(args: argparse.Namespace) -> Table:

@@ -78,59 +78,59 @@ _table = partial(Entry, kind="table", category="Tables", memory=1000, minutes=10
 _ENTRIES = (
     _table(
         name="miou",
-        title="Measured and reported mIoU, in percent",
+        title="Measured and published mIoU, in percent",
         caption="Mean IoU of each system on each split with its bootstrap interval over the pictures, pixel "
         "accuracy, mean accuracy and frequency-weighted IoU, in percent, beside what papers and reports "
         "state. " + SHARE,
         made_by="segrepro.report.results:miou_table",
-        needs=("metrics", "reported?", "declared?", "statistics?", "leakage?", "measured_on"),
+        needs=("metrics", "published?", "systems?", "statistics?", "leakage?", "measured_on"),
         columns=(
             *(SYSTEM, SPLIT, LEAKS, percent("miou", "mIoU", interval="miou", bar=True)),
             percent("pixel_accuracy", "pixel acc."),
             percent("mean_accuracy"),
             percent("fw_iou", what="frequency-weighted IoU"),
-            percent("reported_miou", "reported mIoU"),
-            percent("reported_pixel_accuracy"),
-            Column("reported_source", "source"),
-            percent("difference", "difference", what="measured minus reported mIoU, percentage points, as printed"),
+            percent("published_miou", "published mIoU"),
+            percent("published_pixel_accuracy"),
+            Column("published_source", "source"),
+            percent("difference", "difference", what="measured minus published mIoU, percentage points, as printed"),
             Column("pictures", "pictures"),
             Column("classes", what="number of classes that occur in the truth"),
             *(*ends("miou"), SPEC),
         ),
         printed=(
             *("system", "split", "miou", "pixel_accuracy"),
-            *("reported_miou", "difference", "reported_source", "pictures", "spec"),
+            *("published_miou", "difference", "published_source", "pictures", "spec"),
         ),
     ),
     _table(
         name="reproduction",
-        title="Does this run agree with other seeds, and with what is reported? mIoU in percent",
+        title="Does this run agree with other seeds, and with what is published? mIoU in percent",
         caption="For every system, whether its mIoU lies where trainings with other seeds lie (spread), and, for "
-        "the experiment as published, whether it agrees with the reported value (reproduced) within an "
+        "the experiment as published, whether it agrees with the published value (reproduced) within an "
         "interval of pictures and seeds.",
         made_by="segrepro.report.reproduction:reproduction_table",
-        needs=("metrics", "reported?", "declared?", "statistics", "leakage?", "seed_deviation", "measured_on"),
+        needs=("metrics", "published?", "systems?", "statistics", "leakage?", "seed_deviation", "measured_on"),
         columns=(
             *(SYSTEM, SPLIT, LEAKS, MIOU),
             Column("seeds", what="trainings with other seeds", decimals=0),
             percent("spread_mean", "other seeds", interval="spread"),
             *ends("spread"),
             Column("spread", "", what="whether mIoU lies where one further training does 95 times of 100"),
-            percent("reported_miou", "reported"),
-            Column("reported_source"),
+            percent("published_miou", "published"),
+            Column("published_source"),
             *DIFFERENCE,
             Column("reproduced", "", what="whether the interval of the difference holds zero"),
-            Column("why", what="what the reported experiment does otherwise"),
+            Column("why", what="what the published experiment does otherwise"),
         ),
     ),
     _table(
         name="report2",
-        title="Report 2: reported and measured, in percent",
-        caption="The measures of report 2 as rows, its models as columns: reported there, and measured here. The "
+        title="Report 2: published and measured, in percent",
+        caption="The measures of report 2 as rows, its models as columns: published there, and measured here. The "
         "row leaks has the share of the pictures of VOC's val that were seen in the making of each system "
         "measured.",
         made_by="segrepro.report.published:report2_table",
-        needs=("metrics", "declared?", "leakage?", "measured_on"),
+        needs=("metrics", "systems?", "leakage?", "measured_on"),
         columns=(Column("criterion"), Column("origin")),
         others=report2_column,
     ),
@@ -149,7 +149,7 @@ _ENTRIES = (
         caption="mIoU of systems before and after their fully connected CRF, and the gain in percentage points "
         "with its paired bootstrap interval over the pictures. " + SHARE,
         made_by="segrepro.report.difference_tables:crf_table",
-        needs=("metrics", "declared", "statistics", "leakage?", "measured_on"),
+        needs=("metrics", "systems", "statistics", "leakage?", "measured_on"),
         columns=(
             *(SYSTEM, _of("refines", "refines"), SPLIT, LEAKS, Column("refines_leaks")),
             *(percent("before", "before"), percent("after", "after")),
@@ -163,7 +163,7 @@ _ENTRIES = (
         "its paired bootstrap interval over the pictures. note says what else differs, where more than one "
         "thing does. " + SHARE,
         made_by="segrepro.report.difference_tables:ablation_table",
-        needs=("metrics", "declared", "statistics", "leakage?", "measured_on"),
+        needs=("metrics", "systems", "statistics", "leakage?", "measured_on"),
         columns=(
             *(Column("ablation"), SPLIT, SYSTEM, _of("baseline"), LEAKS, Column("baseline_leaks"), MIOU),
             *(*DIFFERENCE, *VERDICT, Column("note")),
@@ -188,7 +188,7 @@ _ENTRIES = (
         caption="VOC 2012 test, as published; our rows where the evaluation server's answer has been entered in "
         "the config.",
         made_by="segrepro.report.published:voc_test_table",
-        needs=("declared?",),
+        needs=("systems?",),
         columns=(
             *(Column("method", "method"), Column("source", "source"), Column("reference"), Column("system")),
             *map(class_column, VOC_CLASSES),

@@ -1,4 +1,4 @@
-"""Write a resolved part of the config to a file: a model's spec (YAML), or the reported numbers (JSON).
+"""Write a resolved part of the config to a file: a model's spec (YAML), or the published numbers (JSON).
 
 The workflow passes the resolved mapping, so that Snakemake sees which files a change of the config touches.
 

@@ -1,12 +1,12 @@
 r"""Make a table of the report as CSV, Markdown and LaTeX: `segrepro table NAME` with the options of that table.
 
-  segrepro table miou --metrics results/metrics/*/voc_val.json --reported reported.json \
+  segrepro table miou --metrics results/metrics/*/voc_val.json --published published.json \
       --statistics results/statistics.json --out results/tables/miou.csv results/tables/miou.md
   segrepro table boundary --detail results/metrics/*/voc_val.detail.npz --out results/tables/boundary.csv
 
 Rows are in the order given, values in percent with two decimals. `leaks` is the share of the scored pictures that were
 seen in the system's making, where `segrepro audit` found any; Markdown and LaTeX have a dagger instead, and say what
-was measured where that is not the experiment as published (--measured-on). The reported values are a JSON in percent:
+was measured where that is not the experiment as published (--measured-on). The published values are a JSON in percent:
   {"deeplabv3_trainaug": {"voc_val": {"miou": 76.42, "pixel_accuracy": 94.45, "source": "report 2"}}}
 
 The tables:

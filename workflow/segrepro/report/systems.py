@@ -1,6 +1,6 @@
-"""What the config declares for the tables: which systems are compared, and what the VOC server answered.
+"""What tables need of the config beyond numbers: how its systems are made and compared, and the VOC server's answers.
 
-The workflow writes a `Declared` as JSON from the resolved config; `segrepro table` reads it.
+The workflow writes `Systems` as JSON from the resolved config; `segrepro table` reads it.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from segrepro.json_files import read_model
 from segrepro.schema import Section
 
 
-class DeclaredSystem(Section):
+class SystemFacts(Section):
     """What tables need of a system."""
 
     name: str
@@ -35,10 +35,10 @@ class Question(Ablation):
     name: str
 
 
-class Declared(Section):
-    """What tables need of the config beyond numbers, in the config's order."""
+class Systems(Section):
+    """All systems and ablations, in the config's order."""
 
-    systems: list[DeclaredSystem] = Field([], description="all of them")
+    systems: list[SystemFacts] = Field([], description="all of them")
     ablations: list[Question] = Field([], description="what is compared with what")
 
     @property
@@ -52,12 +52,12 @@ class Declared(Section):
         return {system.name: system.server for system in self.systems if system.server}
 
 
-def declared(config: Config) -> Declared:
+def systems_of(config: Config) -> Systems:
     """Collect what the tables need from a resolved config."""
     graph, without_seed = graph_of(config), config.model_copy(update={"seed": 0})
-    return Declared(
+    return Systems(
         systems=[
-            DeclaredSystem(
+            SystemFacts(
                 name=name,
                 spec=system_digest(config, name),
                 settings=system_digest(without_seed, name),
@@ -76,10 +76,10 @@ def _is_trained(config: Config, graph: Graph, name: str) -> bool:
     return any(config.models[model].train for model in models) or any(config.systems[each].stacking for each in systems)
 
 
-def read_declared(path: Path) -> Declared:
+def read_systems(path: Path) -> Systems:
     """Read what the workflow wrote.
 
     Raises:
         UserError: the file is missing or of another form.
     """
-    return read_model(path, Declared, "make it with the workflow, which writes it from config.yaml")
+    return read_model(path, Systems, "make it with the workflow, which writes it from config.yaml")

@@ -16,11 +16,12 @@ from PIL import Image
 
 from segrepro.cli import main
 from segrepro.config.proposals import METHODS, ProposalRecall
-from segrepro.data import edge_boxes, selective_search
+from segrepro.data import proposal_methods
 from segrepro.data.boxes import overlaps, tight_boxes
 from segrepro.data.masks import write_mask
+from segrepro.data.proposal_methods import proposal_method
 from segrepro.data.proposal_recall import best_overlaps, recall_table
-from segrepro.data.proposal_search import find_proposals, proposal_method
+from segrepro.data.proposal_search import find_proposals
 from segrepro.errors import UserError
 from segrepro.stores.manifests import Example, read_manifest, write_manifest
 from segrepro.stores.proposals import ProposalReader, ProposalWriter
@@ -70,7 +71,7 @@ def find(name, options, picture, seed=0):
 
 def forest(path, *, bins=(0, 1, 2, 3)):
     """A structured forest of one leaf, which sees the same edges everywhere."""
-    text = edge_boxes.TREELESS_FOREST
+    text = proposal_methods.TREELESS_FOREST
     for key, values in {
         "childs": [0],
         "featureIds": [0],
@@ -143,7 +144,7 @@ def iou_by_pixels(a, b):
 @given(boxes=boxes_of_a_picture, iou=st.sampled_from([0.0, 0.3, 0.7, 1.0]))
 @settings(max_examples=40, deadline=None)
 def test_near_duplicates_go_behind_all_others_and_none_is_lost(boxes, iou):
-    ordered = selective_search._near_duplicates_last(boxes, iou, 100)
+    ordered = proposal_methods._near_duplicates_last(boxes, iou, 100)
     kept = []
     for box in boxes.tolist():
         if all(iou_by_pixels(box, other) <= iou for other in kept):
@@ -177,7 +178,7 @@ def orientation(edges):
 
 def test_orientation_of_the_treeless_forest_is_the_releases():
     edges = cv2.GaussianBlur(np.random.default_rng(0).random((40, 50)), (9, 9), 2)
-    computed = edge_boxes._edge_detector(None).computeOrientation(edges.astype(np.float32))
+    computed = proposal_methods._edge_detector(None).computeOrientation(edges.astype(np.float32))
     difference = np.abs(computed - orientation(edges))
     assert np.mean(np.minimum(difference, np.pi - difference) < 1e-2) > 0.99
 
@@ -191,9 +192,9 @@ def test_edge_boxes_count_pixels_from_zero_and_reach_both_borders():
 
 def test_gradient_edges_are_strongest_at_the_step_and_nil_without_one():
     picture = np.zeros((20, 30, 3), np.uint8)
-    assert not edge_boxes.gradient_edges(picture + 130).any()
+    assert not proposal_methods.gradient_edges(picture + 130).any()
     picture[:, 15:, 2] = 60
-    edges = edge_boxes.gradient_edges(picture)
+    edges = proposal_methods.gradient_edges(picture)
     assert edges.dtype == np.float32
     assert edges.max() == 1
     assert set(edges.argmax(axis=1)) <= {14, 15}
@@ -202,10 +203,12 @@ def test_gradient_edges_are_strongest_at_the_step_and_nil_without_one():
 def test_edge_maps_of_a_folder_take_the_place_of_gradients(tmp_path):
     (example, *_) = dataset(tmp_path / "set", 1)
     picture = np.asarray(Image.open(example.image))
-    edges = np.rint(edge_boxes.gradient_edges(picture) * 255).astype(np.uint8)
+    edges = np.rint(proposal_methods.gradient_edges(picture) * 255).astype(np.uint8)
     (tmp_path / "edges").mkdir()
     write_mask(tmp_path / "edges" / "p0.png", edges)
-    np.testing.assert_allclose(edge_boxes.read_edges(tmp_path / "edges" / "p0.png", (60, 80)), edges / 255, atol=1e-6)
+    np.testing.assert_allclose(
+        proposal_methods.read_edges(tmp_path / "edges" / "p0.png", (60, 80)), edges / 255, atol=1e-6
+    )
     options = SOBEL | {"edges": str(tmp_path / "edges")}
     for cache_round in range(2):
         summary = find_proposals(
@@ -226,7 +229,7 @@ def test_edges_of_a_structured_forest_are_used_and_its_digest_recorded(tmp_path)
     methods = [method("edge_boxes", {"model": path}) for path in paths]
     for path, with_forest in zip(paths, methods, strict=True):
         expected = cv2.ximgproc.createStructuredEdgeDetection(str(path)).detectEdges(picture.astype(np.float32) / 255)
-        edges = with_forest._edges(picture, "p", edge_boxes._edge_detector(str(path)))
+        edges = with_forest._edges(picture, "p", proposal_methods._edge_detector(str(path)))
         assert edges.any()
         np.testing.assert_array_equal(edges, expected)
         with_forest.find(picture, id="p", seed=0)
@@ -249,7 +252,7 @@ def test_the_file_is_the_same_for_any_number_of_processes_and_order_of_rows(tmp_
 
 def test_a_run_goes_on_from_the_cache_and_damaged_entries_are_made_again(tmp_path, monkeypatch):
     examples, cache, out = dataset(tmp_path / "set"), tmp_path / "cache", tmp_path / "p.h5"
-    calls, original = [], selective_search.SelectiveSearchMethod.find
+    calls, original = [], proposal_methods.SelectiveSearchMethod.find
 
     def counted(self, picture, *, id, seed):
         if len(calls) == 2 and not out.exists() and not resumed:
@@ -257,7 +260,7 @@ def test_a_run_goes_on_from_the_cache_and_damaged_entries_are_made_again(tmp_pat
         calls.append(id)
         return original(self, picture, id=id, seed=seed)
 
-    monkeypatch.setattr(selective_search.SelectiveSearchMethod, "find", counted)
+    monkeypatch.setattr(proposal_methods.SelectiveSearchMethod, "find", counted)
     resumed = False
     run = {"method": method("selective_search", SEARCH), "cache": cache}
     with pytest.raises(KeyboardInterrupt):
@@ -421,7 +424,9 @@ def test_the_verb_names_a_wrong_method_or_setting(tmp_path, options, message):
     assert not (tmp_path / "p.h5").exists()
 
 
-@pytest.mark.parametrize("content", ["", "no model", "%YAML:1.0\n---\noptions: {a: 1}\n", edge_boxes.TREELESS_FOREST])
+@pytest.mark.parametrize(
+    "content", ["", "no model", "%YAML:1.0\n---\noptions: {a: 1}\n", proposal_methods.TREELESS_FOREST]
+)
 def test_a_file_that_is_no_forest_is_refused_before_opencv_crashes_on_it(tmp_path, content):
     (tmp_path / "m.yml").write_text(content)
     with pytest.raises(UserError, match=r"m\.yml: not a structured forest"):
@@ -544,7 +549,7 @@ def test_a_picture_that_opencv_refuses_is_named(tmp_path, monkeypatch):
     def refuse(*args, **options):
         cv2.cvtColor(np.empty((0, 0, 3), np.uint8), cv2.COLOR_RGB2GRAY)
 
-    monkeypatch.setattr(selective_search.SelectiveSearchMethod, "find", refuse)
+    monkeypatch.setattr(proposal_methods.SelectiveSearchMethod, "find", refuse)
     with pytest.raises(UserError, match=r"p0\.jpg: selective_search cannot search this picture of 80 x 60 pixels"):
         find_proposals(dataset(tmp_path / "set", 1), tmp_path / "p.h5", method=method("selective_search"))
 

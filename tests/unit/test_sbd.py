@@ -60,7 +60,7 @@ NO_CATEGORIES = np.zeros((0, 0), np.uint8)
         ({"leave_out": (CLS,)}, f"{CLS}: missing, though"),
         ({"leave_out": (INST,)}, f"{INST}: missing, though"),
         ({"leave_out": (JPEG,)}, f"{JPEG}: missing, though"),
-        ({"leave_out": ("val.txt",)}, "val.txt: missing; use SBD's benchmark.tgz"),
+        ({"leave_out": ("val.txt",)}, "no member benchmark_RELEASE/dataset/val.txt; use SBD's benchmark.tgz"),
         ({"replace": {CLS: b"not matlab"}}, f"{CLS}: is no SBD file with GTcls"),
         ({"replace": {CLS: b""}}, f"{CLS}: is no SBD file"),
         ({"replace": {CLS: mat_bytes("GTcls", Segmentation=MASK)[:150]}}, f"{CLS}: is no SBD file"),

@@ -1,9 +1,8 @@
-"""What the readers of VOC and SBD share: unpacking, pictures, and comparing two annotations of one picture."""
+"""What the readers of VOC and SBD share: from an archive to a dataset folder, and comparing two annotations."""
 
 import re
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from segrepro.data.archives import iter_files
-from segrepro.data.id_lists import ID_PATTERN
+from segrepro.data.id_lists import ID_PATTERN, parse_id_list
 from segrepro.data.masks import check_size, write_mask
-from segrepro.data.parallel import progress_bar
+from segrepro.data.parallel import map_in_processes, progress_bar
 from segrepro.data.pictures import JPEG_MODES, opened_picture
 from segrepro.errors import UserError
 from segrepro.files import atomic_directory, ids_sha256, write_json
@@ -31,28 +30,32 @@ MAX_DISAGREEING_SHARE = 0.05
 
 
 @dataclass(frozen=True)
-class PictureFiles:
-    """One picture whose files are unpacked and not yet checked; all methods refuse what is wrong with them by name.
+class Layout:
+    """Where the archive of a source keeps what, below its ``root``."""
 
-    Attributes:
-        id: the picture's id.
-        archive: what it comes from.
-        root: of the dataset in the archive.
-        suffixes: the archive's folders of a picture's files, and how each file ends.
-        unpacked: where they are, in folders of the same names.
-        folder: the dataset folder.
+    name: str  # of the source, for progress bars
+    root: str
+    lists: tuple[str, ...]  # paths of the id lists, without .txt
+    suffixes: Mapping[str, str]  # folders of a picture's files, and how each file ends
+    official: str  # the archive to use, for messages
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """One picture whose files lie in ``unpacked``, not yet checked; all methods refuse what is wrong with them by name.
+
+    Masks and pictures go to ``folder``, the dataset folder.
     """
 
     id: str
     archive: Path
-    root: str
-    suffixes: Mapping[str, str]
+    layout: Layout
     unpacked: Path
     folder: Path
 
     def path(self, kind: str) -> Path:
         """Return the file of the archive's folder ``kind``; refuse an archive that has none."""
-        path = self.unpacked / kind / f"{self.id}.{self.suffixes[kind]}"
+        path = self.unpacked / kind / f"{self.id}.{self.layout.suffixes[kind]}"
         if not path.exists():
             raise UserError(
                 f"{self.member(kind)}: missing, though a list names picture '{self.id}'; "
@@ -62,7 +65,7 @@ class PictureFiles:
 
     def member(self, kind: str) -> str:
         """Return what messages call that file."""
-        return f"{self.archive}: {self.root}/{kind}/{self.id}.{self.suffixes[kind]}"
+        return f"{self.archive}: {self.layout.root}/{kind}/{self.id}.{self.layout.suffixes[kind]}"
 
     def take_picture(self, kind: str) -> tuple[int, int]:
         """Check the picture, move it to the dataset folder, and return its width and height in pixels."""
@@ -79,6 +82,59 @@ class PictureFiles:
             write_mask(self.folder / name / f"{self.id}.png", mask)
 
 
+def convert_archive(
+    archive: Path,
+    out: Path,
+    layout: Layout,
+    convert: Callable[[PictureFiles], Any],
+    summarise: Callable[[list[str], list[Any]], dict[str, int]],
+    *,
+    threads: int,
+) -> dict[str, Any]:
+    """Convert the listed pictures of an archive to a dataset folder, which appears whole or not at all.
+
+    ``convert`` checks and writes one picture's files, in a process; ``summarise`` makes counts for the summary of the
+    ids, sorted, and of what ``convert`` returned for each. Returns the summary, as `write_summary` does.
+    """
+    with atomic_directory(out) as folder, tempfile.TemporaryDirectory(dir=folder, prefix=".unpacked-") as tmp:
+        lists = _read_lists(archive, layout)
+        ids = sorted(set().union(*lists.values()))
+        unpacked = Path(tmp)
+        folders = ("images", "masks", "instances") if len(layout.suffixes) > 1 else ("images",)  # a test set's
+        for path in [*(folder / name for name in folders), *(unpacked / kind for kind in layout.suffixes)]:
+            path.mkdir()
+        _unpack(archive, layout, set(ids), unpacked)
+        tasks = (PictureFiles(id, archive, layout, unpacked, folder) for id in ids)
+        findings = map_in_processes(convert, tasks, threads=threads, label=layout.name, total=len(ids))
+        return write_summary(folder, lists, {"pictures": len(ids)} | summarise(ids, findings))
+
+
+def _read_lists(archive: Path, layout: Layout) -> dict[str, list[str]]:
+    members = {f"{layout.root}/{path}.txt": Path(path).name for path in layout.lists}
+    lists = {
+        members[member]: parse_id_list(content, name=f"{archive}: {member}")
+        for member, content in iter_files(archive, members.__contains__)
+    }
+    for member, name in members.items():
+        if name not in lists:
+            raise UserError(f"{archive}: has no member {member}; use {layout.official}.")
+    return lists
+
+
+def _unpack(archive: Path, layout: Layout, ids: set[str], unpacked: Path) -> None:
+    """Unpack the files of these pictures to folders of their kinds."""
+    pattern = re.compile(rf"{layout.root}/({'|'.join(layout.suffixes)})/({ID_PATTERN})\.(\w+)")
+
+    def destination(member: str) -> Path | None:
+        kind, id, suffix = match.groups() if (match := pattern.fullmatch(member)) else (None, None, None)
+        return unpacked / kind / f"{id}.{suffix}" if id in ids and suffix == layout.suffixes[kind] else None
+
+    with progress_bar(f"{layout.name}: unpacking", unit="files") as bar:
+        for name, content in iter_files(archive, lambda name: destination(name) is not None):
+            destination(name).write_bytes(content)
+            bar.update()
+
+
 def write_summary(folder: Path, lists: dict[str, list[str]], counts: dict[str, int]) -> dict[str, Any]:
     """Write ``<folder>/lists/<list>.txt``, ids sorted, one per line, and ``<folder>/summary.json``.
 
@@ -92,47 +148,6 @@ def write_summary(folder: Path, lists: dict[str, list[str]], counts: dict[str, i
     summary = counts | {"lists": hashes}
     write_json(folder / "summary.json", summary)
     return summary
-
-
-@contextmanager
-def unpacking(out: Path, folders: Iterable[str], kinds: Iterable[str]) -> Iterator[tuple[Path, Path]]:
-    """Yield a dataset folder with these folders, which appears whole or not at all, and a place to unpack ``kinds``."""
-    with atomic_directory(out) as folder, tempfile.TemporaryDirectory(dir=folder, prefix=".unpacked-") as tmp:
-        for path in [*(folder / name for name in folders), *(Path(tmp) / kind for kind in kinds)]:
-            path.mkdir()
-        yield folder, Path(tmp)
-
-
-def unpack(
-    archive: Path,
-    root: str,
-    suffixes: Mapping[str, str],
-    unpacked: Path,
-    *,
-    label: str,
-    ids: Collection[str] | None = None,
-    lists: Iterable[str] = (),
-) -> None:
-    """Unpack the files of pictures (``ids``, or all) to folders of their kinds, and id lists beside these, in one pass.
-
-    Raises:
-        UserError: the archive is missing, damaged or holds what no dataset holds.
-    """
-    pattern = re.compile(rf"{root}/({'|'.join(suffixes)})/({ID_PATTERN})\.(\w+)")
-    others = {f"{root}/{name}.txt": unpacked / f"{name}.txt" for name in lists}
-
-    def destination(member: str) -> Path | None:
-        match = pattern.fullmatch(member)
-        if not match:
-            return others.get(member)
-        kind, picture, suffix = match.groups()
-        wanted = suffix == suffixes[kind] and (ids is None or picture in ids)
-        return unpacked / kind / f"{picture}.{suffix}" if wanted else None
-
-    with progress_bar(label, unit="files") as bar:
-        for name, content in iter_files(archive, lambda name: destination(name) is not None):
-            destination(name).write_bytes(content)
-            bar.update()
 
 
 def check_picture(

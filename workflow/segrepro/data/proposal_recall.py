@@ -1,7 +1,7 @@
 """How many objects do proposals find? Recall and mean best overlap against the tight boxes of the instances."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,9 @@ def recall_table(
     """
     with ProposalReader(proposals):
         pass  # refuses a file that is none before any process starts
-    pictures = sorted({example.id: example for example in examples}.items())
-    measure = PictureRecall(Path(proposals), tuple(settings.counts))
-    measured = map_in_processes(
-        measure, [example for _, example in pictures], threads=threads, label="recall", total=len(pictures)
-    )
+    pictures = sorted({example.id: example for example in examples}.values())
+    measure = partial(_measure, proposals=proposals, counts=settings.counts)
+    measured = map_in_processes(measure, pictures, threads=threads, label="recall", total=len(pictures))
     best = np.concatenate([overlap for overlap, _ in measured])
     if not len(best):
         raise UserError(f"{proposals}: the manifest's pictures hold no object; use a set with instances.")
@@ -58,19 +56,12 @@ def recall_table(
     ]
 
 
-@dataclass(frozen=True)
-class PictureRecall:
-    """Measures the proposals of one picture; can be sent to another process."""
-
-    proposals: Path
-    counts: tuple[int, ...]
-
-    def __call__(self, example: Example) -> tuple[np.ndarray, np.ndarray]:
-        """Return `best_overlaps` of the picture's objects, and how many boxes each count had."""
-        objects = np.array(list(tight_boxes(read_mask(instance_mask_path(example))).values())).reshape(-1, 4)
-        with ProposalReader(self.proposals) as reader:
-            boxes = reader.boxes(example.id)
-        return best_overlaps(objects, boxes, self.counts), np.minimum(len(boxes), self.counts)
+def _measure(example: Example, *, proposals: Path, counts: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return `best_overlaps` of the picture's objects, and how many boxes each count had."""
+    objects = np.array(list(tight_boxes(read_mask(instance_mask_path(example))).values())).reshape(-1, 4)
+    with ProposalReader(proposals) as reader:
+        boxes = reader.boxes(example.id)
+    return best_overlaps(objects, boxes, counts), np.minimum(len(boxes), counts)
 
 
 def best_overlaps(objects: np.ndarray, boxes: np.ndarray, counts: Sequence[int]) -> np.ndarray:

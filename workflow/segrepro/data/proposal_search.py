@@ -6,38 +6,20 @@ import json
 import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from segrepro.config.proposals import EdgeBoxes, SelectiveSearch
-from segrepro.data.edge_boxes import EdgeBoxesMethod
 from segrepro.data.parallel import map_in_processes
 from segrepro.data.pictures import read_rgb
-from segrepro.data.proposal_base import ProposalMethod
-from segrepro.data.selective_search import SelectiveSearchMethod
+from segrepro.data.proposal_methods import ProposalMethod
 from segrepro.errors import UserError
 from segrepro.files import atomic_path
 from segrepro.stores.hdf5 import FORMAT_VERSION
 from segrepro.stores.manifests import Example
 from segrepro.stores.proposals import ProposalWriter
-
-
-def proposal_method(
-    settings: SelectiveSearch | EdgeBoxes, model: Path | None = None, edges: Path | None = None
-) -> ProposalMethod:
-    """Return the method that a section declares; EdgeBoxes takes its forest or its edges as of `EdgeBoxesMethod`.
-
-    Raises:
-        UserError: a file that the method needs is missing, unusable, or one too many.
-    """
-    if isinstance(settings, EdgeBoxes):
-        return EdgeBoxesMethod(settings, *(None if path is None else str(path) for path in (model, edges)))
-    if model is not None or edges is not None:
-        raise UserError(f"{settings.method}: takes neither model nor edges; leave them out.")
-    return SelectiveSearchMethod(settings)
 
 
 def find_proposals(
@@ -48,16 +30,11 @@ def find_proposals(
     threads: int = 1,
     cache: Path | None = None,
 ) -> dict[str, int]:
-    """Propose boxes in every picture of a manifest, each picture once, and write them.
+    """Propose boxes in every picture of a manifest, each picture once, and write the proposals file ``out``.
 
-    Args:
-        examples: the manifest's rows.
-        out: the proposals file.
-        method: by `proposal_method`.
-        threads: number of processes.
-        cache: a folder that keeps each picture's boxes, so that a killed run goes on where it was and pictures
-            shared by manifests are searched once; None for a temporary one. What is in it depends on the method,
-            its settings and the content of the picture (and of its edge map), not on names and times.
+    The folder ``cache`` keeps each picture's boxes, so that a killed run goes on where it was and pictures shared by
+    manifests are searched once; None for a temporary one. What is in it depends on the method, its settings and the
+    content of the picture (and of its edge map), not on names and times.
 
     Returns:
         ``pictures``, ``boxes``, ``without_boxes`` (pictures in which nothing was found) and ``cached`` (pictures
@@ -70,9 +47,11 @@ def find_proposals(
     summary = {"pictures": len(pictures), "boxes": 0, "without_boxes": 0, "cached": 0}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) if cache is None else Path(cache)
-        searcher = PictureSearcher(method, folder / f"{method.name}-{_digest(_recipe(method))[:16]}")
-        tasks = list(pictures.items())
-        found = map_in_processes(searcher, tasks, threads=threads, label=method.name, total=len(tasks))
+        recipe = {"format": FORMAT_VERSION, "method": method.name, "settings": method.described()}
+        recipe |= {"cv2": cv2.__version__}  # OpenCV's methods change now and then
+        key = _digest(json.dumps(recipe, sort_keys=True).encode())[:16]
+        search = partial(_search, method=method, folder=folder / f"{method.name}-{key}")
+        found = map_in_processes(search, pictures.items(), threads=threads, label=method.name, total=len(pictures))
         writer = stack.enter_context(ProposalWriter(out, method=method.name, settings=method.described()))
         for id, (path, was_cached) in zip(pictures, found, strict=True):
             boxes = np.load(path, allow_pickle=False)
@@ -95,12 +74,6 @@ def _pictures(examples: Iterable[Example]) -> dict[str, Path]:
     return pictures
 
 
-def _recipe(method: ProposalMethod) -> bytes:
-    """All that boxes depend on besides files: OpenCV's version too, its methods change now and then."""
-    recipe = {"format": FORMAT_VERSION, "method": method.name, "settings": method.described(), "cv2": cv2.__version__}
-    return json.dumps(recipe, sort_keys=True).encode()
-
-
 def _digest(*contents: bytes) -> str:
     digest = hashlib.sha256()
     for content in contents:
@@ -108,51 +81,38 @@ def _digest(*contents: bytes) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class PictureSearcher:
-    """Finds one picture's boxes; can be sent to another process.
+def _search(task: tuple[str, Path], *, method: ProposalMethod, folder: Path) -> tuple[Path, bool]:
+    """Find the boxes of a picture (id and path), kept in ``folder`` by the content that they were found in.
 
-    They are kept in ``folder``, a file per picture, named by the content that the boxes were found in.
+    Returns:
+        The file of boxes (.npy), and whether it was there.
     """
-
-    method: ProposalMethod
-    folder: Path
-
-    def __call__(self, task: tuple[str, Path]) -> tuple[Path, bool]:
-        """Find the boxes of a picture (id and path) unless they are there.
-
-        Returns:
-            The file of boxes (.npy), and whether it was there.
-
-        Raises:
-            UserError: the picture, or a file that goes with it, cannot be read, or OpenCV refuses it.
-        """
-        id, image = task
-        beside = self.method.file_for(id)
-        try:
-            content = image.read_bytes()
-        except FileNotFoundError:
-            raise UserError(f"{image}: no such picture; convert its dataset again.") from None
-        except OSError as error:
-            raise UserError(f"{image}: cannot be read ({error.strerror}); convert its dataset again.") from error
-        digest = _digest(content, *([beside.read_bytes()] if beside is not None and beside.is_file() else []))
-        path = self.folder / f"{digest}.npy"
-        if _is_boxes(path):
-            return path, True
-        cv2.setNumThreads(1)  # the processes are the threads that the caller granted
-        picture = read_rgb(content, name=str(image))
-        try:
-            boxes = self.method.find(picture, id=id, seed=int(digest[:16], 16))
-        except cv2.error as error:
-            raise UserError(
-                f"{image}: {self.method.name} cannot search this picture of {picture.shape[1]} x {picture.shape[0]} "
-                f"pixels ({' '.join(str(error).split())}); leave it out of the manifest or use another method."
-            ) from error
-        with atomic_path(path) as temporary:
-            content = io.BytesIO()  # NumPy does not say why it cannot write to a file: a full disk
-            np.save(content, boxes, allow_pickle=False)
-            temporary.write_bytes(content.getbuffer())
-        return path, False
+    id, image = task
+    beside = method.file_for(id)
+    try:
+        content = image.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{image}: no such picture; convert its dataset again.") from None
+    except OSError as error:
+        raise UserError(f"{image}: cannot be read ({error.strerror}); convert its dataset again.") from error
+    digest = _digest(content, *([beside.read_bytes()] if beside is not None and beside.is_file() else []))
+    path = folder / f"{digest}.npy"
+    if _is_boxes(path):
+        return path, True
+    cv2.setNumThreads(1)  # the processes are the threads that the caller granted
+    picture = read_rgb(content, name=str(image))
+    try:
+        boxes = method.find(picture, id=id, seed=int(digest[:16], 16))
+    except cv2.error as error:
+        raise UserError(
+            f"{image}: {method.name} cannot search this picture of {picture.shape[1]} x {picture.shape[0]} "
+            f"pixels ({' '.join(str(error).split())}); leave it out of the manifest or use another method."
+        ) from error
+    with atomic_path(path) as temporary:
+        content = io.BytesIO()  # NumPy does not say why it cannot write to a file: a full disk
+        np.save(content, boxes, allow_pickle=False)
+        temporary.write_bytes(content.getbuffer())
+    return path, False
 
 
 def _is_boxes(path: Path) -> bool:

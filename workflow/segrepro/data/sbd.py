@@ -14,26 +14,27 @@ import numpy as np
 
 from segrepro.data.conversion import (
     MIN_AGREEMENT,
+    Layout,
     PictureFiles,
     agreement,
+    convert_archive,
     refuse_disagreement,
-    unpack,
-    unpacking,
-    write_summary,
 )
-from segrepro.data.id_lists import parse_id_list
 from segrepro.data.masks import SBD_MASK_VALUES, check_values
 from segrepro.data.matlab import read_struct_fields
-from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.labels import VOC21, VOID
 
-ROOT = "benchmark_RELEASE/dataset"
-LISTS = ("train", "val")
 PICTURES = "img"
 CLASSES = "cls"
 INSTANCES = "inst"
-SUFFIXES = {PICTURES: "jpg", CLASSES: "mat", INSTANCES: "mat"}
+LAYOUT = Layout(
+    name="SBD",
+    root="benchmark_RELEASE/dataset",
+    lists=("train", "val"),
+    suffixes={PICTURES: "jpg", CLASSES: "mat", INSTANCES: "mat"},
+    official="SBD's benchmark.tgz",
+)
 
 
 def convert_sbd(archive: Path, out: Path, *, threads: int = 1) -> dict:
@@ -45,27 +46,13 @@ def convert_sbd(archive: Path, out: Path, *, threads: int = 1) -> dict:
     Raises:
         UserError: a list, picture or ``.mat`` is missing, damaged, or of another structure; it is named.
     """
-    archive = Path(archive)
-    with unpacking(out, ["images", "masks", "instances"], SUFFIXES) as (folder, unpacked):
-        # at once: the lists come last in the archive, and unpacking 1.4 GB twice is slow
-        unpack(archive, ROOT, SUFFIXES, unpacked, label="SBD: unpacking", lists=LISTS)
-        lists = _read_lists(archive, unpacked)
-        ids = sorted(set().union(*lists.values()))
-        tasks = (PictureFiles(picture, archive, ROOT, SUFFIXES, unpacked, folder) for picture in ids)
-        agreements = map_in_processes(_convert_picture, tasks, threads=threads, label="SBD", total=len(ids))
-        unlike = [picture for picture, shared in zip(ids, agreements, strict=True) if shared < MIN_AGREEMENT]
+
+    def compared(ids: list[str], agreements: list[float]) -> dict[str, int]:
+        unlike = [id for id, shared in zip(ids, agreements, strict=True) if shared < MIN_AGREEMENT]
         refuse_disagreement(archive, "pictures' objects disagree with their class masks", unlike, len(ids))
-        return write_summary(folder, lists, {"pictures": len(ids), "instances_unlike_mask": len(unlike)})
+        return {"instances_unlike_mask": len(unlike)}
 
-
-def _read_lists(archive: Path, unpacked: Path) -> dict[str, list[str]]:
-    lists = {}
-    for name in LISTS:
-        member = f"{archive}: {ROOT}/{name}.txt"
-        if not (unpacked / f"{name}.txt").exists():
-            raise UserError(f"{member}: missing; use SBD's benchmark.tgz.")
-        lists[name] = parse_id_list((unpacked / f"{name}.txt").read_bytes(), name=member)
-    return lists
+    return convert_archive(archive, out, LAYOUT, _convert_picture, compared, threads=threads)
 
 
 def _convert_picture(files: PictureFiles) -> float:
@@ -86,11 +73,9 @@ def read_class_mask(content: bytes, *, name: str) -> np.ndarray:
 
 
 def read_instances(content: bytes, *, name: str) -> tuple[np.ndarray, list[int]]:
-    """Return the objects of an ``inst/<id>.mat``; refuse other files, and objects without a class.
+    """Return the instance mask of an ``inst/<id>.mat``, and the labels (1..20) of its n objects; refuse other files.
 
-    Returns:
-        The instance mask, uint8 of shape (height, width), 0 background and 1..n the objects; and the n objects'
-        labels, 1..20.
+    The mask is uint8 of shape (height, width), 0 background and 1..n the objects.
     """
     segmentation, categories = _read_struct(content, "GTinst", ("Segmentation", "Categories"), name=name)
     instances = _as_mask(segmentation, name=name)

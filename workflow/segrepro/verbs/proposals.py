@@ -39,7 +39,8 @@ def _own(section: type[ProposalSettings]) -> list[str]:
 
 
 def run(args: argparse.Namespace) -> None:
-    from segrepro.data.proposal_search import find_proposals, proposal_method
+    from segrepro.data.proposal_methods import proposal_method
+    from segrepro.data.proposal_search import find_proposals
     from segrepro.errors import UserError
     from segrepro.stores.manifests import read_manifest
 

@@ -7,20 +7,19 @@ One run per seed, in folders of their own, for instance (some minutes each, one 
     done
     python benchmarks/spread.py /tmp/seed?/results/tables/miou.csv
 
-The settings are those of this checkout, which must be the one that made the runs.
+The settings are those of this checkout, which must be the one that made the runs. Where a key was added to the config
+since and its default changes no number, `python benchmarks/spread.py` without tables gives the rows their new hashes.
 """
 
 import argparse
-import csv
 import subprocess
 import sys
 from pathlib import Path
-from statistics import mean, stdev
 
+import pandas as pd
 import yaml
 
 from segrepro.config import parse_config
-from segrepro.files import write_rows
 from segrepro.report.reproduction import SPREAD_COLUMNS, SPREAD_FILE
 from segrepro.report.systems import systems_of
 
@@ -36,32 +35,30 @@ def merged(base: dict, overlay: dict) -> dict:
     return base | overlay | both
 
 
-def spread_rows(tables: list[Path], commit: str) -> list[dict[str, str]]:
-    """Return a row per system and split from the `miou.csv` of several runs."""
-    mious: dict[tuple[str, str], list[float]] = {}
-    for table in tables:
-        with table.open(newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                mious.setdefault((row["system"], row["split"]), []).append(float(row["miou"]))
+def settings_of_systems() -> dict[str, str]:
+    """Return by system the hash of its settings in this checkout, without the seed."""
     files = [ROOT / "config.yaml", ROOT / f"workflow/scales/{SCALE}.yaml"]
     config = parse_config(merged(*(yaml.safe_load(file.read_text()) for file in files)))
-    settings = {system.name: system.settings for system in systems_of(config).systems}
-    rows = []
-    for (system, split), values in mious.items():
-        if len(values) != len(tables):
-            sys.exit(f"{system} on {split} is in {len(values)} of {len(tables)} tables; give runs of one config.")
-        numbers = {"mean": mean(values), "deviation": stdev(values), "low": min(values), "high": max(values)}
-        row = {"scale": SCALE, "system": system, "split": split, "settings": settings[system], "commit": commit}
-        rows.append(row | {"seeds": str(len(values))} | {key: f"{value:.2f}" for key, value in numbers.items()})
-    return rows
+    return {system.name: system.settings for system in systems_of(config).systems}
+
+
+def spread_of(tables: list[Path], commit: str) -> pd.DataFrame:
+    """Return a row per system and split from the `miou.csv` of several runs."""
+    runs = pd.concat([pd.read_csv(table) for table in tables])
+    mious = runs.groupby(["system", "split"], sort=False)["miou"]
+    rows = mious.agg(seeds="count", mean="mean", deviation="std", low="min", high="max").round(2).reset_index()
+    if missing := sorted(rows.loc[rows["seeds"] != len(tables), "system"]):
+        sys.exit(f"{', '.join(missing)}: not in all of the {len(tables)} tables; give runs of one config.")
+    return rows.assign(scale=SCALE, commit=commit)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", type=Path, nargs="+", help="miou.csv of each run")
+    parser.add_argument("tables", type=Path, nargs="*", help="miou.csv of each run; none: those of --out")
     parser.add_argument("--commit", help="of the code that made the runs (default: this checkout's)")
     parser.add_argument("--out", type=Path, default=ROOT / "workflow/segrepro/report" / SPREAD_FILE)
     args = parser.parse_args()
     head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
-    rows = spread_rows(args.tables, args.commit or head.stdout.strip())
-    write_rows(args.out, SPREAD_COLUMNS, [[row[column] for column in SPREAD_COLUMNS] for row in rows])
+    rows = spread_of(args.tables, args.commit or head.stdout.strip()) if args.tables else pd.read_csv(args.out)
+    rows["settings"] = rows["system"].map(settings_of_systems())
+    rows.to_csv(args.out, columns=list(SPREAD_COLUMNS), index=False, float_format="%.2f", lineterminator="\n")

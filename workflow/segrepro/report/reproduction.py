@@ -28,8 +28,7 @@ SPREAD_TYPES = dict.fromkeys(("seeds", "mean", "deviation"), float) | dict.fromk
 
 def reproduction_table(args: argparse.Namespace) -> Table:
     """Build ``reproduction``: each system beside the spread over seeds, and beside what is published of it."""
-    with resources.files("segrepro.report").joinpath(SPREAD_FILE).open(encoding="utf-8") as stream:
-        spreads = pd.read_csv(stream, usecols=list(SPREAD_TYPES), dtype=SPREAD_TYPES)
+    spreads = read_spreads()
     rows = compare(read_results(args), spreads, seed_deviation=args.seed_deviation, measured_on=args.measured_on)
     verdicts = rows["reproduced"] + rows["why"].map(": {}".format, na_action="ignore").fillna("")
     notes = []
@@ -50,6 +49,12 @@ def reproduction_table(args: argparse.Namespace) -> Table:
     else:
         notes.append(NOTES[args.measured_on])
     return Table(rows, [*notes, LEAK_NOTE], printed={"reproduced": verdicts.fillna("")})
+
+
+def read_spreads() -> pd.DataFrame:
+    """Read ``spread.csv``, without the columns that no table uses."""
+    with resources.files("segrepro.report").joinpath(SPREAD_FILE).open(encoding="utf-8") as stream:
+        return pd.read_csv(stream, usecols=list(SPREAD_TYPES), dtype=SPREAD_TYPES)
 
 
 def compare(

@@ -15,9 +15,8 @@ from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
 from segrepro.evaluation import bootstrap
 from segrepro.evaluation.bootstrap import bca_interval, bca_p_value, draws, estimate
-from segrepro.evaluation.class_counts import class_ious, counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import save_confusions
-from segrepro.evaluation.metrics import metrics
+from segrepro.evaluation.metrics import class_ious, counts_of_confusions, mean_iou, metrics
 from segrepro.evaluation.statistics import Statistics, read_statistics
 from segrepro.report.columns import percent
 

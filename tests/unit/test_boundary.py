@@ -15,7 +15,7 @@ from segrepro.evaluation.boundary import (
     boundary_width,
     trimap_counts,
 )
-from segrepro.evaluation.class_counts import class_ious, counts_of_labels, mean_iou
+from segrepro.evaluation.metrics import class_ious, counts_of_labels, mean_iou
 from segrepro.labels import VOID
 
 CLASSES = 4

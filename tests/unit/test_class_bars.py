@@ -9,8 +9,8 @@ from sklearn.metrics import jaccard_score
 from segrepro.cli import main
 from segrepro.config.tables import Bootstrap
 from segrepro.evaluation.bootstrap import estimate
-from segrepro.evaluation.class_counts import HITS, PREDICTED, TRUE, class_ious, counts_of_confusions
 from segrepro.evaluation.confusion import confusion, save_confusions
+from segrepro.evaluation.metrics import HITS, PREDICTED, TRUE, class_ious, counts_of_confusions
 from segrepro.labels import VOC21
 from segrepro.report.class_bars import SystemBars, draw_class_bars, read_bars, weakest_classes
 

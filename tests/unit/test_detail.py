@@ -14,9 +14,9 @@ from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import bca_interval, draws, estimate
 from segrepro.evaluation.boundary import boundary_counts, trimap_counts
-from segrepro.evaluation.class_counts import counts_of_confusions, mean_iou
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.detail import load_detail
+from segrepro.evaluation.metrics import counts_of_confusions, mean_iou
 from segrepro.evaluation.object_sizes import size_counts
 from segrepro.labels import VOC21, VOID
 from segrepro.stores.manifests import Example, write_manifest

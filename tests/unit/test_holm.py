@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segrepro.evaluation.holm import holm
+from segrepro.evaluation.statistics import holm
 
 families = st.lists(st.none() | st.floats(0, 1), max_size=12)
 

@@ -7,9 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import accuracy_score, jaccard_score, recall_score
 
-from segrepro.evaluation.class_counts import class_ious, counts_of_confusions, counts_of_labels, mean_iou
 from segrepro.evaluation.confusion import confusion
-from segrepro.evaluation.metrics import metrics, picture_mious, summary
+from segrepro.evaluation.metrics import (
+    class_ious,
+    counts_of_confusions,
+    counts_of_labels,
+    mean_iou,
+    metrics,
+    picture_mious,
+    summary,
+)
 from segrepro.labels import COCO91, VOC21, VOID
 
 CONFUSIONS = arrays.arrays(np.int64, (5, 5), elements=st.integers(0, 2**40)).filter(np.any)

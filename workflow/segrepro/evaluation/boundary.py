@@ -26,7 +26,7 @@ import math
 import cv2
 import numpy as np
 
-from segrepro.evaluation.class_counts import counts_of_labels
+from segrepro.evaluation.metrics import counts_of_labels
 from segrepro.labels import VOID
 
 

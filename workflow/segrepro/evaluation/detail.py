@@ -16,8 +16,8 @@ from segrepro.config.detail import Detail as DetailSettings
 from segrepro.data.masks import check_size, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.evaluation.boundary import boundary_counts, trimap_counts
-from segrepro.evaluation.class_counts import TRUE, class_ious, counts_of_confusions, mean_iou, mean_over_classes
 from segrepro.evaluation.confusion import arrays_of
+from segrepro.evaluation.metrics import TRUE, class_ious, counts_of_confusions, mean_iou, mean_over_classes
 from segrepro.evaluation.object_sizes import UNITS, size_counts
 from segrepro.evaluation.pictures import PictureScorer
 from segrepro.files import atomic_path
@@ -28,7 +28,8 @@ from segrepro.stores.manifests import Example, instances_beside
 def _picture_detail(scorer: PictureScorer, settings: DetailSettings, example: Example) -> tuple[np.ndarray | bool, ...]:
     """Count one picture: its confusion, and of `ARRAYS` all but ``whole``."""
     cv2.setNumThreads(1)  # the processes are the threads that the caller granted
-    truth, prediction, confusion = scorer.read(example)
+    truth = read_mask(example.mask)
+    prediction, confusion = scorer.scored(example, truth)
     instances = _instance_mask(example, truth.shape)
     pair = (truth, prediction, scorer.num_classes)
     return (

@@ -1,18 +1,76 @@
-"""Metrics from a confusion matrix, as fractions in [0, 1].
+"""Metrics of a confusion matrix, as fractions in [0, 1], what they are made of, and the files that hold them.
 
 Averages over classes take the classes that occur in the ground truth. On the full VOC val all 21 occur, so this
 is the official mean of the VOC devkit; on a subset without some class, that class is not averaged (predicting
 it still costs the classes that it covers). Notation as in Long et al., "Fully Convolutional Networks for
 Semantic Segmentation", section 5: n_ij pixels of class i predicted as j, t_i = sum_j n_ij.
+
+IoU is made of three counts per class. They are sums over pixels, so those of several pictures are added before anything
+is divided; whole numbers far below 2^53, whose sums and products with whole weights are exact in float64, whatever the
+order or the number of threads.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segrepro.evaluation.class_counts import HITS, TRUE, class_ious, counts_of_confusions
-from segrepro.labels import LabelSpace
+from segrepro.errors import UserError
+from segrepro.json_files import read_json
+from segrepro.labels import VOID, LabelSpace
+
+MEASURES = ("miou", "pixel_accuracy", "mean_accuracy", "fw_iou")
+NEEDED = ("system", "split", "label_space", "pictures", "classes", "per_class_iou", *MEASURES)
+# Places in the counts of a class: pixels that agree, pixels of the truth, pixels of the prediction.
+HITS, TRUE, PREDICTED = range(3)
+
+
+def counts_of_labels(truth: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
+    """Count the pixels of each class in two uint8 label maps of any shape; `VOID` is not counted, in either.
+
+    Returns:
+        int64, shape (3, num_classes): `HITS`, `TRUE` and `PREDICTED`.
+    """
+    parts = (truth[truth == prediction], truth, prediction)
+    return np.stack([np.bincount(part.ravel(), minlength=VOID + 1)[:num_classes] for part in parts])
+
+
+def counts_of_confusions(confusions: np.ndarray) -> np.ndarray:
+    """Reduce confusions (..., classes, classes), rows the truth, to the counts of each class.
+
+    Returns:
+        int64, shape (..., 3, classes): `HITS`, `TRUE` and `PREDICTED`.
+    """
+    hits = np.diagonal(confusions, axis1=-2, axis2=-1)
+    sums = (confusions.sum(axis=axis, dtype=np.int64) for axis in (-1, -2))
+    return np.stack([hits.astype(np.int64), *sums], axis=-2)
+
+
+def class_ious(counts: np.ndarray) -> np.ndarray:
+    """Return the IoU of each class, of counts (..., 3, classes) that are summed over pictures.
+
+    Returns:
+        float64, shape (..., classes), in [0, 1]; NaN where the truth has no such pixel.
+    """
+    hits, true, predicted = (counts[..., place, :] for place in (HITS, TRUE, PREDICTED))
+    return np.where(true > 0, hits / np.where(true > 0, true + predicted - hits, 1), np.nan)
+
+
+def mean_iou(counts: np.ndarray) -> np.ndarray:
+    """Return the mean IoU over the classes that occur in the truth, as `metrics` takes it.
+
+    Returns:
+        float64, of counts (..., 3, classes) shape (...), in [0, 1]; NaN where the truth has no pixel at all.
+    """
+    return mean_over_classes(class_ious(counts), counts[..., TRUE, :] > 0)
+
+
+def mean_over_classes(values: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Return the mean over the classes that are present, the last axis; NaN where none is."""
+    classes = present.sum(axis=-1)
+    means = np.where(present, values, 0).sum(axis=-1) / np.maximum(classes, 1)
+    return np.where(classes > 0, means, np.nan)
 
 
 @dataclass(frozen=True)
@@ -70,13 +128,33 @@ def summary(confusion: np.ndarray, space: LabelSpace) -> dict[str, Any]:
         raise ValueError(f"label space '{space.name}' has {len(space)} labels, the confusion {confusion.shape}")
     result = metrics(confusion)
     return {
-        "miou": result.miou,
-        "pixel_accuracy": result.pixel_accuracy,
-        "mean_accuracy": result.mean_accuracy,
-        "fw_iou": result.fw_iou,
+        **{measure: getattr(result, measure) for measure in MEASURES},
         "classes": int(result.present.sum()),
         "per_class_iou": {
             space.classes[label]: float(result.iou[label]) if result.present[label] else None
             for label in space.used_labels
         },
     }
+
+
+def read_metrics(paths: list[Path]) -> list[dict[str, Any]]:
+    """Read metrics files, keeping their order.
+
+    Raises:
+        UserError: a file is missing, not of that form, or two are of the same system and split.
+    """
+    found: dict[tuple[str, str], Path] = {}
+    entries = []
+    for path in paths:
+        entry = read_json(path, "evaluate it again")
+        missing = [key for key in NEEDED if key not in entry]
+        if missing:
+            raise UserError(f"{path}: key '{missing[0]}' is missing; a metrics file comes from `segrepro evaluate`.")
+        system, split = key = entry["system"], entry["split"]
+        if key in found:
+            raise UserError(
+                f"{path}: system '{system}' on '{split}' was given before by {found[key]}; give each pair once."
+            )
+        found[key] = path
+        entries.append(entry)
+    return entries

@@ -17,7 +17,7 @@ import itertools
 import cv2
 import numpy as np
 
-from segrepro.evaluation.class_counts import HITS, PREDICTED, TRUE, counts_of_labels
+from segrepro.evaluation.metrics import HITS, PREDICTED, TRUE, counts_of_labels
 from segrepro.labels import BACKGROUND, VOID
 
 # An IoU is kept as a whole number of these: sums of whole numbers are exact in any order.

@@ -28,20 +28,19 @@ class PictureScorer:
     num_classes: int
 
     def __call__(self, example: Example) -> np.ndarray:
-        """Return the confusion of one picture: int32 of shape (num_classes, num_classes); raise as `read`."""
-        return self.read(example)[2]
+        """Read the mask of one picture and return its confusion; raise as `scored`, or where it cannot be read."""
+        return self.scored(example, read_mask(example.mask))[1]
 
-    def read(self, example: Example) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return truth and prediction of one picture, uint8 of shape (height, width), and their confusion.
+    def scored(self, example: Example, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the prediction of a picture whose mask was read, uint8 (height, width), and its confusion, int32.
 
         Raises:
-            UserError: the mask cannot be read or differs in size, or a label is out of range.
+            UserError: the sizes differ, or a label is out of range.
         """
-        truth = read_mask(example.mask)
         with ScoreReader(self.store) as reader:
             prediction = reader.labels(example.id, self.space)
             try:
-                return truth, prediction, confusion(truth, prediction, self.num_classes).astype(np.int32)
+                return prediction, confusion(truth, prediction, self.num_classes).astype(np.int32)
             except ValueError as error:
                 raise UserError(
                     f"{example.mask}: {error}, for system '{reader.system}' ({self.store}); check that manifest, "

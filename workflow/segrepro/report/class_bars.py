@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import estimate
-from segrepro.evaluation.class_counts import class_ious, counts_of_confusions
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.leakage import mark_note, marked_systems
+from segrepro.evaluation.metrics import class_ious, counts_of_confusions
 from segrepro.labels import LabelSpace, label_space
 from segrepro.options import section_of
 from segrepro.report.style import INK, LINE_COLOURS, MUTED, PAGE_WIDTH_INCHES, figure_style, new_figure, write

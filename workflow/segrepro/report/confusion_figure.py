@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import estimate
-from segrepro.evaluation.class_counts import HITS, TRUE, counts_of_confusions
 from segrepro.evaluation.confusion import load_confusions
 from segrepro.evaluation.leakage import mark_note, marked_systems
+from segrepro.evaluation.metrics import HITS, TRUE, counts_of_confusions
 from segrepro.labels import LabelSpace, label_space
 from segrepro.options import section_of
 from segrepro.report.style import INK, MUTED, PAGE_WIDTH_INCHES, add_panel, figure_style, new_figure, write

@@ -8,9 +8,9 @@ import numpy as np
 from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import Estimates, estimate
-from segrepro.evaluation.class_counts import mean_iou
 from segrepro.evaluation.detail import Detail, load_detail, size_iou
 from segrepro.evaluation.leakage import marked_systems
+from segrepro.evaluation.metrics import mean_iou
 from segrepro.evaluation.object_sizes import size_names
 
 

@@ -9,8 +9,7 @@ import argparse
 import numpy as np
 import pandas as pd
 
-from segrepro.evaluation.holm import holm
-from segrepro.evaluation.statistics import Statistics, read_statistics
+from segrepro.evaluation.statistics import Statistics, holm, read_statistics
 from segrepro.report.columns import LEAKS, MIOU, SYSTEM, number
 from segrepro.report.printed import Part, Table, csv_rows, named
 from segrepro.report.results import notes, read_results

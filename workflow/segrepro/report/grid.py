@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from segrepro.data.masks import read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.data.pictures import read_rgb
 from segrepro.errors import UserError
@@ -58,10 +59,9 @@ def load_row(example: Example, stores: list[Path], space: LabelSpace, note: str 
     Raises:
         UserError: a file is missing or damaged, the sizes differ, or a store lacks the picture.
     """
-    picture, truth, answers = read_rgb(example.image), None, []
-    for store in stores:
-        truth, labels, counts = PictureScorer(store, space.name, len(space)).read(example)
-        answers.append(Cell(labels, miou_text(counts)))
+    picture, truth = read_rgb(example.image), read_mask(example.mask)
+    scored = [PictureScorer(store, space.name, len(space)).scored(example, truth) for store in stores]
+    answers = [Cell(labels, miou_text(counts)) for labels, counts in scored]
     if picture.shape[:2] != truth.shape:
         raise UserError(f"{example.mask}: differs in size from {example.image}; check the dataset's labels.")
     return [Cell(picture, example.id, GREY), Cell(truth, note, GREY), *answers]

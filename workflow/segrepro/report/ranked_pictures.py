@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segrepro.data.masks import read_mask
 from segrepro.evaluation.metrics import picture_mious
 from segrepro.evaluation.pictures import PictureScorer
 from segrepro.labels import VOID
@@ -46,12 +47,12 @@ def read_opinion(stores: tuple[Path, ...], space: str, num_classes: int, example
         num_classes: number of labels of that space.
         example: the picture.
     """
-    scored = [PictureScorer(store, space, num_classes).read(example) for store in stores]
-    truth = scored[0][0]
+    truth = read_mask(example.mask)
+    scored = [PictureScorer(store, space, num_classes).scored(example, truth) for store in stores]
     labelled = truth != VOID
-    answers = [prediction[labelled] for _, prediction, _ in scored]
+    answers = [prediction[labelled] for prediction, _ in scored]
     pairs = [np.mean(a != b) for a, b in itertools.combinations(answers, 2) if a.size]
-    mious = picture_mious(np.stack([confusion for _, _, confusion in scored]))
+    mious = picture_mious(np.stack([confusion for _, confusion in scored]))
     classes = np.unique(truth[labelled]).size
     return Opinion(example.id, classes, float(mious.mean()), float(np.mean(pairs)) if pairs else 0.0)
 

@@ -10,7 +10,7 @@ from pydantic import RootModel
 from segrepro.config.data import PicturesKind
 from segrepro.config.tables import Percent
 from segrepro.evaluation.leakage import Marks, leaking_share, read_marks, share_text
-from segrepro.evaluation.metrics_files import MEASURES, NEEDED, read_metrics
+from segrepro.evaluation.metrics import MEASURES, NEEDED, read_metrics
 from segrepro.evaluation.statistics import Statistics, read_statistics
 from segrepro.json_files import read_model
 from segrepro.labels import label_space

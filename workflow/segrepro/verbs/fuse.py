@@ -61,7 +61,7 @@ def _mious(paths: list[Path], names: tuple[str, ...]) -> list[float]:
     Raises:
         UserError: a file is no metrics, of another system than the member in its place, or of other pictures.
     """
-    from segrepro.evaluation.metrics_files import read_metrics
+    from segrepro.evaluation.metrics import read_metrics
 
     if len(paths) != len(names):
         raise UserError(f"--metrics: {len(paths)} given for {len(names)} members; give one per member, in order.")

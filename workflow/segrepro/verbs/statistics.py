@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from segrepro.evaluation.metrics_files import read_metrics
+    from segrepro.evaluation.metrics import read_metrics
     from segrepro.evaluation.statistics import read_scored, statistics
     from segrepro.files import write_json
 

@@ -1,7 +1,4 @@
-"""Completing a partial file from one mirror: ``http(s)://`` with resume and retries, ``file:`` by copying.
-
-`segrepro.data.fetch` chooses mirrors, verifies the result and gives it its final name.
-"""
+"""Completing a partial file from one mirror: ``http(s)://`` with resume and retries, ``file:`` by copying."""
 
 import http.client
 import re
@@ -33,10 +30,6 @@ PROGRESS_BYTES = 1 << 20
 PASSING_STATUSES = (408, 425, 429)  # and every 5xx
 
 _CHUNK_BYTES = 1 << 20
-
-
-class _StartOverError(Exception):
-    """What is in the partial file does not belong to what the mirror has now."""
 
 
 def download(url: str, partial: Partial, expected: Expected, patience: Patience) -> None:
@@ -100,6 +93,10 @@ def copy_file(source: Path, url: str, partial: Partial, expected: Expected) -> N
             raise MirrorError(str(error)) from error
 
 
+class _StartOverError(Exception):
+    """What is in the partial file does not belong to what the mirror has now."""
+
+
 @dataclass(frozen=True)
 class _Mirror:
     """A partial file, and one address that it is completed from."""
@@ -118,7 +115,7 @@ class _Mirror:
             self._request({})
 
     def _resume_headers(self) -> dict[str, str]:
-        """Return the headers that ask for the rest of the partial file; none where it has to start over."""
+        """The headers that ask for the rest of the partial file; none where it has to start over."""
         origin = self.partial.origin
         if not self.partial.size or origin is None:
             return {}
@@ -129,14 +126,9 @@ class _Mirror:
         return headers if self.expected.digests else {}
 
     def _request(self, headers: dict[str, str]) -> None:
-        """Make one request and receive what it gives into the partial file."""
         partial = self.partial
-        with (
-            _network_failures_sorted(self.stall_seconds),
-            self.session.get(
-                self.url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, self.stall_seconds)
-            ) as response,
-        ):
+        options = {"headers": headers, "stream": True, "timeout": (CONNECT_SECONDS, self.stall_seconds)}
+        with _network_failures_sorted(self.stall_seconds), self.session.get(self.url, **options) as response:
             if response.status_code == requests.codes.range_not_satisfiable and headers:
                 if partial.size != (_content_range(response)[1] or partial.origin.total):
                     raise _StartOverError
@@ -182,11 +174,7 @@ def _origin(url: str, response: requests.Response) -> Origin:
 
 
 def _joined(partial: Partial, response: requests.Response, rest: Origin) -> Origin:
-    """Return the origin of the partial file joined with the rest that a 206 answer brings.
-
-    Raises:
-        _StartOverError: the two do not fit together.
-    """
+    """Return the origin of the partial file joined with the rest that a 206 answer brings, if the two fit together."""
     before = partial.origin
     first, total = _content_range(response)
     if before is None or first != partial.size or _differ(before.total, total):

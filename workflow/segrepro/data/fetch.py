@@ -30,7 +30,7 @@ def fetch(
     local_dir: Path | None = None,
     patience: Patience = PATIENCE,
 ) -> None:
-    """Bring one file to ``out``: from a folder of the user, or from the first mirror that has the right one.
+    """Bring one file to ``out``: from a folder, or from the first mirror that has the right one.
 
     A file that is at ``out`` already and passes the checks is kept. A file of ``local_dir`` is linked, not copied.
 
@@ -38,7 +38,7 @@ def fetch(
         out: where the file goes; its name is looked for in ``local_dir``.
         urls: mirrors in the order of trial: ``http://``, ``https://``, ``file:///absolute``, ``file:relative``.
         expected: what the file must be.
-        local_dir: a folder that may have the file.
+        local_dir: a folder of the user that may have the file.
         patience: how long to go on with each mirror.
 
     Raises:

@@ -8,6 +8,7 @@ labels), so every mask of the project is read by `read_mask`.
 import zlib
 from collections.abc import Collection
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -167,14 +168,11 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
     _grey_picture(mask).save(path, format="PNG", compress_type=zlib.Z_RLE)
 
 
-def write_palette_mask(path: Path, mask: np.ndarray) -> None:
-    """Write a mask, uint8 (height, width), as VOC does: palette PNG (mode P) in VOC's colours, pixel index = label.
-
-    For submission archives and for showing; the file is written in place.
-    """
+def write_palette_mask(file: Path | BinaryIO, mask: np.ndarray) -> None:
+    """Write a mask, uint8 (height, width), as VOC does: palette PNG (mode P) in VOC's colours, pixel index = label."""
     picture = _grey_picture(mask)
-    picture.putpalette(voc_palette().tobytes())
-    picture.save(path, format="PNG")
+    picture.putpalette(VOC_COLOURS.tobytes())
+    picture.save(file, format="PNG")
 
 
 def _grey_picture(mask: np.ndarray) -> Image.Image:

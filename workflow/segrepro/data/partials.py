@@ -38,33 +38,21 @@ class PassingError(Exception):
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the bytes of a partial file came from.
+    """Where the bytes of a partial file came from; the tag, a strong one, and the date are the last mirror's."""
 
-    Attributes:
-        urls: the mirrors; more than one when a download went on elsewhere.
-        etag: the strong entity tag of the last mirror's file, if it had one.
-        last_modified: its ``Last-Modified``, if it had one.
-        total: size of the whole file in bytes, if it is known.
-    """
-
-    urls: tuple[str, ...]
+    urls: tuple[str, ...]  # more than one when a download went on elsewhere
     etag: str | None = None
     last_modified: str | None = None
-    total: int | None = None
+    total: int | None = None  # bytes of the whole file
 
 
 class Partial:
-    """A partial file beside its target.
-
-    Attributes:
-        path: the partial file.
-        inherited: whether it holds bytes of an earlier run or of another mirror.
-    """
+    """A partial file, at ``path``, beside its target."""
 
     def __init__(self, out: Path):
         self.path = out.with_name(f"{out.name}.partial")
         self._note = out.with_name(f"{out.name}.partial.json")
-        self.inherited = self.size > 0
+        self.inherited = self.size > 0  # holds bytes of an earlier run or of another mirror
 
     @property
     def size(self) -> int:
@@ -92,17 +80,14 @@ class Partial:
         self._note.unlink(missing_ok=True)
 
     def check_space(self, total: int | None) -> None:
-        """Refuse a download that the disk cannot hold.
-
-        Raises:
-            UserError: what is missing of ``total`` bytes is more than the disk has free.
-        """
+        """Refuse a download of ``total`` bytes of which more are missing than the disk has free."""
         missing = (total or 0) - self.size
         free = shutil.disk_usage(self.path.parent).free
         if missing > free:
             raise UserError(
-                f"{self.path.parent}: {_readable(missing)} are still needed for {self.path.stem}, but only "
-                f"{_readable(free)} are free; make room or choose a folder on another disk, and run again."
+                f"{self.path.parent}: {tqdm.format_sizeof(missing, 'B')} are still needed for {self.path.stem}, but "
+                f"only {tqdm.format_sizeof(free, 'B')} are free; make room or choose a folder on another disk, and run "
+                "again."
             )
 
     def receive(self, chunks: Iterator[bytes], origin: Origin, *, resume: bool) -> None:
@@ -149,7 +134,3 @@ class Partial:
             here = stream.read(len(first))
         if not first.startswith(here[: len(first)]) and not (origin.etag or origin.last_modified):
             raise MirrorError(f"{OTHER_BYTES}; if the file itself has changed, delete {self.path}")
-
-
-def _readable(count: int) -> str:
-    return tqdm.format_sizeof(count, "B")

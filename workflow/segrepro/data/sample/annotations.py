@@ -5,10 +5,10 @@ import json
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from segrepro.data.masks import write_palette_mask
 from segrepro.data.sample.scenes import Scene
-from segrepro.labels import COCO_CATEGORIES, COCO_IDS_IN_VOC_ORDER, VOC_CLASSES, voc_palette
+from segrepro.labels import COCO_CATEGORIES, COCO_IDS_IN_VOC_ORDER, VOC_CLASSES
 
 JPEG_QUALITY = 92
 MAT_HEADER_BYTES = 116  # the descriptive text of a MATLAB 5 file; scipy writes the time of day there
@@ -32,10 +32,8 @@ def jpeg_bytes(image: np.ndarray) -> bytes:
 
 def palette_png_bytes(labels: np.ndarray) -> bytes:
     """Encode labels as a palette PNG (mode P) in VOC colours: the pixel value is the label."""
-    picture = Image.fromarray(labels, "P")
-    picture.putpalette(voc_palette().tobytes())
     stream = io.BytesIO()
-    picture.save(stream, "PNG")
+    write_palette_mask(stream, labels)
     return stream.getvalue()
 
 
@@ -83,22 +81,18 @@ def coarse_instances(instances: np.ndarray) -> np.ndarray:
         cv2.fillPoly(coarse, [cv2.approxPolyDP(c, SBD_COARSENESS, True) for c in contours], number)
         if not (coarse == number).any():
             coarse[instances == number] = number
-    missing = sorted(set(np.unique(instances)) - set(np.unique(coarse)))
-    for number in missing:  # a later outline covered the last pixels of a small object
+    for number in sorted(
+        set(np.unique(instances)) - set(np.unique(coarse))
+    ):  # a later outline covered the last pixels of a small object
         coarse[instances == number] = number
     return coarse
 
 
 def sbd_mat_bytes(instances: np.ndarray, labels: list[int]) -> tuple[bytes, bytes]:
-    """Return SBD's ``cls`` and ``inst`` .mat files of a picture.
+    """Return SBD's ``cls`` and ``inst`` .mat files of an instance map and the VOC label of each of its objects.
 
-    Args:
-        instances: uint8 of shape (height, width), 0 background, i the i-th object.
-        labels: the VOC label of each object.
-
-    Returns:
-        The file with ``GTcls`` (Segmentation, Boundaries of the 20 classes, CategoriesPresent) and the one with
-        ``GTinst`` (Segmentation, Boundaries of the objects, Categories), structures as in the SBD release.
+    As in the SBD release one holds ``GTcls`` (Segmentation, Boundaries of the 20 classes, CategoriesPresent) and the
+    other ``GTinst`` (Segmentation, Boundaries of the objects, Categories).
     """
     objects = coarse_instances(instances)
     classes = np.concatenate([[0], labels]).astype(np.uint8)[objects]

@@ -34,20 +34,16 @@ ARCHIVES = (VOC_TRAINVAL, VOC_TEST, SBD, COCO_TRAIN, COCO_VAL, COCO_ANNOTATIONS)
 
 MEMBER_TIME = 1_336_694_400  # 2012-05-11 00:00 UTC, the date in the VOC archive's name
 ZIP_DATE = (2017, 9, 1, 0, 0, 0)
+
 # Where the SBD ids come from, as in the real lists: SBD train holds about half of VOC val, and three quarters of
 # the new pictures; some VOC ids are in no SBD list, so that seg11valid and trainaug differ from their parents.
 SBD_SHARES = {"voc_train": (0.5, 0.25), "voc_val": (0.35, 0.35), "sbd_extra": (0.75, 0.25)}  # of source: train, val
-
 
 Drawn = dict[str, Scene]
 
 
 def draw_sample(sample: SampleData, threads: int) -> dict[str, Drawn]:
-    """Draw every picture of the sample.
-
-    Returns:
-        For each source that the section counts, its scenes by picture id, sorted by id.
-    """
+    """Draw every picture of the sample: for each source that the section counts, its scenes by picture id, sorted."""
     counts = sample.counts
     plans = [plan for source, count in counts.items() for plan in plan_source(source, count, sample.seed)]
     scenes = iter(draw_plans(plans, sample.seed, threads))
@@ -80,11 +76,7 @@ def sbd_lists(drawn: dict[str, Drawn]) -> tuple[list[str], list[str]]:
 
 
 def refuse_other_archives(folder: Path) -> None:
-    """Refuse a folder that has archives of the same names and no ``SHA256SUMS``: they may be the official ones.
-
-    Raises:
-        UserError: names the first one.
-    """
+    """Refuse a folder that has archives of the same names and no ``SHA256SUMS``: they may be the official ones."""
     there = [name for name in sorted(ARCHIVES) if (folder / name).exists()]
     if there and not (folder / "SHA256SUMS").exists():
         raise UserError(f"{folder / there[0]}: is there already and would be replaced; name another folder.")
@@ -175,6 +167,5 @@ def _write_zip(path: Path, members: dict[str, bytes]) -> None:
         for name in sorted(members):
             member = zipfile.ZipInfo(name, ZIP_DATE)
             member.external_attr = 0o644 << 16
-            stored = name.endswith(".jpg")
-            member.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
-            archive.writestr(member, members[name])
+            method = zipfile.ZIP_STORED if name.endswith(".jpg") else zipfile.ZIP_DEFLATED
+            archive.writestr(member, members[name], method)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from segrepro.data.sample.shapes.outlines import Contour, Part
+from segrepro.data.sample.shapes.outlines import Part
 from segrepro.data.sample.textures import LOOKS, SKINS, TYRE, draw_colour, mix, second_shade
 
 OVERSAMPLING = 3  # canvas pixels per picture pixel, in each direction
@@ -19,24 +19,16 @@ SEAM_SHADE, OUTLINE_SHADE, EDGE_SHADE, SHADOW_SHADE = 0.72, 0.55, 0.72, 0.5  # f
 
 @dataclass(frozen=True)
 class Sprite:
-    """An object placed in the picture.
+    """An object placed in the picture."""
 
-    Attributes:
-        name: its class.
-        parts: its silhouette in object coordinates.
-        matrix: float (2, 3), object coordinates to canvas pixels.
-        mask: uint8 0/1 at the picture's size: the whole object, unoccluded.
-        crowd: whether it is one of a crowd.
-    """
-
-    name: str
-    parts: list[Part]
-    matrix: np.ndarray
-    mask: np.ndarray
-    crowd: bool = False
+    name: str  # of its class
+    parts: list[Part]  # its silhouette in object coordinates
+    matrix: np.ndarray  # float (2, 3), object coordinates to canvas pixels
+    mask: np.ndarray  # uint8 0/1 at the picture's size: the whole object, unoccluded
+    crowd: bool = False  # one of a crowd
 
 
-def place(part: Part, matrix: np.ndarray) -> list[Contour]:
+def place(part: Part, matrix: np.ndarray) -> list[np.ndarray]:
     """Return a part's contours in whole pixels (int32) under an affine ``matrix`` (2, 3)."""
     return [np.round(c @ matrix[:, :2].T + matrix[:, 2]).astype(np.int32) for c in part.contours]
 

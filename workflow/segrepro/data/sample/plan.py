@@ -27,15 +27,7 @@ CROWD_CLASSES = ("person", "sheep", "bird", "cow", "car")
 
 @dataclass(frozen=True)
 class Plan:
-    """What one picture is to show.
-
-    Attributes:
-        source: one of `SOURCES`.
-        index: the picture's place in its source, from 0.
-        names: classes of the objects.
-        crowd: class of a crowd behind them, or None.
-        pole: whether a lamp post stands in front.
-    """
+    """What one picture, the ``index``-th of its source, is to show; see `segrepro.data.sample.scenes.draw_scene`."""
 
     source: str
     index: int

@@ -36,31 +36,21 @@ RASTER = 40  # pixels per object unit where a silhouette's area is measured
 
 @dataclass(frozen=True)
 class Scene:
-    """A drawn scene.
+    """A drawn scene; every object has at least one pixel."""
 
-    Attributes:
-        image: RGB uint8 of shape (height, width, 3).
-        instances: uint8 of shape (height, width); 0 is background, i is the object ``names[i - 1]``.
-        names: class name of each object; every object has at least one pixel.
-        crowds: for each object, whether it is a crowd: many animals or people under one instance number.
-    """
-
-    image: np.ndarray
-    instances: np.ndarray
-    names: tuple[str, ...]
-    crowds: tuple[bool, ...]
+    image: np.ndarray  # RGB uint8 of shape (height, width, 3)
+    instances: np.ndarray  # uint8 of shape (height, width); 0 is background, i is the object ``names[i - 1]``
+    names: tuple[str, ...]  # of the objects' classes
+    crowds: tuple[bool, ...]  # for each object, whether it is many animals or people under one instance number
 
 
 def draw_scene(
     names: tuple[str, ...], rng: np.random.Generator, *, crowd: str | None = None, pole: bool = False
 ) -> Scene:
-    """Draw one scene; an object that would be hidden is moved, never dropped.
+    """Draw one scene of objects of these classes (or none); one that would be hidden is moved, never dropped.
 
-    Args:
-        names: the classes of the objects, repeated where one occurs twice; may be empty.
-        rng: the scene's own generator.
-        crowd: a class name to add as one crowd of small objects, or None.
-        pole: whether a lamp post (background) stands in front of the largest object and may cut it in two.
+    ``crowd`` is a class to add as one crowd of small objects; with ``pole`` a lamp post (background) stands in front of
+    the largest object and may cut it in two.
     """
     width, height = SIZES[rng.integers(len(SIZES))]
     context = _context(names or ((crowd,) if crowd else ()), rng)
@@ -87,9 +77,8 @@ def draw_scene(
 
 def _context(names: tuple[str, ...], rng: np.random.Generator) -> str:
     """One context that suits all the objects where there is one, else one that suits the first."""
-    everywhere = ("field", "room", "street", "water")
-    shared = [c for c in (*everywhere, "sky") if all(c in CONTEXTS[name] for name in names)]
-    options = shared or CONTEXTS[names[0]]
+    contexts = ("field", "room", "street", "water", "sky")
+    options = [c for c in contexts if all(c in CONTEXTS[name] for name in names)] or CONTEXTS[names[0]]
     return options[rng.integers(len(options))]
 
 

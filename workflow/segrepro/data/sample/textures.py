@@ -12,8 +12,6 @@ from functools import partial
 import cv2
 import numpy as np
 
-Field = np.ndarray
-
 
 def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
     """Return RGB float32 of shape (3,) in 0..255 for a hue in degrees and saturation and value in 0..1."""
@@ -21,64 +19,65 @@ def hsv(hue: float, saturation: float, value: float) -> np.ndarray:
     return (255 * (value - value * saturation * np.clip(np.minimum(sector, 4 - sector), 0, 1))).astype(np.float32)
 
 
-def noise(u: Field, v: Field, rng: np.random.Generator, *, cell: float) -> Field:
+def noise(u: np.ndarray, v: np.ndarray, rng: np.random.Generator, *, cell: float) -> np.ndarray:
     """Return smooth noise in [0, 1] whose blobs are about ``cell`` object units wide."""
     grid = rng.random((16, 16), np.float32)
     return cv2.remap(grid, u / cell, v / cell, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
 
-def mix(a: np.ndarray, b: np.ndarray, field: Field) -> np.ndarray:
+def mix(a: np.ndarray, b: np.ndarray, field: np.ndarray) -> np.ndarray:
     """Return float32 (h, w, 3): ``a`` where the field is 0, ``b`` where it is 1; each a colour or a picture."""
     channels = [a[..., i] + (b[..., i] - a[..., i]) * field for i in range(3)]  # by channel: 5 x faster
     return cv2.merge(channels).astype(np.float32, copy=False)
 
 
-def stripes(u: Field, v: Field, rng: np.random.Generator, *, width: float, angle: float) -> Field:
+def stripes(u: np.ndarray, v: np.ndarray, rng: np.random.Generator, *, width: float, angle: float) -> np.ndarray:
     """Alternate bands, each ``width`` object units wide, across the direction ``angle`` (degrees)."""
     turn = math.radians(angle + rng.uniform(-6, 6))
     phase = (u * math.cos(turn) + v * math.sin(turn)) / width + rng.random()
     return np.clip(0.5 + 2.5 * np.sin(np.pi * phase), 0, 1)
 
 
-def checks(u: Field, v: Field, rng: np.random.Generator, *, width: float) -> Field:
+def checks(u: np.ndarray, v: np.ndarray, rng: np.random.Generator, *, width: float) -> np.ndarray:
     """Gingham: two crossed sets of bands, half tone where one of them runs."""
     across = stripes(u, v, rng, width=width, angle=0)
     return (across + stripes(u, v, rng, width=width, angle=90)) / 2
 
 
-def dots(u: Field, v: Field, rng: np.random.Generator, *, pitch: float, fill: float = 0.32) -> Field:
+def dots(u: np.ndarray, v: np.ndarray, rng: np.random.Generator, *, pitch: float, fill: float = 0.32) -> np.ndarray:
     """Round dots on a staggered grid; ``fill`` is their radius in units of the pitch."""
-    row = np.floor(v / pitch)
-    x = np.mod(u / pitch + 0.5 * np.mod(row, 2), 1) - 0.5
-    y = np.mod(v / pitch, 1) - 0.5
-    return np.clip((fill - np.hypot(x, y)) * 12 + 0.5, 0, 1)
+    x, y = _staggered(u, v, pitch)
+    return np.clip((fill - np.hypot(x, y - 0.5)) * 12 + 0.5, 0, 1)
 
 
-def patches(u: Field, v: Field, rng: np.random.Generator, *, cell: float) -> Field:
+def _staggered(u: np.ndarray, v: np.ndarray, pitch: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return x in [-0.5, 0.5) and y in [0, 1) within the cells of a grid whose odd rows are moved by half a cell."""
+    x = np.mod(u / pitch + 0.5 * np.mod(np.floor(v / pitch), 2), 1) - 0.5
+    return x, np.mod(v / pitch, 1)
+
+
+def patches(u: np.ndarray, v: np.ndarray, rng: np.random.Generator, *, cell: float) -> np.ndarray:
     """Large irregular patches with sharp edges, as on a cow."""
     return np.clip((noise(u, v, rng, cell=cell) - 0.52) * 14, 0, 1)
 
 
-def grain(u: Field, v: Field, rng: np.random.Generator, *, cell: float = 0.06) -> Field:
+def grain(u: np.ndarray, v: np.ndarray, rng: np.random.Generator, *, cell: float = 0.06) -> np.ndarray:
     """Short coat or rough plaster."""
     return 0.6 * noise(u, v, rng, cell=cell) + 0.4 * noise(u, v, rng, cell=cell * 2.7)
 
 
-def wood(u: Field, v: Field, rng: np.random.Generator, *, width: float) -> Field:
+def wood(u: np.ndarray, v: np.ndarray, rng: np.random.Generator, *, width: float) -> np.ndarray:
     """Veins along the vertical, bent by noise."""
     bent = u + 0.12 * noise(u, v * 0.5, rng, cell=0.3)
     return 0.5 + 0.5 * np.sin(2 * np.pi * bent / width)
 
 
-def scales(u: Field, v: Field, rng: np.random.Generator, *, pitch: float) -> Field:
+def scales(u: np.ndarray, v: np.ndarray, rng: np.random.Generator, *, pitch: float) -> np.ndarray:
     """Overlapping feathers: staggered arcs."""
-    row = np.floor(v / pitch)
-    x = np.mod(u / pitch + 0.5 * np.mod(row, 2), 1) - 0.5
-    y = np.mod(v / pitch, 1)
-    return np.clip(1.6 * np.hypot(x, y) - 0.35, 0, 1)
+    return np.clip(1.6 * np.hypot(*_staggered(u, v, pitch)) - 0.35, 0, 1)
 
 
-def plain(u: Field, v: Field, rng: np.random.Generator) -> Field:
+def plain(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A nearly even surface."""
     return 0.3 * noise(u, v, rng, cell=0.8)
 
@@ -87,20 +86,14 @@ def plain(u: Field, v: Field, rng: np.random.Generator) -> Field:
 class Look:
     """How a class is coloured.
 
-    Attributes:
-        main: ranges to draw the main colour from, each (hue in degrees, hue spread, saturation, saturation,
-            value, value); one range is drawn per object, then a colour from it.
-        second: how the texture's other shade differs: ``"dark"``, ``"light"``, ``"white"`` or ``"black"``.
-        texture: function of (u, v, rng) -> field in [0, 1].
-        trim: ranges of the trim's colour; None takes a darker main.
-        light: RGB of the plain light parts.
-        glass: RGB of the glass parts.
+    A colour is drawn from one of several ranges, each (hue in degrees, hue spread, saturation, saturation, value,
+    value); ``light`` and ``glass`` are RGB.
     """
 
     main: tuple[tuple[float, ...], ...]
-    texture: Callable[[Field, Field, np.random.Generator], Field]
-    second: str = "dark"
-    trim: tuple[tuple[float, ...], ...] | None = None
+    texture: Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]  # (u, v, rng) -> field in [0, 1]
+    second: str = "dark"  # how the texture's other shade differs
+    trim: tuple[tuple[float, ...], ...] | None = None  # None: a darker main
     light: tuple[float, float, float] = (225, 222, 214)
     glass: tuple[float, float, float] = (176, 208, 226)
 
@@ -122,6 +115,7 @@ BLACK = (220, 40, 0.05, 0.25, 0.12, 0.25)
 SKINS = ((234, 190, 160), (204, 150, 112), (156, 104, 72), (104, 68, 48))
 TYRE = (38.0, 38.0, 42.0)
 
+# By class.
 LOOKS = {
     "aeroplane": Look((WHITE, GREY, CREAM), partial(stripes, width=0.07, angle=90), trim=(RED, BLUE, GREEN)),
     "bicycle": Look((RED, BLUE, YELLOW), plain),
@@ -149,7 +143,6 @@ LOOKS = {
     "kite": Look((RED, BLUE, YELLOW, PURPLE), plain, trim=(YELLOW, TEAL, ORANGE)),
     "stop sign": Look((RED,), plain),
 }
-"""Class name -> its look."""
 
 
 def draw_colour(ranges: tuple[tuple[float, ...], ...], rng: np.random.Generator) -> np.ndarray:
@@ -160,10 +153,5 @@ def draw_colour(ranges: tuple[tuple[float, ...], ...], rng: np.random.Generator)
 
 def second_shade(colour: np.ndarray, kind: str) -> np.ndarray:
     """Return the shade that a texture mixes ``colour`` with."""
-    shades = {
-        "dark": colour * 0.62,
-        "light": colour * 0.55 + 255 * 0.45 * 0.95,
-        "white": np.full(3, 240, np.float32),
-        "black": np.full(3, 42, np.float32),
-    }
-    return shades[kind].astype(np.float32)
+    shades = {"dark": colour * 0.62, "light": colour * 0.55 + 255 * 0.45 * 0.95}
+    return (shades | {"white": np.full(3, 240), "black": np.full(3, 42)})[kind].astype(np.float32)

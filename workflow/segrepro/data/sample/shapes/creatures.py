@@ -24,8 +24,7 @@ def _bird(rng: np.random.Generator) -> list[Part]:
     return [
         part("trim", polygon((-0.55, -0.08), (-1.1, 0.02), (-1.12, 0.24), (-0.5, 0.2))),
         *parts("dark", bar(0.02, 0.28, 0.0, 0.64, 0.08), bar(0.2, 0.28, 0.22, 0.64, 0.08)),
-        part("main", body),
-        part("main", ellipse(*head, 0.25, 0.24)),
+        *parts("main", body, ellipse(*head, 0.25, 0.24)),
         part("dark", polygon((0.74, head[1] - 0.09), (1.08, head[1] + 0.04), (0.74, head[1] + 0.12))),
         part("trim", polygon((0.3, -0.16), (-0.1, -0.26), (-0.75, lift), (-0.3, 0.16), (0.2, 0.12), smooth=2)),
         part("light", ellipse(head[0] + 0.08, head[1] - 0.04, 0.07, 0.07)),
@@ -44,8 +43,7 @@ def _cat(rng: np.random.Generator) -> list[Part]:
     ]
     body = polygon((-0.3, -0.3), (0.3, -0.3), (0.55, 0.55), (0.4, 0.95), (-0.4, 0.95), (-0.55, 0.55), smooth=2)
     return [
-        *parts("main", *tail_bars),
-        part("main", body),
+        *parts("main", *tail_bars, body),
         part("light", ellipse(0, 0.25, 0.17, 0.34)),
         *parts("main", *ears),
         *parts("trim", *inner),
@@ -83,8 +81,7 @@ def _dog(rng: np.random.Generator) -> list[Part]:
     return [
         part("main", bar(-0.62, -0.1, -1.0, tail, 0.17, 0.1)),
         *_legs(rng, (-0.56, -0.38, 0.28, 0.46), 0.1, 0.78, 0.17),
-        part("main", body),
-        part("main", polygon((0.25, -0.2), (0.4, hy - 0.05), (0.78, hy + 0.15), (0.6, 0.1), smooth=1)),
+        *parts("main", body, polygon((0.25, -0.2), (0.4, hy - 0.05), (0.78, hy + 0.15), (0.6, 0.1), smooth=1)),
         part("main", ellipse(0.6, hy, 0.28, 0.25)),
         part("light", ellipse(0.88, hy + 0.09, 0.2, 0.12)),
         part("dark", ellipse(1.04, hy + 0.04, 0.07, 0.06)),
@@ -100,11 +97,9 @@ def _horse(rng: np.random.Generator) -> list[Part]:
     return [
         part("dark", polygon((-0.68, -0.3), (-0.95, -0.1), (-0.98, 0.5), (-0.82, 0.42), (-0.7, -0.05), smooth=2)),
         *_legs(rng, (-0.58, -0.4, 0.26, 0.44), 0.0, 1.0, 0.14),
-        part("main", body),
-        part("main", polygon((0.15, -0.25), (0.45, hy - 0.02), (0.78, hy + 0.12), (0.62, 0.0), smooth=1)),
+        *parts("main", body, polygon((0.15, -0.25), (0.45, hy - 0.02), (0.78, hy + 0.12), (0.62, 0.0), smooth=1)),
         part("dark", polygon((0.1, -0.25), (0.4, hy - 0.12), (0.56, hy - 0.1), (0.36, -0.22), smooth=1)),
-        part("main", polygon(*head, smooth=1)),
-        part("main", polygon((0.48, hy - 0.02), (0.52, hy - 0.3), (0.64, hy - 0.05))),
+        *parts("main", polygon(*head, smooth=1), polygon((0.48, hy - 0.02), (0.52, hy - 0.3), (0.64, hy - 0.05))),
         part("dark", ellipse(0.7, hy + 0.07, 0.045, 0.045)),
         part("trim", ellipse(1.0, hy + 0.34, 0.1, 0.09)),
     ]
@@ -138,10 +133,8 @@ def _sheep(rng: np.random.Generator) -> list[Part]:
     legs = [bar(x, 0.15, x + rng.uniform(-0.06, 0.06), 0.72, 0.13) for x in (-0.5, -0.3, 0.12, 0.3)]
     return [
         *parts("dark", *legs),
-        part("main", ellipse(-0.12, -0.12, 0.6, 0.36)),
-        *parts("main", *curls),
-        part("dark", ellipse(0.68, hy, 0.22, 0.29, -20)),
-        *parts("dark", ellipse(0.5, hy - 0.12, 0.15, 0.07, 20)),
+        *parts("main", ellipse(-0.12, -0.12, 0.6, 0.36), *curls),
+        *parts("dark", ellipse(0.68, hy, 0.22, 0.29, -20), ellipse(0.5, hy - 0.12, 0.15, 0.07, 20)),
         part("main", ellipse(0.62, hy - 0.26, 0.19, 0.13)),
         part("light", ellipse(0.73, hy - 0.04, 0.05, 0.05)),
     ]

@@ -7,23 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Contour = np.ndarray
-
 
 @dataclass(frozen=True)
 class Part:
-    """A filled area of one colour role.
-
-    Attributes:
-        role: ``main`` and ``trim`` (textured), ``dark``, ``light`` or ``glass`` (plain).
-        contours: float arrays of shape (n, 2), filled by the even-odd rule (a second contour cuts a hole).
-    """
+    """A filled area of one colour role: ``main`` and ``trim`` (textured), ``dark``, ``light`` or ``glass`` (plain)."""
 
     role: str
-    contours: tuple[Contour, ...]
+    contours: tuple[np.ndarray, ...]  # float (n, 2) each, filled by the even-odd rule: a second one cuts a hole
 
 
-def ellipse(cx: float, cy: float, rx: float, ry: float, angle: float = 0.0, points: int = 32) -> Contour:
+def ellipse(cx: float, cy: float, rx: float, ry: float, angle: float = 0.0, points: int = 32) -> np.ndarray:
     """Return an ellipse; ``angle`` in degrees turns it clockwise on screen."""
     t = np.linspace(0, 2 * np.pi, points, endpoint=False)
     x, y = rx * np.cos(t), ry * np.sin(t)
@@ -31,7 +24,7 @@ def ellipse(cx: float, cy: float, rx: float, ry: float, angle: float = 0.0, poin
     return np.stack([cx + c * x - s * y, cy + s * x + c * y], 1)
 
 
-def polygon(*points: tuple[float, float], smooth: int = 0) -> Contour:
+def polygon(*points: tuple[float, float], smooth: int = 0) -> np.ndarray:
     """Return a closed polygon, its corners cut ``smooth`` times (Chaikin's rule)."""
     contour = np.array(points, float)
     for _ in range(smooth):
@@ -41,29 +34,28 @@ def polygon(*points: tuple[float, float], smooth: int = 0) -> Contour:
     return contour
 
 
-def box(x0: float, y0: float, x1: float, y1: float, smooth: int = 0) -> Contour:
+def box(x0: float, y0: float, x1: float, y1: float, smooth: int = 0) -> np.ndarray:
     """Return a rectangle, with rounded corners where ``smooth`` > 0 (the middles of the sides stay)."""
     xm, ym = (x0 + x1) / 2, (y0 + y1) / 2
     corners = [(x0, y0), (xm, y0), (x1, y0), (x1, ym), (x1, y1), (xm, y1), (x0, y1), (x0, ym)]
     return polygon(*corners, smooth=smooth)
 
 
-def bar(x0: float, y0: float, x1: float, y1: float, width: float, end_width: float | None = None) -> Contour:
+def bar(x0: float, y0: float, x1: float, y1: float, width: float, end_width: float | None = None) -> np.ndarray:
     """Return a thick line from (x0, y0) to (x1, y1), tapering to ``end_width`` where given."""
     end_width = width if end_width is None else end_width
     direction = np.array([x1 - x0, y1 - y0])
     normal = np.array([-direction[1], direction[0]]) / max(np.hypot(*direction), 1e-9) / 2
     a, b = np.array([x0, y0]), np.array([x1, y1])
-    corners = [a + normal * width, b + normal * end_width, b - normal * end_width, a - normal * width]
-    return np.array(corners)
+    return np.array([a + normal * width, b + normal * end_width, b - normal * end_width, a - normal * width])
 
 
-def part(role: str, *contours: Contour) -> Part:
+def part(role: str, *contours: np.ndarray) -> Part:
     """Return one part; contours inside one another cut holes."""
     return Part(role, contours)
 
 
-def parts(role: str, *contours: Contour) -> list[Part]:
+def parts(role: str, *contours: np.ndarray) -> list[Part]:
     """Return one part per contour: for contours that may overlap, which one even-odd fill would cut out."""
     return [Part(role, (contour,)) for contour in contours]
 

@@ -32,8 +32,7 @@ def _chair(rng: np.random.Generator) -> list[Part]:
         *parts("main", bar(-w, top, -w, seat, 0.15), bar(w, top, w, seat, 0.15), *slats),
         part("main", box(-w - 0.07, top, w + 0.07, top + 0.28, 1)),
         part("trim", polygon((-w, seat - 0.1), (w, seat - 0.1), (w + 0.2, seat + 0.18), (-w - 0.2, seat + 0.18))),
-        *parts("main", *legs),
-        part("main", box(-w - 0.2, seat + 0.13, w + 0.2, seat + 0.25)),
+        *parts("main", *legs, box(-w - 0.2, seat + 0.13, w + 0.2, seat + 0.25)),
     ]
 
 
@@ -55,10 +54,8 @@ def _pottedplant(rng: np.random.Generator) -> list[Part]:
         length, a = rng.uniform(0.36, 0.5), np.radians(angle - 90)
         leaves.append(ellipse(np.cos(a) * length, 0.1 + np.sin(a) * length, length * 0.95, 0.19, angle - 90))
     return [
-        *parts("main", *leaves),
-        *parts("main", box(-0.32, -0.2, 0.32, 0.2), ellipse(0, -0.25, 0.34, 0.34)),
-        part("trim", polygon((-0.42, 0.2), (0.42, 0.2), (0.28, 0.9), (-0.28, 0.9))),
-        part("trim", box(-0.48, 0.12, 0.48, 0.32)),
+        *parts("main", *leaves, box(-0.32, -0.2, 0.32, 0.2), ellipse(0, -0.25, 0.34, 0.34)),
+        *parts("trim", polygon((-0.42, 0.2), (0.42, 0.2), (0.28, 0.9), (-0.28, 0.9)), box(-0.48, 0.12, 0.48, 0.32)),
         part("dark", box(-0.44, 0.31, 0.44, 0.36)),
     ]
 
@@ -70,8 +67,7 @@ def _sofa(rng: np.random.Generator) -> list[Part]:
         *parts("dark", box(-0.9, 0.48, -0.76, 0.62), box(0.76, 0.48, 0.9, 0.62)),
         part("main", box(-0.88, top, 0.88, 0.4, 1)),
         *parts("trim", *(box(a + 0.02, top + 0.12, b - 0.02, 0.1, 1) for a, b in pairs)),
-        *parts("main", *(box(a, 0.04, b, 0.3, 1) for a, b in pairs)),
-        part("main", box(-0.85, 0.26, 0.85, 0.5)),
+        *parts("main", *(box(a, 0.04, b, 0.3, 1) for a, b in pairs), box(-0.85, 0.26, 0.85, 0.5)),
         *parts("trim", box(-1.08, -0.16, -0.72, 0.52, 2), box(0.72, -0.16, 1.08, 0.52, 2)),
     ]
 
@@ -93,8 +89,7 @@ def _umbrella(rng: np.random.Generator) -> list[Part]:
     canopy = polygon(*zip(np.cos(t), 0.85 * np.sin(t), strict=True), *rim)
     gore = polygon((-0.45, 0.02), (-0.3, -0.6), (0, -0.85), (0.3, -0.6), (0.45, 0.02))
     return [
-        part("dark", bar(0, -0.95, 0, 0.85, 0.09)),
-        part("dark", bar(0, 0.82, rng.choice([-0.22, 0.22]), 0.9, 0.1)),
+        *parts("dark", bar(0, -0.95, 0, 0.85, 0.09), bar(0, 0.82, rng.choice([-0.22, 0.22]), 0.9, 0.1)),
         part("main", canopy),
         part("trim", gore),
     ]

@@ -16,8 +16,7 @@ def _aeroplane(rng: np.random.Generator) -> list[Part]:
     windows = [ellipse(x, -0.05, 0.038, 0.045) for x in np.linspace(-0.5, 0.5, 8)]
     far_wing = polygon((0.2, -0.1), (0.2 - sweep - 0.1, -span * 0.8), (-sweep - 0.2, -span * 0.8), (-0.25, -0.1))
     return [
-        part("trim", far_wing),
-        part("trim", polygon((-0.95, -0.08), (-1.12, -0.52), (-0.92, -0.52), (-0.6, -0.12))),
+        *parts("trim", far_wing, polygon((-0.95, -0.08), (-1.12, -0.52), (-0.92, -0.52), (-0.6, -0.12))),
         part("main", fuselage),
         *parts("glass", *windows, polygon((0.68, -0.12), (0.86, -0.06), (0.84, 0.0), (0.68, -0.02))),
         part("main", polygon((0.3, 0.06), (-0.05 - sweep, span), (-0.28 - sweep, span), (-0.25, 0.06))),
@@ -108,11 +107,9 @@ def _train(rng: np.random.Generator) -> list[Part]:
     chimney, cab = rng.uniform(0.52, 0.66), rng.uniform(-0.62, -0.5)
     funnel = ((chimney + x, y) for x, y in ((-0.08, -0.2), (-0.14, -0.66), (0.14, -0.66), (0.08, -0.2)))
     return [
-        part("dark", polygon((-1.05, 0.3), (0.95, 0.3), (1.12, 0.55), (0.9, 0.5), (-1.05, 0.5))),
-        part("dark", polygon(*funnel)),
+        *parts("dark", polygon((-1.05, 0.3), (0.95, 0.3), (1.12, 0.55), (0.9, 0.5), (-1.05, 0.5)), polygon(*funnel)),
         part("main", box(-0.5, -0.3, 0.9, 0.32, 1)),
-        part("trim", ellipse(0.14, -0.3, 0.15, 0.16)),
-        *parts("trim", *(box(x, -0.3, x + 0.08, 0.32) for x in (-0.05, 0.38, 0.74))),
+        *parts("trim", ellipse(0.14, -0.3, 0.15, 0.16), *(box(x, -0.3, x + 0.08, 0.32) for x in (-0.05, 0.38, 0.74))),
         part("main", box(-1.05, cab, -0.42, 0.34)),
         part("dark", box(-1.14, cab - 0.1, -0.36, cab + 0.03)),
         *parts("glass", box(-0.95, cab + 0.13, -0.54, cab + 0.45)),

@@ -16,7 +16,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -46,18 +46,12 @@ _DAMAGE = (
 
 
 def iter_files(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    """Read an archive once, front to back, and give the wanted files.
+    """Read an archive once, front to back, and yield name and content of each wanted file.
 
     Every member is checked, wanted or not; folders are passed over. The format (tar, tar.gz, zip) is taken from
     the first bytes, not from the name. That a tar is whole is known only when the iterator is exhausted: keep
-    what was read under a temporary name until then (`segrepro.files.atomic_directory`).
-
-    Args:
-        archive: its path.
-        wanted: says by a member's name (``a/b/c.jpg``; no leading ``./``) whether its bytes are wanted.
-
-    Yields:
-        Name and content of each wanted file, in archive order.
+    what was read under a temporary name until then (`segrepro.files.atomic_directory`). ``wanted`` is asked by a
+    member's name (``a/b/c.jpg``; no leading ``./``).
 
     Raises:
         UserError: the archive is missing, damaged, truncated or of another format, or a member is refused.
@@ -85,11 +79,13 @@ def open_zip(archive: Path) -> zipfile.ZipFile:
     """
     if not _first_bytes(archive).startswith(b"PK"):
         raise UserError(f"{archive}: is not a zip archive; check the address it came from and fetch it again.")
-    with ExitStack() as stack:
-        with _damage_named(archive):
-            opened = stack.enter_context(zipfile.ZipFile(archive))
+    with _damage_named(archive):
+        opened = zipfile.ZipFile(archive)
+    try:
         _check_zip_table(archive, opened)
-        stack.pop_all()  # it stays open
+    except UserError:
+        opened.close()
+        raise
     return opened
 
 
@@ -118,8 +114,8 @@ class _ForwardStream:
     """
 
     def __init__(self, archive: Path, source: IO[bytes], packed_bytes: int | None):
-        """Wrap ``source``; ``packed_bytes`` is the compressed size, None where nothing is compressed."""
-        self.archive, self._source, self._packed_bytes = archive, source, packed_bytes
+        self.archive, self._source = archive, source
+        self._packed_bytes = packed_bytes  # the compressed size, None where nothing is compressed
         self.last, self._position = b"", 0
 
     def tell(self) -> int:

@@ -7,8 +7,9 @@ balanced by repetition.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -107,8 +108,8 @@ def object_examples(
             at all.
     """
     _check_whole_pictures(examples)
-    tasks = ((example, rules.min_area) for example in examples)
-    found = map_in_processes(_picture_objects, tasks, threads=threads, label="objects", total=len(examples))
+    objects = partial(picture_objects, min_area=rules.min_area)
+    found = map_in_processes(objects, examples, threads=threads, label="objects", total=len(examples))
     rows, labels = [], []
     for example, picture in zip(examples, found, strict=True):
         instance_mask = instance_mask_path(example)
@@ -125,10 +126,6 @@ def object_examples(
     return rows, labels, [entry for picture in found for entry in picture.left_out]
 
 
-def _picture_objects(task: tuple[Example, int]) -> PictureObjects:
-    return picture_objects(task[0], min_area=task[1])
-
-
 def proposal_examples(
     examples: list[Example], proposals: ProposalReader, rules: ProposalExamples, *, threads: int = 1
 ) -> tuple[list[Example], list[int], list[str]]:
@@ -143,12 +140,9 @@ def proposal_examples(
             proposals; or there is no example at all.
     """
     _check_whole_pictures(examples)
-
-    def tasks() -> Iterator[tuple[Example, np.ndarray, ProposalExamples]]:
-        for example in examples:
-            yield example, proposals.boxes(example.id), rules
-
-    found = map_in_processes(_chosen_boxes, tasks(), threads=threads, label="proposals", total=len(examples))
+    tasks = ((example, proposals.boxes(example.id)) for example in examples)
+    chosen = partial(_chosen_boxes, rules=rules)
+    found = map_in_processes(chosen, tasks, threads=threads, label="proposals", total=len(examples))
     rows, labels = [], []
     for example, (boxes, _) in zip(examples, found, strict=True):
         rows += [Example(example.id, example.image, example.mask, box) for box in boxes]
@@ -161,17 +155,14 @@ def proposal_examples(
     return rows, labels, [example.id for example, (_, fitting) in zip(examples, found, strict=True) if not fitting]
 
 
-def _chosen_boxes(task: tuple[Example, np.ndarray, ProposalExamples]) -> tuple[dict[Box, int], int]:
+def _chosen_boxes(task: tuple[Example, np.ndarray], *, rules: ProposalExamples) -> tuple[dict[Box, int], int]:
     """Return a picture's boxes with the class of each (two that become one when enlarged are one), and how many fit."""
-    example, proposals, rules = task
+    example, proposals = task
     picture = picture_objects(example, min_area=rules.min_area)
     fitting, labels = fitting_proposals(proposals, picture.objects, rules)
-    if rules.add_ground_truth:
-        own = np.array([item.box for item in picture.objects], np.int64).reshape(-1, 4)
-        boxes = np.concatenate([own, fitting])
-        labels = [item.label for item in picture.objects] + labels
-    else:
-        boxes = fitting
+    own = picture.objects if rules.add_ground_truth else []
+    boxes = np.concatenate([np.array([item.box for item in own], np.int64).reshape(-1, 4), fitting])
+    labels = [item.label for item in own] + labels
     chosen: dict[Box, int] = {}
     for box, label in zip(map(tuple, enlarge(boxes, rules.enlarge).tolist()), labels, strict=True):
         check_touches(box, picture.width, picture.height, name=str(example.image))
@@ -184,9 +175,8 @@ def fitting_proposals(
 ) -> tuple[np.ndarray, list[int]]:
     """Choose the proposals (n, 4) of a picture that overlap an object enough, in rank order.
 
-    Returns:
-        The boxes as they were, int64 (m, 4), and the class of the object that each overlaps most (of equal
-        ones, the first).
+    Returns the boxes as they were, int64 (m, 4), and the class of the object that each overlaps most (of equal ones,
+    the first).
     """
     proposals = np.asarray(proposals, np.int64).reshape(-1, 4)
     if not objects or not len(proposals):
@@ -234,13 +224,8 @@ def write_balanced(
     ``repeats`` (how often each comes in an epoch; empty in the total and for a class that does not occur), ``examples``
     (an epoch's: the product of the two).
 
-    Args:
-        out: the manifest.
-        counts: the table.
-        rows: the examples.
-        labels: the class of each, 1..20.
-        unit: the table's name for them: ``objects`` or ``proposals``.
-        rules: whether they are balanced, and the most repeats.
+    ``rows`` are the examples, ``labels`` the class of each, 1..20, and ``unit`` is what they are: ``objects`` or
+    ``proposals``.
     """
     repeats = balanced_repeats(labels, max_repeats=rules.max_repeats if rules.balance else 1)
     write_manifest(out, [replace(row, repeats=repeats[label]) for row, label in zip(rows, labels, strict=True)])

@@ -12,14 +12,10 @@ Box = tuple[int, int, int, int]
 
 
 def enlarge(boxes: np.ndarray, factor: float) -> np.ndarray:
-    """Scale width and height of boxes about their centres, to whole pixels.
+    """Scale width and height of boxes, int (n, 4) or (4,), by a factor above 0 about their centres, to whole pixels.
 
     Sides are rounded to the nearest pixel; where a side grows by an odd number, the extra pixel goes to the left or
-    top. A box thus becomes the same size wherever it lies.
-
-    Args:
-        boxes: int, shape (n, 4) or (4,).
-        factor: of width and height, above 0; DeconvNet takes 1.2 (arXiv 1505.04366, section 4.2).
+    top. A box thus becomes the same size wherever it lies. DeconvNet takes 1.2 (arXiv 1505.04366, section 4.2).
 
     Returns:
         int64 of the same shape. Boxes may leave the picture; none is empty, however small the factor.
@@ -34,17 +30,12 @@ def enlarge(boxes: np.ndarray, factor: float) -> np.ndarray:
 
 
 def overlaps(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
-    """Return the intersection over union of every one of n boxes with every one of m others.
-
-    Returns:
-        float64 of shape (n, m), in [0, 1]; 0 where both boxes are empty.
-    """
+    """Return the intersection over union of each of n boxes with each of m others: float64 (n, m), in [0, 1]."""
     a = np.asarray(boxes_a, np.int64).reshape(-1, 1, 4)
     b = np.asarray(boxes_b, np.int64).reshape(1, -1, 4)
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = np.prod(np.maximum(sides, 0), axis=-1)
-    union = areas(a) + areas(b) - shared
-    return shared / np.maximum(union, 1)
+    return shared / np.maximum(areas(a) + areas(b) - shared, 1)  # 0 where both are empty
 
 
 def areas(boxes: np.ndarray) -> np.ndarray:
@@ -69,13 +60,9 @@ def tight_boxes(instance_mask: np.ndarray) -> dict[int, Box]:
 
 
 def cut(array: np.ndarray, box: Box, *, fill: int, name: str) -> np.ndarray:
-    """Cut a box out of a picture or mask, into a new array.
+    """Cut a box, which may leave the picture, out of a picture or mask (height, width[, channels]), into a new array.
 
-    Args:
-        array: shape (height, width) or (height, width, channels).
-        box: not empty; may leave the array.
-        fill: value of the pixels outside: 0 for pictures, 255 (void) for masks.
-        name: as of `check_touches`, which is called.
+    ``fill`` is the value of the pixels outside: 0 for pictures, 255 (void) for masks. Raises as `check_touches` does.
     """
     height, width = array.shape[:2]
     check_touches(box, width, height, name=name)

@@ -52,7 +52,7 @@ def check_manifest(
     """Check a manifest's ids, files and labels: what costs least comes first.
 
     Args:
-        manifest: the manifest's path.
+        manifest: its path.
         space: the label space of its masks; None for a set without ground truth.
         checks: what this dataset must be; ``disjoint_from`` is not read, the argument is.
         bounds: what every label set must satisfy.
@@ -116,12 +116,12 @@ def _refuse(manifest: Path, sentences: Iterator[str]) -> None:
 
 def _wrong_ids(examples: list[Example], checks: DatasetChecks, others: dict[Path, list[Example]]) -> Iterator[str]:
     ids = {example.id for example in examples}
-    if checks.pictures is not None and len(ids) != checks.pictures:
+    if checks.pictures not in (None, len(ids)):
         yield (
             f"{len(ids)} pictures instead of {checks.pictures}; the lists or archives that it is made from are not the "
             "published ones."
         )
-    if checks.ids_sha256 is not None and ids_sha256(ids) != checks.ids_sha256:
+    if checks.ids_sha256 not in (None, ids_sha256(ids)):
         yield (
             f"the ids' sha256 is {ids_sha256(ids)} instead of {checks.ids_sha256}; the lists that it is made from are "
             "not the published ones."
@@ -204,16 +204,13 @@ def _max_empty_share(space: LabelSpace | None, checks: DatasetChecks) -> float:
 
 
 def _label_counts(statistics: LabelStatistics, space: LabelSpace) -> dict[str, Any]:
+    pixels, pictures = statistics.pixels.tolist(), statistics.pictures_with.tolist()
     classes = {
-        space.classes[label]: {
-            "label": label,
-            "pixels": int(statistics.pixels[label]),
-            "pictures": int(statistics.pictures_with[label]),
-        }
+        space.classes[label]: {"label": label, "pixels": pixels[label], "pictures": pictures[label]}
         for label in space.used_labels
     }
     return {
-        "pixels": int(statistics.pixels.sum()),
+        "pixels": sum(pixels),
         "void_share": statistics.void_share,
         "background_share": statistics.background_share,
         "empty_pictures": len(statistics.empty),
@@ -231,7 +228,7 @@ def _checked(space: LabelSpace | None, checks: DatasetChecks, others: list[str])
             "background is the most frequent label",
             "void, background and empty-picture shares are within the limits",
             f"at least {checks.min_classes} classes occur"
-            if checks.min_classes is not None
+            if checks.min_classes
             else "every class occurs that was not declared absent",
         ]
     checked += ["the number of pictures is the published one"] if checks.pictures is not None else []

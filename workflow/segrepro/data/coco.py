@@ -21,6 +21,7 @@ Dataset folder:
 
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
+from functools import partial
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -51,27 +52,8 @@ class PictureRow:
     format: str
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One picture: its bytes and regions, where they come from, and where the masks go."""
-
-    picture: Picture
-    content: bytes
-    regions: list[Region]
-    source: str
-    member: str
-    folder: Path
-    min_pixels: int
-
-
 def convert_coco(
-    pictures: Path,
-    annotations: Path,
-    out: Path,
-    *,
-    split: str,
-    threads: int = 1,
-    min_pixels: int,
+    pictures: Path, annotations: Path, out: Path, *, split: str, threads: int = 1, min_pixels: int
 ) -> dict:
     """Convert one split of COCO 2017 to a dataset folder; ``out`` appears whole or not at all.
 
@@ -97,26 +79,21 @@ def convert_coco(
         for name in ("images", "masks_coco20", "masks_coco90"):
             (folder / name).mkdir()
         count, regions = len(known.pictures), sum(map(len, known.regions.values()))
-        tasks = _tasks(opened, known, split, folder, min_pixels)
-        rows = map_in_processes(_convert_picture, tasks, threads=threads, label=f"COCO {split}", total=count)
+        convert = partial(_convert_picture, source=known.source, folder=folder, min_pixels=min_pixels)
+        tasks = _tasks(opened, known, split)
+        rows = map_in_processes(convert, tasks, threads=threads, label=f"COCO {split}", total=count)
         rows.sort(key=lambda row: row.id)
-        lists = {
-            "coco20": [row.id for row in rows if row.coco20_pixels > min_pixels],
-            "coco90": [row.id for row in rows],
-        }
-        counts = {
-            "pictures": count,
-            "annotations": regions,
-            "png_pictures": sum(row.format == "PNG" for row in rows),
-            "degenerate_polygons_skipped": known.degenerate_polygons,
-            "min_pixels": min_pixels,
-        }
+        coco20 = [row.id for row in rows if row.coco20_pixels > min_pixels]
+        lists = {"coco20": coco20, "coco90": [row.id for row in rows]}
+        pngs = sum(row.format == "PNG" for row in rows)
+        counts = {"pictures": count, "annotations": regions, "png_pictures": pngs, "min_pixels": min_pixels}
+        counts |= {"degenerate_polygons_skipped": known.degenerate_polygons}
         write_rows(folder / "pictures.csv", [column.name for column in fields(PictureRow)], map(astuple, rows))
         return write_summary(folder, lists, counts)
 
 
-def _tasks(opened: ZipFile, known: Annotations, split: str, folder: Path, min_pixels: int) -> Iterator[_Task]:
-    """Give the pictures in the order of the archive: 18 GB are read front to back instead of at random."""
+def _tasks(opened: ZipFile, known: Annotations, split: str) -> Iterator[tuple[Picture, list[Region], str, bytes]]:
+    """Give pictures with regions, name and bytes in the archive's order: 18 GB are not read at random."""
     offsets = {info.filename: info.header_offset for info in opened.infolist()}
     for picture in known.pictures:
         if f"{split}/{picture.file_name}" not in offsets:
@@ -126,41 +103,29 @@ def _tasks(opened: ZipFile, known: Annotations, split: str, folder: Path, min_pi
             )
     for picture in sorted(known.pictures, key=lambda picture: offsets[f"{split}/{picture.file_name}"]):
         member = f"{split}/{picture.file_name}"
-        yield _Task(
-            picture,
-            read_member(opened, member),
-            known.regions.pop(picture.id, []),
-            known.source,
-            f"{opened.filename}: {member}",
-            folder,
-            min_pixels,
-        )
+        content = read_member(opened, member)
+        yield picture, known.regions.pop(picture.id, []), f"{opened.filename}: {member}", content
 
 
-def _convert_picture(task: _Task) -> PictureRow:
-    picture = task.picture
-    size, kind = check_picture(task.content, name=task.member, modes=PICTURE_MODES)
+def _convert_picture(
+    task: tuple[Picture, list[Region], str, bytes], *, source: str, folder: Path, min_pixels: int
+) -> PictureRow:
+    picture, regions, member, content = task
+    size, kind = check_picture(content, name=member, modes=PICTURE_MODES)
     if size != (picture.width, picture.height):
         raise UserError(
-            f"{task.member}: the picture is {size[0]} x {size[1]} pixels, but picture {picture.id} of "
-            f"{task.source} is {picture.width} x {picture.height}; use archives that belong together."
+            f"{member}: the picture is {size[0]} x {size[1]} pixels, but picture {picture.id} of "
+            f"{source} is {picture.width} x {picture.height}; use archives that belong together."
         )
-    coco90, coco20 = draw_masks(task.regions, picture, source=task.source)
+    coco90, coco20 = draw_masks(regions, picture, source=source)
     pixels90, pixels20 = (int(np.count_nonzero(object_pixels(mask))) for mask in (coco90, coco20))
     name = Path(picture.file_name)
-    (task.folder / "images" / name).write_bytes(task.content)
-    write_mask(task.folder / "masks_coco90" / name.with_suffix(".png"), coco90)
-    if pixels20 > task.min_pixels:
-        write_mask(task.folder / "masks_coco20" / name.with_suffix(".png"), coco20)
-    return PictureRow(
-        name.stem,
-        picture.width,
-        picture.height,
-        pixels20,
-        pixels90,
-        len(task.regions),
-        "PNG" if kind == "PNG" else "JPEG",  # an MPO is a JPEG too
-    )
+    (folder / "images" / name).write_bytes(content)
+    write_mask(folder / "masks_coco90" / name.with_suffix(".png"), coco90)
+    if pixels20 > min_pixels:
+        write_mask(folder / "masks_coco20" / name.with_suffix(".png"), coco20)
+    kind = "PNG" if kind == "PNG" else "JPEG"  # an MPO is a JPEG too
+    return PictureRow(name.stem, *size, pixels20, pixels90, len(regions), kind)
 
 
 def draw_masks(regions: list[Region], picture: Picture, *, source: str) -> tuple[np.ndarray, np.ndarray]:

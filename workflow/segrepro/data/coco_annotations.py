@@ -7,7 +7,7 @@ annotation is reduced to a `Region` with packed coordinates while the JSON is st
 import json
 import re
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,41 +38,28 @@ class Picture(NamedTuple):
 
 
 class Region(NamedTuple):
-    """One annotation: a category and the pixels it covers.
-
-    Attributes:
-        id: the annotation's id.
-        category: the COCO category id, 1..90.
-        crowd: it marks a crowd of objects instead of one.
-        polygons: each x1, y1, x2, y2, ... in pixels (doubles); empty where ``run_lengths`` is given.
-        run_lengths: lengths of the runs of 0, 1, 0, ... in column order (unsigned ints), or None.
-        size: (height, width) that the run lengths are for, or None.
-    """
+    """One annotation: a category and the pixels it covers."""
 
     id: int
-    category: int
-    crowd: bool
-    polygons: tuple[array, ...]
-    run_lengths: array | None
-    size: tuple[int, int] | None
+    category: int  # COCO's id, 1..90
+    crowd: bool  # it marks a crowd of objects instead of one
+    polygons: tuple[array, ...]  # each x1, y1, x2, y2, ... in pixels (doubles); empty where run lengths are given
+    run_lengths: array | None  # of the runs of 0, 1, 0, ... in column order (unsigned ints), or None
+    size: tuple[int, int] | None  # (height, width) that the run lengths are for, or None
 
 
 @dataclass
 class Annotations:
-    """What one JSON holds.
+    """What one JSON, which messages call ``source``, holds.
 
-    Attributes:
-        source: how messages call the JSON.
-        pictures: sorted by id.
-        regions: picture id -> its regions in the JSON's order; pictures without any are left out.
-        degenerate_polygons: how many polygons with less than three corners were skipped (an annotation without any
-            polygon counts as one).
+    ``degenerate_polygons`` says how many polygons with less than three corners were skipped (an annotation without any
+    polygon counts as one).
     """
 
     source: str
-    pictures: list[Picture] = field(default_factory=list)
-    regions: dict[int, list[Region]] = field(default_factory=dict)
-    degenerate_polygons: int = 0
+    pictures: list[Picture]  # sorted by id
+    regions: dict[int, list[Region]]  # by picture id, in the JSON's order; pictures without any are left out
+    degenerate_polygons: int
 
 
 def read_annotations(archive: Path, split: str) -> Annotations:
@@ -90,7 +77,6 @@ def read_annotations(archive: Path, split: str) -> Annotations:
 
 def parse_annotations(content: bytes, *, source: str) -> Annotations:
     """Parse a COCO instances JSON; see `read_annotations`."""
-    annotations = Annotations(source)
     parser = _Parser(source)
     try:
         text = content.decode("utf-8")
@@ -107,10 +93,9 @@ def parse_annotations(content: bytes, *, source: str) -> Annotations:
         if not isinstance(whole.get(key), list):
             raise UserError(f"{source}: key '{key}' is missing or no list; use COCO's instances_*.json.")
     _check_categories(whole["categories"], source)
-    annotations.pictures = _checked_pictures(whole["images"], source)
-    annotations.regions = _grouped_regions(whole["annotations"], annotations.pictures, source)
-    annotations.degenerate_polygons = parser.degenerate_polygons
-    return annotations
+    pictures = _checked_pictures(whole["images"], source)
+    regions = _grouped_regions(whole["annotations"], pictures, source)
+    return Annotations(source, pictures, regions, parser.degenerate_polygons)
 
 
 def _wrong(where: str, what: str) -> UserError:
@@ -212,7 +197,7 @@ def _uncompressed(counts: str) -> list[int]:
 
 def _check_categories(categories: list[Any], source: str) -> None:
     for entry in categories:
-        if not isinstance(entry, dict) or "id" not in entry or "name" not in entry:
+        if not isinstance(entry, dict) or not entry.keys() >= {"id", "name"}:
             raise _wrong(source, "a category lacks its 'id' or 'name'")
         number, name = entry["id"], entry["name"]
         known = COCO_CATEGORIES.get(number) if type(number) is int else None
@@ -220,11 +205,14 @@ def _check_categories(categories: list[Any], source: str) -> None:
             raise _wrong(source, f"category {number!r} is called {name!r}, where COCO has {known!r}")
 
 
+def _id_of(entry: Any) -> Any:
+    return entry.get("id") if isinstance(entry, dict) else entry
+
+
 def _checked_pictures(entries: list[Any], source: str) -> list[Picture]:
     for entry in entries:
         if not isinstance(entry, Picture):
-            name = entry.get("id") if isinstance(entry, dict) else entry
-            raise _wrong(source, f"picture {name!r}: key 'file_name' is missing")
+            raise _wrong(source, f"picture {_id_of(entry)!r}: key 'file_name' is missing")
     pictures = sorted(entries)
     if not pictures:
         raise _wrong(source, "lists no pictures")
@@ -242,8 +230,7 @@ def _grouped_regions(entries: list[Any], pictures: list[Picture], source: str) -
     grouped: dict[int, list[Region]] = {}
     for entry in entries:
         if not isinstance(entry, tuple) or isinstance(entry, Picture):
-            name = entry.get("id") if isinstance(entry, dict) else entry
-            raise _wrong(source, f"annotation {name!r}: key 'image_id' is missing")
+            raise _wrong(source, f"annotation {_id_of(entry)!r}: key 'image_id' is missing")
         picture, region = entry
         if region.id in seen:
             raise _wrong(source, f"annotation {region.id} is listed twice")

@@ -21,21 +21,13 @@ VOC2011_VAL = "VOC 2011's ImageSets/Segmentation/val.txt (or FCN's seg11valid.tx
 
 @dataclass(frozen=True)
 class Folder:
-    """A dataset folder that a converter wrote.
+    """A dataset folder that a converter wrote."""
 
-    Attributes:
-        path: where it is, below the data folder.
-        option: the option of ``segrepro manifest`` that names it.
-        archives: the archives of the config that it is converted from; COCO's pictures before its annotations.
-        mem_mb: what the conversion of the whole archive asks a cluster for, with 16 processes.
-        minutes: likewise.
-    """
-
-    path: str
-    option: str
-    archives: tuple[str, ...]
-    mem_mb: int = 2000
-    minutes: int = 120
+    path: str  # below the data folder
+    option: str  # of ``segrepro manifest``, which names it
+    archives: tuple[str, ...]  # of the config, that it is converted from; COCO's pictures before its annotations
+    mem_mb: int = 2000  # what the conversion of the whole archive asks a cluster for, with 16 processes
+    minutes: int = 120  # likewise
 
     @property
     def of_coco(self) -> bool:
@@ -56,19 +48,12 @@ FOLDERS = {
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named dataset.
+    """A named dataset."""
 
-    Attributes:
-        name: the manifest's name.
-        needs: keys of `FOLDERS`, in the order in which the pictures are looked for.
-        label_space: name of the masks' label space; None where there are no masks.
-        build: the rule, from the folders of `needs` (and optionally ``voc2011_val``, a file) to examples.
-    """
-
-    name: str
-    needs: tuple[str, ...]
-    label_space: str | None
-    build: Callable[[Folders], list[Example]]
+    name: str  # of the manifest too
+    needs: tuple[str, ...]  # keys of `FOLDERS`, in the order in which the pictures are looked for
+    label_space: str | None  # of the masks; None where there are none
+    build: Callable[[Folders], list[Example]]  # from the folders that it needs (and maybe ``voc2011_val``, a file)
 
     @property
     def of_coco(self) -> bool:

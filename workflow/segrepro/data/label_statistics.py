@@ -4,8 +4,10 @@ Whatever is wrong with a single file is refused here, by name; whether the whole
 `segrepro.data.checks`.
 """
 
+import functools
 import itertools
-from dataclasses import dataclass, field
+import operator
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -25,32 +27,19 @@ PICTURES_PER_TASK = 16  # about 0.1 s of work, so that handing over a task costs
 
 @dataclass
 class LabelStatistics:
-    """Counts over a set of pictures; two sets' counts add up.
-
-    Attributes:
-        pictures: number of pictures.
-        pixels: int64 of shape (256,): pixels of each mask value.
-        pictures_with: int64 of shape (256,): pictures in which the mask value occurs.
-        empty: ids of the pictures without any object pixel (only background and void), sorted.
-        grey: number of pictures with one channel, which decoders repeat three times (COCO has some).
-        rotated: number of pictures whose EXIF tag asks for a rotation, which decoders must not obey: masks do not.
-    """
+    """Counts over a set of pictures; two sets' counts add up."""
 
     pictures: int = 0
-    pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
-    pictures_with: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
-    empty: list[str] = field(default_factory=list)
-    grey: int = 0
-    rotated: int = 0
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))  # of each mask value
+    pictures_with: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))  # in which the mask value occurs
+    empty: list[str] = field(default_factory=list)  # ids of pictures of background and void only, sorted
+    grey: int = 0  # pictures with one channel, which decoders repeat three times (COCO has some)
+    rotated: int = 0  # pictures whose EXIF tag asks for a rotation, which decoders must not obey: masks do not
 
     def __iadd__(self, other: "LabelStatistics") -> "LabelStatistics":
-        """Add the counts of another set of pictures."""
-        self.pictures += other.pictures
-        self.pixels += other.pixels
-        self.pictures_with += other.pictures_with
-        self.empty = sorted(self.empty + other.empty)
-        self.grey += other.grey
-        self.rotated += other.rotated
+        for count in fields(self):
+            setattr(self, count.name, getattr(self, count.name) + getattr(other, count.name))
+        self.empty.sort()
         return self
 
     @property
@@ -76,21 +65,17 @@ def measure(examples: list[Example], space: str | None, *, threads: int = 1) -> 
     Raises:
         UserError: a file is missing, damaged, of the wrong kind or size, or holds a value outside the label space.
     """
-    used = label_space(space).used_labels if space else None
     rows = [list(group) for _, group in itertools.groupby(sorted(examples), key=lambda example: example.id)]
-    tasks = [(rows[i : i + PICTURES_PER_TASK], used) for i in range(0, len(rows), PICTURES_PER_TASK)]
-    total = LabelStatistics()
+    tasks = [rows[i : i + PICTURES_PER_TASK] for i in range(0, len(rows), PICTURES_PER_TASK)]
+    measure_some = functools.partial(_measure_pictures, used_labels=label_space(space).used_labels if space else None)
     unit = f"x {PICTURES_PER_TASK} pictures"
-    for part in map_in_processes(_measure_pictures, tasks, threads=threads, label="check", total=len(tasks), unit=unit):
-        total += part
-    return total
+    parts = map_in_processes(measure_some, tasks, threads=threads, label="check", total=len(tasks), unit=unit)
+    return functools.reduce(operator.iadd, parts, LabelStatistics())
 
 
-def _measure_pictures(task: tuple[list[list[Example]], tuple[int, ...] | None]) -> LabelStatistics:
-    total = LabelStatistics()
-    for rows in task[0]:
-        total += measure_picture(rows, task[1])
-    return total
+def _measure_pictures(pictures: list[list[Example]], used_labels: tuple[int, ...] | None) -> LabelStatistics:
+    parts = (measure_picture(rows, used_labels) for rows in pictures)
+    return functools.reduce(operator.iadd, parts, LabelStatistics())
 
 
 def measure_picture(rows: list[Example], used_labels: tuple[int, ...] | None) -> LabelStatistics:
@@ -122,10 +107,7 @@ def measure_picture(rows: list[Example], used_labels: tuple[int, ...] | None) ->
 
 
 def mask_counts(rows: list[Example], size: tuple[int, int], used_labels: tuple[int, ...]) -> np.ndarray:
-    """Read the mask and the instance mask of a picture of ``size`` (width, height), and check them.
-
-    Returns:
-        The pixels of each mask value, int64 (256,).
+    """Check the masks of a picture of ``size`` (width, height); return the pixels of each mask value, int64 (256,).
 
     Raises:
         UserError: as `segrepro.data.masks.read_converted_mask`; the mask holds a value outside the label space; or a

@@ -120,10 +120,7 @@ def _check_palette(mask: np.ndarray, palette: np.ndarray, name: str) -> None:
 def wrong_colour(
     used: np.ndarray, palette: np.ndarray, *accepted: np.ndarray
 ) -> tuple[int, tuple[int, int, int] | None] | None:
-    """Return the first used index, and its `colour`, that differs from all accepted palettes; None where all fit.
-
-    ``palette`` is the picture's, uint8 (n, 3); those accepted are uint8 (256, 3).
-    """
+    """Return the first used index, and its `colour`, that differs from all accepted palettes; None where all fit."""
     for index in used:
         own = colour(palette, index)
         if own not in [colour(official, index) for official in accepted]:
@@ -160,10 +157,7 @@ def check_size(mask: np.ndarray, width: int, height: int, *, name: str) -> None:
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Write a mask, uint8 (height, width), as single-channel PNG (mode L): what every dataset folder holds.
-
-    The file is written in place: use it below `segrepro.files.atomic_directory` or `atomic_path`.
-    """
+    """Write a mask, uint8 (height, width), as single-channel PNG (mode L): what dataset folders hold."""
     # masks are runs of equal pixels: zlib's run-length strategy is faster than the default, and smaller
     _grey_picture(mask).save(path, format="PNG", compress_type=zlib.Z_RLE)
 

@@ -43,15 +43,7 @@ class _Matrix(NamedTuple):
 
 
 def read_struct_fields(content: bytes, variable: str, fields: tuple[str, ...]) -> list[np.ndarray]:
-    """Return numeric fields of a 1 x 1 struct.
-
-    Args:
-        content: the file's bytes.
-        variable: the struct's name.
-        fields: names of fields that hold real matrices.
-
-    Returns:
-        The matrices, in the order of ``fields`` and of the type in which the file stores their numbers.
+    """Return real matrices that are fields of the 1 x 1 struct ``variable``, each of the type that the file stores.
 
     Raises:
         ValueError: the bytes are no MATLAB 5 file, end early or contradict themselves; there is no such variable or

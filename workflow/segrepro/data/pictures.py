@@ -34,16 +34,10 @@ def opened_picture(
     missing: str = "no such picture; convert its dataset again",
     damaged: str = "not a picture or damaged ({fault}); convert its dataset again",
 ) -> Iterator[Image.Image]:
-    """Open a picture or mask, to be decoded within the ``with``.
-
-    Args:
-        source: path of the file, or its content.
-        name: how messages call it.
-        missing: what they say where there is no such file.
-        damaged: what they say where it cannot be opened or decoded.
+    """Open a picture or mask, of a path or of its content, to be decoded within the ``with``.
 
     Raises:
-        UserError: one of the two.
+        UserError: ``missing`` or, where it cannot be opened or decoded, ``damaged``, said of ``name``.
     """
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:

@@ -15,11 +15,6 @@ from segrepro.labels import LabelSpace
 from segrepro.stores.manifests import Example, write_manifest
 
 
-def labels_in(path: Path) -> list[int]:
-    """Return the pixel values that occur in a mask, sorted."""
-    return np.unique(read_mask(path)).tolist()
-
-
 def repeat_classes(
     examples: list[Example], space: LabelSpace, rules: Repeat, *, threads: int
 ) -> tuple[list[Example], list[list[int]]]:
@@ -39,7 +34,7 @@ def repeat_classes(
         raise UserError(f"class '{unknown[0]}' is not in {space.name}; its classes are in segrepro/labels.py.")
     wanted = {space.classes.index(name) for name in rules.classes}
     found = map_in_processes(
-        labels_in, [e.mask for e in examples], threads=threads, label="classes of the masks", total=len(examples)
+        _labels_in, [e.mask for e in examples], threads=threads, label="classes of the masks", total=len(examples)
     )
     absent = wanted - {label for labels in found for label in labels}
     if absent:
@@ -49,6 +44,10 @@ def repeat_classes(
         for e, labels in zip(examples, found, strict=True)
     ]
     return repeated, found
+
+
+def _labels_in(path: Path) -> list[int]:
+    return np.unique(read_mask(path)).tolist()
 
 
 def write_repeats(out: Path, counts: Path, examples: list[Example], labels: list[list[int]], space: LabelSpace) -> None:

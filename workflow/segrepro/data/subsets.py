@@ -29,11 +29,7 @@ def every_nth(items: Sequence[Item], which: str, what: str = "pictures") -> Sequ
 
 
 def block(items: Sequence[Item], which: str, what: str = "pictures") -> Sequence[Item]:
-    """Return the share of the items that one job does, in one piece: of ``2/8``, the second eighth.
-
-    Raises:
-        UserError: as `every_nth`.
-    """
+    """Return the share in one piece: of ``2/8``, the second eighth. Raises as `every_nth` does."""
     number, count = _shard(which, len(items), what)
     return items[len(items) * (number - 1) // count : len(items) * number // count]
 

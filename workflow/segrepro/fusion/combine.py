@@ -19,11 +19,7 @@ LEAST_PROBABILITY = np.finfo(np.float32).tiny
 
 
 def leaders(labels: np.ndarray, weights: Sequence[float]) -> np.ndarray:
-    """Say which members voted for a label that no other label outvotes.
-
-    Returns:
-        bool, as labels (members, height, width); where labels tie, the members of several labels lead.
-    """
+    """Say which members voted for a label that no other outvotes: bool, as labels; where labels tie, of several."""
     support = np.zeros(labels.shape)
     for own, total in zip(labels, support, strict=True):
         for other, weight in zip(labels, weights, strict=True):
@@ -39,16 +35,10 @@ def is_tied(labels: np.ndarray, weights: Sequence[float]) -> np.ndarray:
 
 
 def vote(labels: np.ndarray, weights: Sequence[float], preference: np.ndarray | None = None) -> np.ndarray:
-    """Return the label with the most votes at each pixel.
+    """Return the label (below 255) with the most votes at each pixel: uint8 (height, width).
 
-    Args:
-        labels: below 255.
-        weights: of the members' votes.
-        preference: breaks ties: among tied labels that of the member with the highest preference wins; numbers of
-            any shape that broadcasts to ``labels``. Where that ties too, or there is none, the lowest label wins.
-
-    Returns:
-        uint8 (height, width).
+    Among tied labels that of the member with the highest ``preference`` wins, numbers of any shape that broadcasts to
+    ``labels``. Where that ties too, or there is none, the lowest label wins.
     """
     leading = leaders(labels, weights)
     if preference is not None:
@@ -58,10 +48,9 @@ def vote(labels: np.ndarray, weights: Sequence[float], preference: np.ndarray | 
 
 
 def summed_probability(labels: np.ndarray, maps: Iterable[np.ndarray], weights: Sequence[float]) -> np.ndarray:
-    """Return what all members together think of each member's label: a preference for `vote`.
+    """Return what all members together think of each member's label, a preference for `vote`.
 
-    Returns:
-        float64, as labels (members, height, width): the weighted sum over the maps of the probability of the label.
+    It is the weighted sum over the maps of the probability of the label: float64, as labels (members, height, width).
     """
     columns = np.moveaxis(labels, 0, -1).astype(np.intp)
     total = np.zeros(columns.shape)

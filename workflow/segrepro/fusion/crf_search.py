@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,8 +27,7 @@ COLUMNS = ("system", "split", "leaks", "trial", *PARAMETERS, "miou", "gain")
 
 def grid_trials(preset: str, ranges: Mapping[str, Sequence[Any]]) -> list[Parameters]:
     """Return every combination of the values (the last parameter varies fastest); others keep the preset's."""
-    combinations = (dict(zip(ranges, values, strict=True)) for values in itertools.product(*ranges.values()))
-    return list(dict.fromkeys(replace(PRESETS[preset], **values) for values in combinations))
+    return _distinct(preset, (dict(zip(ranges, values, strict=True)) for values in itertools.product(*ranges.values())))
 
 
 def random_trials(preset: str, ranges: Mapping[str, Sequence[Any]], count: int, *, seed: int) -> list[Parameters]:
@@ -38,11 +37,12 @@ def random_trials(preset: str, ranges: Mapping[str, Sequence[Any]], count: int, 
     one. Of a normalisation one of the names is drawn. Numbers are rounded to 3 digits.
     """
     random = np.random.default_rng(seed)
-    trials = []
-    for _ in range(count):
-        drawn = {name: _draw(name, values, random) for name, values in ranges.items()}
-        trials.append(replace(PRESETS[preset], **drawn))
-    return list(dict.fromkeys(trials))
+    draws = ({name: _draw(name, values, random) for name, values in ranges.items()} for _ in range(count))
+    return _distinct(preset, draws)
+
+
+def _distinct(preset: str, changes: Iterable[dict[str, Any]]) -> list[Parameters]:
+    return list(dict.fromkeys(replace(PRESETS[preset], **changed) for changed in changes))
 
 
 def _draw(name: str, values: Sequence[Any], random: np.random.Generator) -> Any:
@@ -52,13 +52,8 @@ def _draw(name: str, values: Sequence[Any], random: np.random.Generator) -> Any:
     if name == "iterations":  # from half below to half above, so that the ends are as likely as what is between
         drawn = round(math.exp(random.uniform(math.log(low - 0.5), math.log(high + 0.5))))
         return min(max(drawn, low), high)
-    if name == "gt_prob":
-        return _rounded(random.uniform(low, high))
-    return _rounded(math.exp(random.uniform(math.log(low), math.log(high))))
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.3g}")
+    to_scale, back = (float, float) if name == "gt_prob" else (math.log, math.exp)
+    return float(f"{back(random.uniform(to_scale(low), to_scale(high))):.3g}")
 
 
 @dataclass(frozen=True)
@@ -99,10 +94,8 @@ def search(
 ) -> SearchResult:
     """Score trials, all with ``gt_prob`` or all without, on the tuning pictures, of which the store may hold more.
 
-    The label space is that of the masks; ``drop_below`` is that of the CRF that will run.
-
-    Raises:
-        UserError: a picture cannot be used or all masks are void.
+    The label space is that of the masks; ``drop_below`` is that of the CRF that will run. A picture that cannot be used
+    is a `UserError`, as are masks that are all void.
     """
     with ScoreReader(store) as reader:
         trials = [trial.for_store(reader.kind) for trial in trials]
@@ -126,9 +119,8 @@ def _confusions(store: Path, space: str, trials: list[Parameters], drop_below: f
     try:
         return np.stack([confusion(truth, answer, evidence.classes) for answer in answers])
     except ValueError as error:
-        raise UserError(
-            f"{example.mask}: {error}; check that manifest, masks and score store belong together."
-        ) from error
+        remedy = "check that manifest, masks and score store belong together"
+        raise UserError(f"{example.mask}: {error}; {remedy}.") from error
 
 
 def write_search(path: Path, result: SearchResult, *, system: str, split: str, leaks: str) -> None:
@@ -163,9 +155,5 @@ def write_best(
 
 
 def read_best(path: Path) -> Parameters:
-    """Read the parameters that `write_best` wrote.
-
-    Raises:
-        UserError: the file is missing, or holds something else.
-    """
+    """Read the parameters that `write_best` wrote; a `UserError` where the file is missing or holds something else."""
     return parameters_of(read_json(path, "make it with `segrepro crf-search`").get("parameters"), path)

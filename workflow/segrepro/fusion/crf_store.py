@@ -32,14 +32,11 @@ class StoreCRF:
 
 
 def refine_store(crf: StoreCRF, examples: list[Example], out: Path, *, threads: int) -> None:
-    """Fill a score store with the CRF's log-marginals.
+    """Fill a score store with the CRF's log-marginals; a `UserError` where a picture or its scores cannot be used.
 
     Each picture is written to a file beside ``out`` by the process that refined it, and packed already; these are
     merged at the end. So no process holds more than a picture, and the result does not depend on their number
     (``threads``); pydensecrf uses one core in each.
-
-    Raises:
-        UserError: a picture or its scores cannot be used.
     """
     with ScoreReader(crf.store) as reader:
         code = written_by(__name__, reader.code)

@@ -74,11 +74,7 @@ PRESETS = {
 
 
 def parameters_of(values: Any, where: Path) -> Parameters:
-    """Check parameters that were read from a file, and return them.
-
-    Raises:
-        UserError: they are no mapping, lack or have surplus keys, or a value is out of range; names the file.
-    """
+    """Return the parameters that were read from a file; a `UserError` names it where they are none."""
     try:
         given = GivenParameters.model_validate(values)
     except ValidationError as error:
@@ -90,10 +86,9 @@ def parameters_of(values: Any, where: Path) -> Parameters:
 
 
 def mean_field(unary: np.ndarray, picture: np.ndarray, parameters: Parameters) -> np.ndarray:
-    """Run the CRF on the negative logarithms of probabilities, float32 (labels, height * width), and a picture.
+    """Return the marginals of the CRF, from the negative logarithms of probabilities and a picture.
 
-    Returns:
-        The marginals, float32 (labels, height * width), summing to 1 over the labels.
+    Both are float32 (labels, height * width); the marginals sum to 1 over the labels.
     """
     height, width = picture.shape[:2]
     crf = densecrf.DenseCRF2D(width, height, len(unary))
@@ -124,8 +119,7 @@ class Evidence:
 def read_evidence(reader: ScoreReader, example: Example, space: str, *, hard: bool) -> Evidence:
     """Read a picture, and its probabilities or (``hard``) its labels from a store, in a label space.
 
-    Raises:
-        UserError: a file is missing or damaged, the scores are not finite, or the sizes differ.
+    Files that are missing or damaged, scores that are not finite and sizes that differ are a `UserError`.
     """
     picture = read_rgb(example.image)
     (height, width), size = reader.size(example.id), picture.shape[:2]
@@ -139,14 +133,14 @@ def read_evidence(reader: ScoreReader, example: Example, space: str, *, hard: bo
 
 
 def refine(evidence: Evidence, parameters: Parameters, *, drop_below: float = 0.0) -> np.ndarray:
-    """Return the marginals of a picture.
+    """Return the marginals of a picture, from probabilities, or from hard labels where ``parameters.gt_prob`` is set.
 
     Hard labels: the unary has the labels that occur in the picture, as in pydensecrf's example and in report 2.
     (A label that occurs nowhere would only take an equal share of what ``gt_prob`` leaves, at every pixel; it could
     not win anywhere.)
 
     Args:
-        evidence: probabilities, or hard labels where ``parameters.gt_prob`` is set.
+        evidence: of the picture, as of `read_evidence`.
         parameters: of the CRF.
         drop_below: leave a label out of the unary where its probability is below this at every pixel of the
             picture. Hence not exact, and 0 (all labels) unless asked for: no useful bound can be proved. What the

@@ -62,14 +62,11 @@ class PictureFuser:
 def fuse(
     ensemble: Ensemble, rule: Fusion, out: Path, *, system: str, threads: int, mious: Sequence[float] = ()
 ) -> None:
-    """Fill a score store with an ensemble's answers, in the ensemble's label space.
+    """Fill a score store with an ensemble's answers, in the ensemble's label space; a `UserError` as of `Ensemble`.
 
     Mean and product are stored as log-probabilities, the release's product as its scores. The file does not depend
     on the number of processes (``threads``). For ``ties: miou``, the members' mIoUs are of pictures that the vote is
     not scored on.
-
-    Raises:
-        UserError: members or rule do not fit, or a member's store cannot be used.
     """
     needed, kind = PROBABILITIES, LOG_PROBABILITIES
     if rule.kind == "vote":

@@ -37,10 +37,8 @@ class Ensemble:
     def check(self, needed: str) -> dict[str, tuple[int, int]]:
         """Check headers, pictures and sizes before any picture is combined.
 
-        What is ``needed`` of the members is one of `LABEL_MAPS`, `PROBABILITIES` and `RAW_SCORES`.
-
-        Returns:
-            The (height, width) in pixels of each picture, by id, in order of the ids.
+        What is ``needed`` of the members is one of `LABEL_MAPS`, `PROBABILITIES` and `RAW_SCORES`. The result is the
+        (height, width) in pixels of each picture, by id, in order of the ids.
 
         Raises:
             UserError: a store is missing or damaged, has other pictures or other sizes than the first, holds a
@@ -102,13 +100,8 @@ class Ensemble:
             )
 
     def _check_pictures(self, number: int, reader: ScoreReader, sizes: dict[str, tuple[int, int]]) -> None:
-        refuse_other_pictures(
-            reader.ids,
-            sizes,
-            found_in=self._called(number),
-            wanted_in=self._called(0),
-            remedy="predict both from the same manifest",
-        )
+        places = {"found_in": self._called(number), "wanted_in": self._called(0)}
+        refuse_other_pictures(reader.ids, sizes, **places, remedy="predict both from the same manifest")
         for id, (height, width) in sizes.items():
             if (size := reader.size(id)) != (height, width):
                 raise UserError(
@@ -121,10 +114,6 @@ class Ensemble:
 
 
 def ensemble_of(paths: list[Path], *, names: list[str] | None = None, space: str) -> Ensemble:
-    """Return an ensemble; without names, each member has the name of the system that its store records.
-
-    Raises:
-        UserError: as `Ensemble`, or a store that names itself is missing or damaged.
-    """
+    """Return an ensemble; without names, each member has the name of the system that its store records."""
     ensemble = Ensemble(tuple(map(Path, paths)), tuple(map(str, paths)), space)
     return replace(ensemble, names=tuple(ensemble.systems() if names is None else names))

@@ -44,10 +44,7 @@ def assign_folds(ids: Iterable[str], folds: int, seed: int) -> list[list[str]]:
     """Deal pictures into 2 or more folds by the sha256 of ``<seed>/<id>``, and return the ids of each, sorted.
 
     The order of the digests is a shuffle that any program can repeat; pictures are dealt in that order, one per fold
-    in turn, so that the folds' sizes differ by one at most, and none is empty.
-
-    Raises:
-        UserError: fewer pictures than folds.
+    in turn, so that the folds' sizes differ by one at most. Where one would be empty, that is a `UserError`.
     """
     shuffled = sorted(set(ids), key=lambda id: (hashlib.sha256(f"{seed}/{id}".encode()).digest(), id))
     if len(shuffled) < folds:

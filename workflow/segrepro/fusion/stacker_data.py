@@ -65,11 +65,8 @@ def grid_of(size: tuple[int, int], stride: int) -> tuple[int, int]:
 def cell_labels(mask: np.ndarray, cells: tuple[int, int], num_classes: int) -> np.ndarray:
     """Return the commonest label among each cell's pixels that are not void (the lowest of equals).
 
-    Returns:
-        uint8, one per cell of the grid (rows, columns); void where more than half of a cell's pixels are.
-
-    Raises:
-        ValueError: a label is outside 0..num_classes - 1 and not void.
+    It is uint8, one per cell of the grid (rows, columns), and void where more than half of a cell's pixels are. A label
+    that is neither void nor in 0..num_classes - 1 is a ValueError.
     """
     valid = mask != VOID
     if (strangers := mask[valid & (mask >= num_classes)]).size:
@@ -124,11 +121,8 @@ class FitSet:
     def class_weights(self, ids: Sequence[str], exponent: float) -> np.ndarray:
         """Return the weight of each class's cells in the loss, ``frequency ** -exponent``, by the pictures' labels.
 
-        Returns:
-            float64 (classes,), 1 on average over the cells that are not void; 0 for a class that does not occur.
-
-        Raises:
-            UserError: all cells are void.
+        They are float64 (classes,), 1 on average over the cells that are not void, and 0 for a class that does not
+        occur. Where all cells are void, that is a `UserError`.
         """
         counts = sum(np.bincount(self.labels[id].ravel(), minlength=256)[: self.scores.shape[-1]] for id in ids)
         if not counts.any():
@@ -165,18 +159,8 @@ def collected(
 
     The file has two bytes per cell, member and class: 2.1 GB for VOC val at stride 4 with three members and 21 classes.
     In memory are the labels (17 MB), one picture, and of the file what the system has to spare. The file has no name in
-    its folder, and needs no cleaning up, even after a ``kill -9``.
-
-    Args:
-        members: whose stores hold the pictures.
-        examples: whole pictures with masks.
-        sizes: (height, width) in pixels of each picture, from `Ensemble.check`.
-        stride: pixels between two cells.
-        folder: where the scratch file is.
-        label: what the progress bar says.
-
-    Raises:
-        UserError: a member's scores or a mask cannot be used.
+    its folder, and needs no cleaning up, even after a ``kill -9``. ``sizes`` are from `Ensemble.check`; ``label`` is
+    what the progress bar says.
     """
     shape = (len(members.paths), len(label_space(members.space)))
     cells, first, labels, place = {}, {}, {}, 0

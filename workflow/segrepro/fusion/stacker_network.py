@@ -34,20 +34,12 @@ class MemberWeights(keras.layers.Layer):
         return ops.einsum("bhwmc,mc->bhwc", inputs, self.kernel) + self.bias
 
 
-def linear_stacker(members: int, classes: int) -> keras.Model:
-    """Return the linear stacker: one weight per member and class, and a bias per class.
-
-    Maps log-probabilities (batch, h, w, members, classes) to logits (batch, h, w, classes).
-    """
-    inputs = keras.Input((None, None, members, classes))
-    return keras.Model(inputs, MemberWeights(name="weights")(inputs), name="linear_stacker")
-
-
-def network_stacker(members: int, classes: int, settings: Stacking, seed: int) -> keras.Model:
-    """Return the three-layer network: convolutions with ReLU between them, from the members' scores to logits.
+def stacker_network(members: int, classes: int, settings: Stacking, seed: int) -> keras.Model:
+    """Return the network: from the members' scores to logits.
 
     Maps log-probabilities (batch, h + 2 m, w + 2 m, members, classes) to logits (batch, h, w, classes), m being
-    ``settings.margin``: it pads nothing, so that a crop is treated as the same place of its picture.
+    ``settings.margin``: it pads nothing, so that a crop is treated as the same place of its picture. Of kind ``linear``
+    it has one weight per member and class, and a bias per class; else three convolutions with ReLU between them.
 
     Of kind ``network``, the channels are all members' scores of all classes: it can learn which classes a member
     mistakes for each other. Of kind ``shared``, each class has a map of its own (an axis that no kernel spans), whose
@@ -58,6 +50,8 @@ def network_stacker(members: int, classes: int, settings: Stacking, seed: int) -
     zero: the unfitted stacker is the members' product. Other weights start by He et al., the last by Glorot.
     """
     inputs = keras.Input((None, None, members, classes))
+    if settings.kind == "linear":
+        return keras.Model(inputs, MemberWeights(name="weights")(inputs), name="linear_stacker")
     if settings.kind == "shared":
         x, outputs, side = ops.moveaxis(inputs, 3, 4), 1, (settings.kernel, settings.kernel, 1)
         convolution = keras.layers.Conv3D
@@ -86,8 +80,7 @@ class StackerFitter:
 
     def __init__(self, settings: Stacking, *, members: int, classes: int, seed: int = 0):
         self.settings = settings
-        linear = settings.kind == "linear"
-        self.model = linear_stacker(members, classes) if linear else network_stacker(members, classes, settings, seed)
+        self.model = stacker_network(members, classes, settings, seed)
         rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
         self.optimiser = keras.optimizers.Adam(rate)
         self.optimiser.build(self.model.trainable_variables)
@@ -99,28 +92,22 @@ class StackerFitter:
         self._answer = tf.function(self._logits, input_signature=[scores])
 
     def fit(self, batches: Iterable[tuple[np.ndarray, np.ndarray]], class_weights: np.ndarray) -> np.ndarray:
-        """Fit from the start.
+        """Fit from the start, and return the loss of each step, before its update.
+
+        It is the weighted mean cross-entropy of the cells that are not void; one that is not finite is a `UserError`.
 
         Args:
             batches: one per step: scores float16 (batch, h + 2 m, w + 2 m, members, classes) and labels uint8
                 (batch, h, w).
             class_weights: of the cells in the loss, by their label: (classes,).
-
-        Returns:
-            The loss of each step, before its update: weighted mean cross-entropy of the cells that are not void.
-
-        Raises:
-            UserError: the loss is not finite.
         """
         for variable, value in zip(self._variables, self._start, strict=True):
             variable.assign(value)
         weights = class_weights.astype(np.float32)
         losses = np.array([self._step(scores, labels, weights).numpy() for scores, labels in batches])
         if not np.isfinite(losses).all():
-            raise UserError(
-                f"the stacker's loss is not finite at step {int(np.argmin(np.isfinite(losses)))}; lower "
-                "--learning-rate."
-            )
+            step = int(np.argmin(np.isfinite(losses)))
+            raise UserError(f"the stacker's loss is not finite at step {step}; lower --learning-rate.")
         return losses
 
     def predict(self, scores: np.ndarray) -> np.ndarray:

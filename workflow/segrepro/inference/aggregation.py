@@ -27,11 +27,8 @@ from segrepro.stores.resize import HALF_PIXEL, resize_scores
 def chosen(boxes: np.ndarray, size: tuple[int, int], settings: ProposalWise, *, name: str) -> np.ndarray:
     """Return the boxes to predict in a picture of (height, width): the first that are large enough, enlarged.
 
-    Returns:
-        int64 (m, 4), of proposals (n, 4), best first; m = 0 where none is large enough.
-
-    Raises:
-        UserError: one of the boxes to predict lies wholly outside the picture.
+    Of proposals (n, 4), best first, these are int64 (m, 4); m = 0 where none is large enough. One that lies wholly
+    outside the picture is a `UserError`.
     """
     sides = boxes[:, 2:] - boxes[:, :2]
     boxes = boxes[sides.min(axis=1, initial=np.iinfo(boxes.dtype).max) >= settings.min_side][: settings.count]
@@ -78,8 +75,7 @@ class AggregateMap:
     def stored(self, stride: int) -> np.ndarray:
         """Return what the score store holds of the aggregate, for the resize mode ``half_pixel``.
 
-        Returns:
-            float32 (ceil(height / stride), ceil(width / stride), classes): log-probabilities, or scores.
+        float32 (ceil(height / stride), ceil(width / stride), classes): log-probabilities, or scores.
         """
         result = self.result()
         if self.aggregation.of == "probabilities":

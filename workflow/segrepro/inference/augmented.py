@@ -34,8 +34,7 @@ PROBE = 257  # side of the picture by which a network's stride is told: 256 + 1
 def at_output_stride(model: keras.Model, network: Network, output_stride: int | None) -> keras.Model:
     """Rebuild a model of a network at another output stride with the same weights; None leaves it as it is.
 
-    Raises:
-        UserError: the network has no such output stride, or the model was built from another description.
+    A network that has no such output stride is a `UserError`, as is another one than the model was built from.
     """
     if output_stride in (None, getattr(network, "output_stride", None)):
         return model
@@ -121,8 +120,7 @@ class AugmentedModel:
     def over_views(self, pictures: tf.Tensor) -> np.ndarray:
         """Return what `__call__` stores before logarithm and fit: the mean probabilities, or the only view's logits.
 
-        Returns:
-            float32 (n, h, w, classes), at full size or at the logits' stride.
+        float32 (n, h, w, classes), at full size or at the logits' stride.
         """
         size = height, width = int(pictures.shape[1]), int(pictures.shape[2])
         pictures = tf.cast(pictures, tf.float32)
@@ -148,12 +146,8 @@ class AugmentedModel:
         window, stride = self.augmentation.window, self.augmentation.window_stride
         if window is not None and stride is None:
             stride = max(1, window * 2 // 3)
-        down, across = (
-            ViewAxis(
-                size[axis], int(scaled.shape[1 + axis]), total.shape[1 + axis], self.resize, mirror, window, stride
-            )
-            for axis, mirror in enumerate((False, mirrored))
-        )
+        extents = zip(size, map(int, scaled.shape[1:3]), total.shape[1:3], (False, mirrored), strict=True)
+        down, across = (ViewAxis(*each, self.resize, mirror, window, stride) for *each, mirror in extents)
         for y in down.starts():
             for x in across.starts():
                 logits = self._forward(scaled[:, y : y + down.window_extent(), x : x + across.window_extent()])

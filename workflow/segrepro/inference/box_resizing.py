@@ -15,16 +15,10 @@ BILINEAR = "bilinear"
 
 
 def resized(pixels: tf.Tensor, size: tf.Tensor | tuple[int, int], shrink: str) -> tf.Tensor:
-    """Resize a picture or scores.
+    """Resize a picture or scores (H, W, channels) to float32 (height, width, channels), each 1 or more.
 
-    Args:
-        pixels: real (H, W, channels).
-        size: height and width of the result, each 1 or more.
-        shrink: ``bilinear``: two taps per axis, half-pixel centres, as the training's boxes; ``antialias``: MATLAB's
-            ``imresize(.., 'bilinear')``, computed in float32 instead of float64.
-
-    Returns:
-        float32 (height, width, channels).
+    By ``shrink``: ``bilinear``: two taps per axis, half-pixel centres, as the training's boxes; ``antialias``: MATLAB's
+    ``imresize(.., 'bilinear')``, computed in float32 instead of float64.
     """
     if shrink == BILINEAR:
         return resize_bilinear(pixels[tf.newaxis], size, HALF_PIXEL)[0]

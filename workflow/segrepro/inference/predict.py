@@ -3,6 +3,7 @@
 import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -33,15 +34,9 @@ PLAIN = Prediction()
 def batches_by_size(
     examples: list[Example], *, pixels: int = PIXELS_PER_BATCH, input_pixels: Callable[[int, int], int] = operator.mul
 ) -> list[list[Example]]:
-    """Group examples by picture size, in order of size and id, into batches.
+    """Group examples by picture size, in order of size and id, into batches of at most ``pixels`` of network input.
 
-    Args:
-        examples: the manifest's rows.
-        pixels: most pixels of network input in a batch; a larger picture is a batch by itself.
-        input_pixels: (height, width) -> pixels of a picture's largest network input.
-
-    Raises:
-        UserError: a picture is missing or unreadable.
+    A larger picture is a batch by itself. ``input_pixels`` gives those of a picture of (height, width).
     """
     by_size: dict[tuple[int, int], list[Example]] = defaultdict(list)
     for example in sorted(examples):
@@ -103,7 +98,7 @@ def predict(
     padded picture, the logits too; of several views log-probabilities of their mean (`segrepro.inference.augmented`).
 
     Args:
-        model: takes (n, H, W, 3), values 0..255, any size.
+        model: takes (n, H, W, 3), values 0..255, any size; was built from ``network``.
         examples: the manifest's rows, whole pictures.
         out: the store to write.
         system: its name.
@@ -129,9 +124,8 @@ def predict(
     batches = batches_by_size(examples, pixels=pixels, input_pixels=augmentation.largest_input)
     if shard:
         batches = every_nth(batches, shard, "batches of pictures of one size")
-    scores_of = (
-        _logits_of(model) if augmentation.is_plain else AugmentedModel(model, augmentation, resize=network.resize)
-    )
+    augmented = partial(AugmentedModel, model, augmentation, resize=network.resize)
+    scores_of = _logits_of(model) if augmentation.is_plain else augmented()
     kind = LOGITS if augmentation.has_logits else LOG_PROBABILITIES
     header = {"system": system, "label_space": label_space, "kind": kind, "resize": network.resize}
     with (

@@ -41,13 +41,10 @@ def whole_picture(size: tuple[int, int]) -> np.ndarray:
 def picture_boxes(
     proposals: ProposalReader, id: str, size: tuple[int, int], aggregation: ProposalWise
 ) -> tuple[np.ndarray, bool]:
-    """Return the boxes by which a picture of (height, width) is predicted.
+    """Return the boxes by which a picture of (height, width) is predicted: int64 (n, 4), n at least 1.
 
-    Returns:
-        int64 (n, 4), n at least 1; True where no proposal is large enough, and the box is the whole picture.
-
-    Raises:
-        UserError: the picture has no entry, or a proposal lies wholly outside it.
+    Also True where no proposal is large enough, and the box is the whole picture. A picture without an entry is a
+    `UserError`.
     """
     boxes = chosen(proposals.boxes(id), size, aggregation, name=f"picture '{id}'")
     return (boxes, False) if len(boxes) else (whole_picture(size), True)
@@ -56,8 +53,7 @@ def picture_boxes(
 def input_size_of(network: Network, *, name: str) -> int:
     """Return the side in pixels of the square crops that a network takes.
 
-    Raises:
-        UserError: the network of the spec ``name`` takes pictures of any size: there is nothing to resize a box to.
+    One that takes pictures of any size is a `UserError`, of the spec ``name``: there is nothing to resize a box to.
     """
     if not isinstance(network, DeconvNet):
         raise UserError(
@@ -70,10 +66,8 @@ def input_size_of(network: Network, *, name: str) -> int:
 class CropNetwork:
     """A network that takes squares, and pictures cut for it; nothing is traced again for another size of box.
 
-    Args:
-        model: takes (n, side, side, 3), values 0..255, gives logits (n, h, w, classes).
-        side: of its input, in pixels.
-        shrink: how boxes larger than that are resized, see `segrepro.inference.box_resizing.resized`.
+    The model takes (n, side, side, 3), values 0..255, and gives logits (n, h, w, classes). ``shrink`` is how larger
+    boxes are resized, see `segrepro.inference.box_resizing.resized`.
     """
 
     def __init__(self, model: keras.Model, side: int, shrink: str = BILINEAR) -> None:
@@ -112,21 +106,11 @@ def read_pixels(path: Path) -> np.ndarray:
 
 
 def growing_maps(
-    network: CropNetwork,
-    picture: np.ndarray,
-    boxes: np.ndarray,
-    counts: list[int],
-    *,
-    aggregation: ProposalWise,
+    network: CropNetwork, picture: np.ndarray, boxes: np.ndarray, counts: list[int], *, aggregation: ProposalWise
 ) -> list[np.ndarray]:
-    """Predict a picture once, and keep its aggregate after some numbers of boxes.
+    """Predict a picture, uint8 (H, W, 3), once, and keep its aggregate after some numbers of boxes.
 
-    Args:
-        network: predicts the crops.
-        picture: uint8 (H, W, 3).
-        boxes: int (n, 4), n at least 1, in the order in which they are pasted.
-        counts: numbers of boxes; more than n means all.
-        aggregation: what is aggregated, and how.
+    The boxes, int (n, 4), n at least 1, are in the order in which they are pasted; a count above n means all.
 
     Returns:
         For each count float32 (H, W, classes): probabilities or scores.

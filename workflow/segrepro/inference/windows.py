@@ -11,12 +11,9 @@ from segrepro.stores.resize import mapped_positions, taps_at
 
 
 def window_starts(extent: int, window: int, stride: int) -> list[int]:
-    """Return where windows start: every ``stride`` pixels, the last one shifted back to end at the border.
+    """Return where windows start: every ``stride`` pixels (1..window), the last one shifted back to end at the border.
 
-    Args:
-        extent: of the picture along one axis, in pixels.
-        window: side of a window, in pixels; one that is larger than the picture covers it and starts at 0.
-        stride: pixels between two starts, 1..window: together the windows leave no gap.
+    One that is larger than the picture's ``extent`` covers it and starts at 0.
     """
     last = max(extent - window, 0)
     return [*range(0, last, stride), last]

@@ -51,18 +51,17 @@ def augment(
         mask: uint8 (H, W).
         seed: int64 (2,); all random draws of this example come from it.
         protocol: how it is trained.
-        fill: RGB, 0..255, of a crop beside the picture.
+        fill: RGB, 0..255, of a crop beside the picture, where the label is void.
 
     Returns:
-        float32 (crop, crop, 3) in 0..255 and uint8 (crop, crop); beside the picture, ``fill`` and void. Whole
-        pictures, (H', W', 3) and (H', W'), where the protocol has no crop.
+        float32 (crop, crop, 3) in 0..255 and uint8 (crop, crop); whole pictures where the protocol has no crop.
     """
     draws = tf.unstack(tf.random.stateless_uniform([4], seed))
     if protocol.scale_range != [1.0, 1.0]:
         picture, mask = rescale(picture, mask, _scale(draws[0], protocol), protocol.rescale)
     picture = tf.cast(picture, tf.float32)
     if protocol.crop is not None:
-        picture, mask = _pad_and_crop(picture, mask, draws[1], draws[2], crop=protocol.crop, fill=fill)
+        picture, mask = _pad_and_crop(picture, mask, draws[1:3], crop=protocol.crop, fill=fill)
     picture = sharpen_or_blur(picture, seed, protocol)
     if protocol.flip:
         mirrored = draws[3] < 0.5
@@ -81,15 +80,11 @@ def _scale(draw: tf.Tensor, protocol: Protocol) -> tf.Tensor:
 
 
 def rescale(picture: tf.Tensor, mask: tf.Tensor, scale: tf.Tensor, mode: str) -> tuple[tf.Tensor, tf.Tensor]:
-    """Scale a picture bilinearly and its labels to the nearest, both in the same mode.
+    """Scale a picture (H, W, 3) bilinearly and its labels (H, W) to the nearest, both in the same mode.
 
-    Args:
-        picture: real (H, W, 3).
-        mask: uint8 (H, W).
-        scale: float32 scalar, factor of both sides; the new sides are rounded down to whole pixels.
-        mode: a key of `segrepro.models.layers.RESIZE_MODES`. ``align_corners`` is
-            ``preprocess_utils.randomly_scale_image_and_label`` of the DeepLab release, ``legacy`` the
-            ``random_rescale_image_and_label`` of report 2's code.
+    The new sides are rounded down to whole pixels. Of the modes (`segrepro.models.layers.RESIZE_MODES`)
+    ``align_corners`` is ``preprocess_utils.randomly_scale_image_and_label`` of the DeepLab release, ``legacy`` the
+    ``random_rescale_image_and_label`` of report 2's code.
 
     Returns:
         float32 (H', W', 3) and uint8 (H', W').
@@ -103,21 +98,14 @@ def rescale(picture: tf.Tensor, mask: tf.Tensor, scale: tf.Tensor, mode: str) ->
 
 
 def _pad_and_crop(
-    picture: tf.Tensor,
-    mask: tf.Tensor,
-    draw_y: tf.Tensor,
-    draw_x: tf.Tensor,
-    *,
-    crop: int,
-    fill: tuple[float, float, float],
+    picture: tf.Tensor, mask: tf.Tensor, draws: list[tf.Tensor], *, crop: int, fill: tuple[float, float, float]
 ) -> tuple[tf.Tensor, tf.Tensor]:
     size = tf.shape(mask)
     missing = tf.maximum(crop - size, 0)
     picture = pad_below_and_right(picture, missing, fill)
     mask = tf.pad(mask, [[0, missing[0]], [0, missing[1]]], constant_values=VOID)
     room = tf.cast(size + missing - crop + 1, tf.float32)
-    y = tf.cast(draw_y * room[0], tf.int32)
-    x = tf.cast(draw_x * room[1], tf.int32)
+    y, x = (tf.cast(draw * room[axis], tf.int32) for axis, draw in enumerate(draws))
     picture = tf.ensure_shape(picture[y : y + crop, x : x + crop], (crop, crop, 3))
     return picture, tf.ensure_shape(mask[y : y + crop, x : x + crop], (crop, crop))
 

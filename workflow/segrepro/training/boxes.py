@@ -14,14 +14,10 @@ def single_object(mask: tf.Tensor, instances: tf.Tensor, instance: tf.Tensor) ->
 
 
 def resized_box(picture: tf.Tensor, mask: tf.Tensor, box: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cut a box and resize it to a square: the picture bilinearly, the mask to the nearest label.
+    """Cut a box out of uint8 (H, W, 3) and (H, W), and resize it to a square: bilinearly, and to the nearest label.
 
-    Args:
-        picture: uint8 (H, W, 3) RGB.
-        mask: uint8 (H, W).
-        box: int32 (4,): x1, y1, x2, y2 in pixels, half-open. It may leave the picture: beside it the picture is 0
-            and the label void (DeconvNet release).
-        size: side of the square, pixels.
+    The box is int32 (4,): x1, y1, x2, y2 in pixels, half-open. It may leave the picture: beside it the picture is 0
+    and the label void (DeconvNet release).
 
     Returns:
         float32 (size, size, 3) in 0..255 and uint8 (size, size).

@@ -18,11 +18,7 @@ def add_deterministic_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def require_tensorboard() -> None:
-    """Refuse to start where TensorBoard's package is missing: ``tf.summary.scalar`` is implemented in it.
-
-    Raises:
-        UserError: with the command that installs it.
-    """
+    """Raise a `UserError` where TensorBoard's package is missing, in which ``tf.summary.scalar`` is implemented."""
     if find_spec("tensorboard") is None:
         raise UserError(
             "TensorBoard event files (runtime.tensorboard, --tensorboard) need the package tensorboard: install it by "

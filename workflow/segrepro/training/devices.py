@@ -27,7 +27,7 @@ def prepare_tensorflow(
     Args:
         threads: CPU cores to keep to.
         protocol: of the model, for its ``precision`` and ``tf32``; None for one that has none: plain float32.
-        gpus: GPUs to take, of those that this process sees; 0 for CPUs alone.
+        gpus: as of `use_gpus`.
         deterministic: whether the same inputs must give the same bits each time.
         one_size: whether all that a network is given has one size. Elsewhere cuDNN would try out its algorithms again
             for each size; and of a deterministic run the algorithms must not depend on what was fastest just then.
@@ -46,10 +46,8 @@ def prepare_tensorflow(
 def use_gpus(count: int) -> None:
     """Show TensorFlow the first ``count`` GPUs that this process sees (``CUDA_VISIBLE_DEVICES``), and no other.
 
-    To be called before TensorFlow has used any device. One is used where there is one; 0 is for CPUs.
-
-    Raises:
-        UserError: several are asked for, and there are fewer.
+    To be called before TensorFlow has used any device. One is used where there is one; 0 is for CPUs. Where several are
+    asked for and there are fewer, that is a `UserError`.
     """
     seen = tf.config.list_physical_devices("GPU")
     if 1 < count > len(seen):

@@ -20,17 +20,16 @@ def initial_model(spec: ModelSpec, init: Path | None) -> keras.Model:
     The log says which layers the file ``init`` had nothing for: those start from the seed.
     """
     model = build_network(spec.network, spec.classes, seed=spec.seed)
-    source = spec.init
-    if source is not None and init is None:
-        raise UserError(f"model '{spec.name}' starts from other weights (init): give their file by --init.")
-    if source is not None:
+    if (source := spec.init) is not None:
+        if init is None:
+            raise UserError(f"model '{spec.name}' starts from other weights (init): give their file by --init.")
         if source.model is not None:
             check_init(init, source.model)
             left = transfer_weights(load_model(init), model, head=source.head)
         else:
             options = {"file_format": source.format, "averages": source.averages}
             left = _layers_without(model, load_weights(model, spec.network, init, **options))
-        print(init_summary(model, init, left), file=sys.stderr)
+        _print_summary(model, init, left)
     if spec.protocol.freeze_batch_norm:
         freeze_batch_norm(model)
     _freeze_layers(model, spec.protocol.frozen_layers)
@@ -42,13 +41,12 @@ def _layers_without(model: keras.Model, variables: list[keras.Variable]) -> list
     return [layer.name for layer in model.layers if layer.weights and given.isdisjoint(w.path for w in layer.weights)]
 
 
-def init_summary(model: keras.Model, init: Path, left: Collection[str]) -> str:
-    """Return a line on what a network got from a file, which had nothing for the layers ``left``."""
+def _print_summary(model: keras.Model, init: Path, left: Collection[str]) -> None:
     initialised = [layer for layer in model.layers if layer.name in left]
     total = len(model.weights)
     given = total - sum(len(layer.weights) for layer in initialised)
     names = ", ".join(layer.name for layer in initialised) or "none"
-    return f"init: {init}: {given} of {total} variables set; layers left as initialised: {names}"
+    print(f"init: {init}: {given} of {total} variables set; layers left as initialised: {names}", file=sys.stderr)
 
 
 def _freeze_layers(model: keras.Model, prefixes: list[str]) -> None:

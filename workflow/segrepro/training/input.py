@@ -30,16 +30,7 @@ def example_index(position: tf.Tensor, count: int, seed: int) -> tf.Tensor:
 class ExampleStream:
     """The examples of a manifest as augmented pictures and masks, by position or in their own order.
 
-    Args:
-        examples: the manifest's rows.
-        protocol: how it is trained.
-        seed: the experiment's seed.
-        threads: parallel decoders.
-        fill: RGB, 0..255, of crops beside their picture.
-
-    Attributes:
-        distinct: how many examples there are.
-        count: the same with their repeats: the length of an epoch.
+    ``threads`` decode at once; ``fill`` is the RGB, 0..255, of crops beside their picture.
 
     Raises:
         UserError: an example has no mask; or it has a box and the protocol trains on whole pictures, or the other
@@ -57,7 +48,8 @@ class ExampleStream:
     ):
         _check(examples, boxes=protocol.box_size is not None)
         self.protocol, self.seed, self.threads, self.fill = protocol, seed, threads, fill
-        self.distinct, self.count = len(examples), sum(example.repeats for example in examples)
+        self.distinct = len(examples)
+        self.count = sum(example.repeats for example in examples)  # the length of an epoch
         self._rows = tf.repeat(tf.range(self.distinct), [example.repeats for example in examples])
         self._pictures = tf.constant([str(example.image) for example in examples])
         self._masks = tf.constant([str(example.mask) for example in examples])
@@ -116,7 +108,7 @@ class ExampleStream:
 
 
 def training_batches(stream: ExampleStream, *, start_step: int) -> tf.data.Dataset:
-    """Return one element per step, from ``start_step`` to the protocol's last: pictures and masks of its micro-batches.
+    """Return the pictures and masks of each step's micro-batches, from ``start_step`` to the protocol's last.
 
     Returns:
         A dataset of (uint8 or float32 (accumulation, micro_batch, crop, crop, 3), uint8 (accumulation, micro_batch,

@@ -22,8 +22,7 @@ def check_masks(examples: list[Example], space: str, *, threads: int) -> None:
     """Check the masks of a set that a network is to be trained or validated on, so many at once as threads.
 
     Raises:
-        UserError: an example has no mask, or one that cannot be used, as of
-            `segrepro.data.label_statistics.mask_counts`; or no pixel of the whole set is labelled.
+        UserError: as of `segrepro.data.label_statistics.mask_counts`; or a mask is missing, or all pixels are void.
     """
     used = label_space(space).used_labels
 

@@ -58,14 +58,10 @@ class Estimate:
 def model_memory(
     model: keras.Model, protocol: Protocol, resize: str, *, gpus: int = 1, side: int | None = None
 ) -> Estimate:
-    """Estimate the memory of training a model.
+    """Estimate the memory of training a model, built under the protocol's precision and frozen as the protocol says.
 
-    Args:
-        model: built under the protocol's precision, frozen where the protocol freezes.
-        protocol: how it is trained.
-        resize: how logits are brought to picture size.
-        gpus: that share a micro-batch.
-        side: of the whole pictures of a protocol without a crop, pixels; None: `WHOLE_PICTURE`.
+    ``gpus`` share a micro-batch; ``side`` is that of the whole pictures of a protocol without a crop, in pixels (None:
+    `WHOLE_PICTURE`).
     """
     side = protocol.crop or side or WHOLE_PICTURE
     examples = protocol.micro_batch // gpus
@@ -80,7 +76,7 @@ def model_memory(
 
 
 def _gradient_graph(model: keras.Model, protocol: Protocol, resize: str, shape: tuple[int, int, int]) -> tf.Graph:
-    """Return the graph of a micro-batch's gradients, as `segrepro.training.trainer.compile_steps` has it."""
+    """Return the graph of a micro-batch's gradients, as `segrepro.training.step.compile_steps` has it."""
     forward = training_pass(model, protocol)
 
     @tf.function

@@ -11,10 +11,7 @@ BATCH_NORM_VARIABLES = ("gamma", "beta")
 
 
 def depthwise_kernels(model: keras.Model) -> set[str]:
-    """Return the paths of the kernels that filter each channel by itself.
-
-    By the kind of layer: Keras calls the kernel of a ``DepthwiseConv2D`` plainly ``kernel``, as a full one.
-    """
+    """Return the paths of the kernels of ``DepthwiseConv2D``, which Keras calls ``kernel`` as it does full ones."""
     return {layer.kernel.path for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)}
 
 

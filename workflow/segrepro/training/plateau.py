@@ -16,8 +16,7 @@ from segrepro.training.losses import summed_cross_entropy, valid_pixels
 def hold_out(examples: list[Example], pictures: int, seed: int) -> tuple[list[Example], list[Example]]:
     """Divide examples into those to train on and those of so many held-out pictures, by seed and picture id alone.
 
-    Raises:
-        UserError: nothing would be left to train on.
+    Where nothing would be left to train on, that is a `UserError`.
     """
     ids = sorted({e.id for e in examples}, key=lambda i: hashlib.sha256(f"{seed}/{i}".encode()).digest())
     if pictures >= len(ids):
@@ -28,7 +27,6 @@ def hold_out(examples: list[Example], pictures: int, seed: int) -> tuple[list[Ex
     return [e for e in examples if e.id not in held], [e for e in examples if e.id in held]
 
 
-@keras.saving.register_keras_serializable(package="segrepro")
 class PlateauSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """``start * factor ** reductions``; `Plateau` counts the reductions, a float32 variable."""
 
@@ -40,32 +38,19 @@ class PlateauSchedule(keras.optimizers.schedules.LearningRateSchedule):
         """Return the learning rate, a float32 scalar; it does not depend on ``step`` alone."""
         return self.start * keras.ops.power(self.factor, self.reductions)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the constructor."""
-        return {"start": self.start, "factor": self.factor}
-
 
 class Plateau:
     """Watches the accuracy on held-out examples and counts the schedule's reductions.
 
     ``validation`` are batches of (pictures, masks), read again at each look.
-
-    Attributes:
-        state: float64 (3,): best pixel accuracy so far (-1 before the first look), looks without a better one, and
-            reductions; all that a checkpoint needs.
     """
 
     def __init__(
-        self,
-        model: keras.Model,
-        schedule: PlateauSchedule,
-        protocol: Protocol,
-        *,
-        resize: str,
-        validation: tf.data.Dataset,
+        self, model: keras.Model, schedule: PlateauSchedule, protocol: Protocol, *, resize: str, validation: Any
     ):
         self.schedule, self.validation = schedule, validation
         self.every, self.patience = protocol.plateau_every, protocol.plateau_patience
+        # All that a checkpoint needs: best pixel accuracy so far, looks without a better one, reductions.
         self.state = np.array([-1.0, 0.0, 0.0])
 
         @tf.function(reduce_retracing=True)

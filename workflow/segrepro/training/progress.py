@@ -18,8 +18,7 @@ class Progress:
     Steps are begun before the device has done those before: the speed is taken where the training has waited for it.
 
     Args:
-        first: steps that are done already.
-        last: steps of the whole training.
+        first: steps that are done already; ``last``: steps of the whole training.
         pictures: examples per step.
         operations: gives the floating-point operations of a step; asked once, where the training is a long one.
         estimate: floating-point operations per second that docs/cost.md counts with.

@@ -74,11 +74,9 @@ def training_pass(model: keras.Model, protocol: Protocol) -> Callable[[tf.Tensor
 def rematerialised(model: keras.Model, side: int) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return a function of pictures that gives the logits of ``model(pictures, training=True)``.
 
-    To be called within a `tf.function`: executed step by step, TensorFlow would compute all at once.
-
-    Args:
-        model: a functional model of one input and one output, each of whose layers is used once.
-        side: of the square pictures that it is cut up for, pixels; it takes pictures of any size.
+    The model is a functional one of one input and one output, each of whose layers is used once. It is cut up for
+    square pictures of ``side`` pixels, and takes pictures of any size. The function is to be called within a
+    `tf.function`: executed step by step, TensorFlow would compute all at once.
     """
     segments = cut(model, side)
 
@@ -95,29 +93,22 @@ def rematerialised(model: keras.Model, side: int) -> Callable[[tf.Tensor], tf.Te
 
 
 def cut(model: keras.Model, side: int) -> list[Segment]:
-    """Cut a network into segments, such that training it takes the least memory.
+    """Cut a network (as of `rematerialised`) into segments, such that training it takes the least memory.
 
     When a segment is computed again, what crosses the cuts before it is held, and all that is within it. The largest
     such sum is made as small as can be: dynamic programming finds cuts within a bound, and the bound is narrowed down.
-
-    Args:
-        model: as of `rematerialised`.
-        side: of a square picture, pixels.
     """
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     sizes = _sizes(model, layers, side)
     made = {id(layer.output): place for place, layer in enumerate(layers)}
     last_read = {id(model.outputs[0]): len(layers)}
     for place, layer in enumerate(layers):
-        last_read.update(
-            {id(tensor): max(place, last_read.get(id(tensor), 0)) for tensor in tf.nest.flatten(layer.input)}
-        )
+        for tensor in tf.nest.flatten(layer.input):
+            last_read[id(tensor)] = max(place, last_read.get(id(tensor), 0))
     crossing = [[t for t in made if made[t] <= place < last_read.get(t, 0)] for place in range(len(layers))]
-    held = [
-        sizes[id(layer.output)]
-        * (MAPS_OF_A_BATCH_NORM if isinstance(layer, keras.layers.BatchNormalization) else MAPS_OF_A_LAYER)
-        for layer in layers
-    ]
+    norm = keras.layers.BatchNormalization
+    maps = [MAPS_OF_A_BATCH_NORM if isinstance(layer, norm) else MAPS_OF_A_LAYER for layer in layers]
+    held = [count * sizes[id(layer.output)] for count, layer in zip(maps, layers, strict=True)]
     kept = [[(made[t], sizes[t]) for t in tensors] for tensors in crossing]
     low, high = 0.0, float(sum(held))
     best = [len(layers) - 1]

@@ -9,7 +9,6 @@ from segrepro.config.protocols import Protocol
 from segrepro.training.plateau import PlateauSchedule
 
 
-@keras.saving.register_keras_serializable(package="segrepro")
 class PolySchedule(keras.optimizers.schedules.LearningRateSchedule):
     """``end + (start - end) * (1 - step / steps) ** power`` (DeepLabv3 paper, section 4; TF ``polynomial_decay``).
 
@@ -25,25 +24,16 @@ class PolySchedule(keras.optimizers.schedules.LearningRateSchedule):
         share = ops.cast(ops.maximum(self.steps - step, 0), "float32") / self.steps
         return self.end + (self.start - self.end) * ops.power(share, self.power)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the arguments of the constructor."""
-        return {"start": self.start, "end": self.end, "power": self.power, "steps": self.steps}
-
 
 def build_schedule(protocol: Protocol) -> keras.optimizers.schedules.LearningRateSchedule:
     """Return the schedule that a protocol asks for."""
+    start, steps = protocol.learning_rate, protocol.steps
     if protocol.schedule == "poly":
-        return PolySchedule(
-            start=protocol.learning_rate,
-            end=protocol.end_learning_rate,
-            power=protocol.power,
-            steps=protocol.steps,
-        )
+        return PolySchedule(start=start, end=protocol.end_learning_rate, power=protocol.power, steps=steps)
     if protocol.schedule == "fixed":
-        return PolySchedule(start=protocol.learning_rate, end=0.0, power=0.0, steps=protocol.steps)
+        return PolySchedule(start=start, end=0.0, power=0.0, steps=steps)
     if protocol.schedule == "plateau":
-        return PlateauSchedule(start=protocol.learning_rate, factor=protocol.step_factor)
+        return PlateauSchedule(start=start, factor=protocol.step_factor)
     # Caffe's ``lr_policy: "step"``, as DeconvNet's solvers use: rate * factor ** (step // every).
-    return keras.optimizers.schedules.ExponentialDecay(
-        protocol.learning_rate, protocol.step_every, protocol.step_factor, staircase=True
-    )
+    decay = keras.optimizers.schedules.ExponentialDecay
+    return decay(start, protocol.step_every, protocol.step_factor, staircase=True)

@@ -6,8 +6,7 @@ among them (`tf.distribute.MirroredStrategy`), and the step is that of one (`seg
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -18,8 +17,7 @@ from segrepro.training.losses import labels_at_stride, summed_cross_entropy, val
 from segrepro.training.remat import training_pass
 
 
-@dataclass(frozen=True)
-class Steps:
+class Steps(NamedTuple):
     """The compiled parts of a step; see `compile_steps`."""
 
     gradients: Callable
@@ -34,11 +32,7 @@ def compile_steps(
     resize: str,
     strategy: tf.distribute.Strategy,
 ) -> Steps:
-    """Compile the three parts of a step: gradients of a micro-batch, their sum, the update.
-
-    They are separate functions, so that accumulation holds one micro-batch's activations at a time, on one device
-    or on many.
-    """
+    """Compile the parts of a step as separate functions, so that accumulation holds one micro-batch's activations."""
     variables = model.trainable_variables
     replicas = strategy.num_replicas_in_sync
     forward = training_pass(model, protocol)

@@ -19,11 +19,7 @@ class NotFiniteError(Exception):
 
 
 class RunningSums:
-    """Sums over micro-batches, in float64 and in their order, whenever they are read.
-
-    Args:
-        values: what a checkpoint has of them, see `read`; None to start at 0.
-    """
+    """Sums over micro-batches, in float64 and in their order, from 0 or from what a checkpoint has of `read`."""
 
     def __init__(self, values: np.ndarray | None = None):
         self._values = np.zeros(4) if values is None else np.array(values, np.float64)
@@ -38,8 +34,7 @@ class RunningSums:
     def read(self) -> np.ndarray:
         """Return float64 (4,): loss, correct pixels, valid pixels, micro-batches; waits for the device.
 
-        Raises:
-            NotFiniteError: the loss of a micro-batch is not finite.
+        A loss that is not finite raises `NotFiniteError`.
         """
         if self._unread:
             steps, sums = zip(*self._unread, strict=True)

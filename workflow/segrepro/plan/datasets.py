@@ -72,11 +72,11 @@ def disjoint_from(plan: Plan, dataset: str) -> list[str]:
 
 def check_options(plan: Plan, dataset: str) -> str:
     """Return the options of a dataset's label checks."""
-    options = [f"--label-space {DATASETS[dataset].label_space or 'none'}"]
-    options.append(as_options(checks_of(plan, dataset), leave_out=["disjoint_from"]))
+    options = f"--label-space {DATASETS[dataset].label_space or 'none'}"
+    options += f" {as_options(checks_of(plan, dataset), leave_out=['disjoint_from'])}"
     if others := disjoint_from(plan, dataset):
-        options.append(f"--disjoint-from {' '.join(others)}")
-    return " ".join([*options, as_options(plan.config.label_checks)])
+        options += f" --disjoint-from {' '.join(others)}"
+    return f"{options} {as_options(plan.config.label_checks)}"
 
 
 def sample_options(plan: Plan) -> str:
@@ -85,11 +85,7 @@ def sample_options(plan: Plan) -> str:
 
 
 def check_grid_ids(plan: Plan) -> None:
-    """Refuse a picture of the grid that its split lacks, before anything runs, where the split has been listed already.
-
-    Raises:
-        UserError: naming the key and the picture.
-    """
+    """Refuse a picture of the grid that its split lacks, before anything runs, where the split has been listed."""
     for split, ids in plan.config.figures.grid.ids.items():
         manifest = Path(plan.manifest(split))
         if manifest.is_file():

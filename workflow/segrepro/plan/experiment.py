@@ -10,55 +10,39 @@ from segrepro.options import as_options
 
 
 class Plan:
-    """What all functions of this package start from.
+    """What all functions of this package start from: the config, its folders, and its models and systems by kind.
 
-    Attributes:
-        config: the validated config.
-        data: the folder of archives, datasets, manifests and proposals; generated and real ones stay apart.
-        results: the folder of all that is made of them.
-        shards: number of jobs that share a new score store between them.
-        trained: models that train here.
-        imported: models that published weights stand in for.
-        own_sets: models with a training set of their own: boxes of objects, boxes of proposals, or repeated classes.
-        predicted: systems that a model predicts.
-        box_by_box: those of them that are predicted box by box; the others are of whole pictures.
-        fused: systems that combine others by a rule.
-        stacked: systems that combine others by a stacker.
-        refined: systems that are a CRF on another.
-        tuned: CRFs whose parameters are searched.
-        holding: systems that are tuned or fitted on pictures that they are not scored on.
-        subsets: parts of datasets that such systems are tuned or fitted on; they have manifests of their own.
+    ``shards`` is the number of jobs that share a new score store between them.
     """
 
     def __init__(self, config: Config, *, shards: int = 1) -> None:
         self.config = config
-        self.sample = config.scale == "sample"
+        self.sample = config.scale == "sample"  # generated data and real ones stay apart
         self.data = "data/sample" if self.sample else "data"
         self.results = "results" if self.sample else "results/full"
         self.shards = shards
 
         models, systems = config.models.items(), config.systems.items()
         self.trained = [name for name, model in models if model.train]
-        self.imported = [name for name, model in models if not model.train]
+        self.imported = [name for name, model in models if not model.train]  # published weights stand in for them
+        # with a training set of their own: boxes of objects, boxes of proposals, or repeated classes
         boxes = {name: model.examples.kind for name, model in models if model.examples}
         self.own_sets = [*sorted(boxes, key=boxes.__getitem__), *(name for name, model in models if model.repeat)]
-        self.predicted = [name for name, system in systems if system.model]
+        self.predicted = [name for name, system in systems if system.model]  # whole pictures, or box by box
         self.box_by_box = [name for name, system in systems if system.proposal_wise]
         self.fused = [name for name, system in systems if system.fusion]
         self.stacked = [name for name, system in systems if system.stacking]
         self.refined = [name for name, system in systems if system.crf]
         self.tuned = [name for name in self.refined if config.systems[name].crf.search]
+        # tuned or fitted on pictures that they are not scored on; of parts of datasets there are manifests
         self.holding = [name for name, system in systems if system.held]
         self.subsets = {name: part for name, part in config.held.items() if part.pictures}
 
     @cached_property
     def graph(self) -> Graph:
         """What each system is made of and has seen."""
-        return graph_of(
-            self.config,
-            manifest=self.manifest("{name}"),
-            fold_report=f"{self.results}/stackers/{{system}}/{{split}}.json",
-        )
+        fold_report = f"{self.results}/stackers/{{system}}/{{split}}.json"
+        return graph_of(self.config, manifest=self.manifest("{name}"), fold_report=fold_report)
 
     # ---- places
 

@@ -46,13 +46,10 @@ def fetch_options(plan: Plan, file: str) -> str:
 
 
 def check_places(plan: Plan) -> None:
-    """Refuse places that cannot be filled in or are not there.
+    """Refuse places that cannot be filled in or are not there; a `UserError` names the key.
 
     What is fetched stays, so the folder of the archives may be gone later; the fetch of a file that is not here yet
     says so.
-
-    Raises:
-        UserError: naming the key.
     """
     config = plan.config
     for file in fetched(plan):

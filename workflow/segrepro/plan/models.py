@@ -46,13 +46,12 @@ def training_gpus(plan: Plan, model: str) -> int:
 def training_options(plan: Plan) -> str:
     """Return the options of how a training runs, with the wildcard ``model``; none of them changes its result."""
     runtime = plan.config.runtime
-    options = [f"--checkpoint-minutes {runtime.checkpoint_minutes:g}"]
+    options = f"--checkpoint-minutes {runtime.checkpoint_minutes:g} {plan.determinism}"
     if runtime.checkpoint_every:
-        options.append(f"--checkpoint-every {runtime.checkpoint_every}")
-    options.append(plan.determinism)
+        options += f" --checkpoint-every {runtime.checkpoint_every}"
     if runtime.tensorboard:
-        options.append(f"--tensorboard {plan.model('{wildcards.model}', 'tensorboard')}")
-    return " ".join(options)
+        options += f" --tensorboard {plan.model('{wildcards.model}', 'tensorboard')}"
+    return options
 
 
 def initial_weights(plan: Plan, model: str) -> str | list[Any]:

@@ -12,11 +12,7 @@ NO_PART_OF_A_RESULT = ("runtime", "archives_dir")
 
 
 def shown_config(merged: dict[str, Any]) -> dict[str, Any]:
-    """Return the config as the page shows it and ``config.json`` holds it.
-
-    Args:
-        merged: the config as Snakemake merged it.
-    """
+    """Return the config, as Snakemake merged it, as the page shows it and ``config.json`` holds it."""
     return {key: value for key, value in merged.items() if key not in NO_PART_OF_A_RESULT}
 
 
@@ -27,13 +23,7 @@ def parts(plan: Plan) -> list[str]:
 
 
 def resolved(plan: Plan, part: str, merged: dict[str, Any]) -> str:
-    """Return one part as JSON: a model's spec, the whole config, the graph, what tables are told of systems.
-
-    Args:
-        plan: the experiment.
-        part: one of `parts`.
-        merged: the config as Snakemake merged it.
-    """
+    """Return one of `parts` as JSON: a model's spec, the whole config, the graph, what tables are told of systems."""
     config = plan.config
     if part == "config.json":
         content = shown_config(merged)

@@ -36,14 +36,9 @@ def in_words() -> Iterator[None]:
 
 
 def validated(workflow: Any, merged: dict[str, Any]) -> Config:
-    """Return the typed config of a run.
+    """Return the typed config of a run, of which Snakemake has merged the files.
 
-    Args:
-        workflow: Snakemake's.
-        merged: the config as Snakemake merged it.
-
-    Raises:
-        UserError: a key is faulty, or comes twice in a file.
+    A key that is faulty, or comes twice in a file, is a `UserError`.
     """
     for file in workflow.configfiles:
         refuse_twins(file)
@@ -95,12 +90,8 @@ def in_report(entry: Entry, path: str) -> Any:
 def rules_sha256(workflow: Any) -> str:
     """Return a hash of what the Snakefile, the rule files and the entries say that rules are made of."""
     root = Path(str(workflow.basedir))
-    files = [
-        root / "Snakefile",
-        *sorted((root / "workflow/rules").glob("*.smk")),
-        Path(figures.__file__),
-        Path(tables.__file__),
-    ]
+    files = [root / "Snakefile", *sorted((root / "workflow/rules").glob("*.smk"))]
+    files += [Path(entries.__file__) for entries in (figures, tables)]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -108,10 +99,7 @@ def compare_standing(workflow: Any, plan: Plan, merged: dict[str, Any]) -> None:
     """Compare results whose records are gone with the config, when jobs are planned or run.
 
     Without records (``.snakemake``) all that stands counts as up to date. Who forces jobs, or touches files, has said
-    what is meant.
-
-    Raises:
-        WorkflowError: something that stands was made by another config.
+    what is meant. What stands and was made by another config is a WorkflowError.
     """
     asked = workflow.dag_settings
     if not workflow.is_main_process or workflow.executor_plugin is None or workflow.touch:

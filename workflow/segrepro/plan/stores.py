@@ -22,11 +22,7 @@ def shared(plan: Plan) -> list[str]:
 
 
 def shard_count(plan: Plan, system: str, split: str) -> int:
-    """Return how many jobs make a score store: as many as made it before, or as the config says.
-
-    Raises:
-        UserError: the record of how many made it is none.
-    """
+    """Return how many jobs make a score store: as many as made it before by its record, or as the config says."""
     record, store = Path(shards_record(plan, system, split)), plan.scores(system, split)
     if record.exists():
         count = record.read_text(encoding="utf-8").strip()
@@ -40,10 +36,7 @@ def shard_count(plan: Plan, system: str, split: str) -> int:
 
 def _known_stores(plan: Plan) -> list[Store]:
     """Return the stores that are there, or were once made in shards."""
-    files = [
-        *Path(plan.results, "scores").glob("*/*.h5"),
-        *Path(plan.results, "shards").glob("*/*.count"),
-    ]
+    files = [*Path(plan.results, "scores").glob("*/*.h5"), *Path(plan.results, "shards").glob("*/*.count")]
     return sorted({(file.parent.name, file.stem) for file in files})
 
 

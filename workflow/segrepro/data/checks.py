@@ -22,7 +22,7 @@ with the annotations' class names for that.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,10 @@ def check_manifest(
     disjoint_from: Iterable[Path] = (),
     threads: int = 1,
 ) -> dict[str, Any]:
-    """Check a manifest's ids, files and labels: what costs least comes first.
+    """Check a manifest's ids, files and labels: what costs least comes first. Refuse one that fails.
 
-    Args:
-        manifest: its path.
-        space: the label space of its masks; None for a set without ground truth.
-        checks: what this dataset must be; ``disjoint_from`` is not read, the argument is.
-        bounds: what every label set must satisfy.
-        disjoint_from: manifests that must not share a picture with it.
-        threads: number of processes.
+    ``space`` is the label space of its masks, None for a set without ground truth; the manifests of ``disjoint_from``
+    (those of ``checks`` are not read) must not share a picture with it.
 
     Returns:
         What was counted and checked, for the JSON: plain values, the same for the same inputs. ``manifest`` and
@@ -65,16 +60,13 @@ def check_manifest(
         ``grey_pictures``, ``exif_rotated_pictures``, ``limits``, ``checked`` (sentences) and, with masks, ``pixels``,
         ``void_share``, ``background_share`` (of labelled pixels), ``empty_pictures``, ``absent_classes`` and
         ``classes`` (name -> label, pixels, pictures).
-
-    Raises:
-        UserError: a check failed.
     """
     manifest = Path(manifest)
     if space is not None:
         _check_class_names(space, checks)
     examples = read_manifest(manifest)
     others = {Path(path): read_manifest(path) for path in disjoint_from}
-    _refuse(manifest, _wrong_ids(examples, checks, others))
+    _check_ids(manifest, examples, checks, others)
     statistics = measure(examples, space.name if space else None, threads=threads)
     if statistics.grey / statistics.pictures > bounds.max_grey_share:
         raise UserError(
@@ -102,57 +94,49 @@ def check_manifest(
     return summary
 
 
+def _check_ids(
+    manifest: Path, examples: list[Example], checks: DatasetChecks, others: dict[Path, list[Example]]
+) -> None:
+    ids = {example.id for example in examples}
+    if checks.pictures not in (None, len(ids)):
+        raise UserError(
+            f"{manifest}: {len(ids)} pictures instead of {checks.pictures}; the lists or archives that it is made from "
+            "are not the published ones."
+        )
+    if checks.ids_sha256 not in (None, ids_sha256(ids)):
+        raise UserError(
+            f"{manifest}: the ids' sha256 is {ids_sha256(ids)} instead of {checks.ids_sha256}; the lists that it is "
+            "made from are not the published ones."
+        )
+    for path, other in others.items():
+        if shared := ids & {example.id for example in other}:
+            raise UserError(
+                f"{manifest}: picture '{min(shared)}' is also in {path} ({len(shared)} in all), which must have no "
+                "picture in common with it; correct the id lists."
+            )
+
+
 def check_statistics(
     manifest: Path, statistics: LabelStatistics, space: LabelSpace, checks: DatasetChecks, bounds: LabelChecks
 ) -> None:
     """Refuse a distribution of labels that an accident of the table above leaves."""
-    _refuse(manifest, _wrong_labels(statistics, space, checks, bounds))
-
-
-def _refuse(manifest: Path, sentences: Iterator[str]) -> None:
-    for sentence in sentences:
-        raise UserError(f"{manifest}: {sentence}")
-
-
-def _wrong_ids(examples: list[Example], checks: DatasetChecks, others: dict[Path, list[Example]]) -> Iterator[str]:
-    ids = {example.id for example in examples}
-    if checks.pictures not in (None, len(ids)):
-        yield (
-            f"{len(ids)} pictures instead of {checks.pictures}; the lists or archives that it is made from are not the "
-            "published ones."
-        )
-    if checks.ids_sha256 not in (None, ids_sha256(ids)):
-        yield (
-            f"the ids' sha256 is {ids_sha256(ids)} instead of {checks.ids_sha256}; the lists that it is made from are "
-            "not the published ones."
-        )
-    for path, other in others.items():
-        if shared := ids & {example.id for example in other}:
-            yield (
-                f"picture '{min(shared)}' is also in {path} ({len(shared)} in all), which must have no picture in "
-                "common with it; correct the id lists."
-            )
-
-
-def _wrong_labels(
-    statistics: LabelStatistics, space: LabelSpace, checks: DatasetChecks, bounds: LabelChecks
-) -> Iterator[str]:
     void, background = statistics.void_share, statistics.background_share
     if void > bounds.max_void_share:
-        yield (
-            f"{void:.1%} of the pixels are void, more than {bounds.max_void_share:.1%}; probably background became "
-            f"{VOID} (labels shifted down by one): convert the source again, or raise --max-void-share."
+        raise UserError(
+            f"{manifest}: {void:.1%} of the pixels are void, more than {bounds.max_void_share:.1%}; probably "
+            f"background became {VOID} (labels shifted down by one): convert the source again, or raise "
+            "--max-void-share."
         )
     if void < checks.min_void_share:
-        yield (
-            f"{void:.2%} of the pixels are void, less than {checks.min_void_share:.2%}; probably void became a class: "
-            "convert the source again, or lower --min-void-share."
+        raise UserError(
+            f"{manifest}: {void:.2%} of the pixels are void, less than {checks.min_void_share:.2%}; probably void "
+            "became a class: convert the source again, or lower --min-void-share."
         )
     most = int(statistics.pixels[:VOID].argmax())
     if most != BACKGROUND:
-        yield (
-            f"the most frequent label is {most} ({space.classes[most]}), not background; the labels are probably "
-            "shifted: convert the source again."
+        raise UserError(
+            f"{manifest}: the most frequent label is {most} ({space.classes[most]}), not background; the labels are "
+            "probably shifted: convert the source again."
         )
     low, high = bounds.min_background_share, bounds.max_background_share
     if not low <= background <= high:
@@ -160,32 +144,32 @@ def _wrong_labels(
         if background > high:
             cause = "objects probably became background (COCO's stuff labels used as things?)"
             option = "--max-background-share"
-        yield (
-            f"{background:.1%} of the labelled pixels are background, outside {low:.1%} .. {high:.1%}; {cause}: "
-            f"convert the source again, or change {option}."
+        raise UserError(
+            f"{manifest}: {background:.1%} of the labelled pixels are background, outside {low:.1%} .. {high:.1%}; "
+            f"{cause}: convert the source again, or change {option}."
         )
     empty, most_empty = statistics.empty, _max_empty_share(space, checks)
     if len(empty) / statistics.pictures > most_empty:
-        yield (
-            f"picture '{empty[0]}' has no object pixel ({len(empty)} of {statistics.pictures} pictures, at most "
-            f"{most_empty:.1%} may); correct its mask or raise --max-empty-share."
+        raise UserError(
+            f"{manifest}: picture '{empty[0]}' has no object pixel ({len(empty)} of {statistics.pictures} pictures, at "
+            f"most {most_empty:.1%} may); correct its mask or raise --max-empty-share."
         )
-    yield from _wrong_classes(statistics, space, checks)
+    _check_classes(manifest, statistics, space, checks)
 
 
-def _wrong_classes(statistics: LabelStatistics, space: LabelSpace, checks: DatasetChecks) -> Iterator[str]:
+def _check_classes(manifest: Path, statistics: LabelStatistics, space: LabelSpace, checks: DatasetChecks) -> None:
     absent = [space.classes[label] for label in space.object_labels if not statistics.pixels[label]]
     occurring = len(space.object_labels) - len(absent)
     missing = [name for name in absent if name not in checks.absent_classes]
     if checks.min_classes is not None and occurring < checks.min_classes:
-        yield (
-            f"{occurring} of {len(space.object_labels)} classes occur, fewer than {checks.min_classes}; convert the "
-            "source again, or lower --min-classes."
+        raise UserError(
+            f"{manifest}: {occurring} of {len(space.object_labels)} classes occur, fewer than {checks.min_classes}; "
+            "convert the source again, or lower --min-classes."
         )
     if checks.min_classes is None and missing:
-        yield (
-            f"class {missing[0]} occurs in no picture ({len(missing)} such classes); the labels are probably shifted "
-            "or incomplete: convert the source again, or declare --absent-classes (or --min-classes)."
+        raise UserError(
+            f"{manifest}: class {missing[0]} occurs in no picture ({len(missing)} such classes); the labels are "
+            "probably shifted or incomplete: convert the source again, or declare --absent-classes (or --min-classes)."
         )
 
 

@@ -60,13 +60,8 @@ def convert_coco(
     The parent reads the archives and hands pictures to the processes a few at a time, so memory does not
     grow with the number of pictures, but for their annotations: see ``benchmarks/coco_conversion.py``.
 
-    Args:
-        pictures: ``train2017.zip`` or ``val2017.zip``.
-        annotations: ``annotations_trainval2017.zip``.
-        out: the dataset folder; replaced where it exists.
-        split: ``train2017`` or ``val2017``.
-        threads: number of processes.
-        min_pixels: pictures with more pixels of labels 1..20 are in ``lists/coco20.txt``.
+    ``split`` is ``train2017`` or ``val2017``, ``pictures`` its zip, ``annotations`` ``annotations_trainval2017.zip``.
+    Pictures with more than ``min_pixels`` pixels of labels 1..20 are in ``lists/coco20.txt``.
 
     Returns:
         The summary (`segrepro.data.conversion.write_summary`).

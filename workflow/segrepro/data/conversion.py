@@ -136,10 +136,9 @@ def _unpack(archive: Path, layout: Layout, ids: set[str], unpacked: Path) -> Non
 
 
 def write_summary(folder: Path, lists: dict[str, list[str]], counts: dict[str, int]) -> dict[str, Any]:
-    """Write ``<folder>/lists/<list>.txt``, ids sorted, one per line, and ``<folder>/summary.json``.
+    """Write ``<folder>/lists/<list>.txt``, ids sorted, one per line, and ``<folder>/summary.json``, which is returned.
 
-    Returns:
-        The summary: the counts, and the number of pictures and the id hash (`segrepro.files.ids_sha256`) of each list.
+    The summary has the counts, and the number of pictures and the id hash (`segrepro.files.ids_sha256`) of each list.
     """
     (folder / "lists").mkdir()
     for name, ids in lists.items():
@@ -153,15 +152,10 @@ def write_summary(folder: Path, lists: dict[str, list[str]], counts: dict[str, i
 def check_picture(
     content: bytes, *, name: str, modes: Mapping[str, tuple[str, ...]] = JPEG_MODES
 ) -> tuple[tuple[int, int], str]:
-    """Decode a picture wholly and return its size as stored.
+    """Decode a picture wholly and return its width and height in pixels, as stored, and its format, one of ``modes``.
 
-    An EXIF orientation is not applied: VOC's and COCO's masks belong to the pixels as stored.
-
-    Returns:
-        Width and height in pixels, and the format, one of ``modes``.
-
-    Raises:
-        UserError: the bytes are a damaged or truncated picture, or one of another format or mode (one for print, say).
+    An EXIF orientation is not applied: VOC's and COCO's masks belong to the pixels as stored. A damaged or truncated
+    picture, or one of another format or mode (one for print, say), is refused.
     """
     with opened_picture(content, name, damaged="the picture cannot be read ({fault}); get its archive again") as opened:
         kind, mode, size = opened.format, opened.mode, opened.size
@@ -190,10 +184,7 @@ def agreement(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def refuse_disagreement(archive: Path, what: str, disagreeing: list[str], compared: int) -> None:
-    """Refuse an archive of which more than `MAX_DISAGREEING_SHARE` of the compared pictures disagree.
-
-    ``what`` is the disagreement, as in "masks hold a class that their annotation does not name".
-    """
+    """Refuse an archive of which more than `MAX_DISAGREEING_SHARE` of the compared pictures disagree; say in what."""
     if len(disagreeing) > MAX_DISAGREEING_SHARE * compared:
         raise UserError(
             f"{archive}: {len(disagreeing)} of {compared} {what} (first: {min(disagreeing)}); the labels are "

@@ -20,11 +20,7 @@ def add_expected_options(parser: argparse.ArgumentParser) -> None:
 
 
 def expected_of(args: argparse.Namespace, name: str) -> Expected:
-    """Return what the options of `add_expected_options` say of the file called ``name``.
-
-    Raises:
-        UserError: they say something impossible, or two things.
-    """
+    """Return what the options of `add_expected_options` say of the file called ``name``; refuse two things at once."""
     expected = section_of(args, Expected)
     if not args.sha256_list:
         return expected
@@ -58,11 +54,7 @@ def looks_like_web_page(first_bytes: bytes) -> bool:
 
 
 def look_up_sha256(checksums: Path, name: str) -> str:
-    """Return the sha256 of the file called ``name`` in a SHA256SUMS file (lines ``<sha256>  <name>``).
-
-    Raises:
-        UserError: the list is missing, or does not name the file or a sha256 of it.
-    """
+    """Return the sha256 of the file called ``name`` in a SHA256SUMS file (lines ``<sha256>  <name>``), or refuse it."""
     try:
         lines = checksums.read_text(encoding="utf-8-sig").splitlines()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):

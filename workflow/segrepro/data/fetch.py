@@ -32,14 +32,9 @@ def fetch(
 ) -> None:
     """Bring one file to ``out``: from a folder, or from the first mirror that has the right one.
 
-    A file that is at ``out`` already and passes the checks is kept. A file of ``local_dir`` is linked, not copied.
-
-    Args:
-        out: where the file goes; its name is looked for in ``local_dir``.
-        urls: mirrors in the order of trial: ``http://``, ``https://``, ``file:///absolute``, ``file:relative``.
-        expected: what the file must be.
-        local_dir: a folder of the user that may have the file.
-        patience: how long to go on with each mirror.
+    A file that is at ``out`` already and passes the checks is kept. One of that name in ``local_dir``, a folder of the
+    user, is linked, not copied. Mirrors are tried in order: ``http://``, ``https://``, ``file:///absolute``,
+    ``file:relative``.
 
     Raises:
         UserError: no mirror has the right file (each is listed with its reason), the user's own file is another

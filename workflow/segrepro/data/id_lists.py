@@ -43,11 +43,7 @@ def parse_id_list(
 
 
 def read_ids(path: Path, *, remedy: str = "convert the source again") -> list[str]:
-    """Return the ids of a list file, sorted; see `parse_id_list`. It may be empty, as COCO-20 of few pictures is.
-
-    Raises:
-        UserError: the list is missing, or as `parse_id_list`.
-    """
+    """Return the ids of a list file as `parse_id_list` does. It may be empty, as COCO-20 of few pictures is."""
     path = Path(path)
     try:
         content = path.read_bytes()

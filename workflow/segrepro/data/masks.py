@@ -33,10 +33,8 @@ GREY_LEVELS = np.repeat(np.arange(256, dtype=np.uint8)[:, np.newaxis], 3, axis=1
 def read_mask(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
     """Read a mask: the pixel values of a grey PNG, the pixel indices of a palette PNG.
 
-    ``name`` is what messages call it (an archive's member, say), the path where not given.
-
-    Returns:
-        uint8 of shape (height, width): labels as they are in the file, not yet checked.
+    ``name`` is what messages call it (an archive's member, say), the path where not given. Returns uint8 of shape
+    (height, width): labels as they are in the file, not yet checked.
 
     Raises:
         UserError: the file is missing or damaged, is no PNG (JPEG changes labels), has colours instead of one
@@ -107,8 +105,7 @@ def stored_palette(opened: Image.Image) -> np.ndarray:
 
 def _check_palette(mask: np.ndarray, palette: np.ndarray, name: str) -> None:
     used = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
-    stranger = wrong_colour(used, palette, VOC_COLOURS, GREY_LEVELS)
-    if stranger is not None:
+    if stranger := wrong_colour(used, palette, VOC_COLOURS, GREY_LEVELS):
         index, own = stranger
         raise UserError(
             f"{name}: palette index {index} has the colour {own}, which is neither VOC's {colour(VOC_COLOURS, index)} "

@@ -66,13 +66,8 @@ def map_in_processes(
     server, which has imported the function's module and nothing else: they stay small whatever the caller
     holds in memory, and share the library code. They end when the caller does, even by ``kill -9``.
 
-    Args:
-        function: a module-level function, or a `functools.partial` of one.
-        tasks: its arguments, one each; they must be picklable.
-        threads: number of processes, 1 or more.
-        label: what the progress bar says.
-        total: number of tasks, where known.
-        unit: what the progress bar counts: what a task is.
+    ``function`` is a module-level function or a `functools.partial` of one, and tasks can be pickled. The progress bar
+    says ``label`` and counts ``unit``, ``total`` of them where known.
 
     Raises:
         UserError: as ``function`` raises it (for the first such task), or a process was killed.

@@ -58,18 +58,13 @@ def _fault(error: Exception) -> str:
 def read_rgb(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
     """Read a picture as RGB: uint8 of shape (height, width, 3), not turned by EXIF (masks are not).
 
-    Raises:
-        UserError: the file is missing or damaged; ``name`` is how the message calls it, the path where not given.
+    Of a file that is missing or damaged the message calls it ``name``, or its path where that is not given.
     """
     with opened_picture(source, name or str(source)) as picture:
         return np.array(picture.convert("RGB"))
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Return a picture's width and height in pixels, from its header alone.
-
-    Raises:
-        UserError: the file is missing or no picture.
-    """
+    """Return a picture's width and height in pixels, from its header alone; refuse what is no picture."""
     with opened_picture(path, str(path)) as picture:
         return picture.size

@@ -23,11 +23,8 @@ def repeat_classes(
     DeepLabv3's paper (section 4.2) does so with bicycle, chair, table, pottedplant and sofa for its test model;
     report 2 leaves bicycle, chair, pottedplant and sofa as its to-do list.
 
-    Returns:
-        The examples, with ``repeats`` set, and the labels that each one's mask holds.
-
-    Raises:
-        UserError: a class is unknown, or occurs in no picture.
+    Returns the examples, with ``repeats`` set, and the labels that each one's mask holds. A class that is unknown or
+    occurs in no picture is refused.
     """
     unknown = [name for name in rules.classes if name not in space.classes]
     if unknown:

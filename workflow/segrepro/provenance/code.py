@@ -70,20 +70,14 @@ def module_sha256(module: str, package: Path = PACKAGE) -> str:
 
 
 def written_by(module: str, *read: Written) -> Written:
-    """Return the code of a score store.
-
-    Args:
-        module: full name of the module that writes it, its ``__name__``.
-        read: the code of the stores that it is made from.
-    """
+    """Return the code of a score store: of the module that writes it (its ``__name__``) and of the stores it reads."""
     return joined(((module, module_sha256(module)),), *read)
 
 
 def age(hashes: Iterable[str], current: str) -> str:
     """Compare the hashes of all code that made something with that of the code that runs.
 
-    Returns:
-        ``"same"``, ``"unknown"`` where nobody knows what made a part of it, else ``"older"``.
+    Returns ``"same"``, ``"unknown"`` where nobody knows what made a part of it, else ``"older"``.
     """
     found = set(hashes)
     if UNKNOWN in found:

@@ -70,11 +70,7 @@ def gpu_names(folder: Path = NVIDIA_FOLDER) -> list[str]:
 
 
 def command_text(argv: list[str]) -> str:
-    """Return the command line of a verb: absolute paths made relative, `UNRECORDED` options left out.
-
-    Args:
-        argv: what followed ``segrepro``.
-    """
+    """Return the command line of a verb, ``segrepro`` and argv: paths made relative, `UNRECORDED` options left out."""
     words, skip = ["segrepro"], False
     for word in argv:
         option, _, value = word.partition("=")

@@ -42,10 +42,7 @@ def training_code() -> Code:
 def note_training_code(folder: Path, current: Code, *, resumed: bool) -> list[Code]:
     """Add the code that runs to the list that a training's checkpoints keep, and return the list, oldest first.
 
-    Args:
-        folder: the checkpoints' folder of this experiment.
-        current: of `training_code`.
-        resumed: whether the training goes on from a checkpoint; else the list starts again.
+    The list, in the checkpoints' ``folder``, starts again unless the training is ``resumed`` from a checkpoint.
     """
     codes = _kept(folder / CODES_FILE, _are_codes, UNKNOWN_CODE) if resumed else []
     if not codes or codes[-1]["training_sha256"] != current["training_sha256"]:
@@ -73,9 +70,8 @@ def _kept(path: Path, is_list: Callable[[Any], bool], unknown: dict[str, Any]) -
 
 
 def _are_codes(codes: Any) -> bool:
-    return (
-        isinstance(codes, list) and bool(codes) and all(isinstance(c, dict) and c.keys() >= {*CODE_KEYS} for c in codes)
-    )
+    listed = isinstance(codes, list) and bool(codes)
+    return listed and all(isinstance(code, dict) and code.keys() >= set(CODE_KEYS) for code in codes)
 
 
 def write_made(
@@ -90,28 +86,19 @@ def write_made(
 ) -> None:
     """Write what made a model to ``path``, atomically.
 
-    Args:
-        path: where it goes, beside the model.
-        spec: the model's.
-        argv: the command, without ``segrepro``.
-        codes: the codes that made it, oldest first.
-        devices: of `note_devices`; None for an imported model.
-        training_set: the manifest that it was trained on; None for an imported model.
-        initial_weights: the file that it started from, or was imported from.
+    An imported model has neither devices nor a training set (the manifest); its initial weights are the file that it
+    was imported from. ``argv`` is the command, without ``segrepro``.
     """
-    write_json(
-        path,
-        {
-            "model": spec.name,
-            "spec_sha256": hashlib.sha256(spec.content().encode()).hexdigest(),
-            "training_set_sha256": _digest(training_set),
-            "initial_weights_sha256": _digest(initial_weights),
-            "seed": spec.seed,
-            "code": codes,
-            "devices": devices,
-            **machine_record(argv),
-        },
-    )
+    made = {
+        "model": spec.name,
+        "spec_sha256": hashlib.sha256(spec.content().encode()).hexdigest(),
+        "training_set_sha256": _digest(training_set),
+        "initial_weights_sha256": _digest(initial_weights),
+        "seed": spec.seed,
+        "code": codes,
+        "devices": devices,
+    }
+    write_json(path, made | machine_record(argv))
 
 
 def _digest(path: Path | None) -> str | None:
@@ -120,11 +107,7 @@ def _digest(path: Path | None) -> str | None:
 
 
 def read_made(path: Path) -> dict[str, Any]:
-    """Read what made a model.
-
-    Raises:
-        UserError: the file is missing or of another form.
-    """
+    """Read what made a model; refuse a file that is missing or of another form."""
     remedy = "make the model again, which writes it"
     made = read_json(path, remedy)
     if not made.keys() >= set(KEYS) or not _are_codes(made["code"]):

@@ -16,19 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Origin:
-    """What one system's number on one split depends on.
+    """What one system's number on one split depends on; all but the hash are sorted names."""
 
-    Attributes:
-        config_sha256: of all of the config that the system's scores depend on.
-        datasets: names of the datasets that it and its ancestors were trained or tuned on, and the split.
-        models: names of the models among it and its ancestors.
-        files: names of the fetched files: archives of the datasets, weights, edge detectors.
-    """
-
-    config_sha256: str
-    datasets: tuple[str, ...]
-    models: tuple[str, ...]
-    files: tuple[str, ...]
+    config_sha256: str  # of all of the config that the system's scores depend on
+    datasets: tuple[str, ...]  # that it and its ancestors were trained or tuned on, and the split
+    models: tuple[str, ...]  # among it and its ancestors
+    files: tuple[str, ...]  # fetched: archives of the datasets, weights, edge detectors
 
 
 def origin(config: Config, graph: Graph, system: str, split: str) -> Origin:

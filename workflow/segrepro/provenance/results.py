@@ -35,11 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def provenance(args: argparse.Namespace, *, written: Written | None = None) -> dict[str, Any]:
-    """Return the provenance of what a verb writes, from its arguments.
+    """Return the provenance of what a verb writes, from its arguments (of `add_arguments`, and ``argv``).
 
-    Args:
-        args: of `add_arguments`, and ``argv``.
-        written: which code filled the score store that the result is computed from; None where there is none.
+    ``written`` says which code filled the score store that the result is computed from; None where there is none.
 
     Returns:
         ``config_sha256``, ``seed``, ``files`` (name -> sha256), ``datasets`` (name -> sha256 of the ids), ``models``
@@ -90,11 +88,7 @@ def _collected(paths: list[Path], name: str, value: str, maker: str) -> dict[str
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Read system, split and provenance of a metrics file.
-
-    Raises:
-        UserError: the file is missing, or was written without provenance.
-    """
+    """Read system, split and provenance of a metrics file; refuse one that was written without provenance."""
     content = read_json(path, "make it with `segrepro evaluate`")
     if not isinstance(content.get("provenance"), dict) or not {"system", "split"} <= content.keys():
         raise UserError(f"{path}: carries no provenance; evaluate it again.")
@@ -102,13 +96,7 @@ def read_provenance(path: Path) -> dict[str, Any]:
 
 
 def overview(entries: list[dict[str, Any]], made: list[Path], run: dict[str, Any], *, scale: str) -> dict[str, Any]:
-    """Put the provenance of a run together.
-
-    Args:
-        entries: of `read_provenance`.
-        made: the models' ``made.json``.
-        run: `segrepro.provenance.results.provenance` of the whole run.
-        scale: of the config.
+    """Put the provenance of a run together: of its results, its models' ``made.json`` and `provenance` of the whole.
 
     Returns:
         ``run`` with ``scale``, the models' files in full, ``systems`` (system -> split -> provenance without what
@@ -136,23 +124,21 @@ def overview_rows(entries: list[dict[str, Any]]) -> list[dict[str, str]]:
     the store and those that it is made from, each with its ``scores_code`` (unknown in metrics that do not say);
     ``data_sha256`` is that of the split's ids.
     """
-    rows = []
-    for entry in entries:
-        own = entry["provenance"]
-        rows.append(
-            {
-                "system": entry["system"],
-                "split": entry["split"],
-                "model_code": own["model_code"] or "",
-                "models": "; ".join(f"{name}: {model['code']}" for name, model in sorted(own["models"].items())),
-                "scores_code": own.get("scores_code", UNKNOWN),
-                "scores": "; ".join(f"{part['module']}: {part['code']}" for part in own.get("scores", [])),
-                "seed": "" if own["seed"] is None else str(own["seed"]),
-                "config_sha256": (own["config_sha256"] or "")[:SHORT_HASH],
-                "code_sha256": own["code"]["sha256"][:SHORT_HASH],
-                "commit": own["code"]["commit"][:SHORT_HASH],
-                "dirty": {True: "yes", False: "no"}.get(own["code"]["dirty"], str(own["code"]["dirty"])),
-                "data_sha256": own["datasets"].get(entry["split"], "")[:SHORT_HASH],
-            }
-        )
-    return rows
+    return [
+        {
+            "system": entry["system"],
+            "split": entry["split"],
+            "model_code": own["model_code"] or "",
+            "models": "; ".join(f"{name}: {model['code']}" for name, model in sorted(own["models"].items())),
+            "scores_code": own.get("scores_code", UNKNOWN),
+            "scores": "; ".join(f"{part['module']}: {part['code']}" for part in own.get("scores", [])),
+            "seed": "" if own["seed"] is None else str(own["seed"]),
+            "config_sha256": (own["config_sha256"] or "")[:SHORT_HASH],
+            "code_sha256": own["code"]["sha256"][:SHORT_HASH],
+            "commit": own["code"]["commit"][:SHORT_HASH],
+            "dirty": {True: "yes", False: "no"}.get(own["code"]["dirty"], str(own["code"]["dirty"])),
+            "data_sha256": own["datasets"].get(entry["split"], "")[:SHORT_HASH],
+        }
+        for entry in entries
+        for own in [entry["provenance"]]
+    ]

@@ -121,11 +121,7 @@ class PicturesWriter:
 
 
 class PicturesReader(ABC):
-    """Read such a file.
-
-    Attributes:
-        path: the file.
-        ids: the ids of the pictures, sorted.
+    """Read such a file; ``ids`` are those of its pictures, sorted.
 
     Raises:
         UserError: the file is missing, damaged, or not one of this kind and format.

@@ -24,25 +24,15 @@ REPEATS_COLUMN = "repeats"
 
 @dataclass(frozen=True, order=True)
 class Example:
-    """One training or evaluation example: a row of a manifest.
+    """One training or evaluation example: a row of a manifest."""
 
-    Attributes:
-        id: the picture's id.
-        image: path of the picture.
-        mask: path of the mask, or None where there is no ground truth.
-        box: (x1, y1, x2, y2) in pixels, or None for the whole picture.
-        instance_mask: path of the instance mask, or None.
-        instance: the pixel value of this example's object in the instance mask, or None.
-        repeats: how often it comes in an epoch, 1 or more.
-    """
-
-    id: str
+    id: str  # of the picture
     image: Path
-    mask: Path | None = None
-    box: tuple[int, int, int, int] | None = None
+    mask: Path | None = None  # None where there is no ground truth
+    box: tuple[int, int, int, int] | None = None  # (x1, y1, x2, y2) in pixels; None for the whole picture
     instance_mask: Path | None = None
-    instance: int | None = None
-    repeats: int = 1
+    instance: int | None = None  # pixel value of this example's object in the instance mask
+    repeats: int = 1  # how often it comes in an epoch, 1 or more
 
 
 def instances_beside(mask: Path) -> Path:
@@ -52,11 +42,7 @@ def instances_beside(mask: Path) -> Path:
 
 
 def write_manifest(path: Path, examples: list[Example]) -> None:
-    """Write a manifest atomically: rows sorted, paths relative to the manifest's folder.
-
-    Raises:
-        UserError: there are no examples, or a whole picture is listed twice.
-    """
+    """Write a manifest atomically: rows sorted, paths relative to its folder; refuse none and twice the same."""
     path = Path(path)
     if not examples:
         raise UserError(f"{path}: the manifest would be empty; check the id lists it is built from.")
@@ -94,12 +80,8 @@ def read_manifest(path: Path) -> list[Example]:
 def read_some(path: Path, wanted: Callable[[int], Sequence[int]]) -> tuple[list[Example], int]:
     """Read some rows of a manifest that may have millions (DeconvNet's second stage), without holding the others.
 
-    Args:
-        path: the manifest.
-        wanted: from the number of rows to the places of those to read, each once, from 0.
-
-    Returns:
-        Their examples, in the order of the places, and the number of rows; other rows are not checked.
+    ``wanted`` makes of the number of rows the places of those to read, each once, from 0. Returns their examples, in
+    the order of the places, and the number of rows; other rows are not checked.
     """
     path = Path(path)
     count = sum(1 for _ in _numbered_rows(path))

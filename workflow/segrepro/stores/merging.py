@@ -16,12 +16,7 @@ class MergingWriter(ScoreWriter):
     """A score writer that takes over a picture as another store has it, without unpacking it."""
 
     def copy(self, id: str, source: h5py.Dataset) -> None:
-        """Add a picture of another store, which reads as if `add` had been given the same map; raise as `add`.
-
-        Args:
-            id: the picture's id.
-            source: of `segrepro.stores.scores.ScoreReader.dataset`.
-        """
+        """Add a picture of another store (`ScoreReader.dataset`), as if `add` had been given the same map."""
         is_packed = all(getattr(source, name) == value for name, value in STORAGE.items())
         if not is_packed or source.chunks != source.shape:  # written elsewhere
             self.add(id, source[()], size=size_of(source))
@@ -36,13 +31,10 @@ class MergingWriter(ScoreWriter):
 
 
 def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = None, by_size: bool = False) -> None:
-    """Write all pictures of several stores into one, in order of their ids, however they were spread over the parts.
+    """Write all pictures of several stores, of one system, into one in order of their ids.
 
-    Args:
-        parts: the stores, of one system.
-        out: the store to write.
-        expected: ids that the result must have; None for any.
-        by_size: in order of width, height and id, in which whole pictures are predicted.
+    With ``by_size`` the order is that of width, height and id, in which whole pictures are predicted. ``expected`` are
+    ids that the result must have; None for any.
 
     Raises:
         UserError: there are no parts, one is missing or damaged, their headers differ, two have a picture in common,

@@ -33,11 +33,7 @@ class ProposalWriter(PicturesWriter):
         super().__init__(path, {"method": method, "settings": json.dumps(dict(settings), sort_keys=True)})
 
     def add(self, id: str, boxes: np.ndarray) -> None:
-        """Store one picture's boxes, integers (n, 4): x1, y1, x2, y2, half-open, not empty, best first.
-
-        Raises:
-            UserError: boxes or id cannot be stored, the id was added before, or the disk refused the data.
-        """
+        """Store one picture's boxes, integers (n, 4): x1, y1, x2, y2, half-open, not empty, best first."""
         where = f"{self.path}: picture '{id}'"
         self._check_id(id, where)
         boxes = np.asarray(boxes)
@@ -54,12 +50,7 @@ def _check_boxes(boxes: np.ndarray, where: str) -> None:
 
 
 class ProposalReader(PicturesReader):
-    """Read a proposals file.
-
-    Attributes:
-        method: name of the method that found the boxes.
-        settings: its settings.
-    """
+    """Read a proposals file; ``method`` is the name of the method that found the boxes, ``settings`` are its own."""
 
     WHAT = "proposals file"
     REMEDY = "make it with `segrepro proposals`"
@@ -73,11 +64,7 @@ class ProposalReader(PicturesReader):
             raise self._stranger("attribute 'settings' is damaged") from None
 
     def boxes(self, id: str) -> np.ndarray:
-        """Return a picture's boxes: int32 (n, 4), x1, y1, x2, y2, half-open, best first; n may be 0.
-
-        Raises:
-            UserError: the picture is not in the file, its boxes are none, or the file is damaged.
-        """
+        """Return a picture's boxes: int32 (n, 4), x1, y1, x2, y2, half-open, best first; n may be 0."""
         entry = self._entry(id)
         try:
             boxes = entry[()] if isinstance(entry, h5py.Dataset) else np.array("a group")

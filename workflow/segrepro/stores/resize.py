@@ -63,10 +63,9 @@ def resized_blocks(scores: np.ndarray, size: tuple[int, int], mode: str) -> Iter
 
 
 def interpolation_taps(in_size: int, out_size: int, mode: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return, for each output position of one axis, the two input positions and the weight of the second.
+    """Return, for each output position of one axis, the two input positions (int64) and the weight of the second.
 
-    Returns:
-        lower (int64), upper (int64) and weight (float32 in [0, 1]), each of shape (out_size,).
+    All three have the shape (out_size,); the weight is float32 in [0, 1].
     """
     if in_size < 1 or out_size < 1:
         raise ValueError(f"cannot resize an axis of {in_size} to {out_size}: sizes must be positive.")
@@ -74,10 +73,7 @@ def interpolation_taps(in_size: int, out_size: int, mode: str) -> tuple[np.ndarr
 
 
 def taps_at(positions: np.ndarray, extent: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the two places between which positions on an axis of ``extent`` lie, as `interpolation_taps` does.
-
-    Positions beside the axis count as its ends.
-    """
+    """Do what `interpolation_taps` does for any positions on an axis of ``extent``; beside it counts as its ends."""
     positions = np.clip(positions, 0, extent - 1)
     lower = np.floor(positions).astype(np.int64)
     return lower, np.minimum(lower + 1, extent - 1), (positions - lower).astype(np.float32)

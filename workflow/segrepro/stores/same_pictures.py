@@ -32,11 +32,7 @@ def refuse_other_pictures(
 
 
 def check_whole_pictures(examples: Iterable[Example], manifest: object, *, masks: bool = False) -> None:
-    """Check that each row of a manifest is a whole picture, and (``masks``) has a mask.
-
-    Raises:
-        UserError: names the first that is not.
-    """
+    """Refuse a manifest a row of which is no whole picture, or (``masks``) has no mask; the first is named."""
     for example in examples:
         if example.box is not None:
             raise UserError(f"{manifest}: picture '{example.id}' has a box; give a manifest of whole pictures.")
@@ -47,27 +43,18 @@ def check_whole_pictures(examples: Iterable[Example], manifest: object, *, masks
 def check_same_pictures(
     reader: ScoreReader, examples: list[Example], manifest: Path, *, masks: bool = True, more_allowed: bool = False
 ) -> None:
-    """Check that a store holds the pictures of a manifest, each row of which is a whole picture.
-
-    Raises:
-        UserError: as `check_whole_pictures` and `refuse_other_pictures`.
-    """
+    """Do both checks for a store and the manifest whose pictures it must hold."""
     check_whole_pictures(examples, manifest, masks=masks)
     places = {"found_in": reader.path, "wanted_in": manifest, "remedy": "predict this manifest again"}
     refuse_other_pictures(reader.ids, [example.id for example in examples], **places, more_allowed=more_allowed)
 
 
 def system_of(store: Path, space: str, examples: list[Example] = (), manifest: Path | None = None) -> str:
-    """Return the name of a store's system.
-
-    Args:
-        store: the score store.
-        space: name of the label space that its labels must be mapped to.
-        examples: rows of ``manifest``, whose pictures must be those of the store; none: not looked at.
-        manifest: their path.
+    """Return the name of a store's system, after a look whether it can be shown.
 
     Raises:
-        UserError: the store cannot be read or its labels not be mapped, or it is of other pictures.
+        UserError: the store cannot be read, its labels not be mapped to the label space, or its pictures are not those
+            of ``examples`` (none: not looked at), rows of ``manifest``.
     """
     with ScoreReader(store) as reader:
         reader.mapping(space)

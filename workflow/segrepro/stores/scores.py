@@ -103,15 +103,7 @@ class ScoreWriter(PicturesWriter):
 
 
 class ScoreReader(PicturesReader):
-    """Read a score store.
-
-    Attributes:
-        system: the system's name.
-        space: the label space of the scores or labels.
-        kind: one of `KINDS`, or `SCORES`.
-        resize: how a stored map is brought to full size.
-        code: which code filled the store.
-    """
+    """Read a score store; its ``kind`` is one of `KINDS`, or `SCORES`."""
 
     WHAT = "score store"
     REMEDY = "make it with `segrepro predict`"
@@ -131,11 +123,7 @@ class ScoreReader(PicturesReader):
         self._sizes: dict[str, tuple[int, int]] = {}
 
     def dataset(self, id: str) -> h5py.Dataset:
-        """Return the dataset of a picture, checked to have the store's form: axes, classes, type and size.
-
-        Raises:
-            UserError: the picture is not in the store, or its map has another form.
-        """
+        """Return the dataset of a picture; refuse one without the store's form: axes, classes, type and size."""
         dataset = self._entry(id)
         if id not in self._sizes:  # once per picture: attributes take as long as a small map
             size = size_of(dataset)
@@ -154,8 +142,7 @@ class ScoreReader(PicturesReader):
         """Return a picture's map as it is stored: float16 (h, w, classes), finite, or uint8 (height, width).
 
         Raises:
-            UserError: as `dataset`; or the store is damaged, or its scores are no numbers or its labels none of the
-                label space.
+            UserError: as `dataset`; the store is damaged, scores are no numbers, or labels none of the label space.
         """
         dataset = self.dataset(id)
         try:
@@ -177,10 +164,7 @@ class ScoreReader(PicturesReader):
         """Return the label of each pixel, uint8 (height, width): the argmax at full size (the lowest of equals).
 
         In another label space than the store's (``"voc21"``), labels are mapped *after* the argmax, as report 2 scored
-        its COCO-90 model.
-
-        Raises:
-            UserError: as `stored`; or there is no such mapping.
+        its COCO-90 model. Raises as `stored` and `mapping` do.
         """
         table = self.mapping(space)
         stored = self.stored(id)
@@ -195,10 +179,8 @@ class ScoreReader(PicturesReader):
     def probabilities(self, id: str, space: str | None = None) -> np.ndarray:
         """Return the probability of each label at each pixel: float32 (height, width, classes), summing to 1.
 
-        In another label space than the store's (``"voc21"``), those of labels that map to the same are summed.
-
-        Raises:
-            UserError: as `labels`; and the store holds the labels of a voting system.
+        In another label space than the store's (``"voc21"``), those of labels that map to the same are summed. Raises
+        as `labels` does, and refuses a store of labels.
         """
         if self.kind == LABELS:
             raise UserError(
@@ -211,8 +193,7 @@ class ScoreReader(PicturesReader):
     def mapping(self, space: str | None) -> np.ndarray | None:
         """Return the lookup table (uint8, 256) to a label space by name; None where nothing needs mapping.
 
-        Raises:
-            UserError: the name is unknown, or there is no mapping: only VOC-21 can be mapped to.
+        A space that is unknown, or to which there is no mapping (all but VOC-21), is refused.
         """
         if space is None or _space_named(space).name == self.space.name:
             return None

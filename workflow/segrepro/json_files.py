@@ -67,9 +67,7 @@ def read_model(path: Path, model: type[Model], remedy: str) -> Model:
 def refuse_twins(path: Path) -> None:
     """Refuse a YAML or JSON file in which a mapping has a key twice; what is neither is left to its reader.
 
-    Raises:
-        UserError: a key comes twice.
-        OSError, UnicodeDecodeError: the file cannot be read.
+    A file that cannot be read is an OSError or UnicodeDecodeError.
     """
     text = Path(path).read_text(encoding="utf-8")
     try:

@@ -97,15 +97,10 @@ class Coco(Section):
 
 @dataclass(frozen=True)
 class Part:
-    """Pictures that something is tuned or fitted on instead of being scored: a dataset, or so many pictures of it.
-
-    Attributes:
-        dataset: the dataset's name.
-        pictures: how many, at equal steps of the sorted list; None for all.
-    """
+    """Pictures that something is tuned or fitted on instead of being scored: a dataset, or so many pictures of it."""
 
     dataset: str
-    pictures: int | None
+    pictures: int | None  # at equal steps of the sorted list; None for all
 
     @property
     def split(self) -> str:

@@ -44,9 +44,8 @@ def parse_config(merged: dict[str, Any]) -> Config:
 def _without_nulls(kind: Any, values: Any) -> Any:
     """Drop the entries of tables (of any depth) that an overlay set to null: that is how it leaves one out.
 
-    Args:
-        kind: what the values are to be: a section, or a table of them (``dict[str, section]``).
-        values: as read; what is no mapping is left to the validation.
+    The values are to be of a kind: a section, or a table of them (``dict[str, section]``). What is no mapping is left
+    to the validation.
     """
     if not isinstance(values, dict):
         return values

@@ -10,15 +10,7 @@ from segrepro.errors import UserError
 
 
 def scale_overlay(folder: Path, scale: Any) -> Path:
-    """Return the file that is laid over the config at a scale.
-
-    Args:
-        folder: that holds the overlays, ``<scale>.yaml``.
-        scale: as the config says, unchecked.
-
-    Raises:
-        UserError: there is no such scale.
-    """
+    """Return a folder's ``<scale>.yaml``, which is laid over the config; a `UserError` where there is none."""
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if scale in known:
         return folder / f"{scale}.yaml"
@@ -28,20 +20,15 @@ def scale_overlay(folder: Path, scale: Any) -> Path:
 
 
 def check_checkout(folder: Path) -> None:
-    """Refuse a checkout that Snakemake cannot run from.
-
-    Raises:
-        UserError: there is a brace in its path, which Snakemake reads as that of a wildcard.
-    """
+    """Refuse a checkout with a brace in its path, which Snakemake reads as that of a wildcard."""
     if set("{}") & set(str(folder)):
         raise UserError(f"{folder}: Snakemake takes the braces in this name for wildcards; move or rename the folder.")
 
 
 def expanded(place: str) -> str:
-    """Return a path or URL of the config with its environment variables and the user's home (``~``) filled in.
+    """Return a path or URL of the config with the user's home (``~``) and environment variables filled in.
 
-    Raises:
-        UserError: an environment variable is not set.
+    A variable that is not set is a `UserError`.
     """
     filled = os.path.expandvars(place)
     if unset := re.search(r"\$\{?(\w+)", filled):
@@ -51,16 +38,7 @@ def expanded(place: str) -> str:
 
 
 def check_place(key: str, place: str, *, folder: bool) -> None:
-    """Refuse a folder or file of the user's that is not there.
-
-    Args:
-        key: that names it.
-        place: as the config says.
-        folder: whether it is a folder.
-
-    Raises:
-        UserError: it is not there, or not of that kind.
-    """
+    """Refuse a folder or file of the user's, named by a key of the config, that is not there or of the other kind."""
     path = Path(expanded(place))
     if not (path.is_dir() if folder else path.is_file()):
         raise UserError(f"config: {key}: there is no {'folder' if folder else 'file'} {path}; name one that is there.")

@@ -75,10 +75,7 @@ class ModelSpec(Section):
 
 
 def model_spec(config: "Config", name: str) -> ModelSpec:
-    """Return the spec of one model.
-
-    A change of the config that leaves it equal leaves the model's weights valid.
-    """
+    """Return the spec of one model; a change of the config that leaves it equal leaves the model's weights valid."""
     model = config.models[name]
     label_space = DATASETS[model.dataset].label_space
     init = model.init and InitialWeights(**model.init.model_dump(), **_file_of(config, model.init.weights))
@@ -102,11 +99,7 @@ def _file_of(config: "Config", name: str | None) -> dict[str, Any]:
 
 
 def read_spec(path: Path) -> ModelSpec:
-    """Read a model's spec (YAML, written by ``segrepro spec``).
-
-    Raises:
-        UserError: the file is missing, no spec, has a key twice, or a key of it is unknown or wrong.
-    """
+    """Read a model's spec (YAML, written by ``segrepro spec``); a `UserError` names the file, and the key at fault."""
     try:
         refuse_twins(path)
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -118,11 +111,7 @@ def read_spec(path: Path) -> ModelSpec:
 
 
 def read_spec_to_train(path: Path) -> ModelSpec:
-    """Read the spec of a model that is trained: one with a protocol.
-
-    Raises:
-        UserError: as of `read_spec`; or there is no protocol.
-    """
+    """Read the spec of a model that is trained; a `UserError` where it has no protocol."""
     spec = read_spec(path)
     if spec.protocol is None:
         raise UserError(f"{path}: has no protocol, as of published weights; give the spec of a model that is trained.")
@@ -133,14 +122,8 @@ def read_spec_of(model: Path, path: Path) -> ModelSpec:
     """Read the spec of a model, and compare it with the one that the model file carries.
 
     A prediction takes label space, resize mode and boxes from it: another model's would give other numbers. A model
-    file that carries none is taken as it comes.
-
-    Args:
-        model: the model file.
-        path: the spec.
-
-    Raises:
-        UserError: as of `read_spec`; or the model was made by another spec, or by one of another version.
+    file that carries none is taken as it comes. One that was made by another spec, or by one of another version, is a
+    `UserError`.
     """
     spec = read_spec(path)
     carried = _carried(model)
@@ -156,11 +139,7 @@ def read_spec_of(model: Path, path: Path) -> ModelSpec:
 
 
 def check_init(model: Path, name: str) -> None:
-    """Refuse a model file to start from that says that it is another model than the spec names.
-
-    Raises:
-        UserError: it is another one.
-    """
+    """Refuse a model file to start from that says that it is another model than the spec names."""
     carried = _carried(model)
     if carried is not None and carried.get("name") != name:
         raise UserError(

@@ -41,9 +41,8 @@ class Ensemble:
         (height, width) in pixels of each picture, by id, in order of the ids.
 
         Raises:
-            UserError: a store is missing or damaged, has other pictures or other sizes than the first, holds a
-                vote's labels where more is needed or no logits where raw scores are, or is in a label space that
-                cannot be mapped.
+            UserError: a store is damaged, has other pictures or sizes than the first, holds a vote's labels where more
+                is needed or no logits where raw scores are, or is in a label space that cannot be mapped.
         """
         sizes: dict[str, tuple[int, int]] = {}
         for number, reader in enumerate(self.readers()):

@@ -35,10 +35,8 @@ def log_probabilities_at(members: Ensemble, id: str, cells: tuple[int, int]) -> 
 
     Scores are those of the full-size map that the store stands for, interpolated between pixels where a centre lies
     there. They become probabilities, those of other label spaces are summed, and logarithms are taken: a logit with
-    its constant settled, so that members that store logits, averages or DeconvNet's raw scores are alike.
-
-    Returns:
-        float32 (rows, columns, members, classes), in [`FLOOR`, 0].
+    its constant settled, so that members that store logits, averages or DeconvNet's raw scores are alike. The result is
+    float32 (rows, columns, members, classes), in [`FLOOR`, 0].
     """
     maps = [softmax(_at_centres(reader, id, cells), reader.mapping(members.space)) for reader in members.readers()]
     return log_probabilities(np.stack(maps, axis=2))

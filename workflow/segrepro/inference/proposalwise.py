@@ -110,10 +110,8 @@ def growing_maps(
 ) -> list[np.ndarray]:
     """Predict a picture, uint8 (H, W, 3), once, and keep its aggregate after some numbers of boxes.
 
-    The boxes, int (n, 4), n at least 1, are in the order in which they are pasted; a count above n means all.
-
-    Returns:
-        For each count float32 (H, W, classes): probabilities or scores.
+    The boxes, int (n, 4), n at least 1, are in the order in which they are pasted; a count above n means all. For each
+    count the aggregate is float32 (H, W, classes): probabilities or scores.
     """
     result, snapshots = AggregateMap(picture.shape[:2], network.classes, aggregation), {}
     boxes = boxes[: max(counts)]

@@ -57,18 +57,10 @@ def deconvolution_channels(shape: VGGShape) -> list[tuple[int, ...]]:
 def deconvnet_head(taps: dict[str, KerasTensor], make: LayerMaker, network: DeconvNet, num_classes: int) -> KerasTensor:
     """Build what follows VGG's convolutions: fc6, fc7, the deconvolutions, the classifier.
 
-    ``fc6`` has kernels of a 32nd of ``input_size``, which see the whole crop at once.
-
-    Args:
-        taps: of ``vgg16.vgg16`` with batch norms, on pictures whose sides are multiples of 32 and at least
-            ``network.input_size``.
-        make: makes the batch norms; its initializer is the standard deviation (Gaussian) of the deconvolutions' and
-            the classifier's first kernels, 0.01 in the release.
-        network: its description.
-        num_classes: classes, background included.
-
-    Returns:
-        Logits, float32, (batch, height, width, num_classes): the size of the pictures.
+    ``fc6`` has kernels of a 32nd of ``input_size``, which see the whole crop at once. The taps are of ``vgg16.vgg16``
+    with batch norms, on pictures whose sides are multiples of 32 and at least ``network.input_size``. The initializer
+    of ``make`` is the standard deviation (Gaussian) of the deconvolutions' and the classifier's first kernels, 0.01 in
+    the release. Logits are float32 (batch, height, width, num_classes), of the size of the pictures.
     """
     shape, fc_channels, kernel = VGG16_SHAPES[network.backbone], network.fc_channels, network.input_size // STRIDE
     x = _fully_connected(taps["pool5"], make, "fc6", fc_channels, kernel)

@@ -39,7 +39,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 def load_weights(
     model: keras.Model, network: Network, weights: Path, *, file_format: str, averages: str = "plain"
 ) -> list[keras.Variable]:
-    """Load a file of any known format into a network, whole or its backbone.
+    """Load a file of any known format into a network, whole or its backbone; return the variables that were set.
 
     Args:
         model: what ``build_network(network, ...)`` gave.
@@ -49,9 +49,6 @@ def load_weights(
             ``segrepro``: a model of this project (.keras) of any output stride.
         averages: ``ema`` takes the moving averages that a TF1 checkpoint holds of its variables, ``plain`` the
             variables. The batch norms' statistics are averaged only in some checkpoints.
-
-    Returns:
-        The variables of ``model`` that were set.
 
     Raises:
         UserError: the file is missing, damaged, or not complete both ways.
@@ -70,12 +67,9 @@ def load_weights(
 
 
 def check_network(network: Network, file_format: str) -> None:
-    """Check that files of a format can fit a network, and that it then computes what the original did.
+    """Refuse a format whose files cannot fit a network, or by which it would not compute what the original did.
 
     Output strides other than the original's are allowed: the weights are valid for all.
-
-    Raises:
-        UserError: they cannot; names the key of the network and its remedy.
     """
     if file_format not in FORMATS:
         raise UserError(f"format is {file_format!r}: use one of {', '.join(FORMATS)}.")

@@ -48,23 +48,17 @@ RESIZE_MODES = {
 
 
 def resize_bilinear(x: tf.Tensor, size: tf.Tensor | tuple[int, int], mode: str) -> tf.Tensor:
-    """Resize (batch, height, width, channels) to ``size``, (height, width); float32 whatever the policy.
-
-    ``mode`` is a key of ``RESIZE_MODES``.
-    """
+    """Resize (batch, height, width, channels) to (height, width) by a key of `RESIZE_MODES`; float32 always."""
     options = RESIZE_MODES[mode]
     return tf.raw_ops.ResizeBilinear(images=tf.cast(x, tf.float32), size=tf.cast(size, tf.int32), **options)
 
 
 @keras.saving.register_keras_serializable(package="segrepro")
 class Normalise(keras.layers.Layer):
-    """Turn RGB values 0..255 into what the backbone was trained on; float32, also under mixed precision.
+    """Turn RGB values 0..255 into what the backbone was trained on, by a key of `NORMALISATIONS`.
 
     Float16 would round pixel values that are no integers (bilinear scaling makes such), so the layer computes
-    in float32 and the first convolution casts.
-
-    Args:
-        mode: a key of ``NORMALISATIONS``.
+    in float32, also under mixed precision, and the first convolution casts.
     """
 
     def __init__(self, mode: str, **options):
@@ -97,11 +91,7 @@ def neutral_pixel(model: keras.Model) -> tuple[float, float, float]:
 
 @keras.saving.register_keras_serializable(package="segrepro")
 class ResizeLike(keras.layers.Layer):
-    """Resize one feature map to the height and width of another.
-
-    Args:
-        mode: a key of ``RESIZE_MODES``.
-    """
+    """Resize one feature map to the height and width of another, by a key of `RESIZE_MODES`."""
 
     def __init__(self, mode: str, **options):
         super().__init__(**options)

@@ -57,11 +57,7 @@ def _numbered(node: Any, numbers: dict[int, int]) -> Any:
 
 
 def load_model(path: Path) -> keras.Model:
-    """Load a model that `save_model` wrote.
-
-    Raises:
-        UserError: the file is missing, truncated, or no Keras model.
-    """
+    """Load a model that `save_model` wrote; a `UserError` where the file is missing, truncated or no Keras model."""
     import segrepro.models.layers  # registers the layers that the file names
 
     del segrepro
@@ -73,19 +69,11 @@ def load_model(path: Path) -> keras.Model:
 
 
 def transfer_weights(source: keras.Model, target: keras.Model, *, head: str) -> list[str]:
-    """Copy weights layer by layer, by name.
+    """Copy weights layer by layer, by name; return the names of the target's layers that were left as initialised.
 
-    Args:
-        source: a trained model.
-        target: the model to initialise.
-        head: ``"keep"`` copies every layer; ``"replace"`` leaves the layers that depend on the classes as
-            initialised; ``"extend"`` leaves the layers that the source lacks as initialised (FCN-32s to 16s to 8s).
-
-    Returns:
-        The names of the target's layers that were left as initialised.
-
-    Raises:
-        UserError: a layer of the target is missing in the source, or has other shapes.
+    ``head``: ``keep`` copies every layer; ``replace`` leaves the layers that depend on the classes; ``extend`` leaves
+    the layers that the source lacks (FCN-32s to 16s to 8s). A layer of the target that is missing in the source, or has
+    other shapes, is a `UserError`.
     """
     layers = [layer for layer in target.layers if layer.weights]  # dropout's random state is a variable, no weight
     given = {layer.name: layer for layer in source.layers}

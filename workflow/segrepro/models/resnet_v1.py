@@ -41,12 +41,7 @@ def _unit(x: KerasTensor, make: LayerMaker, plan: UnitPlan) -> KerasTensor:
 
 
 def resnet_v1(
-    x: KerasTensor,
-    make: LayerMaker,
-    *,
-    shape: ResNetShape,
-    output_stride: int,
-    multi_grid: tuple[int, ...],
+    x: KerasTensor, make: LayerMaker, *, shape: ResNetShape, output_stride: int, multi_grid: tuple[int, ...]
 ) -> dict[str, KerasTensor]:
     """Build the network on normalised pictures, (batch, height, width, 3).
 

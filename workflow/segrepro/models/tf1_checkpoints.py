@@ -37,11 +37,7 @@ class Checkpoint:
         self.shapes = {name: tuple(shapes[name]) for name in sorted(shapes)}
 
     def read(self, name: str) -> np.ndarray:
-        """Return a variable's values as float32.
-
-        Raises:
-            UserError: they are damaged, no floating-point numbers, or not finite.
-        """
+        """Return a variable's values as float32; damaged ones and others than finite numbers are a `UserError`."""
         try:
             values = self._reader.get_tensor(name)
         except DAMAGE as error:
@@ -59,12 +55,8 @@ class Checkpoint:
 def open_checkpoint(path: str | Path) -> Iterator[Checkpoint]:
     """Open the one checkpoint that a path leads to.
 
-    Args:
-        path: prefix of a checkpoint (``model.ckpt-30000``), one of its files, a folder, or an archive (.tar.gz, .tgz,
-            .tar, .zip) that holds exactly one checkpoint, at any depth.
-
-    Raises:
-        UserError: there is no checkpoint, there are several, or a part of it is missing or damaged.
+    The path is a checkpoint's prefix (``model.ckpt-30000``), one of its files, a folder, or an archive (.tar.gz, .tgz,
+    .tar, .zip) that holds exactly one, at any depth. None or several, or a part that is missing, is a `UserError`.
     """
     path = Path(path)
     if path.is_file() and path.name.endswith(ARCHIVE_SUFFIXES):

@@ -23,13 +23,11 @@ def unpool(x: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
 
     Args:
         x: (batch, height, width, channels), any float dtype.
-        features: what was pooled, finite, (batch, 2 * height, 2 * width, channels), any float dtype.
+        features: what was pooled, finite, (batch, 2 * height, 2 * width, channels), any float dtype; other shapes are a
+            ValueError, as far as they are known.
 
     Returns:
         Shape of ``features``, dtype of ``x``.
-
-    Raises:
-        ValueError: the shapes do not fit, as far as they are known.
     """
     _check_shapes(x.shape, features.shape)
     shape = tf.shape(features)

@@ -39,7 +39,7 @@ def vgg16(
 
     Args:
         x: normalised pictures, (batch, height, width, 3).
-        make: maker of the layers; its initializer is that of the convolutions.
+        make: maker of the layers.
         shape: a value of ``VGG16_SHAPES``.
         batch_norm: whether a batch norm ``<convolution>_bn`` follows every convolution (DeconvNet) or none does.
         first_padding: pixels of zeros around the picture before ``block1_conv1``, at least 1. The FCN release has

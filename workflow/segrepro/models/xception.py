@@ -82,13 +82,8 @@ def plan_modules(
     """Place strides and dilation rates (`segrepro.models.blocks.strides_and_rates`).
 
     OS 16 has the last exit block at rate 2; OS 8 has the middle flow and the first exit block at rate 2 and the last at
-    rate 4.
-
-    Args:
-        shape: an entry of ``XCEPTION``.
-        output_stride: 8, 16 or 32, in pixels.
-        multi_grid: factors on the rates of the last module's three convolutions; the paper found no use for
-            them, and the released checkpoints have (1, 1, 1).
+    rate 4. ``multi_grid`` are factors on the rates of the last module's three convolutions; the paper found no use for
+    them, and the released checkpoints have (1, 1, 1).
     """
     middle = (shape.entry[-1][-1],) * 3
     modules = [
@@ -131,12 +126,7 @@ def xception_module(x: KerasTensor, make: LayerMaker, plan: ModulePlan) -> tuple
 
 
 def xception(
-    x: KerasTensor,
-    make: LayerMaker,
-    *,
-    shape: XceptionShape,
-    output_stride: int,
-    multi_grid: tuple[int, ...],
+    x: KerasTensor, make: LayerMaker, *, shape: XceptionShape, output_stride: int, multi_grid: tuple[int, ...]
 ) -> dict[str, KerasTensor]:
     """Build the network on normalised pictures, (batch, height, width, 3).
 

@@ -85,9 +85,7 @@ def rescale(picture: tf.Tensor, mask: tf.Tensor, scale: tf.Tensor, mode: str) ->
     The new sides are rounded down to whole pixels. Of the modes (`segrepro.models.layers.RESIZE_MODES`)
     ``align_corners`` is ``preprocess_utils.randomly_scale_image_and_label`` of the DeepLab release, ``legacy`` the
     ``random_rescale_image_and_label`` of report 2's code.
-
-    Returns:
-        float32 (H', W', 3) and uint8 (H', W').
+    The result is float32 (H', W', 3) and uint8 (H', W').
     """
     size = tf.cast(tf.shape(picture)[:2], tf.float32) * scale
     size = tf.maximum(tf.cast(size, tf.int32), 1)

@@ -17,10 +17,7 @@ def resized_box(picture: tf.Tensor, mask: tf.Tensor, box: tf.Tensor, size: int) 
     """Cut a box out of uint8 (H, W, 3) and (H, W), and resize it to a square: bilinearly, and to the nearest label.
 
     The box is int32 (4,): x1, y1, x2, y2 in pixels, half-open. It may leave the picture: beside it the picture is 0
-    and the label void (DeconvNet release).
-
-    Returns:
-        float32 (size, size, 3) in 0..255 and uint8 (size, size).
+    and the label void (DeconvNet release). The result is float32 (size, size, 3) in 0..255 and uint8 (size, size).
     """
     height, width = tf.unstack(tf.shape(mask))
     x1, y1, x2, y2 = tf.unstack(box)

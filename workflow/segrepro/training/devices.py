@@ -84,9 +84,8 @@ def mirrored(devices: list[str]) -> tf.distribute.Strategy:
 def devices_record(replicas: int, protocol: Protocol) -> dict[str, Any]:
     """Return what ``made.json`` says of the devices of a training whose micro-batches ``replicas`` devices share.
 
-    Returns:
-        ``shared_by`` (replicas), ``gpus``: for each GPU its ``name``, ``compute_capability`` and ``id`` (number or UUID
-        as in ``CUDA_VISIBLE_DEVICES``), none on CPUs; and ``alone``, why no more than one could share, else None.
+    ``shared_by`` (replicas), ``gpus``: for each GPU its ``name``, ``compute_capability`` and ``id`` (number or UUID as
+    in ``CUDA_VISIBLE_DEVICES``), none on CPUs; and ``alone``, why no more than one could share, else None.
     """
     given = [word.strip() for word in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if word.strip()]
     gpus = []

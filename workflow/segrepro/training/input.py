@@ -61,9 +61,8 @@ class ExampleStream:
     def shuffled(self, first: int, last: int) -> tf.data.Dataset:
         """Return the augmented examples at positions first..last-1 of the endless shuffled stream.
 
-        Returns:
-            Pictures (crop, crop, 3), uint8 where augmentation leaves whole pixels, else float32, and masks, uint8
-            (crop, crop); whole pictures where the protocol has no crop.
+        Pictures are (crop, crop, 3), uint8 where augmentation leaves whole pixels, else float32, and masks uint8
+        (crop, crop); whole pictures where the protocol has no crop.
         """
         whole = keeps_whole_pixels(self.protocol, self.fill)
 
@@ -78,9 +77,8 @@ class ExampleStream:
     def in_order(self) -> tf.data.Dataset:
         """Return every example once, whatever its repeats, without augmentation.
 
-        Returns:
-            A dataset of float32 (1, H, W, 3) and uint8 (1, H, W), whole pictures; where the protocol has boxes, of
-            (n, crop, crop, 3) and (n, crop, crop), their centres, n being micro_batch but for the last batch.
+        They are float32 (1, H, W, 3) and uint8 (1, H, W), whole pictures; where the protocol has boxes, (n, crop, crop,
+        3) and (n, crop, crop), their centres, n being micro_batch but for the last batch.
         """
         boxes, crop = self.protocol.box_size is not None, self.protocol.crop
 
@@ -110,9 +108,7 @@ class ExampleStream:
 def training_batches(stream: ExampleStream, *, start_step: int) -> tf.data.Dataset:
     """Return the pictures and masks of each step's micro-batches, from ``start_step`` to the protocol's last.
 
-    Returns:
-        A dataset of (uint8 or float32 (accumulation, micro_batch, crop, crop, 3), uint8 (accumulation, micro_batch,
-        crop, crop)).
+    uint8 or float32 (accumulation, micro_batch, crop, crop, 3) and uint8 (accumulation, micro_batch, crop, crop).
     """
     micro_batch, accumulation = stream.protocol.micro_batch, stream.protocol.accumulation
     batch = micro_batch * accumulation
@@ -128,8 +124,7 @@ def on_device(batches: tf.data.Dataset, device: str) -> tf.data.Dataset:
 def statistics_batches(stream: ExampleStream) -> tf.data.Dataset:
     """Return the pictures for `segrepro.training.batch_norm`: what the stream has after the training's last step.
 
-    Returns:
-        A dataset of float32 (batch_norm_batch, crop, crop, 3), ``batch_norm_passes`` of them.
+    They are float32 (batch_norm_batch, crop, crop, 3), ``batch_norm_passes`` times.
     """
     protocol = stream.protocol
     first = protocol.steps * protocol.micro_batch * protocol.accumulation

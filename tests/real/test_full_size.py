@@ -16,7 +16,7 @@ from PIL import Image
 from segrepro.cli import main
 from segrepro.config import model_spec, parse_config
 from segrepro.config.spec import ModelSpec
-from segrepro.data.box_examples import instance_mask_path
+from segrepro.data.training_sets import instance_mask_path
 from segrepro.stores.manifests import read_manifest, write_manifest
 from segrepro.stores.scores import ScoreReader
 from workflow_runs import FULL

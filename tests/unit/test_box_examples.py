@@ -14,7 +14,8 @@ from PIL import Image
 from builders import picture, scene
 from segrepro.cli import main
 from segrepro.config.models import ObjectExamples, ProposalExamples
-from segrepro.data.box_examples import (
+from segrepro.data.boxes import overlaps, tight_boxes
+from segrepro.data.training_sets import (
     LeftOut,
     PictureObject,
     balanced_repeats,
@@ -24,7 +25,6 @@ from segrepro.data.box_examples import (
     picture_objects,
     proposal_examples,
 )
-from segrepro.data.boxes import overlaps, tight_boxes
 from segrepro.errors import UserError
 from segrepro.labels import VOC_CLASSES
 from segrepro.stores.manifests import Example, read_manifest, write_manifest

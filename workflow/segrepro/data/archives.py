@@ -48,13 +48,10 @@ _DAMAGE = (
 def iter_files(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     """Read an archive once, front to back, and yield name and content of each wanted file.
 
-    Every member is checked, wanted or not; folders are passed over. The format (tar, tar.gz, zip) is taken from
-    the first bytes, not from the name. That a tar is whole is known only when the iterator is exhausted: keep
-    what was read under a temporary name until then (`segrepro.files.atomic_directory`). ``wanted`` is asked by a
-    member's name (``a/b/c.jpg``; no leading ``./``).
-
-    Raises:
-        UserError: the archive is missing, damaged, truncated or of another format, or a member is refused.
+    Every member is checked, wanted or not; folders are passed over. The format (tar, tar.gz, zip) is taken from the
+    first bytes, not from the name. That a tar is whole is known only when the iterator is exhausted: keep what was read
+    under a temporary name until then (`segrepro.files.atomic_directory`). ``wanted`` is asked by a member's name
+    (``a/b/c.jpg``; no leading ``./``). An archive that is missing, damaged or of another format is refused.
     """
     first_bytes = _first_bytes(archive)
     if first_bytes.startswith(b"PK"):
@@ -72,10 +69,8 @@ def iter_files(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[s
 def open_zip(archive: Path) -> zipfile.ZipFile:
     """Open a zip after its whole member table has been checked (about 1 s of CPU for COCO's 118,287 pictures).
 
-    The handle must not be shared between processes: each worker opens its own. Read with `read_member`.
-
-    Raises:
-        UserError: the file is missing, truncated, not a zip, or has a member that is refused.
+    The handle must not be shared between processes: each worker opens its own. Read with `read_member`. Refuses a file
+    that is missing, truncated or not a zip, or has a member that no dataset has.
     """
     if not _first_bytes(archive).startswith(b"PK"):
         raise UserError(f"{archive}: is not a zip archive; check the address it came from and fetch it again.")
@@ -90,11 +85,7 @@ def open_zip(archive: Path) -> zipfile.ZipFile:
 
 
 def read_member(opened: zipfile.ZipFile, name: str) -> bytes:
-    """Return the content of one file of a zip from `open_zip`; its CRC is checked.
-
-    Raises:
-        UserError: there is no such member, or its bytes are damaged.
-    """
+    """Return the content of one file of a zip from `open_zip`; refuse one that is not there or fails its CRC."""
     archive = Path(opened.filename)
     try:
         info = opened.getinfo(name)

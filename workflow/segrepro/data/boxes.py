@@ -16,9 +16,7 @@ def enlarge(boxes: np.ndarray, factor: float) -> np.ndarray:
 
     Sides are rounded to the nearest pixel; where a side grows by an odd number, the extra pixel goes to the left or
     top. A box thus becomes the same size wherever it lies. DeconvNet takes 1.2 (arXiv 1505.04366, section 4.2).
-
-    Returns:
-        int64 of the same shape. Boxes may leave the picture; none is empty, however small the factor.
+    Returns int64 of the same shape. Boxes may leave the picture; none is empty, however small the factor.
     """
     if not factor > 0:
         raise ValueError(f"the factor is {factor}; it must be above 0")

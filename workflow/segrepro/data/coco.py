@@ -63,11 +63,8 @@ def convert_coco(
     ``split`` is ``train2017`` or ``val2017``, ``pictures`` its zip, ``annotations`` ``annotations_trainval2017.zip``.
     Pictures with more than ``min_pixels`` pixels of labels 1..20 are in ``lists/coco20.txt``.
 
-    Returns:
-        The summary (`segrepro.data.conversion.write_summary`).
-
-    Raises:
-        UserError: an archive, the JSON, a picture or a region cannot be used; file and id are named.
+    Returns the summary (`segrepro.data.conversion.write_summary`). An archive, JSON, picture or region that cannot be
+    used is refused, by file and id.
     """
     known = read_annotations(annotations, split)
     with open_zip(pictures) as opened, atomic_directory(out) as folder:
@@ -126,11 +123,8 @@ def _convert_picture(
 def draw_masks(regions: list[Region], picture: Picture, *, source: str) -> tuple[np.ndarray, np.ndarray]:
     """Draw a picture's regions as COCO-90 and COCO-20 masks, by the rules at the head of this module.
 
-    Returns:
-        Two arrays, uint8 of shape (height, width): labels 0..90 and 0..20, both with 255 void.
-
-    Raises:
-        UserError: a region does not fit the picture; ``source`` is what the message calls the JSON.
+    Returns two arrays, uint8 of shape (height, width): labels 0..90 and 0..20, both with 255 void. A region that does
+    not fit the picture is refused; ``source`` is what the message calls the JSON.
     """
     objects: dict[int, list[dict]] = {}
     crowds: dict[int, list[dict]] = {}

@@ -140,11 +140,7 @@ def _no_mirror(out: Path, reasons: dict[str, str]) -> str:
 
 
 def _local_file(url: str) -> Path | None:
-    """Return the path of a ``file:`` address, None for ``http(s)://``.
-
-    Raises:
-        UserError: it is no address of either kind.
-    """
+    """Return the path of a ``file:`` address, None for ``http(s)://``; refuse others."""
     scheme, _, rest = url.partition(":")
     if scheme in ("http", "https") and rest.startswith("//"):
         return None

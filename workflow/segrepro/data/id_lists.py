@@ -13,17 +13,13 @@ ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 def parse_id_list(
     content: bytes, *, name: str, remedy: str = "use the official archive", may_be_empty: bool = False
 ) -> list[str]:
-    r"""Return the ids of a list, sorted.
+    """Return the ids of a list, sorted.
 
     Blank lines, blanks around an id, Windows' line ends and a byte order mark (editors add them) change nothing.
 
     Raises:
         UserError: the list is empty, no text, names an id twice, or has a line that is not one picture id (VOC's lists
             in ``ImageSets/Main`` have a second column). The message begins with ``name`` and ends with ``remedy``.
-
-    Example:
-        >>> parse_id_list(b"\xef\xbb\xbf2008_000002\r\n2007_000033 \r\n", name="val.txt")
-        ['2007_000033', '2008_000002']
     """
     try:
         lines = content.decode("utf-8-sig").splitlines()

@@ -57,10 +57,8 @@ class LabelStatistics:
 def measure(examples: list[Example], space: str | None, *, threads: int = 1) -> LabelStatistics:
     """Decode every picture and mask of a manifest and count the labels; with ``space`` None, pictures only.
 
-    Rows of one picture (DeconvNet's manifests have a row per box) are measured once.
-
-    Returns:
-        The counts; the same for any number of processes.
+    Rows of one picture (DeconvNet's manifests have a row per box) are measured once. The counts are the same for any
+    number of processes.
 
     Raises:
         UserError: a file is missing, damaged, of the wrong kind or size, or holds a value outside the label space.

@@ -130,11 +130,7 @@ def _fork_server(module: str) -> multiprocessing.context.BaseContext:
 
 @contextmanager
 def _short_temporary_folder() -> Iterator[None]:
-    """Where TMPDIR is too long for the path of a socket (job folders of clusters), name another folder for this one.
-
-    Raises:
-        UserError: there is no other one to write to.
-    """
+    """Where TMPDIR is too long for the path of a socket (job folders of clusters), name another folder for this one."""
     before = tempfile.gettempdir()
     if len(os.fsencode(before)) + SOCKET_NAME_BYTES > SOCKET_PATH_BYTES:
         writable = [folder for folder in ("/tmp", "/var/tmp", "/dev/shm") if os.access(folder, os.W_OK | os.X_OK)]

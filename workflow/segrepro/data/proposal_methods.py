@@ -46,8 +46,7 @@ def proposal_method(
 ) -> "ProposalMethod":
     """Return the method that a section declares; EdgeBoxes takes its forest or its edges as of `EdgeBoxesMethod`.
 
-    Raises:
-        UserError: a file that the method needs is missing, unusable, or one too many.
+    A file that the method needs and that is missing or unusable, or one too many, is refused.
     """
     if isinstance(settings, EdgeBoxes):
         return EdgeBoxesMethod(settings, *(None if path is None else str(path) for path in (model, edges)))
@@ -243,8 +242,7 @@ def _forest_edges(picture: np.ndarray, detector: Any) -> np.ndarray:
 def gradient_edges(picture: np.ndarray) -> np.ndarray:
     """Edges of an RGB picture as the size of its smoothed gradient: the release's alternative to the structured forest.
 
-    Returns:
-        float32 of shape (height, width), in [0, 1], 1 at the strongest edge; all 0 for a picture of one colour.
+    Returns float32 of shape (height, width), in [0, 1], 1 at the strongest edge; all 0 for a picture of one colour.
     """
     triangle = np.array([*range(1, SMOOTHING_RADIUS + 2), *range(SMOOTHING_RADIUS, 0, -1)], np.float32)
     triangle /= triangle.sum()
@@ -257,11 +255,7 @@ def gradient_edges(picture: np.ndarray) -> np.ndarray:
 
 
 def read_edges(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read an edge map, an 8-bit PNG of one channel (255 = edge), as float32 in [0, 1].
-
-    Raises:
-        UserError: the map is missing, unreadable, of several channels or not of ``size`` (height, width).
-    """
+    """Read an edge map, an 8-bit PNG of one channel (255 = edge) of ``size`` (height, width), as float32 in [0, 1]."""
     missing = "no such edge map; make one for every picture of the manifest"
     damaged = "the edge map cannot be read ({fault}); make it again"
     with opened_picture(path, str(path), missing=missing, damaged=damaged) as opened:

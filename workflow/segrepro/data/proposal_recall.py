@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from segrepro.config.proposals import ProposalRecall
-from segrepro.data.box_examples import instance_mask_path
 from segrepro.data.boxes import overlaps, tight_boxes
 from segrepro.data.masks import read_mask
 from segrepro.data.parallel import map_in_processes
+from segrepro.data.training_sets import instance_mask_path
 from segrepro.errors import UserError
 from segrepro.stores.manifests import Example
 from segrepro.stores.proposals import ProposalReader
@@ -67,8 +67,7 @@ def _measure(example: Example, *, proposals: Path, counts: list[int]) -> tuple[n
 def best_overlaps(objects: np.ndarray, boxes: np.ndarray, counts: Sequence[int]) -> np.ndarray:
     """Return the IoU of each object (k, 4) with the best of the first 1..count boxes (n, 4), best first.
 
-    Returns:
-        float64 of shape (k, len(counts)), in [0, 1]; 0 where there is no box.
+    The result is float64 of shape (k, len(counts)), in [0, 1]; 0 where there is no box.
     """
     if not len(boxes) or not len(objects):
         return np.zeros((len(objects), len(counts)))

@@ -36,12 +36,8 @@ def find_proposals(
     manifests are searched once; None for a temporary one. What is in it depends on the method, its settings and the
     content of the picture (and of its edge map), not on names and times.
 
-    Returns:
-        ``pictures``, ``boxes``, ``without_boxes`` (pictures in which nothing was found) and ``cached`` (pictures
-        that were not searched again).
-
-    Raises:
-        UserError: a picture or an edge map cannot be used.
+    Returns how many: ``pictures``, ``boxes``, ``without_boxes`` (pictures in which nothing was found) and ``cached``
+    (pictures that were not searched again). A picture or an edge map that cannot be used is refused.
     """
     pictures = _pictures(examples)
     summary = {"pictures": len(pictures), "boxes": 0, "without_boxes": 0, "cached": 0}
@@ -82,11 +78,7 @@ def _digest(*contents: bytes) -> str:
 
 
 def _search(task: tuple[str, Path], *, method: ProposalMethod, folder: Path) -> tuple[Path, bool]:
-    """Find the boxes of a picture (id and path), kept in ``folder`` by the content that they were found in.
-
-    Returns:
-        The file of boxes (.npy), and whether it was there.
-    """
+    """Return the file (.npy) of a picture's boxes in ``folder``, by the picture's content, and if it was there."""
     id, image = task
     beside = method.file_for(id)
     try:

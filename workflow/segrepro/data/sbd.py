@@ -40,11 +40,8 @@ LAYOUT = Layout(
 def convert_sbd(archive: Path, out: Path, *, threads: int = 1) -> dict:
     """Convert SBD's ``benchmark.tgz`` to a dataset folder; ``out`` appears whole or not at all.
 
-    Returns:
-        The summary (`write_summary`), with how many pictures' objects do not have the categories of the class mask.
-
-    Raises:
-        UserError: a list, picture or ``.mat`` is missing, damaged, or of another structure; it is named.
+    Returns the summary (`write_summary`), with how many pictures' objects do not have the categories of the class mask.
+    A list, picture or ``.mat`` that is missing, damaged, or of another structure is named and refused.
     """
 
     def compared(ids: list[str], agreements: list[float]) -> dict[str, int]:

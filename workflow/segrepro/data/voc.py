@@ -49,11 +49,8 @@ def convert_voc(archive: Path, out: Path, *, threads: int = 1, test: bool = Fals
 
     The archive is ``VOCtrainval_11-May-2012.tar``, or with ``test`` ``VOC2012test.tar``, whose pictures have no masks.
 
-    Returns:
-        The summary (`write_summary`), with how many pictures' annotations were compared and disagree.
-
-    Raises:
-        UserError: a list, picture, mask or annotation is missing, damaged, or does not fit the others; it is named.
+    Returns the summary (`write_summary`), with how many pictures' annotations were compared and disagree. A list,
+    picture, mask or annotation that is missing, damaged, or does not fit the others is named and refused.
     """
     if test:
         return convert_archive(archive, out, TEST, _take_picture, lambda ids, findings: {}, threads=threads)

@@ -44,9 +44,6 @@ def provenance(args: argparse.Namespace, *, written: Written | None = None) -> d
         (name -> training hashes of the codes that made it, and ``code``: same, older or unknown beside the code that
         runs), ``model_code`` (the worst of these; None where no model is known), with ``written`` the same of the code
         that filled the store (``scores`` and ``scores_code``), ``code``, and what `machine_record` says.
-
-    Raises:
-        UserError: a file is missing or of another form.
     """
     code = code_identity()
     models = {}

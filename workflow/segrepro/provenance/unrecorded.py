@@ -38,9 +38,6 @@ def refuse_other_results(
         hashes: (system, split) -> the hash of the part of the config that its scores depend on.
         config: what ``config.json`` would hold.
         unrecorded: says of a path whether a file stands there of which there is no record.
-
-    Raises:
-        UserError: one differs; the sentence names it, the first key that differs, and the remedies.
     """
     for model, spec in specs.items():
         folder = results / "models" / model

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from segrepro.config.systems import ProposalWise
-from segrepro.data.box_examples import picture_objects
 from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask
 from segrepro.data.parallel import map_in_processes
+from segrepro.data.training_sets import picture_objects
 from segrepro.errors import UserError
 from segrepro.evaluation.confusion import confusion
 from segrepro.evaluation.leakage import mark_note, marked_systems

@@ -26,11 +26,7 @@ def to_text(code: Written) -> str:
 
 
 def from_text(text: Any) -> Written:
-    """Read the code of a store from its attribute; `NOBODY_KNOWS` where there is none or it is empty.
-
-    Raises:
-        ValueError: the attribute is something else.
-    """
+    """Read the code of a store from its attribute, or raise ValueError; `NOBODY_KNOWS` of none or an empty one."""
     if text is None:
         return NOBODY_KNOWS
     return tuple(_FORM.validate_json(text)) or NOBODY_KNOWS

@@ -64,10 +64,9 @@ class FailureKeepingFile(io.FileIO):
 
 
 class PicturesWriter:
-    """Write such a file, with these attributes; it takes its name only when the ``with`` block succeeds.
+    """Write such a file, with these attributes.
 
-    Raises:
-        UserError: nothing was added, or the disk refused the data.
+    It takes its name only when the ``with`` block succeeds, something was added, and the disk took the data.
     """
 
     def __init__(self, path: Path, attributes: Mapping[str, Any]) -> None:
@@ -121,11 +120,7 @@ class PicturesWriter:
 
 
 class PicturesReader(ABC):
-    """Read such a file; ``ids`` are those of its pictures, sorted.
-
-    Raises:
-        UserError: the file is missing, damaged, or not one of this kind and format.
-    """
+    """Read such a file, or refuse one that is damaged or of another kind; ``ids`` are its pictures', sorted."""
 
     WHAT: ClassVar[str]  # what messages call the file
     REMEDY: ClassVar[str]  # what to do where it cannot be read

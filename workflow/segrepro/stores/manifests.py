@@ -116,15 +116,10 @@ def _numbered_rows(path: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
 def _check_columns(path: Path, row: dict[str, str | None]) -> None:
     missing = [column for column in BASE_COLUMNS if column not in row]
     if missing:
-        if separator := other_separator(row):
+        header, marks = "".join(filter(None, row)), {";": "semicolons", "\t": "tabs"}
+        if separator := next((name for mark, name in marks.items() if mark in header), None):
             raise UserError(f"{path}: its fields are parted by {separator}; save it with commas between them.")
         raise UserError(f"{path}: column '{missing[0]}' is missing; a manifest starts with id,image,mask.")
-
-
-def other_separator(header: Iterable[str | None]) -> str:
-    """Return what parts the columns of a file that was read as CSV, where it is no comma, in words; else nothing."""
-    text = " ".join(filter(None, header))
-    return next((name for mark, name in {";": "semicolons", "\t": "tabs"}.items() if mark in text), "")
 
 
 def _example(path: Path, line: int, row: dict[str, str | None]) -> Example:

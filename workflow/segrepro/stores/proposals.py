@@ -22,12 +22,7 @@ from segrepro.stores.hdf5 import PicturesReader, PicturesWriter
 
 
 class ProposalWriter(PicturesWriter):
-    """Write a proposals file, of a method and its settings (plain values).
-
-    Example:
-        >>> with ProposalWriter(path, method="selective_search", settings={"strategy": "fast"}) as writer:
-        ...     writer.add("2007_000033", boxes)
-    """
+    """Write a proposals file, of a method and its settings (plain values)."""
 
     def __init__(self, path: Path, *, method: str, settings: Mapping[str, Any]) -> None:
         super().__init__(path, {"method": method, "settings": json.dumps(dict(settings), sort_keys=True)})

@@ -84,9 +84,6 @@ def mapped_positions(positions: np.ndarray, extent: int, to_extent: int, mode: s
 
     Not clipped to the new axis, so that mappings chain: from picture to scaled picture to score map is the same as
     from picture to score map.
-
-    Raises:
-        ValueError: the mode is unknown.
     """
     if mode not in RESIZE_MODES:
         raise ValueError(f"resize mode '{mode}' is unknown: use one of {', '.join(RESIZE_MODES)}.")

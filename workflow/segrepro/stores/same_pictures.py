@@ -17,10 +17,9 @@ def refuse_other_pictures(
     remedy: str,
     more_allowed: bool = False,
 ) -> None:
-    """Check that two places hold the same pictures, or (``more_allowed``) that one holds all that are wanted.
+    """Refuse two places that hold other pictures, or (``more_allowed``) one that holds not all that are wanted.
 
-    Raises:
-        UserError: names both places, the first picture that is missing or surplus, how many are, and the remedy.
+    The sentence names both places, the first picture that is missing or surplus, how many are, and the remedy.
     """
     pairs = [(set(wanted), wanted_in, set(found), found_in), (set(found), found_in, set(wanted), wanted_in)]
     for here, here_in, there, there_in in pairs[: 1 if more_allowed else 2]:

@@ -141,8 +141,7 @@ class ScoreReader(PicturesReader):
     def stored(self, id: str) -> np.ndarray:
         """Return a picture's map as it is stored: float16 (h, w, classes), finite, or uint8 (height, width).
 
-        Raises:
-            UserError: as `dataset`; the store is damaged, scores are no numbers, or labels none of the label space.
+        Raises as `dataset` does; damage, scores that are no numbers, and labels of no class are refused too.
         """
         dataset = self.dataset(id)
         try:

@@ -62,7 +62,7 @@ def _refuse_others(args: argparse.Namespace, *sections: type) -> None:
 
 
 def _objects(args: argparse.Namespace) -> None:
-    from segrepro.data.box_examples import left_out_sentence, object_examples, write_balanced
+    from segrepro.data.training_sets import left_out_sentence, object_examples, write_balanced
 
     _refuse_others(args, ObjectExamples)
     rules = section_of(args, ObjectExamples)
@@ -73,7 +73,7 @@ def _objects(args: argparse.Namespace) -> None:
 
 
 def _proposals(args: argparse.Namespace) -> None:
-    from segrepro.data.box_examples import proposal_examples, write_balanced
+    from segrepro.data.training_sets import proposal_examples, write_balanced
     from segrepro.stores.proposals import ProposalReader
 
     _refuse_others(args, ProposalExamples)
@@ -92,7 +92,7 @@ def _proposals(args: argparse.Namespace) -> None:
 
 
 def _repeat(args: argparse.Namespace) -> None:
-    from segrepro.data.repeats import repeat_classes, write_repeats
+    from segrepro.data.training_sets import repeat_classes, write_repeats
     from segrepro.labels import label_space
 
     _refuse_others(args, Repeat)

@@ -17,9 +17,8 @@ UNIT = 120.0  # canvas pixels per texture unit
 def paint_background(context: str, width: int, height: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """Paint a background: ``sky``, ``field``, ``street``, ``water`` or ``room``.
 
-    Returns:
-        The canvas (float32 RGB 0..255, shape (height, width, 3)) and the height of the horizon as a share of the
-        canvas's height from the top.
+    Returns the canvas (float32 RGB 0..255, shape (height, width, 3)) and where the horizon is, from the top, as a share
+    of its height.
     """
     v, u = np.mgrid[0:height, 0:width].astype(np.float32) / UNIT
     horizon = rng.uniform(0.75, 0.95) if context == "sky" else rng.uniform(0.35, 0.58)

@@ -5,13 +5,9 @@ bars of about 5 pixels, which logits at stride 8 can still learn.
 """
 
 from segrepro.data.sample.shapes.creatures import CREATURES
-from segrepro.data.sample.shapes.things import EXTRAS, FURNISHINGS
-from segrepro.data.sample.shapes.vehicles import VEHICLES
+from segrepro.data.sample.shapes.things import EXTRAS, FURNISHINGS, VEHICLES
 
+# Silhouettes by VOC class, in VOC's (alphabetical) order, and by COCO category.
 VOC_SHAPES = dict(sorted((VEHICLES | CREATURES | FURNISHINGS).items()))
-"""VOC class name -> silhouette, in VOC's (alphabetical) order."""
-
 EXTRA_SHAPES = dict(sorted(EXTRAS.items()))
-"""COCO category name -> silhouette."""
-
 SHAPES = VOC_SHAPES | EXTRA_SHAPES

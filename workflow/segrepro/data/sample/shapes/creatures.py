@@ -140,5 +140,5 @@ def _sheep(rng: np.random.Generator) -> list[Part]:
     ]
 
 
+# By class, as in `things`.
 CREATURES = {"bird": _bird, "cat": _cat, "cow": _cow, "dog": _dog, "horse": _horse, "person": _person, "sheep": _sheep}
-"""Class name -> function of a generator that returns the parts, painted in order."""

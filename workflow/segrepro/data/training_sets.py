@@ -1,9 +1,9 @@
-"""DeconvNet's training examples: boxes of objects (stage 1, only that object labelled) or proposals (stage 2).
+"""Training sets of models of their own: boxes for DeconvNet, and pictures of chosen classes that come several times.
 
-The authors' lists are gone from the web; these are built from VOC's and SBD's instance masks as the paper describes
-them (arXiv 1505.04366, sections 4.2 and 5.1). Stage 1: the tight box of each object x 1.2. Stage 2 (2.7 million
-examples): proposals that overlap a ground-truth box well x 1.2, all classes in them labelled. In both, classes are
-balanced by repetition.
+The lists of DeconvNet's authors are gone from the web; these are built from VOC's and SBD's instance masks as the paper
+describes them (arXiv 1505.04366, sections 4.2 and 5.1). Stage 1: the tight box of each object x 1.2, only that object
+labelled. Stage 2 (2.7 million examples): proposals that overlap a ground-truth box well x 1.2, all classes in them
+labelled. In both, classes are balanced by repetition.
 """
 
 from collections import Counter
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from segrepro.config.models import ObjectExamples, ProposalExamples
+from segrepro.config.models import ObjectExamples, ProposalExamples, Repeat
 from segrepro.data.boxes import Box, check_touches, enlarge, overlaps, tight_boxes
 from segrepro.data.masks import VOC_MASK_VALUES, check_size, check_values, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.errors import UserError
 from segrepro.files import write_rows
-from segrepro.labels import BACKGROUND, VOC_CLASSES, VOID
+from segrepro.labels import BACKGROUND, VOC_CLASSES, VOID, LabelSpace
 from segrepro.stores.manifests import Example, instances_beside, write_manifest
 from segrepro.stores.proposals import ProposalReader
 
@@ -70,10 +70,9 @@ def instance_mask_path(example: Example) -> Path:
 
 
 def picture_objects(example: Example, *, min_area: int = 1) -> PictureObjects:
-    """Read mask and instance mask of a picture and return its objects; those of less than ``min_area`` are left out.
+    """Return the objects of a picture, by its mask and instance mask; those of less than ``min_area`` are left out.
 
-    Raises:
-        UserError: a file is missing or damaged, the two differ in size, or a label is none of VOC's.
+    Masks that are missing or damaged, differ in size or hold other labels than VOC's are refused.
     """
     instance_path = instance_mask_path(example)
     mask, instances = read_mask(example.mask), read_mask(instance_path)
@@ -99,13 +98,11 @@ def object_examples(
 ) -> tuple[list[Example], list[int], list[LeftOut]]:
     """Build the stage-1 examples of a dataset of whole pictures: one row per object, not yet balanced.
 
-    Returns:
-        The examples (box enlarged, may leave the picture; instance mask and number set), the class of each, 1..20,
-        and the objects that were left out.
+    Returns the examples (box enlarged, may leave the picture; instance mask and number set), the class of each, 1..20,
+    and the objects that were left out.
 
     Raises:
-        UserError: a picture cannot be used (see `picture_objects`), comes with a box or repeats, or there is no object
-            at all.
+        UserError: as `picture_objects`; a picture comes with a box or repeats, or there is no object at all.
     """
     _check_whole_pictures(examples)
     objects = partial(picture_objects, min_area=rules.min_area)
@@ -131,13 +128,11 @@ def proposal_examples(
 ) -> tuple[list[Example], list[int], list[str]]:
     """Build the stage-2 examples of a dataset of whole pictures: one row per proposal, not yet balanced.
 
-    Returns:
-        The examples (box enlarged, may leave the picture; no instance), the class of each, 1..20 (that of the
-        object it overlaps most), and the ids of the pictures without a fitting proposal.
+    Returns the examples (box enlarged, may leave the picture; no instance), the class of each, 1..20 (that of the
+    object it overlaps most), and the ids of the pictures without a fitting proposal.
 
     Raises:
-        UserError: a picture cannot be used (see `picture_objects`), comes with a box or repeats, or is not among the
-            proposals; or there is no example at all.
+        UserError: as `object_examples`; or a picture is not among the proposals.
     """
     _check_whole_pictures(examples)
     tasks = ((example, proposals.boxes(example.id)) for example in examples)
@@ -248,3 +243,51 @@ def left_out_sentence(left_out: list[LeftOut], objects: int) -> str:
         f"{len(left_out)} of {objects + len(left_out)} objects are left out ({counted}); the first is object "
         f"{first.number} of picture '{first.id}', {first.reason}."
     )
+
+
+def repeat_classes(
+    examples: list[Example], space: LabelSpace, rules: Repeat, *, threads: int
+) -> tuple[list[Example], list[list[int]]]:
+    """Let the pictures that hold one of some classes come several times in an epoch.
+
+    DeepLabv3's paper (section 4.2) does so with bicycle, chair, table, pottedplant and sofa for its test model;
+    report 2 leaves bicycle, chair, pottedplant and sofa as its to-do list.
+
+    Returns the examples, with ``repeats`` set, and the labels that each one's mask holds. A class that is unknown or
+    occurs in no picture is refused.
+    """
+    unknown = [name for name in rules.classes if name not in space.classes]
+    if unknown:
+        raise UserError(f"class '{unknown[0]}' is not in {space.name}; its classes are in segrepro/labels.py.")
+    wanted = {space.classes.index(name) for name in rules.classes}
+    found = map_in_processes(
+        _labels_in, [e.mask for e in examples], threads=threads, label="classes of the masks", total=len(examples)
+    )
+    absent = wanted - {label for labels in found for label in labels}
+    if absent:
+        raise UserError(f"class '{space.classes[min(absent)]}' occurs in no picture; it cannot be repeated.")
+    repeated = [
+        replace(e, repeats=rules.times) if wanted & set(labels) else e
+        for e, labels in zip(examples, found, strict=True)
+    ]
+    return repeated, found
+
+
+def _labels_in(path: Path) -> list[int]:
+    return np.unique(read_mask(path)).tolist()
+
+
+def write_repeats(out: Path, counts: Path, examples: list[Example], labels: list[list[int]], space: LabelSpace) -> None:
+    """Write the manifest of a training set with repeats, and the pictures of each class in it.
+
+    The table is CSV: ``class``, ``pictures`` (that hold it), ``examples`` (how often such a picture comes in an epoch),
+    a row per class in label order, background too, and the total of all pictures.
+    """
+    pictures = Counter(label for held in labels for label in held)
+    epoch = Counter()
+    for example, held in zip(examples, labels, strict=True):
+        epoch.update(dict.fromkeys(held, example.repeats))
+    rows = [(name, pictures[label], epoch[label]) for label, name in enumerate(space.classes) if name]
+    rows.append(("total", len(examples), sum(example.repeats for example in examples)))
+    write_manifest(out, examples)
+    write_rows(counts, ("class", "pictures", "examples"), rows)

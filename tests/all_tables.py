@@ -5,7 +5,7 @@ from pathlib import Path
 from segrepro.cli import main
 from segrepro.report.tables import TABLES
 
-METRICS_TABLES = [name for name, entry in TABLES.items() if entry.made_by and "detail" not in entry.needs]
+METRICS_TABLES = [name for name, entry in TABLES.items() if entry.made_by and "fine_grained" not in entry.needs]
 
 
 def make_tables(folder: Path, files: dict[str, list[str]], measured_on: str = "published") -> None:

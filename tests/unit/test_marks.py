@@ -17,9 +17,9 @@ from segrepro.evaluation.leakage import MARK, MARK_NOTE
 from segrepro.labels import VOC_CLASSES
 from segrepro.plan import Plan
 from segrepro.report.figures import FIGURES
-from segrepro.report.growing import figure_title
 from segrepro.report.measured_on import NOTES, REMARKS
 from segrepro.report.needs import inputs, options
+from segrepro.report.proposals_figure import figure_title
 from segrepro.report.tables import TABLES
 from workflow_runs import ROOT
 
@@ -109,12 +109,17 @@ def texts(figure) -> str:
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory) -> Path:
-    """Scores, confusions and details of three systems on a split called toy; the last one leaks."""
+    """Scores, confusions and fine-grained counts of three systems on a split called toy; the last one leaks."""
     folder = tmp_path_factory.mktemp("toy")
     write_split_files(folder)
     for number in range(3):
         scores = ["--manifest", str(folder / "toy.csv"), "--scores", str(folder / f"stores/{number}.h5")]
-        outputs = ["--json", str(folder / "m.json"), "--detail", str(folder / f"stores/{number}.detail.npz")]
+        outputs = [
+            "--json",
+            str(folder / "m.json"),
+            "--fine-grained",
+            str(folder / f"stores/{number}.fine_grained.npz"),
+        ]
         main(["evaluate", *scores, *outputs, "--confusions", str(folder / f"stores/{number}.npz")])
     shares = {name: {"toy": 0.4 * (name == "leaking")} for name in SYSTEMS}
     (folder / "leakage.json").write_text(json.dumps(shares))
@@ -130,8 +135,8 @@ def toy(tmp_path_factory) -> Path:
         ("class_bars", "--confusions stores/2.npz stores/0.npz --names leaking exact --split toy"),
         ("weak_classes", "--confusions stores/2.npz stores/0.npz --names leaking exact --split toy --weakest 2"),
         ("confusion", "--confusions stores/2.npz --names leaking --split toy"),
-        ("trimap", "--detail stores/2.detail.npz stores/0.detail.npz"),
-        ("object_sizes", "--detail stores/2.detail.npz stores/0.detail.npz"),
+        ("trimap", "--fine-grained stores/2.fine_grained.npz stores/0.fine_grained.npz"),
+        ("object_sizes", "--fine-grained stores/2.fine_grained.npz stores/0.fine_grained.npz"),
     ],
 )
 def test_no_figure_shows_a_leaking_system_without_its_mark(toy, monkeypatch, name, options):
@@ -149,7 +154,7 @@ def test_no_figure_shows_a_leaking_system_without_its_mark(toy, monkeypatch, nam
     assert MARK_NOTE in shown
 
 
-def test_the_growing_map_names_its_system_with_the_mark(toy):
+def test_the_figure_of_proposals_names_its_system_with_the_mark(toy):
     parser = verb_parser("figure proposals")
     needed = ["--model", "m", "--spec", "s", "--manifest", str(toy / "toy.csv"), "--proposals", "p", "--out", "o.png"]
     leakage = ["--leakage", str(toy / "leakage.json")]
@@ -172,7 +177,7 @@ def test_every_rule_gives_the_marks_to_a_verb_that_takes_them():
         assert call.split()[0] not in takes or "--leakage {input.leakage}" in call, call
 
 
-OF_SYSTEMS = {"scores", "confusions", "detail", "metrics", "model"}
+OF_SYSTEMS = {"scores", "confusions", "fine_grained", "metrics", "model"}
 
 
 def test_every_figure_and_table_of_systems_takes_the_marks_and_its_rule_gives_them(merged_config):

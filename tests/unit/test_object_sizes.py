@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segrepro.evaluation.detail import size_iou
+from segrepro.evaluation.fine_grained import size_iou
 from segrepro.evaluation.object_sizes import UNITS, size_counts, size_names
 from segrepro.labels import VOID
 

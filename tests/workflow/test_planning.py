@@ -218,7 +218,7 @@ def test_a_training_asks_for_as_many_gpus_as_can_share_its_micro_batches(tmp_pat
 
 
 def test_jobs_are_given_what_the_config_says(tmp_path):
-    """A search tries the CRF that runs; a growing map shows no more boxes than the system predicts by; members rank."""
+    """A search tries the CRF that runs; a figure shows no more proposals than the system predicts by; members rank."""
     tuned = "deeplabv3_phase2_ms_flip_crf_tuned"
     systems = {tuned: {"crf": {"drop_below": 0.01}}, "deconvnet_stage1": {"proposal_wise": {"count": 3}}}
     members = yaml.safe_load((ROOT / "config.yaml").read_text())["systems"]["stacking_vote"]["fusion"]["members"]

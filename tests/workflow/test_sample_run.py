@@ -340,12 +340,12 @@ def test_a_setting_reruns_only_what_it_touches(run, overlay, expected):
 
 
 def test_what_is_measured_beside_miou_evaluates_anew_and_predicts_nothing(run):
-    rules = planned(run, overlay=[*LENGTH, {"detail": {"boundary_ratio": 0.03}}])
+    rules = planned(run, overlay=[*LENGTH, {"fine_grained": {"boundary_ratio": 0.03}}])
     assert {"evaluate", "table_boundary", "figure_trimap", "figure_object_sizes"} <= set(rules)
     assert not {"train", "predict", "fuse", "stack", "crf"} & set(rules)
 
 
-def test_detail_is_in_the_metrics_and_in_a_table_of_its_own(run):
+def test_fine_grained_metrics_stand_with_the_others_and_in_a_table_of_its_own(run):
     table = {(row["system"], row["split"]): row for row in rows(run / "results/tables/boundary.csv")}
     measured = json.loads((run / "results/metrics/fcn8s/voc_val.json").read_text())
     row = table["fcn8s", "voc_val"]

@@ -10,7 +10,7 @@ rule evaluate:
     output:
         json=f"{RESULTS}/metrics/{{system}}/{{split}}.json",
         confusions=f"{RESULTS}/metrics/{{system}}/{{split}}.npz",
-        detail=f"{RESULTS}/metrics/{{system}}/{{split}}.detail.npz",
+        fine_grained=f"{RESULTS}/metrics/{{system}}/{{split}}.fine_grained.npz",
     log:
         f"{RESULTS}/logs/evaluate/{{system}}/{{split}}.log",
     benchmark:
@@ -21,12 +21,12 @@ rule evaluate:
         runtime=60,
     params:
         label_space=lambda w: DATASETS[w.split].label_space,
-        detail=as_options(CONFIG.detail),
+        fine_grained=as_options(CONFIG.fine_grained),
         provenance=lambda w: lineage.origin_options(PLAN, w.system, w.split),
     shell:
         "segrepro evaluate --scores {input.scores} --manifest {input.manifest} "
         "--label-space {params.label_space} --json {output.json} --confusions {output.confusions} "
-        "--detail {output.detail} {params.detail} {params.provenance} --threads {threads} &> {log}"
+        "--fine-grained {output.fine_grained} {params.fine_grained} {params.provenance} --threads {threads} &> {log}"
 
 
 rule audit:

@@ -14,8 +14,8 @@ from segrepro.config.data import (
     PicturesKind,
     SampleData,
 )
-from segrepro.config.detail import Detail
 from segrepro.config.figures import Figures
+from segrepro.config.fine_grained import FineGrained
 from segrepro.config.models import Model, Weights
 from segrepro.config.networks import Network
 from segrepro.config.proposals import ProposalRecall, Proposals
@@ -85,7 +85,7 @@ class Config(Section):
     protocols: dict[Name, Protocol]
     models: dict[Name, Model]
     systems: dict[Name, System]
-    detail: Detail = Detail()
+    fine_grained: FineGrained = FineGrained()
     near_duplicates: NearDuplicates = NearDuplicates()
     figures: Figures
     submission: Submission = Submission()

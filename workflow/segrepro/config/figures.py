@@ -66,7 +66,7 @@ class Examples(Section):
     columns: Positive = Field(8, description="tiles per row")
 
 
-class Growing(Section):
+class ProposalMaps(Section):
     """The figure of a label map that grows with the proposals."""
 
     rows: Positive = Field(4, description="number of pictures; those with the most objects are shown")
@@ -84,5 +84,5 @@ class Figures(Section):
     class_bars: ClassBars = ClassBars()
     crf: Refined = Refined()
     examples: Examples = Examples()
-    growing: Growing = Growing()
+    proposals: ProposalMaps = ProposalMaps()
     weak_classes: WeakClasses | None = Field(None, description="null: no such figure")

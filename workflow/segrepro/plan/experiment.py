@@ -55,7 +55,7 @@ class Plan:
         return f"{self.results}/scores/{system}/{split}.h5"
 
     def metrics(self, system: str, split: str, ending: str = "json") -> str:
-        """Return a system's metrics; ``npz``: its confusions, ``detail.npz``: of boundaries and object sizes."""
+        """Return a system's metrics; ``npz``: its confusions, ``fine_grained.npz``: of boundaries and object sizes."""
         return f"{self.results}/metrics/{system}/{split}.{ending}"
 
     def model(self, name: str, file: str = "model.keras") -> str:

@@ -27,7 +27,7 @@ WHISKERS = f"Whiskers are bootstrap intervals over the pictures; a class that a 
 # What several need.
 PICTURES = ("manifest", "scores", "label_space", "leakage?", "split?", "threads")
 CONFUSIONS = ("confusions", "names", "split", "label_space", "leakage?", "intervals")
-DETAIL = ("detail", "leakage?", "intervals")
+FINE_GRAINED = ("fine_grained", "leakage?", "intervals")
 
 
 def _bars(plan: Plan, wildcards: Wildcards) -> list[Pair]:
@@ -166,7 +166,7 @@ _ENTRIES = (
         "their size in pixels (their number in brackets). Lines are bootstrap intervals over the pictures. " + DAGGER,
         scope=SPLIT,
         made_by="segrepro.report.size_figure:make",
-        needs=DETAIL,
+        needs=FINE_GRAINED,
     ),
     Entry(
         name="proposals",
@@ -177,10 +177,10 @@ _ENTRIES = (
         wanted=_by_proposals,
         only_wanted=True,
         pairs=lambda plan, w: [(w["system"], plan.config.systems[w["system"]].splits[0])],
-        made_by="segrepro.report.growing:make",
+        made_by="segrepro.report.proposals_figure:make",
         needs=(
             *("model", "spec", "manifest", "proposals", "system?", "split?", "leakage?"),
-            *("ids", "growing", "threads", "gpus"),
+            *("ids", "proposal_counts", "threads", "gpus"),
         ),
         cores=8,
         network=True,
@@ -212,7 +212,7 @@ _ENTRIES = (
         "bootstrap interval over the pictures, of 95 % unless the config says otherwise. " + DAGGER,
         scope=SPLIT,
         made_by="segrepro.report.trimap:make",
-        needs=DETAIL,
+        needs=FINE_GRAINED,
     ),
 )
 

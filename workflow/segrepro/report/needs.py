@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from segrepro.config.figures import Examples, Growing, Ranked, Refined
+from segrepro.config.figures import Examples, ProposalMaps, Ranked, Refined
 from segrepro.config.systems import ProposalWise
 from segrepro.config.tables import Bootstrap, Intervals, StatisticsSettings
 from segrepro.data.datasets import DATASETS
@@ -122,16 +122,16 @@ def _tiles(plan: Plan, subject: Subject) -> str:
 AGGREGATION = ("proposals", "count", "storage_stride")  # fields of ProposalWise that are not about the aggregation
 
 
-def _add_growing(parser: Parser, _: bool) -> None:
-    add_options(parser, Growing)
+def _add_proposal_counts(parser: Parser, _: bool) -> None:
+    add_options(parser, ProposalMaps)
     add_options(parser, ProposalWise, AGGREGATION)
 
 
-def _growing(plan: Plan, subject: Subject) -> str:
+def _proposal_counts(plan: Plan, subject: Subject) -> str:
     """Return its options: as many proposals as the system predicts by, and fewer."""
-    section, growing = plan.config.systems[subject.names["system"]].proposal_wise, plan.config.figures.growing
-    counts = [*(count for count in growing.counts if count < section.count), section.count]
-    return f"{as_options(growing.model_copy(update={'counts': counts}))} {as_options(section, AGGREGATION)}"
+    section, maps = plan.config.systems[subject.names["system"]].proposal_wise, plan.config.figures.proposals
+    counts = [*(count for count in maps.counts if count < section.count), section.count]
+    return f"{as_options(maps.model_copy(update={'counts': counts}))} {as_options(section, AGGREGATION)}"
 
 
 def _split_proposals(plan: Plan, subject: Subject) -> list[str]:
@@ -154,7 +154,9 @@ NEEDS: dict[str, Need] = {
     ),
     "metrics": _input("--metrics", "JSON", "metrics of each system, in row order", _of_pairs("json"), several=True),
     "confusions": _input("--confusions", "NPZ", "confusions of each system", _of_pairs("npz"), several=True),
-    "detail": _input("--detail", "NPZ", "detail counts of each system", _of_pairs("detail.npz"), several=True),
+    "fine_grained": _input(
+        "--fine-grained", "NPZ", "fine-grained counts of each system", _of_pairs("fine_grained.npz"), several=True
+    ),
     "checks": _input(
         "--checks",
         "JSON",
@@ -213,7 +215,7 @@ NEEDS: dict[str, Need] = {
     ),
     "refined": _section(Refined, lambda plan, _: plan.config.figures.crf),
     "tiles": Need(_add_tiles, _tiles),
-    "growing": Need(_add_growing, _growing),
+    "proposal_counts": Need(_add_proposal_counts, _proposal_counts),
     # what the rule file gives
     "threads": Need(
         lambda parser, _: parser.add_argument(

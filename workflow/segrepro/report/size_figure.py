@@ -1,4 +1,4 @@
-"""Detail in one picture: each system's mIoU beside its boundary IoU, and its IoU of small and large objects."""
+"""Each system's mIoU beside its boundary IoU, and its IoU of small and large objects."""
 
 import argparse
 
@@ -7,11 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from segrepro.config.tables import Bootstrap
 from segrepro.evaluation.bootstrap import Estimates
 from segrepro.evaluation.leakage import mark_note
-from segrepro.options import section_of
-from segrepro.report.detail import Measured, compared, size_titles
+from segrepro.report.fine_grained import Measured, compared, size_titles
 from segrepro.report.style import LINE_COLOURS, PAGE_WIDTH_INCHES, RULE, add_panel, figure_style, new_figure, write_head
 
 MARKERS = "osD^vXP*"
@@ -26,9 +24,9 @@ LETTERS = 30  # of a system's name in the usual size; a longer one is set smalle
 
 
 def make(args: argparse.Namespace) -> Figure:
-    """Draw the systems of ``detail``."""
-    details, names, measured = compared(args.detail, section_of(args, Bootstrap), args.leakage)
-    return draw_sizes(names, measured, size_titles(details[0], measured[0]), split=details[0].split)
+    """Draw the systems of ``fine_grained``."""
+    first, names, measured = compared(args)
+    return draw_sizes(names, measured, size_titles(first, measured[0]), split=first.split)
 
 
 def draw_sizes(names: list[str], measured: list[Measured], titles: list[str], *, split: str) -> Figure:

@@ -208,8 +208,8 @@ _ENTRIES = (
         caption="Each system near the boundaries of the truth and on objects by size, in percent, each value with "
         "its bootstrap interval over the pictures: mIoU, boundary IoU, mIoU within some pixels of the "
         "boundaries, and IoU of small and large objects with their number. " + SHARE,
-        made_by="segrepro.report.boundary_table:boundary_table",
-        needs=("detail", "leakage?", "intervals", "measured_on"),
+        made_by="segrepro.report.fine_grained:boundary_table",
+        needs=("fine_grained", "leakage?", "intervals", "measured_on"),
         columns=(
             *(SYSTEM, SPLIT, LEAKS, percent("miou", "mIoU", interval="miou", bar=True), *ends("miou")),
             *(percent("boundary_iou", "boundary IoU", interval="boundary_iou"), *ends("boundary_iou")),

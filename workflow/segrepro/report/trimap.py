@@ -9,11 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
-from segrepro.config.tables import Bootstrap
 from segrepro.evaluation.bootstrap import Estimates
 from segrepro.evaluation.leakage import mark_note
-from segrepro.options import section_of
-from segrepro.report.detail import Measured, compared
+from segrepro.report.fine_grained import Measured, compared
 from segrepro.report.style import (
     LINE_COLOURS,
     LINE_STYLES,
@@ -39,9 +37,9 @@ LEFT, BETWEEN, RIGHT = 0.42, 0.48, 1.95  # beside the panels: axis, second axis,
 
 
 def make(args: argparse.Namespace) -> Figure:
-    """Draw the systems of ``detail``."""
-    details, names, measured = compared(args.detail, section_of(args, Bootstrap), args.leakage)
-    return draw_trimaps(names, measured, details[0].settings.trimap_widths, split=details[0].split)
+    """Draw the systems of ``fine_grained``."""
+    first, names, measured = compared(args)
+    return draw_trimaps(names, measured, first.settings.trimap_widths, split=first.split)
 
 
 def draw_trimaps(names: list[str], measured: list[Measured], widths: tuple[int, ...], *, split: str) -> Figure:

@@ -2,7 +2,7 @@ r"""Make a table of the report as CSV, Markdown and LaTeX: `segrepro table NAME`
 
   segrepro table miou --metrics results/metrics/*/voc_val.json --published published.json \
       --statistics results/statistics.json --out results/tables/miou.csv results/tables/miou.md
-  segrepro table boundary --detail results/metrics/*/voc_val.detail.npz --out results/tables/boundary.csv
+  segrepro table boundary --fine-grained results/metrics/*/voc_val.fine_grained.npz --out results/tables/boundary.csv
 
 Rows are in the order given, values in percent with two decimals. `leaks` is the share of the scored pictures that were
 seen in the system's making, where `segrepro audit` found any; Markdown and LaTeX have a dagger instead, and say what

@@ -1,4 +1,4 @@
-"""The growing map: a picture's labels after 1, 5, 10 and 50 proposals, as DeconvNet's paper shows them (figure 7)."""
+"""A picture's label map after 1, 5, 10 and 50 proposals, as DeconvNet's paper shows it (figure 7)."""
 
 import argparse
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def make(args: argparse.Namespace) -> Figure:
         prepare_tensorflow(args.threads, spec.protocol)
         network = CropNetwork(load_model(args.model), input_size, aggregation.shrink)
         rows = [_predicted(network, to_voc21, example, reader, counts, aggregation) for example in examples]
-    return draw_growing(rows, counts, title=title)
+    return draw_proposals(rows, counts, title=title)
 
 
 def figure_title(args: argparse.Namespace) -> str:
@@ -110,10 +110,10 @@ def _predicted(
     boxes, is_whole = picture_boxes(reader, example.id, (height, width), aggregation)
     maps = growing_maps(network, picture, boxes, counts, aggregation=aggregation)
     labels = [to_voc21[scores.argmax(axis=-1)] for scores in maps]
-    return growing_row(example.id, picture, truth, boxes, dict(zip(counts, labels, strict=True)), is_whole=is_whole)
+    return proposals_row(example.id, picture, truth, boxes, dict(zip(counts, labels, strict=True)), is_whole=is_whole)
 
 
-def growing_row(
+def proposals_row(
     id: str,
     picture: np.ndarray,
     truth: np.ndarray,
@@ -131,7 +131,7 @@ def growing_row(
         picture: uint8 RGB, shape (height, width, 3).
         truth: uint8 labels of VOC or void, shape (height, width).
         boxes: int (n, 4), as they were pasted, in that order.
-        maps: number of boxes, growing -> labels of VOC, shape (height, width).
+        maps: number of boxes, increasing -> labels of VOC, shape (height, width).
         is_whole: whether the one box is the whole picture, which has no proposal of sufficient size.
     """
     cells = [Cell(picture, id, GREY, dress=partial(_draw_boxes, boxes=boxes, counts=list(maps)))]
@@ -160,12 +160,12 @@ def _colour(stage: int) -> str:
     return LINE_COLOURS[stage % len(LINE_COLOURS)]
 
 
-def draw_growing(rows: list[list[Cell]], counts: list[int], *, title: str = "") -> Figure:
+def draw_proposals(rows: list[list[Cell]], counts: list[int], *, title: str = "") -> Figure:
     """Draw the figure, with a legend of the labels that occur in it.
 
     Args:
-        rows: of `growing_row`, from top to bottom.
-        counts: numbers of boxes, growing, in the order of each row's maps.
+        rows: of `proposals_row`, from top to bottom.
+        counts: numbers of boxes, increasing, in the order of each row's maps.
         title: of the figure; a dagger in it is explained at the foot.
     """
     stages = [

@@ -1,4 +1,4 @@
-"""`segrepro evaluate --detail`: what it writes, from one or several processes, and what it refuses; intervals."""
+"""`segrepro evaluate --fine-grained`: what it writes, from one or several processes, and what it refuses; intervals."""
 
 import json
 import shutil
@@ -9,13 +9,13 @@ from PIL import Image
 from sklearn.metrics import jaccard_score
 
 from segrepro.cli import main
-from segrepro.config.detail import Detail as DetailSettings
+from segrepro.config.fine_grained import FineGrained
 from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import bca_interval, draws, estimate
 from segrepro.evaluation.boundary import boundary_counts, trimap_counts
 from segrepro.evaluation.confusion import load_confusions
-from segrepro.evaluation.detail import load_detail
+from segrepro.evaluation.fine_grained import load_fine_counts
 from segrepro.evaluation.metrics import counts_of_confusions, mean_iou
 from segrepro.evaluation.object_sizes import size_counts
 from segrepro.labels import VOC21, VOID
@@ -28,7 +28,7 @@ IDS = [f"p{number}" for number in range(6)]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A folder as VOC's: pictures with masks, instance masks of all but the last, and two stores of labels."""
-    folder = tmp_path_factory.mktemp("detail")
+    folder = tmp_path_factory.mktemp("fine_grained")
     rng = np.random.default_rng(0)
     for name in ("masks", "instances"):
         (folder / name).mkdir()
@@ -67,7 +67,7 @@ def evaluate(folder, system="a", *options, name=None):
     name = folder / (name or system)
     files = {"scores": f"{system}.h5", "manifest": "val.csv"}
     inputs = [part for key, file in files.items() for part in (f"--{key}", str(folder / file))]
-    outputs = ["--json", f"{name}.json", "--confusions", f"{name}.npz", "--detail", f"{name}.detail.npz"]
+    outputs = ["--json", f"{name}.json", "--confusions", f"{name}.npz", "--fine-grained", f"{name}.fine_grained.npz"]
     main(["evaluate", *inputs, *outputs, *options])
     return json.loads((folder / f"{name}.json").read_text())
 
@@ -83,36 +83,36 @@ def mask_of(folder, id):
 
 
 def test_the_counts_are_those_of_each_picture(made):
-    detail = load_detail(made / "a.detail.npz")
-    assert (detail.system, detail.split, detail.label_space) == ("a", "val", "voc21")
-    assert detail.ids == IDS
-    assert detail.settings == DetailSettings()
+    counts = load_fine_counts(made / "a.fine_grained.npz")
+    assert (counts.system, counts.split, counts.label_space) == ("a", "val", "voc21")
+    assert counts.ids == IDS
+    assert counts.settings == FineGrained()
     for place, id in enumerate(IDS):
         truth = mask_of(made, id)
         prediction = np.roll(np.where(truth == VOID, 0, truth), 2, axis=1)
         instances = made / f"instances/{id}.png"
         objects = np.array(Image.open(instances)) if instances.exists() else None
         pair = (truth, prediction, 21)
-        np.testing.assert_array_equal(detail.boundary[place], boundary_counts(*pair, ratio=0.02))
-        np.testing.assert_array_equal(detail.trimap[place], trimap_counts(*pair, widths=DetailSettings().trimap_widths))
-        np.testing.assert_array_equal(detail.objects[place], size_counts(*pair, sides=(32, 96), instances=objects))
-    assert detail.instanced.tolist() == [True] * 5 + [False]
-    assert detail.objects[:, 0].sum() >= 11
+        np.testing.assert_array_equal(counts.boundary[place], boundary_counts(*pair, ratio=0.02))
+        np.testing.assert_array_equal(counts.trimap[place], trimap_counts(*pair, widths=FineGrained().trimap_widths))
+        np.testing.assert_array_equal(counts.objects[place], size_counts(*pair, sides=(32, 96), instances=objects))
+    assert counts.instanced.tolist() == [True] * 5 + [False]
+    assert counts.objects[:, 0].sum() >= 11
 
 
 def test_the_json_holds_the_totals_and_plain_mious_equal_scikit_learns(made):
-    measured, detail = json.loads((made / "a.json").read_text()), load_detail(made / "a.detail.npz")
+    measured, counts = json.loads((made / "a.json").read_text()), load_fine_counts(made / "a.fine_grained.npz")
     truth = np.concatenate([mask_of(made, id).ravel() for id in IDS])
     prediction = np.concatenate([np.roll(mask_of(made, id) * (mask_of(made, id) != VOID), 2, 1).ravel() for id in IDS])
     truth, prediction = truth[truth != VOID], prediction[truth != VOID]
     ious = jaccard_score(truth, prediction, labels=np.unique(truth), average=None)
     assert measured["miou"] == pytest.approx(ious.mean())
-    assert mean_iou(detail.whole.sum(axis=0)) == pytest.approx(ious.mean())
+    assert mean_iou(counts.whole.sum(axis=0)) == pytest.approx(ious.mean())
     names = [VOC21.classes[label] for label in np.unique(truth)]
     assert [measured["per_class_iou"][name] for name in names] == pytest.approx(ious.tolist())
     assert measured["trimap"]["widths"][-1] == 40
     assert measured["trimap"]["miou"][-1] == pytest.approx(measured["miou"])
-    assert measured["boundary"]["miou"] == pytest.approx(mean_iou(detail.boundary.sum(axis=0)))
+    assert measured["boundary"]["miou"] == pytest.approx(mean_iou(counts.boundary.sum(axis=0)))
     assert measured["boundary"]["per_class_iou"]["cat"] is None
     sizes = measured["object_sizes"]
     assert (sizes["objects"][1:], sizes["iou"][1:]) == ([0, 0], [None, None])
@@ -128,12 +128,12 @@ def measured(folder, name):
 
 def test_two_processes_write_the_same_bytes_as_one(made):
     evaluate(made, "a", "--threads", "2", name="two")
-    for kind in ("npz", "detail.npz"):
+    for kind in ("npz", "fine_grained.npz"):
         assert (made / f"a.{kind}").read_bytes() == (made / f"two.{kind}").read_bytes()
     assert measured(made, "a") == measured(made, "two")
 
 
-def test_the_confusions_are_the_same_with_and_without_detail(made):
+def test_the_confusions_are_the_same_with_and_without_fine_grained_metrics(made):
     inputs = ["--scores", str(made / "a.h5"), "--manifest", str(made / "val.csv")]
     main(["evaluate", *inputs, "--json", str(made / "plain.json"), "--confusions", str(made / "plain.npz")])
     assert (made / "plain.npz").read_bytes() == (made / "a.npz").read_bytes()
@@ -145,10 +145,10 @@ def test_the_confusions_are_the_same_with_and_without_detail(made):
 def test_the_options_are_kept_with_the_counts(made):
     options = ["--boundary-ratio", "0.1", "--trimap-widths", "2", "9", "--object-sides", "10"]
     measured = evaluate(made, "a", *options, name="other")
-    assert load_detail(made / "other.detail.npz").settings == DetailSettings(
+    assert load_fine_counts(made / "other.fine_grained.npz").settings == FineGrained(
         boundary_ratio=0.1, trimap_widths=[2, 9], object_sides=[10]
     )
-    assert sum(measured["object_sizes"]["objects"]) == load_detail(made / "a.detail.npz").objects[:, 0].sum()
+    assert sum(measured["object_sizes"]["objects"]) == load_fine_counts(made / "a.fine_grained.npz").objects[:, 0].sum()
     assert measured["object_sizes"]["objects"][1] == 6
     assert len(measured["trimap"]["miou"]) == 2
 
@@ -166,7 +166,7 @@ def test_settings_out_of_range_are_refused_before_anything_is_scored(folder, opt
     assert sentence in error_of(folder, "a", *options)
     assert not (folder / "a.json").exists()
     with pytest.raises(ValueError, match="increasing"):
-        DetailSettings(trimap_widths=[4, 2])
+        FineGrained(trimap_widths=[4, 2])
 
 
 def test_an_instance_mask_of_another_size_or_a_damaged_one_is_named(folder):
@@ -177,21 +177,21 @@ def test_an_instance_mask_of_another_size_or_a_damaged_one_is_named(folder):
     assert "instances/p2.png: the mask cannot be read" in error_of(folder)
 
 
-def test_files_that_are_no_detail_are_refused(folder):
-    with pytest.raises(UserError, match="no such file; make it with `segrepro evaluate --detail`"):
-        load_detail(folder / "none.npz")
-    with pytest.raises(UserError, match=r"a\.npz: not the detail of an evaluation"):
-        load_detail(folder / "a.npz")
-    content = (folder / "a.detail.npz").read_bytes()
-    (folder / "a.detail.npz").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match="not the detail of an evaluation"):
-        load_detail(folder / "a.detail.npz")
+def test_files_without_fine_grained_counts_are_refused(folder):
+    with pytest.raises(UserError, match="no such file; make it with `segrepro evaluate --fine-grained`"):
+        load_fine_counts(folder / "none.npz")
+    with pytest.raises(UserError, match=r"a\.npz: not the fine-grained counts of an evaluation"):
+        load_fine_counts(folder / "a.npz")
+    content = (folder / "a.fine_grained.npz").read_bytes()
+    (folder / "a.fine_grained.npz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match="not the fine-grained counts of an evaluation"):
+        load_fine_counts(folder / "a.fine_grained.npz")
 
 
 def test_intervals_of_miou_are_those_of_the_main_table(made):
-    detail, (_, confusions) = load_detail(made / "a.detail.npz"), load_confusions(made / "a.npz")
+    counts, (_, confusions) = load_fine_counts(made / "a.fine_grained.npz"), load_confusions(made / "a.npz")
     measured = estimate(
-        lambda sums: mean_iou(sums)[:, np.newaxis], detail.whole, Bootstrap(resamples=300, confidence=0.9, seed=4)
+        lambda sums: mean_iou(sums)[:, np.newaxis], counts.whole, Bootstrap(resamples=300, confidence=0.9, seed=4)
     )
     counts = counts_of_confusions(confusions)
     expected = bca_interval(*draws(mean_iou, counts, resamples=300, seed=4), 0.9)
@@ -217,8 +217,8 @@ def test_bootstrap_options_out_of_range_are_refused(made, option, value):
     arguments = [
         "table",
         "boundary",
-        "--detail",
-        str(made / "a.detail.npz"),
+        "--fine-grained",
+        str(made / "a.fine_grained.npz"),
         "--out",
         str(made / "t.csv"),
         option,

@@ -1,4 +1,4 @@
-"""The table and figures of detail: what they say, which systems may be compared, same bytes in every format."""
+"""The table and figures of fine-grained metrics: what they say, which systems can be compared, same bytes always."""
 
 import csv
 import json
@@ -10,26 +10,26 @@ import pytest
 from PIL import Image
 
 from segrepro.cli import main
-from segrepro.config.detail import Detail as DetailSettings
+from segrepro.config.fine_grained import FineGrained
 from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
 from segrepro.evaluation.confusion import save_confusions
-from segrepro.evaluation.detail import Detail, save_detail
+from segrepro.evaluation.fine_grained import FineCounts, save_fine_counts
 from segrepro.evaluation.object_sizes import UNITS
 from segrepro.labels import COCO91, VOC21
 from segrepro.report.confusion_figure import draw_confusion
-from segrepro.report.detail import check_comparable, measure, size_titles
+from segrepro.report.fine_grained import check_comparable, measure, size_titles
 from segrepro.report.size_figure import draw_sizes
 from segrepro.report.style import save_figure
 from segrepro.report.trimap import draw_trimaps
 
-SETTINGS = DetailSettings(trimap_widths=[1, 5, 12])
+SETTINGS = FineGrained(trimap_widths=[1, 5, 12])
 FEW = Bootstrap(resamples=100)
 PICTURES = 8
 
 
 def made(system="net", *, hits=0.5, seed=0, split="val"):
-    """The detail of a system that has a share of the pixels of three classes right, and less near boundaries."""
+    """The counts of a system that has a share of the pixels of three classes right, and less near boundaries."""
     rng = np.random.default_rng(seed)
 
     def counts(shape, share):
@@ -44,26 +44,31 @@ def made(system="net", *, hits=0.5, seed=0, split="val"):
     objects[:, 1, :2, 1:3] = 2 * hits * UNITS
     parts = {"whole": counts((), hits), "boundary": counts((), hits / 2), "trimap": trimap, "objects": objects}
     ids = [f"p{number}" for number in range(PICTURES)]
-    return Detail(system, split, "voc21", SETTINGS, ids, **parts, instanced=np.ones(PICTURES, bool))
+    return FineCounts(system, split, "voc21", SETTINGS, ids, **parts, instanced=np.ones(PICTURES, bool))
 
 
 @pytest.fixture
 def files(tmp_path):
     """Three systems' files; the second leaks."""
     for number, system in enumerate(("a", "b", "c")):
-        save_detail(tmp_path / f"{system}.npz", made(system, hits=0.4 + 0.2 * number, seed=number))
+        save_fine_counts(tmp_path / f"{system}.npz", made(system, hits=0.4 + 0.2 * number, seed=number))
     (tmp_path / "leakage.json").write_text(json.dumps({"a": {"val": 0}, "b": {"val": 0.25}, "c": {"val": 0}}))
     return tmp_path
 
 
-def detail_of(files):
-    return ["--detail", *(str(files / f"{system}.npz") for system in "abc"), "--leakage", str(files / "leakage.json")]
+def fine_grained_of(files):
+    return [
+        "--fine-grained",
+        *(str(files / f"{system}.npz") for system in "abc"),
+        "--leakage",
+        str(files / "leakage.json"),
+    ]
 
 
 def test_metrics_and_intervals_are_of_the_sums_over_pictures():
-    detail = made(hits=0.5)
-    measured = measure(detail, FEW)
-    hit, true, predicted = detail.whole.sum(axis=0)[:, :3]
+    counts = made(hits=0.5)
+    measured = measure(counts, FEW)
+    hit, true, predicted = counts.whole.sum(axis=0)[:, :3]
     assert measured.miou.value == pytest.approx((hit / (true + predicted - hit)).mean())
     assert measured.sizes.value[:2] == pytest.approx([0.5, 0.5])
     assert np.isnan(measured.sizes.value[2])
@@ -76,7 +81,7 @@ def test_metrics_and_intervals_are_of_the_sums_over_pictures():
 
 def test_the_table_has_a_row_a_system_with_intervals_and_leaks(files):
     outputs = [str(files / f"boundary.{form}") for form in ("csv", "md", "tex")]
-    main(["table", "boundary", *detail_of(files), "--out", *outputs])
+    main(["table", "boundary", *fine_grained_of(files), "--out", *outputs])
     rows = list(csv.DictReader((files / "boundary.csv").open(newline="")))
     assert [(row["system"], row["leaks"]) for row in rows] == [("a", ""), ("b", "25.00"), ("c", "")]
     assert list(rows[0])[:7] == ["system", "split", "leaks", "miou", "miou_low", "miou_high", "boundary_iou"]
@@ -90,8 +95,8 @@ def test_the_table_has_a_row_a_system_with_intervals_and_leaks(files):
     assert f"{rows[0]['miou']} [{rows[0]['miou_low']}, {rows[0]['miou_high']}]" in printed
     assert "b †" in printed
     assert r"\toprule" in (files / "boundary.tex").read_text()
-    save_detail(files / "only.npz", replace(made(), settings=DetailSettings(trimap_widths=[2, 4, 7])))
-    main(["table", "boundary", "--detail", str(files / "only.npz"), "--out", str(files / "only.csv")])
+    save_fine_counts(files / "only.npz", replace(made(), settings=FineGrained(trimap_widths=[2, 4, 7])))
+    main(["table", "boundary", "--fine-grained", str(files / "only.npz"), "--out", str(files / "only.csv")])
     assert {"trimap_2", "trimap_4", "trimap_7"} <= set((files / "only.csv").read_text().splitlines()[0].split(","))
 
 
@@ -100,7 +105,7 @@ def test_the_table_has_a_row_a_system_with_intervals_and_leaks(files):
     [
         (made("net"), "was given twice"),
         (
-            replace(made("x"), settings=DetailSettings(boundary_ratio=0.05, trimap_widths=[1, 5, 12])),
+            replace(made("x"), settings=FineGrained(boundary_ratio=0.05, trimap_widths=[1, 5, 12])),
             "measured otherwise than 'net'",
         ),
         (made("x", split="test"), "of other pictures than 'net'"),
@@ -119,7 +124,7 @@ def test_a_table_may_have_several_splits():
 def test_figures_are_saved_in_each_format_with_the_same_bytes_every_time(files):
     for time in ("one", "two"):
         outputs = [str(files / f"{time}.{kind}") for kind in ("png", "pdf", "svg")]
-        main(["figure", "trimap", "--detail", str(files / "a.npz"), "--out", *outputs])
+        main(["figure", "trimap", "--fine-grained", str(files / "a.npz"), "--out", *outputs])
     for kind in ("png", "pdf", "svg"):
         assert (files / f"one.{kind}").read_bytes() == (files / f"two.{kind}").read_bytes()
     assert np.asarray(Image.open(files / "one.png").convert("L")).std() > 5
@@ -128,13 +133,13 @@ def test_figures_are_saved_in_each_format_with_the_same_bytes_every_time(files):
 
 
 def test_the_size_figure_marks_leaking_systems(files):
-    main(["figure", "object_sizes", *detail_of(files), "--out", str(files / "sizes.svg")])
+    main(["figure", "object_sizes", *fine_grained_of(files), "--out", str(files / "sizes.svg")])
     assert "<!-- b \N{DAGGER} -->" in (files / "sizes.svg").read_text()  # matplotlib writes each text as a comment
 
 
 def test_a_format_that_is_none_of_them_is_refused_before_anything_is_written(files):
     with pytest.raises(SystemExit) as stopped:
-        main(["figure", "trimap", *detail_of(files), "--out", str(files / "x.png"), str(files / "x.jpg")])
+        main(["figure", "trimap", *fine_grained_of(files), "--out", str(files / "x.png"), str(files / "x.jpg")])
     assert "x.jpg: the name must end in .png or .pdf or .svg" in stopped.value.code
     assert not (files / "x.png").exists()
     with pytest.raises(UserError, match="saved as"):

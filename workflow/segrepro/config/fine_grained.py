@@ -10,8 +10,8 @@ from segrepro.schema import Fraction, Positive, Section
 Sides = Annotated[list[Positive], Field(min_length=1)]
 
 
-class Detail(Section):
-    """What is measured near boundaries and by size; see segrepro.evaluation.detail.
+class FineGrained(Section):
+    """Fine-grained metrics, near boundaries and by object size; see segrepro.evaluation.fine_grained.
 
     The defaults are those of boundary IoU's authors, of Kraehenbuehl and Koltun's curves (up to 40 pixels), and of
     COCO's small and large objects.
@@ -27,7 +27,7 @@ class Detail(Section):
     )
 
     @model_validator(mode="after")
-    def _increasing(self) -> "Detail":
+    def _increasing(self) -> "FineGrained":
         for name in ("trimap_widths", "object_sides"):
             values = getattr(self, name)
             if any(a >= b for a, b in itertools.pairwise(values)):

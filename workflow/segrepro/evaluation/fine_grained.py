@@ -1,7 +1,6 @@
-"""What `segrepro evaluate` counts beside the confusions: near boundaries, and by the size of objects.
+"""Fine-grained metrics: near boundaries (`segrepro.evaluation.boundary`) and by object size (`.object_sizes`).
 
-The counts are of each picture, so that totals, intervals and differences of systems can be had without predicting
-again; see `segrepro.evaluation.boundary` and `segrepro.evaluation.object_sizes` for what they mean.
+They are made of counts per picture, so that totals, intervals and differences of systems need no prediction again.
 """
 
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from segrepro.config.detail import Detail as DetailSettings
+from segrepro.config.fine_grained import FineGrained
 from segrepro.data.masks import check_size, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.evaluation.boundary import boundary_counts, trimap_counts
@@ -25,7 +24,7 @@ from segrepro.labels import LabelSpace
 from segrepro.stores.manifests import Example, instances_beside
 
 
-def _picture_detail(scorer: PictureScorer, settings: DetailSettings, example: Example) -> tuple[np.ndarray | bool, ...]:
+def _count_picture(scorer: PictureScorer, settings: FineGrained, example: Example) -> tuple[np.ndarray | bool, ...]:
     """Count one picture: its confusion, and of `ARRAYS` all but ``whole``."""
     cv2.setNumThreads(1)  # the processes are the threads that the caller granted
     truth = read_mask(example.mask)
@@ -52,18 +51,15 @@ def _instance_mask(example: Example, shape: tuple[int, int]) -> np.ndarray | Non
 
 
 @dataclass(frozen=True)
-class Detail:
-    """The counts of all pictures of a split, by one system.
-
-    Counts are int32: ``whole`` of all pixels but void.
-    """
+class FineCounts:
+    """What fine-grained metrics of one system on one split are made of: int32 counts of each picture."""
 
     system: str
     split: str
     label_space: str
-    settings: DetailSettings
+    settings: FineGrained
     ids: list[str]
-    whole: np.ndarray  # shape (pictures, 3, classes), as of `counts_of_confusions`
+    whole: np.ndarray  # all pixels but void, shape (pictures, 3, classes); see `counts_of_confusions`
     boundary: np.ndarray  # shape (pictures, 3, classes); see `boundary_counts`
     trimap: np.ndarray  # shape (pictures, widths, 3, classes); see `trimap_counts`
     objects: np.ndarray  # shape (pictures, 2, ranges, classes); see `size_counts`
@@ -74,23 +70,24 @@ ARRAYS = ("whole", "boundary", "trimap", "objects", "instanced")
 NAMES = ("system", "split", "label_space")
 
 
-def score_in_detail(
-    scorer: PictureScorer, settings: DetailSettings, examples: list[Example], *, system: str, split: str, threads: int
-) -> tuple[np.ndarray, Detail]:
-    """Score the pictures of a manifest that passed `check_same_pictures` in detail, by any number of processes alike.
+def score_fine_grained(
+    scorer: PictureScorer, settings: FineGrained, examples: list[Example], *, system: str, split: str, threads: int
+) -> tuple[np.ndarray, FineCounts]:
+    """Score the pictures of a manifest that passed `check_same_pictures`, by any number of processes alike.
 
     Returns:
-        The confusions, int32 of shape (pictures, classes, classes), and the rest; in the order of ``examples``.
+        The confusions, int32 of shape (pictures, classes, classes), and the fine-grained counts; in the order of
+        ``examples``.
 
     Raises:
         UserError: mask or instance mask cannot be read or differ in size, a label is out of range, or a process died.
     """
-    counted = partial(_picture_detail, scorer, settings)
+    counted = partial(_count_picture, scorer, settings)
     found = map_in_processes(counted, examples, threads=threads, label=system, total=len(examples))
     confusions, *counts = (np.stack(part) for part in zip(*found, strict=True))
     whole = counts_of_confusions(confusions).astype(np.int32)
     ids = [example.id for example in examples]
-    return confusions, Detail(system, split, scorer.space, settings, ids, whole, *counts)
+    return confusions, FineCounts(system, split, scorer.space, settings, ids, whole, *counts)
 
 
 def size_iou(counts: np.ndarray) -> np.ndarray:
@@ -105,11 +102,11 @@ def size_iou(counts: np.ndarray) -> np.ndarray:
     return mean_over_classes(total / (UNITS * np.maximum(number, 1)), number > 0)
 
 
-def detail_summary(detail: Detail, space: LabelSpace) -> dict[str, Any]:
+def fine_grained_summary(counts: FineCounts, space: LabelSpace) -> dict[str, Any]:
     """Return the totals in the form of the metrics JSON, fractions in [0, 1]; None where nothing was counted."""
-    settings = detail.settings
-    boundary, objects = (part.sum(axis=0, dtype=np.int64) for part in (detail.boundary, detail.objects))
-    trimap = mean_iou(detail.trimap.sum(axis=0, dtype=np.int64))
+    settings = counts.settings
+    boundary, objects = (part.sum(axis=0, dtype=np.int64) for part in (counts.boundary, counts.objects))
+    trimap = mean_iou(counts.trimap.sum(axis=0, dtype=np.int64))
     ious, present = class_ious(boundary), boundary[TRUE] > 0
     return {
         "boundary": {
@@ -124,7 +121,7 @@ def detail_summary(detail: Detail, space: LabelSpace) -> dict[str, Any]:
             "sides": list(settings.object_sides),
             "objects": objects[0].sum(axis=1).tolist(),
             "iou": [_fraction(value) for value in size_iou(objects)],
-            "pictures_with_instance_mask": int(detail.instanced.sum()),
+            "pictures_with_instance_mask": int(counts.instanced.sum()),
         },
     }
 
@@ -133,16 +130,16 @@ def _fraction(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def save_detail(path: Path, detail: Detail) -> None:
+def save_fine_counts(path: Path, counts: FineCounts) -> None:
     """Write the counts as compressed ``.npz``, atomically; same values, same bytes."""
-    arrays = {name: getattr(detail, name) for name in (*NAMES, *ARRAYS)} | detail.settings.model_dump()
+    arrays = {name: getattr(counts, name) for name in (*NAMES, *ARRAYS)} | counts.settings.model_dump()
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, ids=np.array(detail.ids, dtype=np.str_), **arrays)
+        np.savez_compressed(temporary, ids=np.array(counts.ids, dtype=np.str_), **arrays)
 
 
-def load_detail(path: Path) -> Detail:
-    """Read what `save_detail` wrote; a `UserError` where the file is missing, damaged or holds something else."""
-    with arrays_of(path, "the detail of an evaluation", option=" --detail") as arrays:
-        settings = DetailSettings(**{name: arrays[name].tolist() for name in DetailSettings.model_fields})
+def load_fine_counts(path: Path) -> FineCounts:
+    """Read what `save_fine_counts` wrote; a `UserError` where the file is missing, damaged or holds something else."""
+    with arrays_of(path, "the fine-grained counts of an evaluation", option=" --fine-grained") as arrays:
+        settings = FineGrained(**{name: arrays[name].tolist() for name in FineGrained.model_fields})
         names = [str(arrays[name]) for name in NAMES]
-        return Detail(*names, settings, arrays["ids"].tolist(), **{name: arrays[name] for name in ARRAYS})
+        return FineCounts(*names, settings, arrays["ids"].tolist(), **{name: arrays[name] for name in ARRAYS})

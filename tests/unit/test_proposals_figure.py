@@ -1,4 +1,4 @@
-"""The figure of the growing map: what it shows, how pictures are chosen, same bytes every time, what it refuses."""
+"""The figure of proposals: what it shows, how pictures are chosen, same bytes every time, what it refuses."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from networks import built, spec_of
 from segrepro.cli import main
 from segrepro.errors import UserError
 from segrepro.labels import VOID, voc_palette
-from segrepro.report.growing import draw_growing, growing_row, most_objects
+from segrepro.report.proposals_figure import draw_proposals, most_objects, proposals_row
 from segrepro.stores.manifests import Example, write_manifest
 from segrepro.stores.proposals import ProposalWriter
 
@@ -58,7 +58,7 @@ def row(boxes, *, truth=None, is_whole=False):
     maps = {1: np.zeros_like(mask), 3: np.where(mask == VOID, 0, mask)}
     picture = random.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     truth = mask if truth is None else truth
-    return growing_row("p", picture, truth, np.array(boxes), maps, is_whole=is_whole)
+    return proposals_row("p", picture, truth, np.array(boxes), maps, is_whole=is_whole)
 
 
 def texts(figure):
@@ -67,7 +67,7 @@ def texts(figure):
 
 def test_a_row_shows_the_picture_the_map_after_each_count_and_the_truth():
     drawn = row(BOXES)
-    figure = draw_growing([drawn], [1, 3])
+    figure = draw_proposals([drawn], [1, 3])
     shown = [axes.get_images()[0].get_array() for axes in figure.axes]
     np.testing.assert_array_equal(shown[0], drawn[0].image)
     for image, cell in zip(shown[1:], drawn[1:], strict=True):
@@ -82,7 +82,7 @@ def test_a_row_shows_the_picture_the_map_after_each_count_and_the_truth():
 
 def test_boxes_have_the_colour_of_the_first_map_they_are_in_and_end_with_the_picture():
     boxes = np.array([[-9, -9, 20, 20], [10, 5, 60, 30], [4, 4, 30, 30], [0, 0, 9, 9]])
-    figure = draw_growing([row(boxes)], [1, 3])
+    figure = draw_proposals([row(boxes)], [1, 3])
     titles = {text.get_text(): text.get_color() for text in figure.texts}
     patches = [p for p in figure.axes[0].patches if p.get_edgecolor() != (1, 1, 1, 1)]
     assert len(patches) == 3  # the fourth box is in no map
@@ -96,11 +96,11 @@ def test_boxes_have_the_colour_of_the_first_map_they_are_in_and_end_with_the_pic
 
 
 def test_pictures_with_fewer_boxes_without_any_and_without_truth_say_so():
-    few = draw_growing([row(BOXES[:2])], [1, 3])
+    few = draw_proposals([row(BOXES[:2])], [1, 3])
     assert "mIoU 100.0 (has 2)" in texts(few)
-    whole = draw_growing([row([[0, 0, WIDTH, HEIGHT]], is_whole=True)], [1, 3])
+    whole = draw_proposals([row([[0, 0, WIDTH, HEIGHT]], is_whole=True)], [1, 3])
     assert "mIoU 100.0 (whole)" in texts(whole)
-    void = draw_growing([row(BOXES, truth=np.full((HEIGHT, WIDTH), VOID, np.uint8))], [1, 3])
+    void = draw_proposals([row(BOXES, truth=np.full((HEIGHT, WIDTH), VOID, np.uint8))], [1, 3])
     assert texts(void).count("all void") == 2
 
 

@@ -68,8 +68,8 @@ def draws(metric: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, *, res
     Args:
         metric: from sums over pictures, shape (n, ...), to metrics of shape (n, ...); NaN where undefined.
         counts: whole numbers, shape (pictures, ...), their sums below 2^53: sums are exact in whatever order.
-        resamples: number of resamples.
-        seed: of the drawing; the same seed and number of pictures draw the same pictures.
+        resamples: their number.
+        seed: the same one draws the same pictures of as many.
     """
     exact = counts.astype(np.float64)
     total, flat = exact.sum(axis=0), exact.reshape(len(exact), -1)
@@ -104,19 +104,12 @@ def resample_weights(pictures: int, resamples: int, seed: int) -> Iterator[np.nd
 
 
 def bca_interval(estimate: float, resampled: np.ndarray, jackknife: np.ndarray, confidence: float) -> Interval:
-    """Return the BCa interval of a statistic.
+    """Return the BCa interval of a statistic, of the parts of `Draws`; a NaN (no ground truth drawn) is left out.
 
-    Args:
-        estimate: the statistic of all pictures.
-        resampled: the statistic of each resample; NaN (a resample without any ground truth) is left out.
-        jackknife: the statistic without each picture.
-        confidence: of the interval, in (0, 1).
-
-    Returns:
-        The interval. Where all resamples lie on one side of the estimate, so that its bias has no finite measure, the
-        percentile interval: (0, 0) for the difference of two systems that agree everywhere. NaN ends where the
-        statistic is undefined without one of the pictures: it hangs on that picture alone, and drawing it more or
-        less often says nothing of what others would give.
+    Where all resamples lie on one side of the estimate, so that its bias has no finite measure, it is the percentile
+    interval: (0, 0) for the difference of two systems that agree everywhere. Its ends are NaN where the statistic is
+    undefined without one of the pictures: it hangs on that picture alone, and drawing it more or less often says
+    nothing of what others would give.
     """
     if np.isnan(jackknife).any():
         return Interval(np.nan, np.nan)

@@ -47,12 +47,9 @@ def boundary_pixels(labels: np.ndarray, width: int) -> np.ndarray:
 
 
 def boundary_counts(truth: np.ndarray, prediction: np.ndarray, num_classes: int, *, ratio: float) -> np.ndarray:
-    """Count what boundary IoU is made of, of one picture: the distance is a ratio of its diagonal.
+    """Count what boundary IoU is made of, of one picture, as `counts_of_labels`; the ratio is of its diagonal.
 
     Both label maps are uint8 (height, width); the prediction's value under the truth's void is free.
-
-    Returns:
-        int64, shape (3, num_classes): see `counts_of_labels`.
     """
     prediction = np.where(truth == VOID, np.uint8(VOID), prediction)
     width = boundary_width(truth.shape, ratio)
@@ -77,7 +74,7 @@ def boundary_distance(truth: np.ndarray) -> np.ndarray | None:
 def trimap_counts(
     truth: np.ndarray, prediction: np.ndarray, num_classes: int, *, widths: tuple[int, ...]
 ) -> np.ndarray:
-    """Count what the trimaps' mIoUs are made of, of one picture as of `boundary_counts`, in bands of increasing widths.
+    """Count what the mIoU of each band is made of, of one picture as of `boundary_counts`; the widths increase.
 
     Returns:
         int64, shape (len(widths), 3, num_classes): see `counts_of_labels`.

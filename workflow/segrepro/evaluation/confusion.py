@@ -62,11 +62,7 @@ def save_confusions(path: Path, ids: Iterable[str], confusions: np.ndarray) -> N
 
 
 def load_confusions(path: Path) -> tuple[list[str], np.ndarray]:
-    """Read what `save_confusions` wrote: the ids and the confusions, in the same order.
-
-    Raises:
-        UserError: the file is missing, damaged or holds something else.
-    """
+    """Read what `save_confusions` wrote; a `UserError` where the file is missing, damaged or holds something else."""
     with arrays_of(path, "per-picture confusions") as arrays:
         ids, confusions = arrays["ids"].tolist(), arrays["confusions"]
     if confusions.ndim != 3 or len(ids) != len(confusions):
@@ -75,10 +71,7 @@ def load_confusions(path: Path) -> tuple[list[str], np.ndarray]:
 
 
 def confusions_of(path: Path, wanted: list[str], space: LabelSpace) -> np.ndarray:
-    """Read the confusions of just these pictures, in their order, from what `save_confusions` wrote.
-
-    Returns:
-        int64 of shape (pictures, classes, classes), rows the truth.
+    """Read the confusions of just these pictures, int64 (pictures, classes, classes) in their order.
 
     Raises:
         UserError: the file cannot be read, or is of other pictures or labels.

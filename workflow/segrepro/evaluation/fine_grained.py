@@ -16,7 +16,14 @@ from segrepro.data.masks import check_size, read_mask
 from segrepro.data.parallel import map_in_processes
 from segrepro.evaluation.boundary import boundary_counts, trimap_counts
 from segrepro.evaluation.confusion import arrays_of
-from segrepro.evaluation.metrics import TRUE, class_ious, counts_of_confusions, mean_iou, mean_over_classes
+from segrepro.evaluation.metrics import (
+    by_class,
+    class_ious,
+    counts_of_confusions,
+    mean_iou,
+    mean_over_classes,
+    or_none,
+)
 from segrepro.evaluation.object_sizes import UNITS, size_counts
 from segrepro.evaluation.pictures import PictureScorer
 from segrepro.files import atomic_path
@@ -107,27 +114,20 @@ def fine_grained_summary(counts: FineCounts, space: LabelSpace) -> dict[str, Any
     settings = counts.settings
     boundary, objects = (part.sum(axis=0, dtype=np.int64) for part in (counts.boundary, counts.objects))
     trimap = mean_iou(counts.trimap.sum(axis=0, dtype=np.int64))
-    ious, present = class_ious(boundary), boundary[TRUE] > 0
     return {
         "boundary": {
             "ratio": settings.boundary_ratio,
-            "miou": _fraction(mean_iou(boundary)),
-            "per_class_iou": {
-                space.classes[label]: float(ious[label]) if present[label] else None for label in space.used_labels
-            },
+            "miou": or_none(mean_iou(boundary)),
+            "per_class_iou": by_class(class_ious(boundary), space),
         },
-        "trimap": {"widths": list(settings.trimap_widths), "miou": [_fraction(value) for value in trimap]},
+        "trimap": {"widths": list(settings.trimap_widths), "miou": list(map(or_none, trimap))},
         "object_sizes": {
             "sides": list(settings.object_sides),
             "objects": objects[0].sum(axis=1).tolist(),
-            "iou": [_fraction(value) for value in size_iou(objects)],
+            "iou": list(map(or_none, size_iou(objects))),
             "pictures_with_instance_mask": int(counts.instanced.sum()),
         },
     }
-
-
-def _fraction(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def save_fine_counts(path: Path, counts: FineCounts) -> None:

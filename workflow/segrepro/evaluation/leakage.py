@@ -232,11 +232,7 @@ def read_marks(path: Path) -> Marks:
 
 
 def leaking_share(marks: Marks, system: str, split: str) -> float:
-    """Return the share (0..1) of a split's pictures that leak into a system.
-
-    Raises:
-        UserError: the pair was not audited: unmarked must mean clean.
-    """
+    """Return the share (0..1) of a split's pictures that leak into a system; not audited is refused, and not clean."""
     try:
         return marks[system][split]
     except KeyError:

@@ -37,32 +37,20 @@ def counts_of_labels(truth: np.ndarray, prediction: np.ndarray, num_classes: int
 
 
 def counts_of_confusions(confusions: np.ndarray) -> np.ndarray:
-    """Reduce confusions (..., classes, classes), rows the truth, to the counts of each class.
-
-    Returns:
-        int64, shape (..., 3, classes): `HITS`, `TRUE` and `PREDICTED`.
-    """
+    """Reduce confusions (..., classes, classes), rows the truth, to those counts: int64 (..., 3, classes)."""
     hits = np.diagonal(confusions, axis1=-2, axis2=-1)
     sums = (confusions.sum(axis=axis, dtype=np.int64) for axis in (-1, -2))
     return np.stack([hits.astype(np.int64), *sums], axis=-2)
 
 
 def class_ious(counts: np.ndarray) -> np.ndarray:
-    """Return the IoU of each class, of counts (..., 3, classes) that are summed over pictures.
-
-    Returns:
-        float64, shape (..., classes), in [0, 1]; NaN where the truth has no such pixel.
-    """
+    """Return the IoU of each class, float64 (..., classes), of summed counts (..., 3, classes); NaN without truth."""
     hits, true, predicted = (counts[..., place, :] for place in (HITS, TRUE, PREDICTED))
     return np.where(true > 0, hits / np.where(true > 0, true + predicted - hits, 1), np.nan)
 
 
 def mean_iou(counts: np.ndarray) -> np.ndarray:
-    """Return the mean IoU over the classes that occur in the truth, as `metrics` takes it.
-
-    Returns:
-        float64, of counts (..., 3, classes) shape (...), in [0, 1]; NaN where the truth has no pixel at all.
-    """
+    """Return the mean of `class_ious` over the classes that occur in the truth, float64 (...); NaN where none does."""
     return mean_over_classes(class_ious(counts), counts[..., TRUE, :] > 0)
 
 
@@ -114,12 +102,11 @@ def picture_mious(confusions: np.ndarray) -> np.ndarray:
 
 
 def summary(confusion: np.ndarray, space: LabelSpace) -> dict[str, Any]:
-    """Return the metrics of a confusion matrix in the form of the metrics JSON, with the label space's class names.
+    """Return the metrics of a confusion matrix in the form of the metrics JSON.
 
     Returns:
-        ``miou``, ``pixel_accuracy``, ``mean_accuracy`` and ``fw_iou`` as fractions, ``classes`` (how many are
-        averaged), and ``per_class_iou``: class name -> fraction, or None where the ground truth has no such
-        pixel.
+        `MEASURES` as fractions, ``classes`` (how many are averaged), and ``per_class_iou``: class name -> fraction, or
+        None where the ground truth has no such pixel.
 
     Raises:
         ValueError: the matrix has another size than the label space, or counts nothing.
@@ -130,11 +117,18 @@ def summary(confusion: np.ndarray, space: LabelSpace) -> dict[str, Any]:
     return {
         **{measure: getattr(result, measure) for measure in MEASURES},
         "classes": int(result.present.sum()),
-        "per_class_iou": {
-            space.classes[label]: float(result.iou[label]) if result.present[label] else None
-            for label in space.used_labels
-        },
+        "per_class_iou": by_class(result.iou, space),
     }
+
+
+def by_class(values: np.ndarray, space: LabelSpace) -> dict[str, float | None]:
+    """Return a value per label as class name -> value; labels not in use are left out."""
+    return {space.classes[label]: or_none(values[label]) for label in space.used_labels}
+
+
+def or_none(value: float) -> float | None:
+    """Return a number as JSON can hold it: None for NaN."""
+    return None if np.isnan(value) else float(value)
 
 
 def read_metrics(paths: list[Path]) -> list[dict[str, Any]]:

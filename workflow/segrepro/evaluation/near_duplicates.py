@@ -50,14 +50,7 @@ def unique_pictures(examples: list[Example]) -> dict[str, Path]:
 
 
 def perceptual_hash(grey: np.ndarray) -> np.ndarray:
-    """Hash a grey picture.
-
-    Args:
-        grey: uint8, shape (height, width).
-
-    Returns:
-        uint64, shape (`WORDS`,).
-    """
+    """Hash a grey picture, uint8 (height, width): uint64, shape (`WORDS`,)."""
     small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     half = SIDE // 2
     whole = cv2.resize(small, (half, half), interpolation=cv2.INTER_AREA)
@@ -68,11 +61,7 @@ def perceptual_hash(grey: np.ndarray) -> np.ndarray:
 
 
 def hash_file(path: Path) -> np.ndarray:
-    """Hash a picture file; see `perceptual_hash`.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
+    """Hash a picture file; a `UserError` where it is missing or damaged."""
     cv2.setNumThreads(1)  # the processes are the threads that the caller granted
     return perceptual_hash(cv2.cvtColor(read_rgb(path), cv2.COLOR_RGB2GRAY))
 
@@ -88,15 +77,7 @@ def hash_pictures(pictures: dict[str, Path], *, threads: int, label: str) -> np.
 
 
 def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Count the bits that differ, of every hash of ``a`` and every one of ``b``.
-
-    Args:
-        a: uint64, shape (n, words).
-        b: uint64, shape (m, words).
-
-    Returns:
-        uint16, shape (n, m).
-    """
+    """Count the bits that differ, of every hash of ``a``, uint64 (n, words), and every one of ``b``: uint16 (n, m)."""
     total = np.zeros((len(a), len(b)), np.uint16)
     for word in range(a.shape[1]):
         total += np.bitwise_count(a[:, word, np.newaxis] ^ b[np.newaxis, :, word])
@@ -113,14 +94,11 @@ def nearest_pairs(
 
     Args:
         ids_a: ids of the first set.
-        hashes_a: uint64, shape (len(ids_a), words), from `hash_pictures`.
+        hashes_a: of its pictures, in their order, from `hash_pictures`.
         ids_b: ids of the second set.
-        hashes_b: the same of the second set.
+        hashes_b: likewise.
         max_distance: bits, of near-duplicates.
-        at_least: number of pairs wanted in any case, where there are so many.
-
-    Returns:
-        Pairs, nearest first.
+        at_least: number of pairs wanted in any case, where there are so many; nearest first.
 
     Raises:
         UserError: there are more than `MOST_PAIRS` near-duplicates.

@@ -37,7 +37,7 @@ def size_counts(
     Args:
         truth: uint8 labels or void, shape (height, width).
         prediction: uint8 labels, the same shape; its value under void is free.
-        num_classes: of the label space.
+        num_classes: number of labels.
         sides: where ranges of sizes meet, as the side of a square in pixels, increasing; an object of just that size is
             in the upper range.
         instances: uint8, the same shape: 0 background, 1.. objects, 255 void; None where there is no instance mask.

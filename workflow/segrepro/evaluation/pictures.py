@@ -15,16 +15,10 @@ from segrepro.stores.scores import ScoreReader
 
 @dataclass(frozen=True)
 class PictureScorer:
-    """Scores a picture of one store against its mask; can be sent to another process.
+    """Scores a picture of one store against its mask; can be sent to another process."""
 
-    Attributes:
-        store: path of the score store, opened again for each picture (2 ms of some 10).
-        space: name of the label space of the masks, which the predictions are mapped to.
-        num_classes: number of labels of that space.
-    """
-
-    store: Path
-    space: str
+    store: Path  # opened again for each picture (2 ms of some 10)
+    space: str  # label space of the masks, which the predictions are mapped to
     num_classes: int
 
     def __call__(self, example: Example) -> np.ndarray:
@@ -53,8 +47,5 @@ def picture_confusions(scorer: PictureScorer, examples: list[Example], *, thread
 
     Returns:
         int32 array of shape (pictures, num_classes, num_classes), in the order of ``examples``.
-
-    Raises:
-        UserError: a picture cannot be scored, or a process died.
     """
     return np.stack(map_in_processes(scorer, examples, threads=threads, label=label, total=len(examples)))

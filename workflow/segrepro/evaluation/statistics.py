@@ -23,7 +23,7 @@ from segrepro.config.tables import Bootstrap
 from segrepro.errors import UserError
 from segrepro.evaluation.bootstrap import Draws, bca_interval, bca_p_value, draws
 from segrepro.evaluation.confusion import load_confusions
-from segrepro.evaluation.metrics import TRUE, counts_of_confusions, mean_iou
+from segrepro.evaluation.metrics import TRUE, counts_of_confusions, mean_iou, or_none
 from segrepro.json_files import read_model
 from segrepro.schema import Positive, Section
 from segrepro.stores.same_pictures import refuse_other_pictures
@@ -139,13 +139,13 @@ def _split_statistics(entries: list[Scored], bootstrap: Bootstrap) -> SplitStati
     drawn = {entry.system: draws(mean_iou, entry.counts, **how) for entry in entries}
 
     def ends(found: Draws) -> dict[str, float | None]:
-        low, high = map(_or_none, bca_interval(*found, bootstrap.confidence))
+        low, high = map(or_none, bca_interval(*found, bootstrap.confidence))
         return {"value": float(found.value), "low": low, "high": high}
 
     differences: dict[str, dict[str, Difference]] = {}
     for one, two in itertools.combinations(drawn, 2):
         paired = drawn[one].minus(drawn[two])
-        difference = Difference(**ends(paired), p=_or_none(bca_p_value(*paired)))
+        difference = Difference(**ends(paired), p=or_none(bca_p_value(*paired)))
         differences.setdefault(one, {})[two] = difference
     return SplitStatistics(
         pictures=len(entries[0].ids),
@@ -155,17 +155,11 @@ def _split_statistics(entries: list[Scored], bootstrap: Bootstrap) -> SplitStati
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Return the p-values of a family of tests, adjusted by Holm's step-down method.
+    """Return the p-values of a family of tests, adjusted by Holm's step-down method; None is no test, and stays.
 
     Calling a difference real where its adjusted value is below 0.05 makes even one false call in the whole family
     less probable than 0.05, however the tests hang together (Holm, "A simple sequentially rejective multiple test
     procedure", Scandinavian Journal of Statistics 6, 1979).
-
-    Args:
-        p_values: in any order; None for a comparison that has none, which does not count as a test.
-
-    Returns:
-        In the same order, each at least as large as it was and at most 1.
     """
     tested = [index for index, p in enumerate(p_values) if p is not None]
     order = sorted(tested, key=lambda index: p_values[index])
@@ -175,10 +169,6 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     for index, value in zip(order, steps, strict=True):
         adjusted[index] = min(float(value), 1.0)
     return adjusted
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else value
 
 
 def _check_same_pictures(entries: list[Scored]) -> None:

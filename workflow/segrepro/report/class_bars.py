@@ -62,12 +62,10 @@ def _drawn(args: argparse.Namespace, systems: "list[SystemBars]", classes: list[
 
 @dataclass(frozen=True)
 class SystemBars:
-    """The bars of one system.
+    """The bars of one system, under its name.
 
-    Attributes:
-        name: what the legend calls it.
-        iou: class name -> IoU, low and high end of its interval, in [0, 1]; the ends are NaN where one picture alone
-            has the class. A class without ground truth is not in it.
+    By class name: IoU, low and high end of its interval, in [0, 1]; the ends are NaN where one picture alone has the
+    class. A class without ground truth is not in it.
     """
 
     name: str
@@ -75,16 +73,12 @@ class SystemBars:
 
 
 def read_bars(path: Path, name: str, space: LabelSpace, bootstrap: Bootstrap) -> SystemBars:
-    """Read the confusions of one system (``.npz`` of `segrepro evaluate`) and compute its bars.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
+    """Read the confusions of one system and compute its bars; a `UserError` as of `load_confusions`."""
     _, confusions = load_confusions(path)
     ious = estimate(class_ious, counts_of_confusions(confusions), bootstrap)
     bars = np.stack([ious.value, ious.low, ious.high], axis=1)
     labels = [label for label in space.used_labels if not np.isnan(ious.value[label])]
-    return SystemBars(name, {space.classes[label] or f"label {label}": tuple(bars[label].tolist()) for label in labels})
+    return SystemBars(name, {space.classes[label]: tuple(bars[label].tolist()) for label in labels})
 
 
 def weakest_classes(bars: SystemBars, count: int) -> list[str]:
@@ -93,14 +87,7 @@ def weakest_classes(bars: SystemBars, count: int) -> list[str]:
 
 
 def draw_class_bars(systems: list[SystemBars], classes: list[str], *, title: str, note: str) -> Figure:
-    """Draw a group of bars for each class, in as many rows as they need, with intervals as whiskers.
-
-    Args:
-        systems: at most `MOST_SYSTEMS`, in order.
-        classes: to draw, in order.
-        title: of the figure.
-        note: below the title, in small type.
-    """
+    """Draw a group of bars for each class, of at most `MOST_SYSTEMS`, in as many rows as they need; with whiskers."""
     per_row = max(1, BARS_PER_ROW // len(systems))
     count = math.ceil(len(classes) / per_row)
     per_row = math.ceil(len(classes) / count)  # rows of like length

@@ -51,14 +51,9 @@ def make(args: argparse.Namespace) -> Figure:
 def draw_confusion(
     confusions: np.ndarray, space: LabelSpace, bootstrap: Bootstrap, *, title: str, note: str = ""
 ) -> Figure:
-    """Draw a confusion matrix whose rows are the truth, in percent of the row, with the recall of each class.
+    """Draw the sum of confusions (pictures, classes, classes), rows the truth, in percent of the row.
 
-    Args:
-        confusions: one per picture, shape (pictures, classes, classes), rows the truth.
-        space: names the labels; labels not in use are left out.
-        bootstrap: how the recalls' intervals are made.
-        title: of the figure.
-        note: below the title, in small type.
+    Beside it stands the recall of each class with its interval. Labels that the space does not use are left out.
     """
     used = list(space.used_labels)
     total = confusions.sum(axis=0, dtype=np.int64)[np.ix_(used, used)]

@@ -48,19 +48,12 @@ def make(args: argparse.Namespace) -> Figure:
 
 @dataclass(frozen=True)
 class Tile:
-    """One example as the network sees it.
+    """One example as the network sees it."""
 
-    Attributes:
-        id: the picture's id.
-        label: the class it stands for.
-        picture: uint8 RGB, shape (size, size, 3); zeros beside the picture.
-        labels: uint8 of shape (size, size); void beside the picture.
-    """
-
-    id: str
-    label: int
-    picture: np.ndarray
-    labels: np.ndarray
+    id: str  # of the picture
+    label: int  # of the class it stands for
+    picture: np.ndarray  # uint8 RGB, shape (size, size, 3); zeros beside the picture
+    labels: np.ndarray  # uint8, shape (size, size); void beside the picture
 
 
 def example_labels(example: Example, space: LabelSpace) -> np.ndarray:
@@ -103,10 +96,7 @@ def by_lot(rows: int, *, seed: int) -> list[int]:
 def choose_examples(drawn: Iterable[Example], space: LabelSpace, count: int) -> list[Example]:
     """Choose some of the examples that `by_lot` drew, by class: as many of one as of another where there are enough.
 
-    Of a class that is rarer than those drawn, there may be none.
-
-    Raises:
-        UserError: as `example_labels`.
+    Of a class that is rarer than those drawn, there may be none. Raises as `example_labels`.
     """
     classes = len(space.used_labels) - 1
     enough = math.ceil(count / classes)
@@ -123,8 +113,7 @@ def choose_examples(drawn: Iterable[Example], space: LabelSpace, count: int) -> 
 def load_tile(example: Example, space: LabelSpace, size: int) -> Tile:
     """Read an example and draw it to ``size`` x ``size`` pixels: picture bilinear, labels nearest, as in training.
 
-    Raises:
-        UserError: as `example_labels`, or picture and mask differ in size.
+    Raises as `example_labels`, and where picture and mask differ in size.
     """
     labels = example_labels(example, space)
     picture = read_rgb(example.image)

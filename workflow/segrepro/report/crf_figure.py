@@ -59,17 +59,11 @@ def make(args: argparse.Namespace) -> Figure:
 
 @dataclass(frozen=True)
 class Change:
-    """What a CRF changed on a split.
+    """What a CRF changed on a split."""
 
-    Attributes:
-        ids: the pictures.
-        before: confusion of each picture without the CRF, (pictures, classes, classes).
-        after: the same with it.
-    """
-
-    ids: list[str]
-    before: np.ndarray
-    after: np.ndarray
+    ids: list[str]  # of the pictures
+    before: np.ndarray  # confusion of each picture without the CRF, (pictures, classes, classes)
+    after: np.ndarray  # the same with it
 
     @property
     def totals(self) -> tuple[Metrics, Metrics]:
@@ -129,15 +123,9 @@ def _counts(gains: np.ndarray) -> str:
 def draw_change(
     change: Change, rows: list[list[Cell]], space: LabelSpace, *, before: str, after: str, split: str
 ) -> Figure:
-    """Draw the gain in IoU per class as bars, and the chosen pictures below.
+    """Draw the gain in IoU per class as bars, and rows of `load_row` below, with the labels before and after.
 
-    Args:
-        change: of the whole split.
-        rows: of `load_row`, with the labels before and after, from top to bottom.
-        space: names the labels.
-        before: the system without the CRF; a dagger in its name, or in that of ``after``, is explained at the foot.
-        after: the system with it.
-        split: name of the split.
+    ``before`` and ``after`` name the system without the CRF and with it; a dagger in a name is explained at the foot.
     """
     legend = Legend(labels_in(rows), space, mark_note((before, after)))
     with figure_style():

@@ -34,14 +34,10 @@ def squared(picture: np.ndarray) -> np.ndarray:
 def draw_pairs(
     pairs: list[Pair], pictures_a: dict[str, Path], pictures_b: dict[str, Path], *, max_distance: int, title: str
 ) -> Figure:
-    """Draw pairs from left to right, each over its distance and ids; those beyond the bound are captioned so.
+    """Draw pairs, if any, from left to right, each over its distance and ids.
 
-    Args:
-        pairs: nearest first; may be empty, the title says why.
-        pictures_a: file of each ``id_a``.
-        pictures_b: file of each ``id_b``.
-        max_distance: bits; pairs beyond it are no near-duplicates, and shown for comparison.
-        title: at most two lines, above all.
+    Pairs beyond ``max_distance`` are no near-duplicates, and shown for comparison: their captions say so. The title has
+    two lines at most; the pictures are files by id.
     """
     seam, cells = np.full((TILE_PIXELS, SEAM_PIXELS, 3), 255, np.uint8), []
     for pair in pairs:

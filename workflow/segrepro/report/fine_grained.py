@@ -23,23 +23,14 @@ TABLE_WIDTHS = (1, 3, 5, 10, 20, 40)
 
 @dataclass(frozen=True)
 class Measured:
-    """A system's metrics on a split, fractions in [0, 1].
+    """A system's metrics on a split, fractions in [0, 1]."""
 
-    Attributes:
-        miou: over all pixels.
-        boundary: boundary IoU, mean over classes.
-        trimap: mIoU within each band, shape (widths,).
-        kept: the same as a share of mIoU, of the same draws: how much is left of a system's mIoU near boundaries.
-        sizes: IoU of objects by size, shape (ranges,).
-        objects: number of objects in each range, shape (ranges,).
-    """
-
-    miou: Estimates
-    boundary: Estimates
-    trimap: Estimates
-    kept: Estimates
-    sizes: Estimates
-    objects: np.ndarray
+    miou: Estimates  # over all pixels
+    boundary: Estimates  # boundary IoU, mean over classes
+    trimap: Estimates  # mIoU within each band, shape (widths,)
+    kept: Estimates  # the same as a share of mIoU, of the same draws: how much of it is left near boundaries
+    sizes: Estimates  # IoU of objects by size, shape (ranges,)
+    objects: np.ndarray  # their number in each range, shape (ranges,)
 
 
 def measure(counts: FineCounts, bootstrap: Bootstrap) -> Measured:

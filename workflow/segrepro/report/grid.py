@@ -48,13 +48,7 @@ def _by_rule(args: argparse.Namespace, examples: list[Example], space: LabelSpac
 
 
 def load_row(example: Example, stores: list[Path], space: LabelSpace, note: str = "") -> list[Cell]:
-    """Return a row of the grid: picture, truth, and each system's labels over their mIoU on this picture.
-
-    Args:
-        example: a picture with a mask.
-        stores: score stores of the systems.
-        space: label space of the mask.
-        note: why the picture is shown; below the truth.
+    """Return a row of the grid: picture, truth over a note, and each system's labels over their mIoU on this picture.
 
     Raises:
         UserError: a file is missing or damaged, the sizes differ, or a store lacks the picture.
@@ -74,13 +68,7 @@ def miou_text(confusion: np.ndarray) -> str:
 
 
 def draw_grid(rows: list[list[Cell]], systems: list[str], space: LabelSpace) -> Figure:
-    """Draw the grid with a legend of the labels that occur in it.
-
-    Args:
-        rows: of `load_row`, from top to bottom.
-        systems: the name of each system, in the order of each row's labels; a dagger in one is explained below.
-        space: names the labels.
-    """
+    """Draw rows of `load_row` with a legend of the labels that occur; a dagger in a name is explained below."""
     titles = [("picture", {}), ("ground truth", {}), *((name, BOLD) for name in systems)]
     legend = Legend(labels_in(rows), space, mark_note(systems))
     return draw_sheet(rows, len(titles), titles=titles, legend=legend, smallest=MIN_CELL_WIDTH)

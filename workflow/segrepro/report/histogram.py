@@ -60,11 +60,7 @@ class Checks(BaseModel):
 
 
 def read_checks(path: Path) -> Checks:
-    """Read the JSON that ``segrepro check-labels`` wrote.
-
-    Raises:
-        UserError: the file cannot be read, or is of a dataset without masks, which has no histogram.
-    """
+    """Read the JSON of ``segrepro check-labels``; a `UserError` also where it is of a dataset without masks."""
     remedy = "make it with `segrepro check-labels`"
     if read_model(path, _Checked, remedy).label_space is None:
         raise UserError(f"{path}: a set without masks has no class histogram; give the checks of one with masks.")

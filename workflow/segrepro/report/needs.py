@@ -29,16 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Need:
-    """An input or a setting of figures and tables.
+    """An input or a setting of figures and tables."""
 
-    Attributes:
-        add: declares its option; the second argument: whether the verb can do without.
-        words: what a rule's command gives for it; empty where the rule file does (threads and GPUs).
-        files: those of the words that are inputs of the rule.
-    """
-
+    # Declares its option; the second argument: whether the verb can do without.
     add: Callable[[Parser, bool], Any]
+    # What a rule's command gives for it; empty where the rule file does (threads and GPUs).
     words: Callable[[Plan, Subject], str] = lambda plan, subject: ""
+    # Those of the words that are inputs of the rule.
     files: Callable[[Plan, Subject], list[str]] = lambda plan, subject: []
 
 

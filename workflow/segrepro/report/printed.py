@@ -27,40 +27,24 @@ _MINUS = re.compile(r"(?<![\w.])-(?=\d)")
 
 @dataclass(frozen=True)
 class Part:
-    """What is printed under one heading.
+    """What is printed under one heading."""
 
-    Attributes:
-        title: the heading; empty where the table has but one part.
-        headers: of the columns.
-        cells: rows of text, each as long as ``headers``.
-    """
-
-    title: str
-    headers: Sequence[str]
-    cells: list[list[str]]
+    title: str  # the heading; empty where the table has but one part
+    headers: Sequence[str]  # of the columns
+    cells: list[list[str]]  # rows of text, each as long as ``headers``
 
 
 @dataclass(frozen=True)
 class Table:
-    """What the function of a table returns; columns, title and caption are its entry's.
+    """What the function of a table returns; columns, title and caption are its entry's."""
 
-    Attributes:
-        rows: the values by the names of their columns; texts, or numbers as the CSV has them, NaN where there is none.
-        notes: lines below what is printed.
-        title: instead of the entry's.
-        headings: instead of those that some columns declare.
-        printed: instead of the text of some columns, where not empty: as long as ``rows``.
-        parts_by: the column whose values head parts of what is printed.
-        parts: what is printed instead of the rows.
-    """
-
-    rows: pd.DataFrame
-    notes: list[str]
-    title: str = ""
-    headings: Mapping[str, str] = field(default_factory=dict)
-    printed: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    parts_by: str = ""
-    parts: list[Part] | None = None
+    rows: pd.DataFrame  # by the names of columns; texts, or numbers as the CSV has them, NaN where there is none
+    notes: list[str]  # lines below what is printed
+    title: str = ""  # instead of the entry's
+    headings: Mapping[str, str] = field(default_factory=dict)  # instead of those that some columns declare
+    printed: Mapping[str, Sequence[str]] = field(default_factory=dict)  # instead of some columns' text, where not empty
+    parts_by: str = ""  # the column whose values head parts of what is printed
+    parts: list[Part] | None = None  # what is printed instead of the rows
 
 
 def write_forms(files: list[Path], entry: Entry, table: Table) -> None:

@@ -128,10 +128,10 @@ def proposals_row(
 
     Args:
         id: of the picture.
-        picture: uint8 RGB, shape (height, width, 3).
-        truth: uint8 labels of VOC or void, shape (height, width).
+        picture: uint8 RGB.
+        truth: labels of VOC or void.
         boxes: int (n, 4), as they were pasted, in that order.
-        maps: number of boxes, increasing -> labels of VOC, shape (height, width).
+        maps: number of boxes, increasing -> labels of VOC.
         is_whole: whether the one box is the whole picture, which has no proposal of sufficient size.
     """
     cells = [Cell(picture, id, GREY, dress=partial(_draw_boxes, boxes=boxes, counts=list(maps)))]
@@ -161,13 +161,7 @@ def _colour(stage: int) -> str:
 
 
 def draw_proposals(rows: list[list[Cell]], counts: list[int], *, title: str = "") -> Figure:
-    """Draw the figure, with a legend of the labels that occur in it.
-
-    Args:
-        rows: of `proposals_row`, from top to bottom.
-        counts: numbers of boxes, increasing, in the order of each row's maps.
-        title: of the figure; a dagger in it is explained at the foot.
-    """
+    """Draw rows of `proposals_row`, whose maps are after so many boxes; a dagger in the title is explained below."""
     stages = [
         (f"{count} box{'es' * (count > 1)}", BOLD | {"color": _colour(stage)}) for stage, count in enumerate(counts)
     ]

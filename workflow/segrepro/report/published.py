@@ -98,11 +98,9 @@ def voc_test_table(args: argparse.Namespace) -> Table:
         | {"miou": answer.miou}
         for name, answer in answers.items()
     ]
-    own = (
-        "Rows of this run are answers of the VOC server, from `server` of a system in the config."
-        if answers
-        else "No row of this run: enter the VOC server's answer as `server` of a system in the config."
-    )
+    own = "No row of this run: enter the VOC server's answer as `server` of a system in the config."
+    if answers:
+        own = "Rows of this run are answers of the VOC server, from `server` of a system in the config."
     others = (
         f"{NOTHING} not known. Published class values agree with their published mean; compare them with the paper "
         "before you cite them."

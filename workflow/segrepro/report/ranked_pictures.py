@@ -22,31 +22,18 @@ RULES = ("best", "median", "worst", "disputed")
 
 @dataclass(frozen=True)
 class Opinion:
-    """What some systems make of one picture.
-
-    Attributes:
-        id: the picture's id.
-        classes: how many classes its mask has, void aside.
-        miou: mean over the systems of their mIoU over the classes in the mask, in [0, 1]; NaN if all is void.
-        dispute: share of the labelled pixels on which two systems differ, the mean over all pairs, in [0, 1]; 0 for
-            a single system.
-    """
+    """What some systems make of one picture."""
 
     id: str
-    classes: int
-    miou: float
-    dispute: float
+    classes: int  # how many its mask has, void aside
+    miou: float  # mean over the systems of their mIoU over the classes in the mask, in [0, 1]; NaN if all is void
+    dispute: (
+        float  # share of the labelled pixels on which two systems differ, the mean over all pairs; 0 for one system
+    )
 
 
 def read_opinion(stores: tuple[Path, ...], space: str, num_classes: int, example: Example) -> Opinion:
-    """Compare some systems with a picture's mask and with each other.
-
-    Args:
-        stores: score stores of the systems.
-        space: name of the label space of the masks.
-        num_classes: number of labels of that space.
-        example: the picture.
-    """
+    """Compare some systems, by their stores, with a picture's mask in a label space and with each other."""
     truth = read_mask(example.mask)
     scored = [PictureScorer(store, space, num_classes).scored(example, truth) for store in stores]
     labelled = truth != VOID
@@ -65,7 +52,7 @@ def choose(opinions: list[Opinion], counts: dict[str, int]) -> dict[str, str]:
 
     Args:
         opinions: of all pictures.
-        counts: of each of `RULES`, how many pictures; a rule left out chooses none.
+        counts: how many pictures by each of `RULES`; one left out chooses none.
 
     Returns:
         id -> the rule that chose it, in the order of `RULES`: best first, then from better to worse, then the disputed

@@ -26,15 +26,10 @@ Pair = tuple[str, str]  # a system and a split
 
 @dataclass(frozen=True)
 class Subject:
-    """What one file of an entry is about.
+    """What one file of an entry is about."""
 
-    Attributes:
-        names: of wildcards in its path: ``split``, ``system``, ``model``, ``dataset``.
-        pairs: the (system, split) pairs that it shows, in order.
-    """
-
-    names: Wildcards
-    pairs: tuple[Pair, ...] = ()
+    names: Wildcards  # in its path: ``split``, ``system``, ``model``, ``dataset``
+    pairs: tuple[Pair, ...] = ()  # that it shows, in order
 
     @property
     def systems(self) -> list[str]:
@@ -49,17 +44,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Scope:
-    """What an entry has a file for.
+    """What an entry has a file for."""
 
-    Attributes:
-        place: of its file below the entry's folder, with wildcards; empty: one file for the whole plan.
-        wanted: the wildcards of the files that a run makes unasked.
-        pairs: the systems that a file shows.
-    """
-
-    place: str
-    wanted: Callable[[Plan], list[Wildcards]]
-    pairs: Callable[[Plan, Wildcards], list[Pair]]
+    place: str  # of its file below the entry's folder, with wildcards; empty: one file for the whole plan
+    wanted: Callable[[Plan], list[Wildcards]]  # of the files that a run makes unasked
+    pairs: Callable[[Plan, Wildcards], list[Pair]]  # that a file shows
 
 
 def compared(plan: Plan, wildcards: Wildcards) -> list[Pair]:

@@ -63,7 +63,7 @@ def compare(
     """Compare each result with other seeds and with what is published.
 
     Args:
-        results: from `segrepro.report.results.join`, with intervals and what the config declares.
+        results: from `segrepro.report.results.join`, with intervals and the facts of `segrepro.report.systems`.
         spreads: as in ``spread.csv``.
         seed_deviation: standard deviation of mIoU over seeds, percentage points, of systems without a measured one.
         measured_on: only the experiment as published is compared with what is published.
@@ -77,11 +77,7 @@ def compare(
     rows = results.merge(spreads, how="left", on=[*PAIR, "settings"])
     miou, seeds = rows["miou"], rows["seeds"]
     half = student.ppf(0.975, seeds - 1) * rows["deviation"] * np.sqrt(1 + 1 / seeds)
-    rows["spread_mean"], rows["spread_low"], rows["spread_high"] = (
-        rows["mean"],
-        rows["mean"] - half,
-        rows["mean"] + half,
-    )
+    rows = rows.assign(spread_mean=rows["mean"], spread_low=rows["mean"] - half, spread_high=rows["mean"] + half)
     outside = [seeds.isna(), miou < rows["spread_low"], miou > rows["spread_high"]]
     rows["spread"] = np.select(outside, ["not measured", "below", "above"], "within")
 
@@ -94,10 +90,5 @@ def compare(
     rows["difference_low"] = low = difference - np.hypot(miou - rows["miou_low"], of_seeds)
     rows["difference_high"] = high = difference + np.hypot(rows["miou_high"] - miou, of_seeds)
     rows["why"] = rows["published_differs"].where(stated.notna() & rows["published_differs"].ne(""))
-    verdicts = {
-        "another experiment": rows["why"].notna(),
-        "": low.isna(),
-        "no, below": high < 0,
-        "no, above": low > 0,
-    }
+    verdicts = {"another experiment": rows["why"].notna(), "": low.isna(), "no, below": high < 0, "no, above": low > 0}
     return rows.assign(reproduced=np.select(list(verdicts.values()), list(verdicts), "yes"))

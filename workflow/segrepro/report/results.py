@@ -36,11 +36,7 @@ class Published(RootModel[dict[str, dict[str, Stated]]]):
 
 
 def read_published(path: Path) -> Published:
-    """Read published results: ``{system: {split: {"miou": 76.42, "pixel_accuracy": 94.45, "source": "report 2"}}}``.
-
-    Raises:
-        UserError: the file is missing, not JSON, or has an unknown key or a value outside 0..100.
-    """
+    """Read ``{system: {split: {"miou": 76.42, "pixel_accuracy": 94.45, "source": "report 2"}}}``; raise `UserError`."""
     return read_model(path, Published, "give percent: system, then split, then miou, pixel_accuracy, source, differs")
 
 
@@ -53,13 +49,6 @@ def join(
     statistics: Statistics | None = None,
 ) -> pd.DataFrame:
     """Join metrics with what is known of their systems: one row per system and split, in their order; percent.
-
-    Args:
-        metrics: contents of metrics files, from `read_metrics`.
-        published: what papers and reports state.
-        systems: for the hashes of specs and settings.
-        marks: the audit's shares of leaked pictures; None where there was no audit.
-        statistics: the intervals.
 
     Returns:
         What the metrics files have, ``leaks`` (as text), ``published_miou``, ``published_pixel_accuracy``,

@@ -31,21 +31,13 @@ GREY = {"color": MUTED}
 
 @dataclass(frozen=True)
 class Cell:
-    """A picture of a sheet.
+    """A picture of a sheet."""
 
-    Attributes:
-        image: uint8 RGB, shape (height, width, 3), or labels, shape (height, width): painted in VOC's colours.
-        caption: below it.
-        look: of the caption, as matplotlib's text takes it.
-        note: a second line, in small type.
-        dress: draws more into the picture's axes.
-    """
-
-    image: np.ndarray
-    caption: str = ""
-    look: Mapping[str, Any] = field(default_factory=dict)
-    note: str = ""
-    dress: Callable[[Axes], None] | None = None
+    image: np.ndarray  # uint8 RGB, shape (height, width, 3), or labels (height, width), painted in VOC's colours
+    caption: str = ""  # below it
+    look: Mapping[str, Any] = field(default_factory=dict)  # of the caption, as matplotlib's text takes it
+    note: str = ""  # a second line, in small type
+    dress: Callable[[Axes], None] | None = None  # draws more into the picture's axes
 
     @property
     def is_labels(self) -> bool:
@@ -55,19 +47,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Legend:
-    """Patches of labels, in as many lines as they need, at the foot of a sheet.
+    """Patches of labels, in as many lines as they need, at the foot of a sheet."""
 
-    Attributes:
-        labels: what is shown, in order.
-        space: names the labels.
-        note: a line below them.
-        hatched_void: void is drawn hatched on white and called padding too, as where it lies over a picture.
-    """
-
-    labels: list[int]
+    labels: list[int]  # what is shown, in order
     space: LabelSpace
-    note: str = ""
-    hatched_void: bool = False
+    note: str = ""  # a line below them
+    hatched_void: bool = False  # drawn hatched on white and called padding too, as where it lies over a picture
 
     def columns(self, width: float) -> int:
         """Return how many patches stand side by side in a sheet of a width in inches."""

@@ -30,14 +30,7 @@ def make(args: argparse.Namespace) -> Figure:
 
 
 def draw_sizes(names: list[str], measured: list[Measured], titles: list[str], *, split: str) -> Figure:
-    """Draw a line per system, with its metrics as points and their intervals, in the order given.
-
-    Args:
-        names: of the systems.
-        measured: of each system.
-        titles: of the ranges of sizes.
-        split: name of the split.
-    """
+    """Draw a line per system, with its metrics as points and their intervals; the titles are of the ranges of sizes."""
     panel = (PAGE_WIDTH_INCHES - NAMES - BETWEEN - 0.1) / 2
     with figure_style():
         figure = new_figure(PAGE_WIDTH_INCHES, HEAD + LINE * len(names) + FOOT)

@@ -33,15 +33,9 @@ Mistake = tuple[str, str]  # its kind, and a sentence on the file that makes it
 def check_submission(
     archive: Path, manifest: Path | None = None, *, pictures: int | None = TEST_PICTURES
 ) -> tuple[int, int]:
-    """Check an archive for the VOC server.
+    """Check an archive for the VOC server; return the competition (5 or 6) and the number of pictures.
 
-    Args:
-        archive: the tar.gz.
-        manifest: of the test pictures; without it neither ids nor sizes are checked, but their number.
-        pictures: how many there must be where no manifest says it; None for any number.
-
-    Returns:
-        The competition (5 or 6) and the number of pictures.
+    Without a manifest of the test pictures neither ids nor sizes are checked, but their number; None for any number.
 
     Raises:
         UserError: a line for each kind of mistake, naming the first file that makes it, how many do, and the remedy.

@@ -77,9 +77,5 @@ def _is_trained(config: Config, graph: Graph, name: str) -> bool:
 
 
 def read_systems(path: Path) -> Systems:
-    """Read what the workflow wrote.
-
-    Raises:
-        UserError: the file is missing or of another form.
-    """
+    """Read what the workflow wrote; a `UserError` where the file is missing or of another form."""
     return read_model(path, Systems, "make it with the workflow, which writes it from config.yaml")

@@ -56,12 +56,7 @@ def read_table(path: Path, folder: Path, marks: Marks | None = None) -> Table:
     """Read a CSV table below the folder of all tables.
 
     A system that has seen pictures it is scored on gets its mark, as in figures: where its column is declared to have
-    one, and the row gives a share for it or the audit does.
-
-    Args:
-        path: the table.
-        folder: of all tables.
-        marks: the audit's shares of leaked pictures; None where there was no audit.
+    one, and the row gives a share for it or the audit's marks do.
 
     Raises:
         UserError: the file is missing, empty, or has rows of different lengths.
@@ -102,15 +97,8 @@ def _leaks(column: Column, row: Row, rows: list[Row], marks: Marks) -> bool:
 def read_picture(path: Path, folder: Path, marks: Marks | None = None) -> Picture:
     """Read what the page needs of a figure (PNG) below the folder of all figures.
 
-    The heading of a figure of one system and split has the system's mark.
-
-    Args:
-        path: the figure.
-        folder: of all figures.
-        marks: as of `read_table`.
-
-    Raises:
-        UserError: the file is missing or damaged.
+    The heading of a figure of one system and split has the system's mark. A file that is missing or damaged is a
+    `UserError`.
     """
     name = _name(path, folder)
     kind, *rest = name.split("/")

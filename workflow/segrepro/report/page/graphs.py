@@ -103,15 +103,12 @@ def reduced(edges: Collection[Edge]) -> list[Edge]:
 
 
 def draw(nodes: Mapping[str, tuple[str, str]], edges: Iterable[Edge], *, title: str) -> str:
-    """Draw a graph as an ``<svg>`` element, whose colours are the page's, by class; nothing for no nodes.
+    """Draw an acyclic graph as an ``<svg>`` element, whose colours are the page's, by class; nothing for no nodes.
 
     Args:
         nodes: of each node its text and the CSS class of its kind.
-        edges: between them; acyclic.
+        edges: between them; a cycle raises `graphlib.CycleError`.
         title: what the drawing shows, for those who cannot see it.
-
-    Raises:
-        graphlib.CycleError: the graph has a cycle.
     """
     if not nodes:
         return ""

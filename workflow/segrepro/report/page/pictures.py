@@ -37,15 +37,10 @@ PARTS = 10_000
 
 @dataclass(frozen=True)
 class PicturePacker:
-    """Writes a picture and its label maps into a folder; can be sent to another process.
+    """Writes a picture and its label maps into a folder; can be sent to another process."""
 
-    Attributes:
-        stores: score stores of the systems, in order.
-        space: name of the label space of the masks, which the predictions are mapped to.
-    """
-
-    stores: tuple[Path, ...]
-    space: str
+    stores: tuple[Path, ...]  # score stores of the systems, in order
+    space: str  # label space of the masks, which the predictions are mapped to
     folder: Path
 
     def __call__(self, numbered: tuple[int, Example]) -> dict[str, Any]:
@@ -70,10 +65,7 @@ class PicturePacker:
 
 
 def differing(maps: np.ndarray) -> np.ndarray:
-    """Return on how much of a picture any two of its label maps differ, outside the truth's void.
-
-    Args:
-        maps: uint8 of shape (maps, height, width), the truth first.
+    """Return on how much of a picture any two of its label maps differ, outside the void of the truth, the first.
 
     Returns:
         uint16, in parts of `PARTS`: pairs (0, 1), (0, 2), ..., (1, 2), ...; all 0 where the truth is all void.
@@ -99,13 +91,7 @@ def write_split(
 ) -> None:
     """Write a split's folder, whole or not at all; it replaces one that is there.
 
-    Args:
-        folder: where.
-        manifest: of the split, which it names; each picture has a mask.
-        stores: score stores of the systems, in order.
-        confusions: what `segrepro evaluate` wrote for each of them.
-        space: the label space of the masks.
-        threads: number of processes.
+    The manifest names the split; its pictures have masks. ``confusions`` belong to the stores, in the same order.
 
     Raises:
         UserError: a file is missing, damaged, or is of other pictures.

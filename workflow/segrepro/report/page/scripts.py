@@ -31,12 +31,9 @@ def packed(values: np.ndarray) -> str:
 
 
 def packed_labels(labels: np.ndarray) -> str:
-    """Return a label map as text: as `packed`, each row but the first as the XOR with the row above.
+    """Return a label map (uint8) as text: as `packed`, each row but the first as the XOR with the row above.
 
     Label maps hardly change from row to row, so most bytes become 0: a third smaller than without.
-
-    Args:
-        labels: uint8 of shape (height, width).
     """
     changes = labels.copy()
     changes[1:] ^= labels[:-1]

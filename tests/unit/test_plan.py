@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from segrepro.config import model_spec, parse_config
+from segrepro.data.sample.archives import ARCHIVES
 from segrepro.errors import UserError
 from segrepro.plan import Plan, datasets, fetching, lineage, models, resolved, stores, systems, targets
 from segrepro.plan.experiment import one_of
@@ -88,6 +89,8 @@ def test_only_generated_archives_wait_for_the_generator(plan):
         "data/sample/archives/SHA256SUMS",
     ]
     assert fetching.generated_source(plan(), "benchmark.tgz") == []
+    generated = [Path(path).name for path in fetching.generated_files(plan("sample"))]
+    assert sorted(generated) == sorted([*ARCHIVES, "SHA256SUMS"])
 
 
 def test_label_checks_are_given_all_that_the_config_says(plan):

@@ -1,7 +1,6 @@
 # What the rules share: the validated config, the plan of its files, and what each wildcard may be.
 from functools import cache
 
-from segrepro.config.data import GENERATED
 from segrepro.console import print_progress
 from segrepro.data.datasets import DATASETS
 from segrepro.locks import hold_run_lock

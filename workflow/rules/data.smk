@@ -5,18 +5,7 @@ if PLAN.sample:
 
     rule sample_archives:
         output:
-            expand(
-                f"{GENERATED}/{{file}}",
-                file=[
-                    "VOCtrainval_11-May-2012.tar",
-                    "VOC2012test.tar",
-                    "benchmark.tgz",
-                    "train2017.zip",
-                    "val2017.zip",
-                    "annotations_trainval2017.zip",
-                    "SHA256SUMS",
-                ],
-            ),
+            fetching.generated_files(PLAN),
             preview=snake.in_report(FIGURES["sample"], f"{RESULTS}/figures/sample.png"),
         log:
             f"{RESULTS}/logs/sample.log",

@@ -22,6 +22,11 @@ def download(plan: Plan, entry: Archive) -> str:
     return f"{plan.data}/downloads/{entry.file}"
 
 
+def generated_files(plan: Plan) -> list[str]:
+    """Return the generated archives that the config takes, and their checksum list."""
+    return [*(path for archive in plan.config.archives.given for path in archive.generated), f"{GENERATED}/SHA256SUMS"]
+
+
 def generated_source(plan: Plan, file: str) -> list[str]:
     """Return the generated archive (and its checksum list) that a fetch at sample scale takes, as rule inputs."""
     local = fetched(plan)[file].generated

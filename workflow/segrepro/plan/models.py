@@ -46,9 +46,8 @@ def training_gpus(plan: Plan, model: str) -> int:
 def training_options(plan: Plan) -> str:
     """Return the options of how a training runs, with the wildcard ``model``; none of them changes its result."""
     runtime = plan.config.runtime
-    options = f"--checkpoint-minutes {runtime.checkpoint_minutes:g} {plan.determinism}"
-    if runtime.checkpoint_every:
-        options += f" --checkpoint-every {runtime.checkpoint_every}"
+    taken = {"checkpoint_minutes", "checkpoint_every", "deterministic"}
+    options = as_options(runtime, leave_out=type(runtime).model_fields.keys() - taken)
     if runtime.tensorboard:
         options += f" --tensorboard {plan.model('{wildcards.model}', 'tensorboard')}"
     return options

@@ -1,20 +1,9 @@
 """What a run may choose of how its networks work, whatever the model; nothing here imports TensorFlow."""
 
-import argparse
 import sys
 from importlib.util import find_spec
 
 from segrepro.errors import UserError
-
-
-def add_deterministic_argument(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--deterministic`` and ``--no-deterministic``; see `segrepro.training.devices.prepare_tensorflow`."""
-    parser.add_argument(
-        "--deterministic",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="the same bits each time (default); without, what is fastest on a GPU",
-    )
 
 
 def require_tensorboard() -> None:

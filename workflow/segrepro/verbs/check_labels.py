@@ -20,12 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("--manifest", type=INPUT, required=True, metavar="X.csv", help="the manifest to check")
-    add(
-        "--label-space",
-        required=True,
-        choices=["voc21", "coco91", "none"],
-        help="label space of the masks; none: a set without ground truth (VOC test), pictures only",
-    )
+    what = "label space of the masks; none: a set without ground truth (VOC test), pictures only"
+    add("--label-space", required=True, choices=["voc21", "coco91", "none"], help=what)
     add("--json", type=OUTPUT, required=True, metavar="OUT.json", help="what was counted and checked")
     add("--threads", type=POSITIVE, default=1, metavar="N", help="processes (default: 1)")
     others = {"nargs": "+", "action": "extend", "default": [], "metavar": "OTHER.csv"}

@@ -19,14 +19,8 @@ from segrepro.options import INPUT, OUTPUT, add_options, section_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", type=OUTPUT, required=True, metavar="FILE", help="where the file goes")
-    add(
-        "--url",
-        action="extend",
-        nargs="+",
-        default=[],
-        metavar="URL",
-        help="mirrors in the order of trial: http(s)://..., file:///absolute/path, file:relative/path",
-    )
+    what = "mirrors in the order of trial: http(s)://..., file:///absolute/path, file:relative/path"
+    add("--url", action="extend", nargs="+", default=[], metavar="URL", help=what)
     add("--local-dir", type=INPUT, metavar="DIR", help="a folder that may have the file already")
     add_expected_options(parser)
     add_options(parser, Patience)

@@ -28,12 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for option in dict.fromkeys(folder.option for folder in FOLDERS.values()):
         written = " or ".join(f.path for f in FOLDERS.values() if f.option == option)
         add(option, type=INPUT, metavar="DIR", help=f"dataset folder {written}")
-    add(
-        "--voc2011-val",
-        type=INPUT,
-        metavar="FILE",
-        help="for seg11valid: VOC 2011's ImageSets/Segmentation/val.txt, or FCN's seg11valid.txt",
-    )
+    what = "for seg11valid: VOC 2011's ImageSets/Segmentation/val.txt, or FCN's seg11valid.txt"
+    add("--voc2011-val", type=INPUT, metavar="FILE", help=what)
 
 
 def run(args: argparse.Namespace) -> None:

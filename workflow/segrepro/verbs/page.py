@@ -27,12 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--lineage", type=INPUT, metavar="JSON", help="what each system is made of, to draw")
     add("--rule-graph", type=INPUT, metavar="DOT", help="output of snakemake --rulegraph dot, to draw")
     add("--benchmarks", type=INPUT, metavar="DIR", help="Snakemake's benchmark files: run times")
-    add(
-        "--jobs",
-        nargs="+",
-        metavar="NAME",
-        help="which of them: files below --benchmarks without .tsv, * for any text (default: all)",
-    )
+    what = "which of them: files below --benchmarks without .tsv, * for any text (default: all)"
+    add("--jobs", nargs="+", metavar="NAME", help=what)
     add_measured_on_option(parser)
     add("--out", type=PAGE, required=True, metavar="DIR", help="the page's folder")
 

@@ -26,11 +26,11 @@ import argparse
 import sys
 from contextlib import nullcontext
 
+from segrepro.config.experiment import Runtime
 from segrepro.config.systems import Prediction, ProposalWise
 from segrepro.errors import UserError
 from segrepro.gpus import add_gpus_argument
 from segrepro.options import INPUT, OUTPUT, POSITIVE, add_options, section_of
-from segrepro.training.choices import add_deterministic_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     boxes.add_argument("--proposals", type=INPUT, metavar="H5", help="box by box: proposals, by `segrepro proposals`")
     boxes.add_argument("--whole", action="store_true", help="box by box, with the whole picture as the one box")
     add_gpus_argument(parser)
-    add_deterministic_argument(parser)
+    add_options(parser, Runtime, leave_out=Runtime.model_fields.keys() - {"deterministic"})
     add("--threads", type=POSITIVE, default=1, metavar="N", help="CPU cores to use (default 1)")
     add("--shard", metavar="K/N", help="only the K-th of N parts of the pictures, see above")
     add_options(parser.add_argument_group("test-time augmentation, of whole pictures"), Prediction)

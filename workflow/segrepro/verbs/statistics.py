@@ -16,14 +16,7 @@ from segrepro.options import INPUT, OUTPUT, add_options, section_of
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--metrics", type=INPUT, nargs="+", required=True, metavar="JSON", help="metrics files")
-    add(
-        "--confusions",
-        type=INPUT,
-        nargs="+",
-        required=True,
-        metavar="NPZ",
-        help="confusions of each, in the same order",
-    )
+    add("--confusions", type=INPUT, nargs="+", required=True, metavar="NPZ", help="of each, in the same order")
     add_options(parser, Bootstrap)
     add("--out", type=OUTPUT, required=True, metavar="JSON", help="file to write")
 

@@ -10,9 +10,12 @@ Example:
 import argparse
 import sys
 
+from segrepro.config.experiment import Runtime
 from segrepro.gpus import add_gpus_argument
-from segrepro.options import INPUT, MODEL, OUTPUT, POSITIVE, SHARED_FOLDER, Number
-from segrepro.training.choices import add_deterministic_argument
+from segrepro.options import INPUT, MODEL, OUTPUT, POSITIVE, SHARED_FOLDER, add_options
+
+# Of the section; --gpus and --tensorboard have other meanings here.
+TAKEN = {"checkpoint_minutes", "checkpoint_every", "deterministic"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,20 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--history", type=OUTPUT, required=True, help="history to write (CSV)")
     add("--made", type=OUTPUT, help="also write what made the model: code, data, packages (JSON)")
     add("--checkpoints", type=SHARED_FOLDER, required=True, help="folder of the checkpoints")
-    add(
-        "--checkpoint-minutes",
-        type=Number(float, 0, above=True),
-        default=10.0,
-        metavar="MINUTES",
-        help="between two checkpoints (default 10)",
-    )
-    add(
-        "--checkpoint-every",
-        type=POSITIVE,
-        metavar="STEPS",
-        help="also a checkpoint every so many steps (default: none)",
-    )
-    add_deterministic_argument(parser)
+    add_options(parser, Runtime, leave_out=Runtime.model_fields.keys() - TAKEN)
     add("--tensorboard", type=SHARED_FOLDER, help="also write TensorBoard event files to this folder")
     add_gpus_argument(parser, several=True)
     add("--threads", type=POSITIVE, default=1, help="CPU cores to use (default 1)")

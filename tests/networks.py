@@ -23,7 +23,13 @@ RELEASED = {  # Xception-65
 }
 VGG = {"backbone": "vgg16", "normalisation": "caffe_ilsvrc", "resize": "half_pixel"}
 WHOLE = {"deeplabv3": REPORT, "deeplabv3plus": RELEASED, "fcn": VGG | {"skip_stride": 8}, "deconvnet": VGG}
-PICTURES = {"slim": "mean_rgb", "resnet_v2": "keras_tf", "resnet_v1": "caffe", "xception": "keras_tf"}
+PICTURES = {
+    "slim": "mean_rgb",
+    "resnet_v2": "keras_tf",
+    "resnet_v1": "caffe",
+    "xception": "keras_tf",
+    "mobilenet": "keras_tf",
+}
 TWINS = ("micro", "small")  # endings of backbones that tests add; the config knows neither them nor their multi-grids
 
 

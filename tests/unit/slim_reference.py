@@ -1,4 +1,4 @@
-"""Two TensorFlow 1 graphs of TF-slim, written down again in numpy: what an imported network must compute.
+"""Three TensorFlow 1 graphs of TF-slim, written down again in numpy: what an imported network must compute.
 
 Nothing here comes from the package. A forward pass asks a `Variables` for each variable by its TF1 name and shape,
 as ``tf.get_variable`` did, so that the same lines say which variables a checkpoint holds and what is done with them.
@@ -243,4 +243,53 @@ def deeplabv3plus(get: Variables, picture: np.ndarray, classes: int = 21) -> np.
     x = np.concatenate([resize(x, details.shape[:2], align_corners=True), details], -1)
     for number in (0, 1):
         x = _separable(get, x, f"decoder/decoder_conv{number}", 256, activate=True, epsilon=1e-5)
+    return convolve(x, get("logits/semantic/weights", 1, 1, 256, classes)) + get("logits/semantic/biases", classes)
+
+
+# ---- DeepLabv3 on MobileNetV2, output stride 16
+
+# (channels, stride) of each block at width 1; the fourth stride of 2 became a rate of the three blocks behind it.
+MOBILENET_BLOCKS = (
+    *((16, 1), (24, 2), (24, 1), (32, 2), (32, 1), (32, 1), (64, 2), (64, 1), (64, 1), (64, 1)),
+    *((96, 1), (96, 1), (96, 1), (160, 1), (160, 1), (160, 1), (320, 1)),
+)
+MOBILENET_DILATED = (14, 15, 16)
+
+
+def _every_second(x: np.ndarray) -> np.ndarray:
+    """What SAME leaves of a 3x3 convolution without stride: centres 1, 3, ... of an even extent, 0, 2, ... of an odd."""
+    return x[1 - x.shape[0] % 2 :: 2, 1 - x.shape[1] % 2 :: 2]
+
+
+def mobilenet_v2(get: Variables, picture: np.ndarray, width: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Features at stride 16, and those that the decoder reads at stride 4."""
+
+    def relu6(x: np.ndarray, scope: str) -> np.ndarray:
+        return np.clip(batch_norm(get, x, f"{scope}/BatchNorm", 1e-3), 0, 6)
+
+    x = picture.astype(np.float64) * 2 / 255 - 1
+    root = int(32 * width)
+    x = relu6(_every_second(convolve(x, get("MobilenetV2/Conv/weights", 3, 3, 3, root))), "MobilenetV2/Conv")
+    low_level = None
+    for number, (channels, stride) in enumerate(MOBILENET_BLOCKS):
+        scope = f"MobilenetV2/expanded_conv_{number}" if number else "MobilenetV2/expanded_conv"
+        channels, y, before = int(channels * width), x, x.shape[-1]
+        if number:
+            y = relu6(convolve(y, get(f"{scope}/expand/weights", 1, 1, before, 6 * before)), f"{scope}/expand")
+        kernel = get(f"{scope}/depthwise/depthwise_weights", 3, 3, y.shape[-1], 1)
+        y = convolve_depthwise(y, kernel, rate=2 if number in MOBILENET_DILATED else 1)
+        y = relu6(_every_second(y) if stride == 2 else y, f"{scope}/depthwise")
+        low_level = y if number == 2 else low_level
+        y = convolve(y, get(f"{scope}/project/weights", 1, 1, y.shape[-1], channels))
+        y = batch_norm(get, y, f"{scope}/project/BatchNorm", 1e-3)
+        x = x + y if before == channels and stride == 1 else y
+    return x, low_level
+
+
+def deeplabv3_mobilenet_v2(get: Variables, picture: np.ndarray, classes: int = 21, width: float = 1.0) -> np.ndarray:
+    """Logits of (height, width, 3) RGB at stride 16."""
+    x, _ = mobilenet_v2(get, picture, width)
+    pooled = _convolve_norm_relu(get, x.mean(axis=(0, 1), keepdims=True), "image_pooling", 256)
+    branches = [resize(pooled, x.shape[:2], align_corners=True), _convolve_norm_relu(get, x, "aspp0", 256)]
+    x = _convolve_norm_relu(get, np.concatenate(branches, -1), "concat_projection", 256)
     return convolve(x, get("logits/semantic/weights", 1, 1, 256, classes)) + get("logits/semantic/biases", classes)

@@ -176,6 +176,20 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "systems.deeplabv3plus_released_trainaug_ms_flip.prediction.output_stride": 8,
         "systems.deeplabv3plus_released_trainaug_ms_flip.prediction.scales": [0.5, 0.75, 1.0, 1.25, 1.5, 1.75],
         "systems.deeplabv3plus_released_trainaug_ms_flip.prediction.flip": True,
+        **{
+            f"networks.{name}.{key}": value
+            for name, width in {"deeplabv3_mnv2": 1.0, "deeplabv3_mnv2_dm05": 0.5}.items()
+            for key, value in {
+                **{"backbone": "mobilenet_v2", "variant": "released", "width": width, "output_stride": 16},
+                **{"aspp_rates": [], "aspp_channels": 256, "normalisation": "keras_tf", "resize": "align_corners"},
+                **{"batch_norm_epsilon": None, "dropout": 0.1},  # 1e-3 in MobileNetV2, 1e-5 in the head
+            }.items()
+        },
+        "systems.deeplabv3_mnv2_released_trainaug.prediction.pad_to": 513,
+        "systems.deeplabv3_mnv2_released_trainaug_ms_flip.prediction.output_stride": 8,
+        "systems.deeplabv3_mnv2_released_trainaug_ms_flip.prediction.scales": [0.5, 0.75, 1.0, 1.25, 1.5, 1.75],
+        "systems.deeplabv3_mnv2_released_trainaug_ms_flip.prediction.flip": True,
+        "systems.deeplabv3_mnv2_dm05_released_trainaug.prediction.pad_to": 513,
     },
     DEEPLABV3PLUS: {
         "protocols.deeplabv3plus_trainaug.learning_rate": 7e-3,

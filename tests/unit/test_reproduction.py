@@ -125,4 +125,9 @@ def test_the_settings_hash_is_that_of_all_seeds_and_published_weights_have_none(
         "deeplabv3plus_released_trainaug",
         "deeplabv3plus_released_trainaug_ms_flip",
         "deeplabv3plus_released_trainval",
+        "deeplabv3_mnv2_released_trainaug",
+        "deeplabv3_mnv2_released_trainaug_ms_flip",
+        "deeplabv3_mnv2_released_trainval",
+        "deeplabv3_mnv2_dm05_released_trainaug",
+        "deeplabv3_mnv2_dm05_released_trainval",
     }

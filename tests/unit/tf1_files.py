@@ -33,6 +33,12 @@ RELEASED = {
     "normalisation": "keras_tf",
     "resize": "align_corners",
 }
+MOBILENET = {
+    **RELEASED,
+    "architecture": "deeplabv3",
+    "backbone": "mobilenet_v2",
+    "aspp_rates": [],
+}
 MICRO_REPORT = {**REPORT, "backbone": "resnet_v2_micro", "aspp_channels": 8}
 MICRO_RELEASED = {
     **RELEASED,

@@ -12,7 +12,8 @@ class Weights(Archive):
     """A file of pretrained weights."""
 
     format: Literal[
-        "keras_applications", "tf1_slim_imagenet", "tf1_deeplabv3_resnet_v2", "tf1_deeplabv3plus_xception", "segrepro"
+        *("keras_applications", "tf1_slim_imagenet", "tf1_deeplabv3_resnet_v2", "tf1_deeplabv3plus_xception"),
+        *("tf1_deeplabv3_mobilenet_v2", "segrepro"),
     ] = Field(description="who wrote the file, and hence how its layers are called")
     averages: Literal["plain", "ema"] = Field("plain", description="TF1: the variables, or their moving averages")
     trained_on: list[str] = Field(

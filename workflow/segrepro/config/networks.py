@@ -20,7 +20,12 @@ RESIZE = Field(
 Dropped = Annotated[float, Field(ge=0, lt=1)]
 Vgg = Literal["vgg16", "vgg_tiny"]
 # Family of backbones -> whose graphs of it there are; `segrepro.models.build` builds them.
-VARIANTS = {"resnet_v2": ("slim", "keras"), "resnet_v1": ("keras",), "xception": ("released",)}
+VARIANTS = {
+    "resnet_v2": ("slim", "keras"),
+    "resnet_v1": ("keras",),
+    "xception": ("released",),
+    "mobilenet": ("keras", "released"),
+}
 
 
 class DeepLab(Section):
@@ -29,20 +34,25 @@ class DeepLab(Section):
     backbone: Literal[
         *("resnet_v2_152", "resnet_v2_101", "resnet_v2_50", "resnet_v2_tiny"),
         *("resnet_v1_152", "resnet_v1_101", "resnet_v1_50", "resnet_v1_tiny"),
-        *("xception_65", "xception_tiny"),
+        *("xception_65", "xception_tiny", "mobilenet_v2"),
     ]
     variant: Literal["slim", "keras", "released"] = Field(
-        description="whose graph: TF-slim's ResNet-v2 (report 2), keras.applications', or the released Xception's"
+        description="whose graph: TF-slim's ResNet-v2 (report 2), keras.applications', or the DeepLab release's"
     )
+    width: PositiveFloat = Field(1.0, description="factor of all channels of MobileNetV2")
     features: Literal["post_norm", "raw_sum"] | None = Field(
         None, description="what the head reads: after the last batch norm, or the sum before it; null: the variant's"
     )
     output_stride: Literal[8, 16, 32] = Field(description="input pixels per feature along one side")
     multi_grid: Annotated[list[Positive], Field(min_length=3, max_length=3)] = Field(
-        description="factors of block4's rates: (1,2,4) in the paper, (1,1,1) as report 2's code acts"
+        description="factors of block4's rates: (1,2,4) in the paper, (1,1,1) as report 2's code acts, and for "
+        "MobileNetV2"
     )
     aspp_channels: Positive = Field(description="channels of each ASPP branch (paper: 256)")
-    aspp_rates: list[Positive] = Field(description="at output stride 16; doubled at 8 (paper: 6, 12, 18)")
+    aspp_rates: list[Positive] = Field(
+        description="at output stride 16; doubled at 8 (paper: 6, 12, 18); [] leaves out these branches of ASPP, as "
+        "released on MobileNetV2"
+    )
     batch_norm_decay: Fraction = Field(description="decay of the moving averages")
     batch_norm_epsilon: PositiveFloat | None = Field(
         None, description="epsilon of all batch norms; null: the variant's in the backbone, 1e-5 in the head"
@@ -60,6 +70,10 @@ class DeepLab(Section):
             )
         if self.features and family != "resnet_v2":
             raise ValueError(f"features: has no meaning for {self.backbone}; remove it")
+        if self.width != 1 and family != "mobilenet":
+            raise ValueError(f"width: has no meaning for {self.backbone}; remove it")
+        if self.multi_grid != [1, 1, 1] and family == "mobilenet":
+            raise ValueError(f"multi_grid: has no meaning for {self.backbone}; write [1, 1, 1]")
         return self
 
 

@@ -35,6 +35,7 @@ class LayerMaker:
     batch_norm_epsilon: float
     initializer: str | float = "slim"  # of convolutions that name none of their own
     batch_norm_offset: float = 0.0  # the beta that batch norms start with; DeconvNet's release has 0.001
+    strided_padding: str = "fixed"  # or "same", see `convolution`
 
     def convolution(
         self,
@@ -53,7 +54,8 @@ class LayerMaker:
 
         TF's own ``same`` padding of a strided layer depends on whether the extent is even; TF-slim, Keras'
         ResNet and DeepLab pad by a fixed amount and convolve ``valid``, so that features stay centred on
-        pixels 0, stride, 2 * stride, ... whatever the size. Without stride both are the same.
+        pixels 0, stride, 2 * stride, ... whatever the size. Without stride both are the same. MobileNetV2 alone
+        has ``same`` there (``strided_padding``).
 
         Args:
             x: (batch, height, width, channels).
@@ -67,14 +69,24 @@ class LayerMaker:
             dtype: of the layer, where it is not the global policy's.
         """
         options = {"use_bias": bias, "kernel_initializer": self._initializer(initializer, name), "dtype": dtype}
-        return _convolved(x, keras.layers.Conv2D, name, kernel, stride, rate, filters=filters, **options)
+        return self._convolved(x, keras.layers.Conv2D, name, kernel, stride, rate, filters=filters, **options)
 
     def depthwise_convolution(
         self, x: KerasTensor, name: str, *, stride: int = 1, rate: int = 1, initializer: str | float | None = None
     ) -> KerasTensor:
         """Convolve each channel by a 3x3 kernel of its own, without bias; padding and extents as of ``convolution``."""
         options = {"use_bias": False, "depthwise_initializer": self._initializer(initializer, name)}
-        return _convolved(x, keras.layers.DepthwiseConv2D, name, 3, stride, rate, **options)
+        return self._convolved(x, keras.layers.DepthwiseConv2D, name, 3, stride, rate, **options)
+
+    def _convolved(
+        self, x: KerasTensor, layer: type, name: str, kernel: int, stride: int, rate: int, **options: Any
+    ) -> KerasTensor:
+        """Convolve by a layer of Keras; where it is strided and the padding is fixed, pad by hand."""
+        by_hand = stride > 1 and self.strided_padding == "fixed"
+        if by_hand and kernel > 1:
+            x = keras.layers.ZeroPadding2D((kernel - 1) * rate // 2, name=f"{name}_pad")(x)
+        padding = "valid" if by_hand else "same"
+        return layer(kernel_size=kernel, strides=stride, dilation_rate=rate, padding=padding, name=name, **options)(x)
 
     def _initializer(self, kind: str | float | None, name: str) -> keras.initializers.Initializer:
         seed = layer_seed(self.seed, name)
@@ -124,16 +136,6 @@ class LayerMaker:
         x = after(self.depthwise_convolution(x, f"{part}_conv", **options), part)
         part = f"{prefix}_pointwise"
         return after(self.convolution(x, f"{part}_conv", filters, initializer=of_pointwise), part)
-
-
-def _convolved(
-    x: KerasTensor, layer: type, name: str, kernel: int, stride: int, rate: int, **options: Any
-) -> KerasTensor:
-    """Convolve by a layer of Keras; where it is strided, pad by hand."""
-    if stride > 1 and kernel > 1:
-        x = keras.layers.ZeroPadding2D((kernel - 1) * rate // 2, name=f"{name}_pad")(x)
-    padding = "same" if stride == 1 else "valid"
-    return layer(kernel_size=kernel, strides=stride, dilation_rate=rate, padding=padding, name=name, **options)(x)
 
 
 def strides_and_rates(

@@ -21,6 +21,8 @@ from segrepro.models.deeplabv3 import ASPP_BATCH_NORM_EPSILON, deeplabv3_head
 from segrepro.models.deeplabv3plus import deeplabv3plus_head
 from segrepro.models.fcn import fcn_head
 from segrepro.models.layers import Normalise
+from segrepro.models.mobilenet_v2 import EPSILON as MOBILENET_EPSILON
+from segrepro.models.mobilenet_v2 import mobilenet_v2
 from segrepro.models.resnet_v1 import EPSILON as RESNET_V1_EPSILON
 from segrepro.models.resnet_v1 import RESNET_V1, resnet_v1
 from segrepro.models.resnet_v2 import RESNET_V2, VARIANTS, resnet_v2
@@ -36,22 +38,26 @@ def _backbone(network: DeepLab, seed: int, initializer: str) -> tuple[KerasTenso
     ResNet "Conv2 before striding" (DeepLabv3+ paper, section 3.1), hence the output of block 1's last unit at stride 4,
     ``conv2_block3_out`` of a ResNet-v1 and ``conv2_block2_out`` of a ResNet-v2, whose block 1 halves the map in its
     last unit. (The release's own ResNet graph reads the last convolution of that unit, before the sum.) For Xception
-    see ``xception.LOW_LEVEL``.
+    see ``xception.LOW_LEVEL``, for MobileNetV2 ``mobilenet_v2.LOW_LEVEL_BLOCK``.
     """
     name, given, decay = network.backbone, network.batch_norm_epsilon, network.batch_norm_decay
     options = {"output_stride": network.output_stride, "multi_grid": tuple(network.multi_grid)}
     if name in RESNET_V2:
         variant = VARIANTS[network.variant]
-        build, shape, epsilon = resnet_v2, RESNET_V2[name], variant.epsilon
+        build, epsilon = resnet_v2, variant.epsilon
         options |= {"pool_padding": variant.pool_padding, "features": network.features or variant.features}
+        options["shape"] = RESNET_V2[name]
     elif name in RESNET_V1:
-        build, shape, epsilon = resnet_v1, RESNET_V1[name], RESNET_V1_EPSILON
+        build, epsilon, options["shape"] = resnet_v1, RESNET_V1_EPSILON, RESNET_V1[name]
+    elif name in XCEPTION:
+        build, epsilon, options["shape"] = xception, XCEPTION_EPSILON, XCEPTION[name]
     else:
-        build, shape, epsilon = xception, XCEPTION[name], XCEPTION_EPSILON
+        build, epsilon = mobilenet_v2, MOBILENET_EPSILON
+        options = {"width": network.width, "variant": network.variant, "output_stride": network.output_stride}
     make = LayerMaker(seed, decay, epsilon if given is None else given)
     head_epsilon = ASPP_BATCH_NORM_EPSILON if given is None else given
     pictures = keras.Input((None, None, 3), name="picture")
-    taps = build(Normalise(network.normalisation, name="normalise")(pictures), make, shape=shape, **options)
+    taps = build(Normalise(network.normalisation, name="normalise")(pictures), make, **options)
     return pictures, taps, LayerMaker(seed, decay, head_epsilon, initializer)
 
 
@@ -103,7 +109,7 @@ def build_network(network: Network, num_classes: int, *, seed: int = 0) -> keras
     """Build a network from its description.
 
     The same description and seed give the same initial weights, bit for bit. Variables and their order do not
-    depend on output stride, rates or variant: ``other.set_weights(model.get_weights())`` moves a trained model
+    depend on output stride or rates: ``other.set_weights(model.get_weights())`` moves a trained model
     to another output stride.
 
     Args:

@@ -73,10 +73,12 @@ def encoded(
 def deeplabv3_head(x: KerasTensor, make: LayerMaker, network: DeepLabV3, num_classes: int) -> KerasTensor:
     """Build ASPP and the classifier: a biased 1x1 convolution, Glorot-initialised as in the report's code.
 
-    Features are dropped before the classifier (none in paper and code).
+    Features are dropped before the classifier (none in paper and report, 0.1 in the DeepLab release). The variant
+    ``released`` has ASPP's branches in the order of the release, which on MobileNetV2 has none but the mean's and 1x1.
 
     Returns:
         Logits, float32 also under mixed precision, (batch, height, width, num_classes).
     """
     options = {"bias": True, "initializer": "glorot", "dtype": "float32"}
-    return make.convolution(encoded(x, make, network), "logits_conv", num_classes, **options)
+    x = encoded(x, make, network, image_first=network.variant == "released")
+    return make.convolution(x, "logits_conv", num_classes, **options)

@@ -1,8 +1,9 @@
 """TensorFlow 1's names of our variables: by rule from the names of the layers, importable without TensorFlow.
 
 `LAYOUTS` tells the kinds of checkpoint: TF-slim's ImageNet networks, the DeepLabv3 that report 2 trained on slim's
-ResNet-v2-101, and the DeepLab release's DeepLabv3+ on Xception-65. In all of them a convolution is ``<scope>/weights``
-(``<scope>/depthwise_weights``) and maybe ``<scope>/biases``; its batch norm is ``<scope>/BatchNorm/gamma`` and so on.
+ResNet-v2-101, and the DeepLab release's DeepLabv3+ on Xception-65 and DeepLabv3 on MobileNetV2. In all of them a
+convolution is ``<scope>/weights`` (``<scope>/depthwise_weights``) and maybe ``<scope>/biases``; its batch norm is
+``<scope>/BatchNorm/gamma`` and so on.
 """
 
 import re
@@ -25,6 +26,12 @@ FREE_NORMS = ("preact", "postnorm")
 
 XCEPTION_FLOWS = ("entry_flow.", "middle_flow.", "exit_flow.")
 
+# MobileNetV2's layers are called as in keras.applications.
+MOBILENET_LAYER = re.compile(
+    r"(bn_)?Conv1|(expanded_conv|block_(?P<block>\d+))_(?P<part>expand|depthwise|project)(_BN)?"
+)
+MOBILENET_SCOPE = "MobilenetV2"
+
 REPORT_HEAD = {
     "aspp0": "aspp/conv_1x1",
     "aspp1": "aspp/conv_3x3_1",
@@ -39,10 +46,25 @@ RELEASED_CLASSIFIER = "logits/semantic"
 IMAGENET_CLASSIFIER = ("logits/weights", "logits/biases")
 
 
+def _part_and_kind(layer: str) -> tuple[str, str]:
+    """Split a layer's name into a part of the network and ``conv`` or ``bn``; a part of MobileNetV2 is its scope."""
+    unit = MOBILENET_LAYER.fullmatch(layer)
+    if not unit:
+        part, _, kind = layer.rpartition("_")
+        return part, kind
+    kind = "bn" if layer.startswith("bn_") or layer.endswith("_BN") else "conv"
+    if not unit["part"]:
+        return f"{MOBILENET_SCOPE}/Conv", kind
+    number = f"_{unit['block']}" if unit["block"] else ""
+    return f"{MOBILENET_SCOPE}/expanded_conv{number}/{unit['part']}", kind
+
+
 def _backbone_scope(part: str, backbone: str) -> str | None:
     """Return the scope of a part of the backbone (a layer's name without ``_conv`` or ``_bn``); None of another."""
     if backbone.startswith("xception_"):
         return f"{backbone}/{part.replace('.', '/')}" if part.startswith(XCEPTION_FLOWS) else None
+    if backbone.startswith("mobilenet_"):
+        return part if part.startswith(MOBILENET_SCOPE) else None
     if part in RESNET_V2_ENDS:
         return f"{backbone}/{RESNET_V2_ENDS[part]}"
     if unit := RESNET_V2_UNIT.fullmatch(part):
@@ -74,7 +96,7 @@ class Layout:
 
         ``backbone`` is the name of the backbone, the scope of its variables.
         """
-        part, _, kind = layer.rpartition("_")
+        part, kind = _part_and_kind(layer)
         scope = _backbone_scope(part, backbone) or self.head_scope(part)
         if scope is None:
             return None
@@ -82,7 +104,7 @@ class Layout:
             return f"{scope}/{variable}" if scope.endswith(FREE_NORMS) else f"{scope}/BatchNorm/{variable}"
         if variable == "bias":
             return f"{scope}/biases"
-        return f"{scope}/depthwise_weights" if scope.endswith("_depthwise") else f"{scope}/weights"
+        return f"{scope}/depthwise_weights" if scope.endswith("depthwise") else f"{scope}/weights"
 
 
 LAYOUTS = {
@@ -117,6 +139,19 @@ LAYOUTS = {
             "variant": ("released",),
             "multi_grid": ((1, 1, 1),),
             "aspp_rates": ((6, 12, 18),),
+            "batch_norm_epsilon": (None,),
+            "normalisation": ("keras_tf",),
+            "resize": ("align_corners",),
+        },
+    ),
+    "tf1_deeplabv3_mobilenet_v2": Layout(
+        backbones=("mobilenet_v2",),
+        architecture="deeplabv3",
+        head_scope=_released_scope,
+        ignored=(),
+        settings={
+            "variant": ("released",),
+            "aspp_rates": ((),),
             "batch_norm_epsilon": (None,),
             "normalisation": ("keras_tf",),
             "resize": ("align_corners",),

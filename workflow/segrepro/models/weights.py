@@ -12,12 +12,15 @@ import numpy as np
 
 from segrepro.errors import UserError
 
-# Layers of keras.applications' classifier: there may be one in the file, and no network here has it.
-CLASSIFIER_LAYERS = {"predictions", "probs"}
+# Layers that may be in a file of keras.applications and that no network here has: classifiers, and MobileNetV2's last
+# convolution, which DeepLab leaves out.
+CLASSIFIER_LAYERS = {"predictions", "probs", "Conv_1", "Conv_1_bn"}
 # The layers that a ResNet shares with keras.applications; and a VGG, of which batch norms are not among them.
 RESNET_LAYER = re.compile(r"(conv[1-5]|post)_.*")
 VGG = "vgg"  # what the names of the backbones begin with that are VGGs
 VGG_LAYER = re.compile(r"block[1-5]_conv\d")
+MOBILENET = "mobilenet"
+MOBILENET_LAYER = re.compile(r"(bn_)?Conv1|(expanded_conv|block_\d+)_.*")
 # The fully connected layers of keras.applications' VGG16, and the convolutions here that do the same.
 FULLY_CONNECTED = {"fc1": "fc6", "fc2": "fc7"}
 APPLICATIONS = {
@@ -28,16 +31,19 @@ APPLICATIONS = {
     "resnet_v2_50": keras.applications.ResNet50V2,
     "resnet_v2_101": keras.applications.ResNet101V2,
     "resnet_v2_152": keras.applications.ResNet152V2,
+    "mobilenet_v2": keras.applications.MobileNetV2,
 }
 # Keras 3's .weights.h5 calls the n-th layer of a class so, with _n behind for n > 0.
 UNNAMED_GROUPS = {
     keras.layers.Conv2D: "conv2d",
+    keras.layers.DepthwiseConv2D: "depthwise_conv2d",
     keras.layers.BatchNormalization: "batch_normalization",
 }
 UNNAMED_DENSE = "dense"
 # Keras published VGG16 in 2016, before layers named their variables kernel and bias: block1_conv1_W_1:0, fc1_b_1:0.
-OLD_NAME = re.compile(r".*_(W|b)(_\d+)?")
-OLD_KEYS = {"W": "kernel", "b": "bias"}
+# Keras 2's depthwise convolutions have a depthwise_kernel.
+OLD_NAME = re.compile(r".*_(W|b|kernel)(_\d+)?")
+OLD_KEYS = {"W": "kernel", "b": "bias", "kernel": "kernel"}
 # FCN's layers that have as many channels as there are classes; other networks have one such, their last.
 SCORE_LAYER = re.compile(r"score_.*|upscore.*")
 # What h5py and Keras raise on files that are damaged or of another kind.
@@ -55,9 +61,9 @@ def classifier_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def load_backbone_weights(model: keras.Model, path: str | Path, backbone: str) -> list[keras.Variable]:
-    """Load the backbone of ``model`` from a weights file of ``keras.applications``' ResNet or VGG16.
+    """Load the backbone of ``model`` from a weights file of ``keras.applications``' ResNet, VGG16 or MobileNetV2.
 
-    The weights of ResNet-v2 were trained on pictures in [-1, 1]: the network's normalisation should be
+    The weights of ResNet-v2 and MobileNetV2 were trained on pictures in [-1, 1]: the network's normalisation should be
     ``keras_tf``; those of ResNet-v1 and VGG16 on mean-subtracted BGR: ``caffe`` or ``caffe_ilsvrc``.
 
     VGG16's classifier gives ``fc6`` and ``fc7`` too, where the file has it and they have its shapes (7 x 7 and 4096
@@ -80,7 +86,8 @@ def load_backbone_weights(model: keras.Model, path: str | Path, backbone: str) -
         raise UserError(f"{path} does not exist: give a weights file of keras.applications.")
     given = _read(path, backbone, model.name)
     given = {name: arrays for name, arrays in given.items() if name not in CLASSIFIER_LAYERS}
-    wanted = _variables(model, VGG_LAYER if backbone.startswith(VGG) else RESNET_LAYER)
+    layers = {VGG: VGG_LAYER, MOBILENET: MOBILENET_LAYER}
+    wanted = _variables(model, layers.get(_kind(backbone), RESNET_LAYER))
     if backbone.startswith(VGG) and FULLY_CONNECTED.keys() <= given.keys():
         convolutions = _variables(model, re.compile("|".join(FULLY_CONNECTED.values())))
         dense = {target: given.pop(name) for name, target in FULLY_CONNECTED.items()}
@@ -125,8 +132,13 @@ def _fit(dense: Weights, convolutions: Mapping[str, Mapping[str, keras.Variable]
     return all(dense[name]["kernel"].shape == (prod(shape[:3]), shape[3]) for name, shape in shapes.items())
 
 
+def _kind(backbone: str) -> str | None:
+    return next((kind for kind in (VGG, MOBILENET) if backbone.startswith(kind)), None)
+
+
 def _remedy(backbone: str) -> str:
-    kind = "VGG16" if backbone.startswith(VGG) else "ResNet of the same version and depth"
+    kinds = {VGG: "VGG16", MOBILENET: "MobileNetV2 of the same width"}
+    kind = kinds.get(_kind(backbone), "ResNet of the same version and depth")
     return f"give the weights file of keras.applications' {kind}"
 
 

@@ -1,7 +1,8 @@
 r"""Build a spec's network and give it published weights: a model file that stands in for a trained one.
 
-Formats: tf1_deeplabv3_resnet_v2 (the DeepLabv3 that report 2 trained), tf1_deeplabv3plus_xception (the DeepLab
-release), segrepro (a model of this project); and, for the backbone only, tf1_slim_imagenet and keras_applications.
+Formats: tf1_deeplabv3_resnet_v2 (the DeepLabv3 that report 2 trained), tf1_deeplabv3plus_xception and
+tf1_deeplabv3_mobilenet_v2 (the DeepLab release), segrepro (a model of this project); and, for the backbone only,
+tf1_slim_imagenet and keras_applications.
 TF1 checkpoints are found by prefix, in a folder or in the archive (.tar.gz) that they are published in.
 
 Example:

@@ -257,7 +257,7 @@ MOBILENET_DILATED = (14, 15, 16)
 
 
 def _every_second(x: np.ndarray) -> np.ndarray:
-    """What SAME leaves of a 3x3 convolution without stride: centres 1, 3, ... of an even extent, 0, 2, ... of an odd."""
+    """What a stride of 2 and SAME leave: centres 1, 3, ... where the extent is even, 0, 2, ... where it is odd."""
     return x[1 - x.shape[0] % 2 :: 2, 1 - x.shape[1] % 2 :: 2]
 
 

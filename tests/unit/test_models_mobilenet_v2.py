@@ -1,5 +1,6 @@
 """MobileNetV2: parity with keras.applications, the release in numpy, output strides, widths, its weights files."""
 
+import functools
 import os
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from segrepro.models.weights import load_backbone_weights
 FOLDER = Path(os.environ.get("SEGREPRO_REAL_WEIGHTS", "/nonexistent"))
 PUBLISHED = FOLDER / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
 KERAS = {**MOBILENET, "variant": "keras"}
+SIZE = (64, 64, 3)
 LAST = "block_16_project_BN"  # what DeepLab leaves of keras.applications' network
 
 
@@ -39,8 +41,8 @@ def application(width, size, weights=None):
 # ---- keras.applications
 
 
-@pytest.mark.parametrize("width", [1.0, 0.5])
-@pytest.mark.parametrize("size", [(65, 97), (64, 96)])
+# Each width with an even and an odd extent: the strided layers pad them differently.
+@pytest.mark.parametrize(("width", "size"), [(1.0, (64, 97)), (0.5, (65, 96))])
 def test_features_equal_those_of_keras_applications_with_the_same_weights(width, size):
     reference, model = randomise(application(width, size)), backbone(width)
     weighted = [layer for layer in model.layers if layer.weights]
@@ -64,18 +66,20 @@ def test_features_equal_those_of_keras_applications_with_the_published_weights(s
     np.testing.assert_allclose(model(picture(*size)), expected, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
-def test_backbone_weights_load_from_every_format_and_no_other_width(tmp_path, suffix):
-    source = randomise(keras.applications.MobileNetV2(alpha=0.35, weights=None, include_top=False))
-    path = tmp_path / f"mobile{suffix}"
-    source.save_weights(path) if suffix == ".weights.h5" else source.save(path)
+def test_backbone_weights_load_from_every_format_and_no_other_width(tmp_path):
+    source = randomise(keras.applications.MobileNetV2(alpha=0.35, weights=None, include_top=False, input_shape=SIZE))
     network = built_of_zeros({**KERAS, "width": 0.35}, 3)
-    assert len(load_backbone_weights(network, path, "mobilenet_v2")) == len(source.weights) - 5  # without Conv_1
-    for layer in source.layers:
-        if layer.weights and not layer.name.startswith("Conv_1"):
-            held = network.get_layer(layer.name).get_weights()
-            for mine, its in zip(held, layer.get_weights(), strict=True):
-                np.testing.assert_array_equal(mine, its)
+    zeros = network.get_weights()
+    for suffix in (".keras", ".weights.h5", ".h5"):
+        path = tmp_path / f"mobile{suffix}"
+        source.save_weights(path) if suffix == ".weights.h5" else source.save(path)
+        network.set_weights(zeros)
+        assert len(load_backbone_weights(network, path, "mobilenet_v2")) == len(source.weights) - 5  # without Conv_1
+        for layer in source.layers:
+            if layer.weights and not layer.name.startswith("Conv_1"):
+                held = network.get_layer(layer.name).get_weights()
+                for mine, its in zip(held, layer.get_weights(), strict=True):
+                    np.testing.assert_array_equal(mine, its)
     other = built_of_zeros({**KERAS, "width": 0.5}, 3)
     with pytest.raises(UserError, match=r"it lacks .*; give the weights file of .* MobileNetV2 of the same width") as e:
         load_backbone_weights(other, path, "mobilenet_v2")
@@ -85,22 +89,26 @@ def test_backbone_weights_load_from_every_format_and_no_other_width(tmp_path, su
 # ---- the release
 
 
-@pytest.mark.parametrize("size", [(65, 65), (64, 80)])
-def test_the_released_network_of_width_half_computes_what_numpy_does(tmp_path, size):
+@functools.cache
+def released(width):
+    """The network of the release; zeros for weights."""
+    return built_of_zeros({**MOBILENET, "width": width}, 21)
+
+
+def test_the_released_network_of_width_half_computes_what_numpy_does(tmp_path):
+    size = (64, 81)  # an even and an odd extent
     variables = slim_reference.Variables(2.0)
     expected = slim_reference.deeplabv3_mobilenet_v2(variables, picture(*size)[0], width=0.5)
     _, low_level = slim_reference.mobilenet_v2(variables, picture(*size)[0], width=0.5)
     prefix = save_tf1(tmp_path / "model.ckpt-1", variables.values)
-    network = {**MOBILENET, "width": 0.5}
-    model = built_of_zeros(network, 21)
+    network, model = {**MOBILENET, "width": 0.5}, released(0.5)
     load_weights(model, described(network), prefix, file_format="tf1_deeplabv3_mobilenet_v2")
     assert expected.std(axis=(0, 1)).mean() > 0.05
     np.testing.assert_allclose(model(picture(*size))[0], expected, rtol=0, atol=1e-4)
     taps = keras.Model(model.input, model.get_layer("block_2_depthwise_relu").output)
     np.testing.assert_allclose(taps(picture(*size))[0], low_level, rtol=0, atol=1e-4)
-    wide = built_of_zeros(MOBILENET, 21)
     with pytest.raises(UserError, match=r"of another shape is MobilenetV2/.*; take the file of this network") as error:
-        load_weights(wide, described(MOBILENET), prefix, file_format="tf1_deeplabv3_mobilenet_v2")
+        load_weights(released(1.0), described(MOBILENET), prefix, file_format="tf1_deeplabv3_mobilenet_v2")
     assert_one_sentence(error)
 
 
@@ -109,14 +117,14 @@ def test_the_released_network_of_width_half_computes_what_numpy_does(tmp_path, s
     [(1.0, 2_146_645, 2.75), (0.5, 714_325, 0.88)],  # multiply-adds: model_zoo.md of the release, within 2 %
 )
 def test_parameters_and_multiply_adds_of_the_released_networks(width, parameters, billions):
-    model = built_of_zeros({**MOBILENET, "width": width}, 21)
+    model = released(width)
     assert model.count_params() == parameters
     assert multiply_adds(model, 513, 513) / 1e9 == pytest.approx(billions, rel=0.02)
 
 
 def test_variants_round_channels_differently():
-    channels = [backbone(0.5, variant).get_layer("block_1_project").filters for variant in ("released", "keras")]
-    assert channels == [12, 16]  # 24 x 0.5
+    assert released(0.5).get_layer("block_1_project").filters == 12  # 24 x 0.5
+    assert backbone(0.5, "keras").get_layer("block_1_project").filters == 16
 
 
 # ---- strides and rates
@@ -134,17 +142,22 @@ def test_strides_become_rates_behind_them(output_stride, strided, rates):
     assert layers[16].dilation_rate == layers[14].dilation_rate
 
 
-@pytest.mark.parametrize("architecture", ["deeplabv3", "deeplabv3plus"])
-@pytest.mark.parametrize("rates", [[], [6, 12, 18]])
-def test_any_size_gives_logits_at_the_native_stride(architecture, rates):
+@pytest.mark.parametrize(
+    ("architecture", "rates", "output_stride"),
+    [
+        ("deeplabv3", [], 8),
+        ("deeplabv3", [6, 12, 18], 32),
+        ("deeplabv3plus", [], 32),
+        ("deeplabv3plus", [6, 12, 18], 16),
+    ],
+)
+def test_any_size_gives_logits_at_the_native_stride(architecture, rates, output_stride):
     keys = {"architecture": architecture, "backbone": "mobilenet_v2", "multi_grid": [1, 1, 1], "width": 0.35}
-    for output_stride in (8, 16, 32):
-        network = {**keys, "aspp_rates": rates, "aspp_channels": 8, "output_stride": output_stride}
-        model = built_of_zeros(network, 4)
-        stride = 4 if architecture == "deeplabv3plus" else output_stride
-        for size in ((65, 97), (64, 50)):
-            expected = (1, *(-(-extent // stride) for extent in size), 4)
-            assert tuple(model(picture(*size)).shape) == expected
+    model = built_of_zeros(keys | {"aspp_rates": rates, "aspp_channels": 8, "output_stride": output_stride}, 4)
+    stride = 4 if architecture == "deeplabv3plus" else output_stride
+    for size in ((65, 97), (64, 50)):
+        expected = (1, *(-(-extent // stride) for extent in size), 4)
+        assert tuple(model(picture(*size)).shape) == expected
 
 
 @pytest.mark.parametrize(

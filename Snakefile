@@ -34,7 +34,7 @@ include: "workflow/rules/submission.smk"
 include: "workflow/rules/page.smk"
 
 
-# One run at a time in a folder, at each scale. This lock dies with Snakemake, however that ends; its own, which the
+# One run at a time in a folder, with generated pictures and with real ones. This lock dies with Snakemake, however that ends; its own, which the
 # default profile switches off, would have to be removed by hand after a kill.
 onstart:
     start_alone()

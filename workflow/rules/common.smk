@@ -47,9 +47,11 @@ compare_standing = cache(lambda: snake.compare_standing(workflow, PLAN, config))
 
 
 def start_alone():
-    """Refuse to start where another run of this scale is at work; called once a run."""
+    """Refuse to start where another run with this data folder is at work; called once a run."""
     with snake.in_words():
-        hold_run_lock(Path(f".snakemake/segrepro-{CONFIG.scale}.lock"))
+        hold_run_lock(
+            Path(f".snakemake/segrepro-{'sample' if PLAN.sample else 'full'}.lock")
+        )
 
 
 def passed_checks(dataset):

@@ -41,7 +41,7 @@ rule train:
     resources:
         gpu=lambda w: models.training_gpus(PLAN, w.model),
         tasks_per_gpu=0,  # one process has them all; Slurm's plugin would start one for each
-        mem_mb=16000,  # beside a GPU; a full-size batch on CPUs needs more (docs/cost.md)
+        mem_mb=PLAN.training_mb,
         runtime=2880,
     params:
         init=lambda w, input: f"--init {input.init}" if input.init else "",

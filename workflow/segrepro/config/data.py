@@ -10,9 +10,9 @@ from segrepro.schema import Bytes, Count, Md5, PlainName, Positive, Section, Sha
 # Where the sample's archives are generated; an archive from elsewhere holds real pictures.
 GENERATED = "data/sample/archives"
 
-# What systems are measured on: generated pictures, real ones with the networks of the small scale, or the experiment as
-# published.
-PicturesKind = Literal["generated", "real_sample", "published"]
+# What systems are measured on: generated pictures, a sample of real ones with shrunken networks, VOC as it is with
+# smaller networks than the published ones (`scale: small`), or the experiment as published.
+PicturesKind = Literal["generated", "real_sample", "small", "published"]
 PICTURES_KINDS: tuple[PicturesKind, ...] = get_args(PicturesKind)
 
 
@@ -49,7 +49,7 @@ class Archives(Section):
     voc2012_trainval: Archive
     voc2012_test: Archive | None = Field(None, description="VOC test pictures; null leaves VOC test out")
     sbd: Archive
-    coco2017_train: Archive
+    coco2017_train: Archive | None = Field(None, description="null leaves out coco20 and coco90, which are made of it")
     coco2017_val: Archive
     coco2017_annotations: Archive
 

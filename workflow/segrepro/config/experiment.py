@@ -23,6 +23,7 @@ from segrepro.config.protocols import Protocol
 from segrepro.config.references import reference_problems
 from segrepro.config.systems import System
 from segrepro.config.tables import Ablation, StatisticsSettings
+from segrepro.data.datasets import DATASETS, FOLDERS
 from segrepro.schema import Count, Name, Positive, PositiveFloat, Section
 
 
@@ -67,7 +68,7 @@ class NearDuplicates(Section):
 class Config(Section):
     """The whole experiment."""
 
-    scale: Literal["sample", "full"]
+    scale: Literal["sample", "small", "released", "full"]
     seed: Count = Field(description="seed of initial weights, shuffling and augmentation")
     archives_dir: str | None = Field(None, description="folder that has the archives already; they are used in place")
     archives: Archives
@@ -98,7 +99,18 @@ class Config(Section):
         """What systems are trained and scored on; whether it is generated is told by where the archives come from."""
         if any(archive.generated for archive in self.archives.given):
             return "generated"
-        return "real_sample" if self.scale == "sample" else "published"
+        return {"sample": "real_sample", "small": "small"}.get(self.scale, "published")
+
+    def missing_archives(self, dataset: str) -> list[str]:
+        """Return the keys of the archives that a dataset is made of and that are null; nothing for an unknown one."""
+        folders = DATASETS[dataset].needs if dataset in DATASETS else ()
+        keys = [key for folder in folders for key in FOLDERS[folder].archives]
+        return [key for key in keys if getattr(self.archives, key) is None]
+
+    @property
+    def listed(self) -> list[str]:
+        """The datasets that `datasets` names and the archives are there for."""
+        return [name for name in self.datasets if not self.missing_archives(name)]
 
     @property
     def held(self) -> dict[str, Part]:

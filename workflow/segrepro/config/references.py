@@ -51,6 +51,13 @@ def _file_problems(config: Config) -> Iterator[str]:
                 yield f"{path}.file: '{entry.file}' is {other}'s too, with other urls or checksums; rename one"
 
 
+def _left_out(config: Config, path: str, datasets: list[str]) -> Iterator[str]:
+    """A dataset that is trained or scored on needs its archives, some of which may be null."""
+    for name in datasets:
+        for archive in config.missing_archives(name):
+            yield f"{path}: '{name}' is made of archives.{archive}, which is null; give that archive or another dataset"
+
+
 def _classes(dataset: str) -> list[str]:
     space = LABEL_SPACES[DATASETS[dataset].label_space or VOC21.name]
     return [name for name in space.classes if name]
@@ -69,6 +76,7 @@ def _dataset_problems(name: str, checks: DatasetChecks) -> Iterator[str]:
 
 def _model_problems(config: Config, path: str, model: Model) -> Iterator[str]:
     yield from without_masks(f"{path}.dataset", [model.dataset])
+    yield from _left_out(config, f"{path}.dataset", [model.dataset] if model.train else [])
     yield from unknown(f"{path}.network", [model.network], config.networks, "network")
     yield from unknown(f"{path}.protocol", [model.protocol], config.protocols, "protocol")
     yield from unknown(f"{path}.weights", [model.weights], config.weights, "weights")
@@ -122,6 +130,9 @@ def _system_problems(config: Config, path: str, system: System) -> Iterator[str]
     if system.model in config.models:
         yield from _prediction_problems(config, f"{path}.proposal_wise", system)
     yield from without_masks(f"{path}.splits", system.splits)
+    yield from _left_out(config, f"{path}.splits", system.splits)
+    if system.held:
+        yield from _left_out(config, f"{path}.{system.combination}.{system.held_key}", [system.held.dataset])
     yield from unknown(f"{path}.published", system.published, system.splits, "split of this system")
 
 

@@ -57,7 +57,7 @@ def manifest_options(plan: Plan, dataset: str) -> str:
 
 def available(plan: Plan, dataset: str) -> bool:
     """Return whether the config has the archives that a dataset needs (VOC test is optional)."""
-    return all(all(_archives(plan, key)) for key in DATASETS[dataset].needs)
+    return not plan.config.missing_archives(dataset)
 
 
 def checks_of(plan: Plan, dataset: str) -> DatasetChecks:
@@ -66,8 +66,8 @@ def checks_of(plan: Plan, dataset: str) -> DatasetChecks:
 
 
 def disjoint_from(plan: Plan, dataset: str) -> list[str]:
-    """Return the manifests that a dataset must share no picture with, as rule inputs."""
-    return [plan.manifest(other) for other in checks_of(plan, dataset).disjoint_from]
+    """Return the manifests that a dataset must share no picture with, as rule inputs; not of archives left out."""
+    return [plan.manifest(other) for other in checks_of(plan, dataset).disjoint_from if available(plan, other)]
 
 
 def check_options(plan: Plan, dataset: str) -> str:

@@ -19,7 +19,7 @@ class Plan:
         self.config = config
         self.sample = config.scale == "sample"  # generated data and real ones stay apart
         self.data = "data/sample" if self.sample else "data"
-        self.results = "results" if self.sample else "results/full"
+        self.results = "results" if self.sample else f"results/{config.scale}"
         self.shards = shards
 
         models, systems = config.models.items(), config.systems.items()
@@ -85,6 +85,11 @@ class Plan:
     def network_gpus(self) -> int:
         """GPUs of a job with a network that takes one at most: a sample-sized one gains nothing from it."""
         return 0 if self.sample else 1
+
+    @property
+    def training_mb(self) -> int:
+        """Memory that a training asks for beside a GPU, MB; a full-size batch on CPUs needs more (docs/cost.md)."""
+        return 12_000 if self.config.scale == "small" else 16_000
 
     @property
     def determinism(self) -> str:

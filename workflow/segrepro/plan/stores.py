@@ -103,15 +103,14 @@ def _datasets_made(plan: Plan) -> list[str]:
     """Return the datasets that are checked, and those that they are compared with."""
     predicted = {plan.config.dataset_of(split) for _, split in stores_made(plan)}
     trained_on = {plan.config.models[name].dataset for name in plan.trained}
-    listed = {name for name in plan.config.datasets if available(plan, name)}
-    return sorted(predicted | trained_on | listed)
+    return sorted(predicted | trained_on | set(plan.config.listed))
 
 
 def _folders_made(plan: Plan) -> list[str]:
     """Return the converted folders of these datasets."""
     names = _datasets_made(plan)
-    listed = {*names}.union(*(checks_of(plan, name).disjoint_from for name in names))
-    return sorted({FOLDERS[key].path for name in listed for key in DATASETS[name].needs})
+    others = {other for name in names for other in checks_of(plan, name).disjoint_from if available(plan, other)}
+    return sorted({FOLDERS[key].path for name in {*names, *others} for key in DATASETS[name].needs})
 
 
 def timed_jobs(plan: Plan) -> list[str]:

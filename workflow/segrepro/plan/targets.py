@@ -8,8 +8,8 @@ from segrepro.report.tables import TABLES
 
 def label_checks(plan: Plan) -> list[str]:
     """Return label checks, and histograms where there are labels, of every dataset that the config lists."""
-    names = [name for name in plan.config.datasets if available(plan, name)]
-    return [f"{plan.results}/checks/{name}.json" for name in names] + drawn(plan, "labels")
+    checks = [f"{plan.results}/checks/{name}.json" for name in plan.config.listed]
+    return checks + drawn(plan, "labels")
 
 
 def submissions(plan: Plan) -> list[str]:

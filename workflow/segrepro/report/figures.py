@@ -56,7 +56,7 @@ def _on_boxes(plan: Plan) -> list[Wildcards]:
 
 def _labelled(plan: Plan) -> list[Wildcards]:
     """Return the datasets with masks that the config lists; VOC's test pictures have none."""
-    return [{"dataset": name} for name in plan.config.datasets if DATASETS[name].has_masks]
+    return [{"dataset": name} for name in plan.config.listed if DATASETS[name].has_masks]
 
 
 def _by_proposals(plan: Plan) -> list[Wildcards]:

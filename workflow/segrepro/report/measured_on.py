@@ -8,9 +8,15 @@ import argparse
 from segrepro.config.data import PICTURES_KINDS, PicturesKind
 
 PUBLISHED: PicturesKind = "published"
+# Where the config's reported values are of the very networks and pictures that were measured.
+COMPARABLE: tuple[PicturesKind, ...] = (PUBLISHED, "small")
 
 # In a title, of report 2's table.
-PICTURES: dict[PicturesKind, str] = {"generated": "generated pictures", "real_sample": "a sample of real pictures"}
+PICTURES: dict[PicturesKind, str] = {
+    "generated": "generated pictures",
+    "real_sample": "a sample of real pictures",
+    "small": "the same pictures by smaller networks",
+}
 
 # Below each table with measured numbers.
 NOTES: dict[PicturesKind, str] = {
@@ -18,6 +24,8 @@ NOTES: dict[PicturesKind, str] = {
     "published values.",
     "real_sample": "Measured on real pictures, but at sample scale, with shrunken networks: not comparable with the "
     "published values.",
+    "small": "Measured on real pictures at small scale, where networks that are trained are smaller than the published "
+    "ones, and their schedules shorter: comparable with published values for released networks only.",
 }
 
 # At the head of the page.
@@ -26,6 +34,8 @@ REMARKS: dict[PicturesKind, str] = {
     "system is.",
     "real_sample": "Shrunken networks on a sample of real pictures: these numbers are not comparable with those "
     "published.",
+    "small": "Smaller networks and shorter trainings than published, on VOC's real pictures: of these numbers only "
+    "those of released networks are comparable with published ones.",
 }
 
 

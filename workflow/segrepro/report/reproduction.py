@@ -17,7 +17,7 @@ from scipy.stats import t as student
 
 from segrepro.config.data import PicturesKind
 from segrepro.evaluation.statistics import read_statistics
-from segrepro.report.measured_on import NOTES, PUBLISHED
+from segrepro.report.measured_on import COMPARABLE, NOTES, PUBLISHED
 from segrepro.report.printed import LEAK_NOTE, Table
 from segrepro.report.results import PAIR, read_results
 
@@ -39,14 +39,14 @@ def reproduction_table(args: argparse.Namespace) -> Table:
             "the same seed on another kind of processor, 95 times of 100: of twenty systems about one lies outside by "
             "chance."
         )
-    if args.measured_on == PUBLISHED:
+    if args.measured_on in COMPARABLE:
         confidence = read_statistics(args.statistics).confidence
         notes.append(
             f"Difference: measured minus published, with a {100 * confidence:g} % interval of pictures and seeds; "
             "reproduced where it holds zero. Where the spread over seeds is not measured, its standard deviation is "
             f"taken to be {args.seed_deviation:g} points; weights that are not trained here have none."
         )
-    else:
+    if args.measured_on in NOTES:
         notes.append(NOTES[args.measured_on])
     return Table(rows, [*notes, LEAK_NOTE], printed={"reproduced": verdicts.fillna("")})
 
@@ -66,7 +66,7 @@ def compare(
         results: from `segrepro.report.results.join`, with intervals and the facts of `segrepro.report.systems`.
         spreads: as in ``spread.csv``.
         seed_deviation: standard deviation of mIoU over seeds, percentage points, of systems without a measured one.
-        measured_on: only the experiment as published is compared with what is published.
+        measured_on: only networks as published, on the published pictures, are compared with what is published.
 
     Returns:
         The results with the further columns of the table. ``spread_low`` to ``spread_high`` is Student's prediction
@@ -82,7 +82,7 @@ def compare(
     rows["spread"] = np.select(outside, ["not measured", "below", "above"], "within")
 
     stated = rows["published_miou"].astype(float)
-    if measured_on != PUBLISHED:
+    if measured_on not in COMPARABLE:
         return rows.assign(reproduced=np.where(stated.notna(), "not comparable", ""), why=None)
     rows["difference"] = difference = miou - stated
     deviation = rows["deviation"].fillna(seed_deviation).where(seeds.notna() | rows["trained"].ne(False), 0.0)

@@ -1,11 +1,12 @@
-"""What does a full run need: arithmetic of each training, memory, and disk?
+"""What does a run on real pictures need: arithmetic of each training, memory, and disk?
 
-Nothing is trained or downloaded: the numbers are computed from config.yaml at scale full, and from the networks, which
-are built one after the other (minutes, 3 GB of memory). Prints three Markdown tables.
+Nothing is trained or downloaded: the numbers are computed from config.yaml at scale full, or small (--scale small), and
+from the networks, which are built one after the other (minutes, 3 GB of memory). Prints three Markdown tables.
 
 1. Disk. Score stores are counted raw (float16 scores at the stored stride, uint8 votes): the files are smaller.
 2. Trainings. Operations are those of forward and backward passes, three times the forward pass's, two for a
-   multiply-add. Hours follow from --teraflops, what a GPU sustains (not its peak). Memory of weights is four bytes for
+   multiply-add. Hours follow from --teraflops, what a device sustains (not its peak), and for networks on MobileNetV2,
+   whose depthwise convolutions wait for memory, from --mobilenet-teraflops. Memory of weights is four bytes for
    each weight, its gradient and its momentum; that of activations is no part of it.
 3. Predictions of networks: operations of forward passes; boxes and views counted.
 
@@ -44,11 +45,27 @@ SBD_ARCHIVE = 1.4e9  # bytes, about; the config has no size of it
 PROPOSALS_BYTES = 14_000  # of the boxes of a picture, once in the cache and once in the file of a dataset
 
 
-def full_config() -> Any:
-    """Return the published experiment."""
+def config_of(scale: str) -> Any:
+    """Return the experiment at a scale."""
+    from snakemake.utils import update_config
+
     from segrepro.config import parse_config
 
-    return parse_config(yaml.safe_load((ROOT / "config.yaml").read_text()) | {"scale": "full"})
+    merged = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"scale": scale}
+    update_config(merged, yaml.safe_load((ROOT / f"workflow/scales/{scale}.yaml").read_text()))
+    return parse_config(merged)
+
+
+class Speed:
+    """What a device sustains, 10^12 operations a second."""
+
+    def __init__(self, config: Any, teraflops: float, mobilenet: float) -> None:
+        self.config, self.teraflops, self.mobilenet = config, teraflops, mobilenet
+
+    def hours(self, network: str, flop: float) -> float:
+        """Return the hours that an amount of a network's operations takes."""
+        of_mobilenet = self.config.networks[network].backbone.startswith("mobilenet")
+        return flop / ((self.mobilenet if of_mobilenet else self.teraflops) * 1e12) / 3600
 
 
 def pictures_of(config: Any, dataset: str) -> int:
@@ -92,20 +109,15 @@ def operations(multiply_adds: float) -> float:
     return 2 * multiply_adds
 
 
-def hours(flop: float, teraflops: float) -> float:
-    """Return the hours that an amount of operations takes."""
-    return flop / (teraflops * 1e12) / 3600
-
-
-def trainings(config: Any, networks: Networks, teraflops: float) -> Iterator[list[str]]:
+def trainings(config: Any, networks: Networks, speed: Speed) -> Iterator[list[str]]:
     """Give a row for each model that trains."""
     from segrepro.models.operations import FORWARD_AND_BACKWARD, PICTURE
 
-    total = disk = 0.0
+    total = disk = time = 0.0
     names = [name for name, model in config.models.items() if model.train]
     for name in sorted(names, key=lambda n: (config.models[n].network, names.index(n))):
         model = config.models[name]
-        protocol, classes = config.protocols[model.protocol], 91 if model.dataset == "coco90" else 21
+        protocol, classes = config.protocols[model.protocol], 91 if model.dataset.startswith("coco90") else 21
         size = (protocol.crop, protocol.crop) if protocol.crop else PICTURE
         flop = operations(
             FORWARD_AND_BACKWARD
@@ -117,17 +129,18 @@ def trainings(config: Any, networks: Networks, teraflops: float) -> Iterator[lis
         built = networks.model(model.network, classes)
         weights = built.count_params()
         kept = FLOAT * weights * (1 + 2 * 2)  # model.keras; two checkpoints of weights and momenta
-        total, disk = total + flop, disk + kept
+        hours = speed.hours(model.network, flop)
+        total, disk, time = total + flop, disk + kept, time + hours
         yield [
             f"`{name}`",
             f"{protocol.steps:,} x {protocol.accumulation * protocol.micro_batch}",
             f"{size[1]} x {size[0]}",
-            f"{flop / 1e18:.2f}",
-            f"{hours(flop, teraflops):.1f}",
+            f"{flop / 1e18:.4f}",
+            f"{hours:.1f}",
             f"{COPIES_OF_A_WEIGHT * FLOAT * weights / GB:.1f}",
             f"{kept / GB:.1f}",
         ]
-    yield ["all", "", "", f"{total / 1e18:.2f}", f"{hours(total, teraflops):.0f}", "", f"{disk / GB:.0f}"]
+    yield ["all", "", "", f"{total / 1e18:.4f}", f"{time:.1f}", "", f"{disk / GB:.0f}"]
 
 
 def views_of(config: Any, system: Any) -> Iterator[tuple[tuple[int, int], int | None]]:
@@ -146,9 +159,9 @@ def views_of(config: Any, system: Any) -> Iterator[tuple[tuple[int, int], int | 
         yield from [(size, prediction.output_stride)] * (2 if prediction.flip else 1)
 
 
-def predictions(config: Any, networks: Networks, teraflops: float) -> Iterator[list[str]]:
+def predictions(config: Any, networks: Networks, speed: Speed) -> Iterator[list[str]]:
     """Give a row for each system that a network predicts, over all its splits."""
-    total = 0.0
+    total = time = 0.0
     for name, system in config.systems.items():
         if not system.model:
             continue
@@ -156,9 +169,10 @@ def predictions(config: Any, networks: Networks, teraflops: float) -> Iterator[l
         views = list(views_of(config, system))
         network = config.models[system.model].network
         flop = operations(pictures * sum(networks.multiply_adds(network, *view) for view in views))
-        total += flop
-        yield [f"`{name}`", f"{pictures:,}", str(len(views)), f"{flop / 1e15:.2f}", f"{hours(flop, teraflops):.2f}"]
-    yield ["all", "", "", f"{total / 1e15:.1f}", f"{hours(total, teraflops):.1f}"]
+        hours = speed.hours(network, flop)
+        total, time = total + flop, time + hours
+        yield [f"`{name}`", f"{pictures:,}", str(len(views)), f"{flop / 1e15:.2f}", f"{hours:.2f}"]
+    yield ["all", "", "", f"{total / 1e15:.1f}", f"{time:.1f}"]
 
 
 def stored_stride(config: Any, system: Any) -> int:
@@ -178,7 +192,7 @@ def store_bytes(config: Any, system: Any) -> float:
     """Return the raw bytes of a system's score store for one picture."""
     if system.fusion and system.fusion.kind == "vote":
         return PICTURE_PIXELS
-    classes = 91 if system.model and config.models[system.model].dataset == "coco90" else 21
+    classes = 91 if system.model and config.models[system.model].dataset.startswith("coco90") else 21
     return HALF * classes * PICTURE_PIXELS / stored_stride(config, system) ** 2
 
 
@@ -188,6 +202,8 @@ def disk(config: Any) -> Iterator[list[str]]:
     fetched = SBD_ARCHIVE + sum(archive.bytes for archive in archives if archive and archive.bytes)
     yield ["archives: VOC, SBD, COCO", f"{fetched / GB:.1f}"]
     for name, (pictures, size) in FOLDERS.items():
+        if name == "COCO train2017" and config.archives.coco2017_train is None:
+            continue
         yield [f"converted: {name}, {pictures:,} pictures", f"{pictures * size / GB:.1f}"]
     boxed = sum(pictures_of(config, name) for name in ("trainaug", "voc_val", "seg11valid"))
     yield ["proposals and their cache", f"{2 * boxed * PROPOSALS_BYTES / GB:.1f}"]
@@ -212,14 +228,17 @@ def main() -> None:
     """Compute and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teraflops", type=float, default=10.0, help="10^12 operations a second, sustained (10)")
+    parser.add_argument("--mobilenet-teraflops", type=float, help="the same for MobileNetV2 (as --teraflops)")
+    parser.add_argument("--scale", choices=("small", "full"), default="full", help="of the experiment (full)")
     args = parser.parse_args()
-    config = full_config()
+    config = config_of(args.scale)
+    speed = Speed(config, args.teraflops, args.mobilenet_teraflops or args.teraflops)
     networks = Networks(config)
     print_table("disk | GB", disk(config))
     memory = "weights, gradients, momenta (GB) | kept on disk (GB)"
-    rows = trainings(config, networks, args.teraflops)
+    rows = trainings(config, networks, speed)
     print_table(f"model | steps x batch | size | operations (10^18) | hours | {memory}", rows)
-    rows = predictions(config, networks, args.teraflops)
+    rows = predictions(config, networks, speed)
     print_table("system | pictures | passes a picture | operations (10^15) | hours", rows)
 
 

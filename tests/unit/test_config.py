@@ -25,7 +25,7 @@ def refusal(config: dict) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("scale", ["sample", "full"])
+@pytest.mark.parametrize("scale", ["sample", "small", "released", "full"])
 def test_the_shipped_configs_are_valid(merged_config, scale):
     assert parse_config(merged_config(scale)).scale == scale
 
@@ -67,7 +67,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(merged_config, pat
         ("protocols.deeplabv3_report.flip", 1, ["protocols.deeplabv3_report.flip", "boolean"]),
         ("protocols.deeplabv3_report.steps", -3, ["protocols.deeplabv3_report.steps", "greater than 0"]),
         ("networks.deeplabv3_r101.output_stride", 12, ["networks.deeplabv3_r101.output_stride", "8, 16 or 32"]),
-        ("scale", "medium", ["scale", "'sample' or 'full'"]),
+        ("scale", "medium", ["scale", "'sample', 'small', 'released' or 'full'"]),
         ("networks.fcn8s.skip_stride", 4, ["networks.fcn8s.skip_stride", "32, 16 or 8"]),
         ("networks.fcn8s.architecture", "unet", ["networks.fcn8s.architecture", "'deconvnet'", "'unet'"]),
         ("networks.deconvnet.input_size", 100, ["networks.deconvnet.input_size", "multiple of 32"]),
@@ -275,7 +275,7 @@ def test_a_setting_of_figures_or_of_the_run_changes_no_spec(merged_config):
     assert model_spec(parse_config(config), "deeplabv3_trainaug") != before
 
 
-@pytest.mark.parametrize("scale", ["sample", "full"])
+@pytest.mark.parametrize("scale", ["sample", "small", "full"])
 def test_the_weak_classes_differ_from_their_baseline_in_repetition_and_sharpness_alone(merged_config, scale):
     config = parse_config(merged_config(scale))
     ablation = config.ablations["repetition_sharpening_blurring"]
@@ -284,6 +284,18 @@ def test_the_weak_classes_differ_from_their_baseline_in_repetition_and_sharpness
     assert {key for key in first if first[key] != second[key]} == {"name", "repeat", "protocol"}
     changed = {key for key in first["protocol"] if first["protocol"][key] != second["protocol"][key]}
     assert changed == {"sharpen_share", "blur_share"}
+
+
+def test_published_numbers_stay_beside_the_same_network_alone(merged_config):
+    """At small scale every reported value is of released weights in the network that they are of."""
+    small, full = (parse_config(merged_config(scale)) for scale in ("small", "full"))
+    compared = {name: system.model for name, system in small.systems.items() if system.reported}
+    assert len(compared) == 4
+    for name, model in compared.items():
+        assert small.systems[name] == full.systems[name]
+        ours, theirs = ((config.models[model].weights, model_spec(config, model).network) for config in (small, full))
+        assert ours == theirs
+        assert ours[0]
 
 
 def test_the_leaking_vote_and_its_clean_counterpart_differ_in_one_member(merged_config):

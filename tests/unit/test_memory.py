@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from networks import built_of_zeros, micro_backbones
+from segrepro.config import model_spec, parse_config
 from segrepro.errors import UserError
 from segrepro.training import memory
 from segrepro.training.experiment import _run
@@ -20,11 +21,32 @@ from segrepro.training.memory import (
 )
 from training_setup import PROTOCOL, small_model, trainer_of, write_examples
 
-MIB = 2**20
+MIB, GB = 2**20, 10**9
 
 
 def graph_of(function, *shapes) -> tf.Graph:
     return tf.function(function).get_concrete_function(*(tf.TensorSpec(shape) for shape in shapes)).graph
+
+
+def test_no_training_of_the_small_scale_needs_more_than_8_gb_of_gpu_memory(merged_config):
+    """Nor 12 GB of RAM on CPUs, where TensorFlow takes less than the allowance."""
+    config = parse_config(merged_config("small"))
+    largest = {}
+    for name, model in config.models.items():
+        if model.train:
+            protocol, spec = config.protocols[model.protocol], model_spec(config, name)
+            shared = (spec.network.architecture, spec.network.model_dump().get("output_stride"), protocol.crop)
+            # more classes and finer skips take more
+            size = (spec.classes, -getattr(spec.network, "skip_stride", 0), protocol.micro_batch)
+            key = (*shared, protocol.freeze_batch_norm)
+            largest[key] = max(largest.get(key, ((0,), "")), (size, name))
+    assert len(largest) == 5
+    for _, name in largest.values():
+        spec = model_spec(config, name)
+        model = built_of_zeros(spec.network.model_dump(), spec.classes)
+        estimated = model_memory(model, spec.protocol, spec.network.resize)
+        assert too_little_memory(estimated, 8 * 10**9, spec.protocol) is None, name
+        assert GB < estimated.total + memory.GPU_ALLOWANCE < 12 * GB, name
 
 
 def test_a_tensor_counts_until_it_is_read_for_the_last_time():

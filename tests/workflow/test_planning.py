@@ -32,6 +32,41 @@ def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+def test_the_small_scale_is_planned_without_the_large_archive(tmp_path):
+    rules = planned(tmp_path, "--config", "scale=small")
+    # VOC, SBD, two of COCO, two of ImageNet weights, an edge detector, five released models
+    assert rules["fetch"] == 12
+    assert rules["convert"] == 3  # VOC, SBD, COCO's val2017
+    assert rules["train"] == 14
+    assert rules["import_weights"] == 5
+    assert (rules["fuse"], rules["stack"], rules["crf"], rules["crf_search"]) == (5, 3, 7, 1)
+    assert rules["figure_weak_classes"] == rules["table_ablation"] == rules["page"] == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_released_networks_are_planned_with_three_archives_and_no_training(tmp_path):
+    done = snakemake(tmp_path, "--dry-run", "--config", "scale=released")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert set(re.findall(r"output: data/downloads/(\S+)", done.stdout)) == {
+        "VOCtrainval_11-May-2012.tar",
+        "deeplabv3_mnv2_pascal_train_aug_2018_01_29.tar.gz",
+        "deeplabv3_mnv2_dm05_pascal_trainaug_2018_10_01.tar.gz",
+    }
+    rules = planned(tmp_path, "--config", "scale=released")
+    assert "train" not in rules
+    assert (rules["import_weights"], rules["predict"], rules["fuse"], rules["crf"]) == (2, 3, 1, 1)
+    assert rules["table_reproduction"] == rules["page"] == 1
+
+
+def test_a_model_on_a_dataset_whose_archive_is_left_out_is_refused_before_anything_runs(tmp_path):
+    overlay = {"scale": "small", "models": {"deeplabv3_coco20": {"dataset": "coco20"}}}
+    done = snakemake(tmp_path, "--dry-run", overlay=overlay)
+    assert done.returncode == 1
+    sentence = "models.deeplabv3_coco20.dataset: 'coco20' is made of archives.coco2017_train, which is null; give that"
+    assert sentence in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_the_full_scale_takes_the_test_pictures_where_they_are_configured(tmp_path):
     overlay = {
         "scale": "full",

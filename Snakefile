@@ -34,8 +34,8 @@ include: "workflow/rules/submission.smk"
 include: "workflow/rules/page.smk"
 
 
-# One run at a time in a folder, with generated pictures and with real ones. This lock dies with Snakemake, however that ends; its own, which the
-# default profile switches off, would have to be removed by hand after a kill.
+# One run at a time in a folder with generated pictures, and one with real ones. This lock dies with Snakemake, however
+# that ends; its own, which the default profile switches off, would have to be removed by hand after a kill.
 onstart:
     start_alone()
     print_progress(workflow, logger, estimates=PLAN.sample)

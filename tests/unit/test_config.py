@@ -287,9 +287,9 @@ def test_the_weak_classes_differ_from_their_baseline_in_repetition_and_sharpness
 
 
 def test_published_numbers_stay_beside_the_same_network_alone(merged_config):
-    """At small scale every reported value is of released weights in the network that they are of."""
+    """At small scale every published value is of released weights in the network that they are of."""
     small, full = (parse_config(merged_config(scale)) for scale in ("small", "full"))
-    compared = {name: system.model for name, system in small.systems.items() if system.reported}
+    compared = {name: system.model for name, system in small.systems.items() if system.published}
     assert len(compared) == 4
     for name, model in compared.items():
         assert small.systems[name] == full.systems[name]

@@ -8,7 +8,7 @@ import argparse
 from segrepro.config.data import PICTURES_KINDS, PicturesKind
 
 PUBLISHED: PicturesKind = "published"
-# Where the config's reported values are of the very networks and pictures that were measured.
+# Where the config's published values are of the very networks and pictures that were measured.
 COMPARABLE: tuple[PicturesKind, ...] = (PUBLISHED, "small")
 
 # In a title, of report 2's table.

@@ -352,6 +352,28 @@ def test_the_published_configs_lineage_knows_its_leaking_systems(merged_config, 
     assert found["deeplabv3_phase2_ms_flip_crf_tuned", "voc_val"].leaks == ()
 
 
+def test_without_the_archive_of_sbd_the_pictures_of_voc_in_trainaug_are_known_and_the_rest_is_named(
+    merged_config, manifests
+):
+    """Released weights on COCO and trainaug: voc_val is clean, voc_train is not, and the audit says what it lacks."""
+    merged = merged_config("released")
+    for name in ("deeplabv3_mnv2_released_trainaug", "deeplabv3_mnv2_dm05_released_trainaug"):
+        merged["systems"][name]["splits"] = ["voc_val", "voc_train"]
+    config = parse_config(merged)
+    found = {(entry.system, entry.split): entry for entry in audit(graph_of(config, manifest=manifests))}
+    name, weights = "deeplabv3_mnv2_released_trainaug", "mobilenet_v2_coco_voc_trainaug"
+    assert [found[name, split].share for split in ("voc_val", "voc_train")] == [0.0, 1.0]
+    assert [*map(str, found[name, "voc_train"].leaks)] == [f"{name} <- {weights} (trained on trainaug)"]
+    assert found[name, "voc_val"].unlisted == (f"{weights} (of trainaug only voc_train is looked for)",)
+    assert {entry.share for (_, split), entry in found.items() if split == "voc_val"} == {0.0}
+
+    merged["weights"][weights] = merged["weights"][weights] | {"trained_on": ["sbd_train"]}
+    found = audit(graph_of(parse_config(merged), manifest=manifests))
+    unlisted = next(entry.unlisted for entry in found if entry.system == name)
+    # the model that they stand in for says trainaug
+    assert unlisted == (f"{weights} (sbd_train is not looked for, of trainaug only voc_train is looked for)",)
+
+
 @pytest.fixture
 def from_released(merged_config):
     """The full config with one model that starts from the released weights, which have seen voc_val, and no other."""

@@ -53,7 +53,10 @@ class Pictures(Section):
     name: str = Field(description="what messages call it, e.g. the dataset's name")
     manifest: str | None = Field(
         description="path of the manifest; every id in it counts as seen; null: of another source than all that is "
-        "scored, so that no id can be shared and none is looked for"
+        "scored, so that no id can be shared and none is looked for; or not at hand (`unknown`)"
+    )
+    unknown: str | None = Field(
+        None, description="said in the audit's column `unlisted` where the manifest has not all of its pictures"
     )
 
 
@@ -210,7 +213,8 @@ def graph_of(
     A model counts as trained on its dataset's manifest: a list of examples names no picture beyond it. Weights count as
     trained on what their entry says (`trained_on`) and on the datasets of the models that they stand in for, whether
     they are such a model or another one starts from them. Of these datasets, one that comes from another source than
-    everything that is scored, tuned or fitted on has no manifest: nobody fetches COCO for ids that VOC never has.
+    everything that is scored, tuned or fitted on has no manifest: nobody fetches COCO for ids that VOC never has. One
+    whose archives are left out (`archives.sbd: null`) counts with its pictures of VOC, where they are known without.
 
     Args:
         config: the config.
@@ -223,6 +227,17 @@ def graph_of(
 
     scored = dict.fromkeys(split for system in config.systems.values() for split in system.splits)
     sources = {_is_of_coco(name) for name in [*scored, *(part.dataset for part in config.held.values())]}
+
+    def seen_before(dataset: str) -> Pictures:
+        if _is_of_coco(dataset) not in sources:
+            return Pictures(name=dataset, manifest=None)
+        if not config.missing_archives(dataset):
+            return pictures(dataset)
+        if part := DATASETS[dataset].of_voc:
+            unknown = f"of {dataset} only {part} is looked for"
+            return Pictures(name=dataset, manifest=manifest.format(name=part), unknown=unknown)
+        return Pictures(name=dataset, manifest=None, unknown=f"{dataset} is not looked for")
+
     return Graph(
         systems={name: _system_node(config, name, pictures, fold_report) for name in config.systems},
         models={
@@ -235,12 +250,7 @@ def graph_of(
             for name, model in config.models.items()
         },
         weights={
-            name: WeightsNode(
-                trained_on=[
-                    pictures(dataset) if _is_of_coco(dataset) in sources else Pictures(name=dataset, manifest=None)
-                    for dataset in _seen_by_weights(config, name)
-                ]
-            )
+            name: WeightsNode(trained_on=[seen_before(dataset) for dataset in _seen_by_weights(config, name)])
             for name in config.weights
         },
         proposals=list(config.proposals),

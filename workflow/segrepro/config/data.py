@@ -48,10 +48,10 @@ class Archives(Section):
 
     voc2012_trainval: Archive
     voc2012_test: Archive | None = Field(None, description="VOC test pictures; null leaves VOC test out")
-    sbd: Archive
-    coco2017_train: Archive | None = Field(None, description="null leaves out coco20 and coco90, which are made of it")
-    coco2017_val: Archive
-    coco2017_annotations: Archive
+    sbd: Archive | None = Field(None, description="null leaves out trainaug, sbd_train and seg11valid")
+    coco2017_train: Archive | None = Field(None, description="null leaves out coco20 and coco90")
+    coco2017_val: Archive | None = Field(None, description="null leaves out coco20_val and coco90_val")
+    coco2017_annotations: Archive | None = Field(None, description="null leaves out all datasets of COCO")
 
     @property
     def given(self) -> list[Archive]:

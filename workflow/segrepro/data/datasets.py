@@ -54,6 +54,7 @@ class Dataset:
     needs: tuple[str, ...]  # keys of `FOLDERS`, in the order in which the pictures are looked for
     label_space: str | None  # of the masks; None where there are none
     build: Callable[[Folders], list[Example]]  # from the folders that it needs (and maybe ``voc2011_val``, a file)
+    of_voc: str | None = None  # the dataset of its pictures of VOC, where these do not depend on the other folders
 
     @property
     def of_coco(self) -> bool:
@@ -176,7 +177,7 @@ DATASETS = {
         Dataset("voc_train", ("voc2012",), "voc21", _listed("voc2012", "train")),
         Dataset("voc_val", ("voc2012",), "voc21", _listed("voc2012", "val")),
         Dataset("voc_trainval", ("voc2012",), "voc21", _voc_trainval),
-        Dataset("trainaug", ("voc2012", "sbd"), "voc21", _trainaug),
+        Dataset("trainaug", ("voc2012", "sbd"), "voc21", _trainaug, of_voc="voc_train"),
         # SBD's own train list as it is (FCN trained on it): it shares pictures with VOC 2012 val
         Dataset("sbd_train", ("sbd",), "voc21", _listed("sbd", "train")),
         Dataset("seg11valid", ("voc2012", "sbd"), "voc21", _seg11valid),

@@ -7,7 +7,7 @@ ids; COCO's never equal VOC's, so for COCO see `segrepro.evaluation.near_duplica
 seen the pictures it predicts: that is no leak, where its own report confirms it, picture by picture.
 
 Of pretrained weights only the datasets that the config states are known (`trained_on` of their entry): they are listed
-as ``unlisted`` whenever they are among the ancestors.
+as ``unlisted`` whenever they are among the ancestors, with the datasets whose archives were left out, if any.
 """
 
 import csv
@@ -100,9 +100,14 @@ def audit(graph: Graph) -> list[Audit]:
                     leaks.append(Leak(path_text(path), seen_as, tuple(sorted(shared))))
         folds, in_folds = _folds(graph, ancestors, split, scored)
         leaks = sorted(leaks + in_folds, key=lambda leak: leak.through.count(" <- "))
-        unlisted = tuple(other for kind, other in ancestors if kind == WEIGHTS)
+        unlisted = tuple(_with_unknown(graph, node) for node in ancestors if node[0] == WEIGHTS)
         audits.append(Audit(name, split, len(scored), tuple(leaks), tuple(folds), unlisted))
     return audits
+
+
+def _with_unknown(graph: Graph, weights: Node) -> str:
+    unknown = [pictures.unknown for pictures in graph.seen(weights) if pictures.unknown]
+    return f"{weights[1]} ({', '.join(unknown)})" if unknown else weights[1]
 
 
 def _folds(

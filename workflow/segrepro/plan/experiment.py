@@ -112,9 +112,11 @@ class Plan:
 
         Also of those that pretrained weights have seen, where the audit reads them.
         """
-        used = {model.dataset for model in self.config.models.values()} | set(self.graph.splits)
+        used = {self.config.models[name].dataset for name in self.trained} | set(self.graph.splits)
         for weights in self.graph.of_kind(WEIGHTS, *self.graph.systems):
-            used |= {pictures.name for pictures in self.graph.weights[weights].trained_on if pictures.manifest}
+            # a dataset whose archives are left out may have a part that is known
+            seen = {pictures.name for pictures in self.graph.weights[weights].trained_on if pictures.manifest}
+            used |= {DATASETS[name].of_voc if self.config.missing_archives(name) else name for name in seen}
         return [self.manifest(name) for name in sorted(used) if DATASETS[name].of_coco == coco]
 
     @property

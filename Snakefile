@@ -38,6 +38,7 @@ include: "workflow/rules/page.smk"
 # that ends; its own, which the default profile switches off, would have to be removed by hand after a kill.
 onstart:
     start_alone()
+    snake.check_disk(workflow, PLAN)
     print_progress(workflow, logger, estimates=PLAN.sample)
 
 

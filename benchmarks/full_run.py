@@ -27,13 +27,10 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 
-PICTURE_PIXELS = 180_726  # mean of 659 pictures of VOC train and val
-FLOAT, HALF = 4, 2  # bytes
+FLOAT = 4  # bytes
 COPIES_OF_A_WEIGHT = 3  # weight, gradient, momentum
 GB = 1e9
 
-# Pictures of datasets that the config does not count: FCN's list (`voc2011_val`; without it, some more); about.
-PICTURES = {"seg11valid": 736, "coco20": 60_000}
 # Converted folders: pictures, and bytes of a picture with its masks (measured means; see the module's docstring).
 FOLDERS = {
     "VOC 2012 (with masks only)": (2_913, 93_400 + 2 * 2_900),
@@ -41,8 +38,6 @@ FOLDERS = {
     "COCO train2017": (118_287, 163_200 + 3_000 + 0.78 * 2_400),
     "COCO val2017": (5_000, 163_200 + 3_000 + 0.78 * 2_400),
 }
-SBD_ARCHIVE = 1.4e9  # bytes, about; the config has no size of it
-PROPOSALS_BYTES = 14_000  # of the boxes of a picture, once in the cache and once in the file of a dataset
 
 
 def config_of(scale: str) -> Any:
@@ -66,11 +61,6 @@ class Speed:
         """Return the hours that an amount of a network's operations takes."""
         of_mobilenet = self.config.networks[network].backbone.startswith("mobilenet")
         return flop / ((self.mobilenet if of_mobilenet else self.teraflops) * 1e12) / 3600
-
-
-def pictures_of(config: Any, dataset: str) -> int:
-    """Return how many pictures a dataset has."""
-    return config.datasets[dataset].pictures or PICTURES[dataset]
 
 
 class Networks:
@@ -161,6 +151,8 @@ def views_of(config: Any, system: Any) -> Iterator[tuple[tuple[int, int], int | 
 
 def predictions(config: Any, networks: Networks, speed: Speed) -> Iterator[list[str]]:
     """Give a row for each system that a network predicts, over all its splits."""
+    from segrepro.plan.disk import pictures_of
+
     total = time = 0.0
     for name, system in config.systems.items():
         if not system.model:
@@ -175,29 +167,10 @@ def predictions(config: Any, networks: Networks, speed: Speed) -> Iterator[list[
     yield ["all", "", "", f"{total / 1e15:.1f}", f"{time:.1f}"]
 
 
-def stored_stride(config: Any, system: Any) -> int:
-    """Return the pixels between the scores that a system's store keeps."""
-    for section in (system.proposal_wise, system.fusion, system.stacking, system.crf):
-        if section:
-            return section.storage_stride
-    prediction = system.prediction
-    one_view = type(prediction)(output_stride=prediction.output_stride, average_at=prediction.average_at)
-    if prediction != one_view and prediction.average_at == "picture":
-        return prediction.storage_stride or 4
-    network = config.networks[config.models[system.model].network]
-    return 4 if network.architecture == "deeplabv3plus" else prediction.output_stride or network.output_stride
-
-
-def store_bytes(config: Any, system: Any) -> float:
-    """Return the raw bytes of a system's score store for one picture."""
-    if system.fusion and system.fusion.kind == "vote":
-        return PICTURE_PIXELS
-    classes = 91 if system.model and config.models[system.model].dataset.startswith("coco90") else 21
-    return HALF * classes * PICTURE_PIXELS / stored_stride(config, system) ** 2
-
-
 def disk(config: Any) -> Iterator[list[str]]:
     """Give a row for each kind of file."""
+    from segrepro.plan.disk import PROPOSALS_BYTES, SBD_ARCHIVE, pictures_of, store_bytes
+
     archives = (getattr(config.archives, name) for name in type(config.archives).model_fields)
     fetched = SBD_ARCHIVE + sum(archive.bytes for archive in archives if archive and archive.bytes)
     yield ["archives: VOC, SBD, COCO", f"{fetched / GB:.1f}"]
@@ -211,7 +184,7 @@ def disk(config: Any) -> Iterator[list[str]]:
     for system in config.systems.values():
         kind = "CRFs, at every pixel" if system.crf else "networks" if system.model else "ensembles and stackers"
         pictures = sum(pictures_of(config, split) for split in system.splits)
-        kinds[kind] += pictures * store_bytes(config, system)
+        kinds[kind] += pictures * store_bytes(config, system, packed=False)
     for kind, size in kinds.items():
         yield [f"score stores, raw: {kind}", f"{size / GB:.1f}"]
 

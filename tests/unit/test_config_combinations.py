@@ -65,6 +65,21 @@ def test_a_vote_over_a_vote_needs_ties_without_probabilities(merged_config, ties
         assert "systems.new.fusion.members: 'stacking_vote' is a vote and has no probabilities to break ties" in message
 
 
+def test_a_crf_that_stores_labels_is_a_member_of_votes_alone(merged_config):
+    refined = {"crf": {"members": ["fcn8s"], "preset": "deconvnet", "store": "labels"}}
+    for combined, sentence in {
+        "mean": "'refined' stores labels and has no probabilities; remove systems.refined.crf.store",
+        "vote": "'refined' stores labels and has no probabilities to break ties by; set 'ties: member'",
+    }.items():
+        members = ["refined", "fcn8s", "deeplabv3_trainaug"]
+        message = problem(merged_config(), refined=refined, new={"fusion": {"kind": combined, "members": members}})
+        assert f"systems.new.fusion.members: {sentence}" in message
+    vote = {"kind": "vote", "members": members, "ties": "lowest"}
+    assert not problem(merged_config(), refined=refined, new={"fusion": vote})
+    refined["crf"]["storage_stride"] = 4
+    assert "storage_stride: labels are stored at every pixel" in problem(merged_config(), refined=refined)
+
+
 @pytest.mark.parametrize("depth", [0, 1, 2])
 def test_a_stacker_by_folds_over_a_stacker_by_folds_is_refused(merged_config, depth):
     """However deep: the inner answers for other folds come from this fold's labels."""

@@ -390,6 +390,18 @@ def test_a_store_of_labels_needs_no_gt_prob_and_scores_need_none():
     assert Parameters(1, 1, 1, 1, 1, 1, gt_prob=0.9).for_store("labels").gt_prob == 0.9
 
 
+def test_a_store_of_labels_alone_has_the_labels_of_the_marginals(data):
+    examples = [Example(id, data / f"{id}.png") for id in SIZES]
+    for name, labels in {"whole": False, "labels": True}.items():
+        setting = StoreCRF(data / "base.h5", "voc21", PRESETS["deeplab_vgg"], "refined", labels=labels)
+        refine_store(setting, examples, data / f"{name}.h5", threads=1)
+    with ScoreReader(data / "whole.h5") as whole, ScoreReader(data / "labels.h5") as labels:
+        assert (whole.kind, labels.kind) == ("log_probabilities", "labels")
+        for example in examples:
+            np.testing.assert_array_equal(labels.labels(example.id), whole.labels(example.id))
+            assert len(np.unique(labels.labels(example.id))) > 1
+
+
 def test_no_half_made_file_remains_when_a_picture_fails_late(data):
     (data / "p3.png").unlink()
     setting = StoreCRF(data / "base.h5", "voc21", PRESETS["deeplab_vgg"], "refined")

@@ -27,7 +27,7 @@ def test_every_overlay_is_a_scale():
     ],
 )
 def test_a_scale_that_is_none_is_named_with_the_nearest_one(scale, hint):
-    with pytest.raises(UserError, match=rf"^config: scale: use full or .*, not {scale!r}") as refused:
+    with pytest.raises(UserError, match=rf"^config: scale: use full, released, .* or small, not {scale!r}") as refused:
         scale_overlay(SCALES, scale)
     assert hint in str(refused.value)
 

@@ -11,7 +11,7 @@ from workflow_runs import snakemake
         ("models: [unclosed\n  a: b: c\n", "not valid JSON or YAML"),
         ("- a\n- b\n", "with keys at top level"),
         ("seed: 1\nseed: 2\n", "mine.yaml, line 2: key 'seed' comes twice in one mapping"),
-        ("scale: [sample]\n", "config: scale: use full or sample, not ['sample']"),
+        ("scale: [sample]\n", "config: scale: use full, released, sample or small, not ['sample']"),
     ],
     ids=["unclosed bracket", "a list", "a key twice", "scale of another type"],
 )

@@ -14,18 +14,18 @@ from workflow_runs import ROOT, command, planned, snakemake, without_others
 
 def test_the_full_scale_is_planned_with_no_data_on_disk(tmp_path):
     rules = planned(tmp_path, "--config", "scale=full")
-    # VOC, SBD, three of COCO, three of ImageNet weights, an edge detector, two released models
-    assert rules["fetch"] == 11
+    # VOC, SBD, three of COCO, three of ImageNet weights, an edge detector, six released models
+    assert rules["fetch"] == 15
     assert rules["train"] == 15
-    assert rules["import_weights"] == 2
-    assert rules["predict"] == 28
+    assert rules["import_weights"] == 6
+    assert rules["predict"] == 33
     assert rules["fuse"] == 5
     assert rules["stack"] == 3
     assert rules["crf"] == 7
     assert rules["crf_search"] == rules["subset"] == rules["check_apart"] == 1
-    assert rules["evaluate"] == 42
+    assert rules["evaluate"] == 47
     assert rules["proposals"] == 3
-    assert rules["checksum"] == 10  # COCO's val pictures are neither trained on nor scored
+    assert rules["checksum"] == 14  # COCO's val pictures are neither trained on nor scored
     assert rules["provenance"] == 1
     assert "submission" not in rules  # no test pictures
     assert "sample_archives" not in rules
@@ -65,6 +65,15 @@ def test_a_model_on_a_dataset_whose_archive_is_left_out_is_refused_before_anythi
     sentence = "models.deeplabv3_coco20.dataset: 'coco20' is made of archives.coco2017_train, which is null; give that"
     assert sentence in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_a_disk_without_room_for_the_plan_is_refused_before_anything_runs(tmp_path):
+    overlay = {"datasets": {"voc_val": {"pictures": 2 * 10**9, "ids_sha256": None}}}
+    done = snakemake(tmp_path, "--cores", "1", "results/tables/miou.csv", overlay=overlay)
+    assert done.returncode == 1
+    assert re.search(r"this run is to write about \d+\.\d\d GB there \(.*score stores .*GB are free", done.stdout)
+    assert "Traceback" not in done.stdout
+    assert not (tmp_path / "data").exists()
 
 
 def test_the_full_scale_takes_the_test_pictures_where_they_are_configured(tmp_path):

@@ -40,20 +40,28 @@ def _parts(config: Config, name: str) -> list[str]:
 
 def _storage_problems(config: Config, path: str, system: System, member: str) -> Iterator[str]:
     """A member must store what its combination reads: labels, probabilities or raw scores."""
-    fusion, other = system.fusion, config.systems[member].fusion
+    fusion, other = system.fusion, config.systems[member]
     if fusion and fusion.kind == "release_product":
         why, remedy = _without_raw_scores(config, member, system.splits)
         if why:
             yield f"{path}: '{member}' has no raw scores for 'release_product': {why}; {remedy}"
-    elif not (other and other.kind == "vote"):
+    elif not other.stores_labels:
         return
     elif system.stacking or (fusion and fusion.kind != "vote"):
-        yield f"{path}: '{member}' is a vote and has no probabilities; take its members"
+        yield f"{path}: '{member}' {_labels_alone(other)}; {_instead(member, other)}"
     elif fusion and fusion.broken_by == "probability":
         yield (
-            f"{path}: '{member}' is a vote and has no probabilities to break ties by; set 'ties: member', "
-            "'lowest' or 'miou', or take its members"
+            f"{path}: '{member}' {_labels_alone(other)} to break ties by; set 'ties: member', "
+            f"'lowest' or 'miou', or {_instead(member, other)}"
         )
+
+
+def _labels_alone(system: System) -> str:
+    return "stores labels and has no probabilities" if system.crf else "is a vote and has no probabilities"
+
+
+def _instead(name: str, system: System) -> str:
+    return f"remove systems.{name}.crf.store" if system.crf else "take its members"
 
 
 def _without_raw_scores(config: Config, name: str, splits: list[str]) -> tuple[str, str]:

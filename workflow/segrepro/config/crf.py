@@ -103,6 +103,11 @@ class Crf(GivenParameters):
         description="drop labels that are nowhere in a picture as probable as this: faster, less exact; 0: keep all",
     )
     storage_stride: Positive = Field(1, description="stride of the stored map, pixels; 1 keeps every label")
+    store: Literal["labels"] | None = Field(
+        None,
+        description="labels: store the label of each pixel alone, a few kilobytes per picture, where a vote, "
+        "another CRF or nothing reads them; null: the marginals of all labels",
+    )
     search: CrfSearch | None = Field(None, description="choose parameters on other pictures; null: as given here")
 
     @model_validator(mode="after")
@@ -110,4 +115,6 @@ class Crf(GivenParameters):
         twice = [name for name in self.given if self.search and name in self.search.searched]
         if twice:
             raise ValueError(f"{twice[0]}: is searched too; remove it here or from 'search'")
+        if self.store and self.storage_stride != 1:
+            raise ValueError("storage_stride: labels are stored at every pixel; remove it, or 'store'")
         return self

@@ -48,6 +48,9 @@ class Runtime(Section):
         1, description="GPUs that share each micro-batch of a training, which stays the training of one GPU"
     )
     shards: Positive = Field(1, description="jobs that share a split's prediction, or its CRF, between them")
+    check_room: bool = Field(
+        True, description="refuse to start where a disk has less room than the run is estimated to need"
+    )
     fetch: Patience = Patience()
 
 

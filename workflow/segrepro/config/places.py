@@ -16,7 +16,7 @@ def scale_overlay(folder: Path, scale: Any) -> Path:
         return folder / f"{scale}.yaml"
     near = difflib.get_close_matches(str(scale).lower(), known, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
-    raise UserError(f"config: scale: use {' or '.join(known)}, not {scale!r}{hint}")
+    raise UserError(f"config: scale: use {', '.join(known[:-1])} or {known[-1]}, not {scale!r}{hint}")
 
 
 def check_checkout(folder: Path) -> None:

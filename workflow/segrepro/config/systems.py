@@ -249,6 +249,11 @@ class System(Section):
         return combined.members if combined else []
 
     @property
+    def stores_labels(self) -> bool:
+        """Whether its score store has labels, and no probabilities."""
+        return bool((self.fusion and self.fusion.kind == "vote") or (self.crf and self.crf.store))
+
+    @property
     def held(self) -> Part | None:
         """The pictures, not scored, whose masks decide its own parameters; none where it has none or fits by folds."""
         if self.crf and self.crf.search:

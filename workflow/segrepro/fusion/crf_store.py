@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from segrepro.data.parallel import map_in_processes
 from segrepro.files import scratch_folder
 from segrepro.fusion.densecrf import Parameters, read_evidence, refine
@@ -12,7 +14,7 @@ from segrepro.stores.codes import Written
 from segrepro.stores.fitting import STORAGE_RESIZE, fit, log_probabilities
 from segrepro.stores.manifests import Example
 from segrepro.stores.merging import merge_stores
-from segrepro.stores.scores import LOG_PROBABILITIES, ScoreReader, ScoreWriter
+from segrepro.stores.scores import LABELS, LOG_PROBABILITIES, ScoreReader, ScoreWriter
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,11 @@ class StoreCRF:
     system: str  # name of the refined one
     drop_below: float = 0.0  # see `segrepro.fusion.densecrf.refine`
     stride: int = 1  # pixels between stored marginals
+    labels: bool = False  # store the most probable label of each pixel alone
 
 
 def refine_store(crf: StoreCRF, examples: list[Example], out: Path, *, threads: int) -> None:
-    """Fill a score store with the CRF's log-marginals; a `UserError` where a picture or its scores cannot be used.
+    """Fill a score store with the CRF's log-marginals, or labels; a `UserError` where a picture or its scores cannot be used.
 
     Each picture is written to a file beside ``out`` by the process that refined it, and packed already; these are
     merged at the end. So no process holds more than a picture, and the result does not depend on their number
@@ -51,8 +54,12 @@ def _refined(crf: StoreCRF, folder: Path, code: Written, example: Example) -> Pa
         parameters = crf.parameters.for_store(reader.kind)
         evidence = read_evidence(reader, example, crf.space, hard=parameters.gt_prob is not None)
     marginals = log_probabilities(refine(evidence, parameters, drop_below=crf.drop_below))
+    if crf.labels:  # of the numbers that would be stored, so that both stores have the same labels
+        kind, result = LABELS, marginals.astype(np.float16).argmax(axis=-1)
+    else:
+        kind, result = LOG_PROBABILITIES, fit(marginals, crf.stride)
     part = folder / f"{example.id}.h5"
-    header = {"system": crf.system, "label_space": crf.space, "kind": LOG_PROBABILITIES, "resize": STORAGE_RESIZE}
+    header = {"system": crf.system, "label_space": crf.space, "kind": kind, "resize": STORAGE_RESIZE}
     with ScoreWriter(part, **header, code=code) as store:
-        store.add(example.id, fit(marginals, crf.stride), size=evidence.picture.shape[:2])
+        store.add(example.id, result, size=evidence.picture.shape[:2])
     return part

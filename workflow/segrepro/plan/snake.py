@@ -17,6 +17,7 @@ from snakemake.resources import Resource
 from segrepro.config import Config, in_order_of, model_spec, parse_config
 from segrepro.errors import UserError
 from segrepro.json_files import refuse_twins
+from segrepro.plan.disk import check_room
 from segrepro.plan.experiment import Plan
 from segrepro.plan.lineage import config_sha256
 from segrepro.plan.resolved import shown_config
@@ -122,6 +123,18 @@ def compare_standing(workflow: Any, plan: Plan, merged: dict[str, Any]) -> None:
             config=shown_config(merged),
             unrecorded=is_unrecorded,
         )
+
+
+def check_disk(workflow: Any, plan: Plan) -> None:
+    """Refuse a run for which a disk has too little room; to be called when its jobs are known and none has started.
+
+    Raises:
+        WorkflowError: naming the folder, and what is needed and free.
+    """
+    if plan.config.runtime.check_room and not workflow.touch:
+        jobs = [(job.rule.name, job.wildcards_dict, job.output) for job in workflow.dag.needrun_jobs()]
+        with in_words():
+            check_room(plan, jobs)
 
 
 def complete_rules(workflow: Any) -> None:

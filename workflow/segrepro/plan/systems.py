@@ -92,7 +92,7 @@ def search_options(plan: Plan, system: str) -> str:
     """Return the options of a search: how, where it starts from, and which values it tries."""
     crf = plan.config.systems[system].crf
     seed = f"--seed {plan.config.seed}" if crf.search.method == "random" else ""
-    start = as_options(crf, leave_out=["members", "storage_stride", "search"])
+    start = as_options(crf, leave_out=["members", "storage_stride", "store", "search"])
     return f"{start} {as_options(crf.search, leave_out=['tune_on'])} {seed}"
 
 

@@ -2,7 +2,8 @@ r"""Refine a score store by a fully connected CRF (DenseCRF, by pydensecrf).
 
 All labels of a picture take part. The unary is -log(probability) at full size; for a store of labels (a vote),
 with the preset report2 or with --gt-prob it is made of hard labels instead, which are taken to be right with that
-probability (0.7 for a vote without --gt-prob). The result holds the logarithms of the marginals.
+probability (0.7 for a vote without --gt-prob). The result holds the logarithms of the marginals, or with --store labels
+the labels alone.
 
 Presets (options change single parameters; --parameters reads what `segrepro crf-search` found):
   preset               gaussian sxy/compat  bilateral sxy/srgb/compat  iterations
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
 
     start = read_best(args.parameters) if args.parameters else PRESETS[args.preset]
     parameters = replace(start, **section_of(args, GivenParameters).given)
-    how = {"drop_below": args.drop_below, "stride": args.storage_stride}
+    how = {"drop_below": args.drop_below, "stride": args.storage_stride, "labels": args.store == "labels"}
     crf = StoreCRF(args.scores, args.label_space, parameters, args.system, **how)
     examples = read_manifest(args.manifest)
     with ScoreReader(args.scores) as reader:

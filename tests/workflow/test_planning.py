@@ -58,11 +58,41 @@ def test_released_networks_are_planned_with_three_archives_and_no_training(tmp_p
     assert rules["table_reproduction"] == rules["page"] == 1
 
 
-def test_a_model_on_a_dataset_whose_archive_is_left_out_is_refused_before_anything_runs(tmp_path):
-    overlay = {"scale": "small", "models": {"deeplabv3_coco20": {"dataset": "coco20"}}}
+def test_the_released_xception_is_an_overlay_that_fetches_one_archive_more(tmp_path):
+    overlay = ROOT / "examples/released_xception.yaml"
     done = snakemake(tmp_path, "--dry-run", overlay=overlay)
+    assert done.returncode == 0, done.stdout[-3000:]
+    fetched = re.findall(r"output: data/downloads/(\S+)", done.stdout)
+    assert len(fetched) == 4
+    assert "deeplabv3_pascal_train_aug_2018_01_04.tar.gz" in fetched
+    assert "rule train:" not in done.stdout
+    # what the overlay has to say again, since the scale leaves it out, is what the published config says
+    said, published = (yaml.safe_load(file.read_text()) for file in (overlay, ROOT / "config.yaml"))
+    for key in ("models", "systems"):
+        for name, entry in said[key].items():
+            assert entry == published[key][name]
+
+
+@pytest.mark.parametrize(
+    ("overlay", "sentence"),
+    [
+        (
+            {"models": {"deeplabv3_coco20": {"dataset": "coco20"}}},
+            "models.deeplabv3_coco20.dataset: 'coco20' is made of archives.coco2017_train, which is null; give that",
+        ),
+        (
+            {"archives": {"coco2017_annotations": None}},
+            "models.deeplabv3_coco90.dataset: 'coco90_val' is made of archives.coco2017_annotations, which is null",
+        ),
+        (
+            {"networks": {"deeplabv3plus_mnv2": {"variant": "slim"}}},
+            "networks.deeplabv3plus_mnv2: variant: of mobilenet_v2 there is no 'slim'; use keras or released",
+        ),
+    ],
+)
+def test_what_the_small_scale_lacks_is_named_before_anything_runs(tmp_path, overlay, sentence):
+    done = snakemake(tmp_path, "--dry-run", overlay=overlay | {"scale": "small"})
     assert done.returncode == 1
-    sentence = "models.deeplabv3_coco20.dataset: 'coco20' is made of archives.coco2017_train, which is null; give that"
     assert sentence in done.stdout
     assert "Traceback" not in done.stdout
 

@@ -68,6 +68,7 @@ rule import_weights:
     conda:
         NETWORK_ENVIRONMENT
     threads: 2
+    priority: 20  # a checkpoint of another network is refused before anything trains
     resources:
         gpu=PLAN.network_gpus,
         mem_mb=4000,

@@ -86,7 +86,7 @@ def test_the_released_xception_is_an_overlay_that_fetches_one_archive_more(tmp_p
         ),
         (
             {"networks": {"deeplabv3plus_mnv2": {"variant": "slim"}}},
-            "networks.deeplabv3plus_mnv2: variant: of mobilenet_v2 there is no 'slim'; use keras or released",
+            "networks.deeplabv3plus_mnv2.variant: of mobilenet_v2 there is no 'slim'; use keras or released",
         ),
     ],
 )

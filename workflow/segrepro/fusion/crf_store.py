@@ -35,7 +35,7 @@ class StoreCRF:
 
 
 def refine_store(crf: StoreCRF, examples: list[Example], out: Path, *, threads: int) -> None:
-    """Fill a score store with the CRF's log-marginals, or labels; a `UserError` where a picture or its scores cannot be used.
+    """Fill a score store with log-marginals, or labels; a `UserError` where a picture or its scores cannot be used.
 
     Each picture is written to a file beside ``out`` by the process that refined it, and packed already; these are
     merged at the end. So no process holds more than a picture, and the result does not depend on their number

@@ -11,7 +11,7 @@ from scipy.ndimage import correlate
 
 from networks import built, built_of_zeros, micro_backbones
 from segrepro.config.networks import VARIANTS, DeepLab
-from segrepro.models import resnet_v1, resnet_v2, xception
+from segrepro.models import mobilenet_v2, resnet_v1, resnet_v2, xception
 from segrepro.models.blocks import LayerMaker
 from segrepro.models.deeplabv3 import aspp
 
@@ -292,12 +292,14 @@ def test_the_config_offers_the_backbones_and_variants_that_can_be_built():
     offered = get_args(DeepLab.model_fields["backbone"].annotation)
     known = resnet_v2.RESNET_V2 | resnet_v1.RESNET_V1 | xception.XCEPTION
     shapes = {name: shape for name, shape in known.items() if not name.endswith("micro")}
-    assert sorted(offered) == sorted(shapes)
-    assert VARIANTS.keys() == {name.rpartition("_")[0] for name in shapes}
+    assert sorted(offered) == sorted([*shapes, "mobilenet_v2"])
+    assert VARIANTS.keys() == {name.rpartition("_")[0] for name in offered}
     assert {family: len(variants) for family, variants in VARIANTS.items() if family != "resnet_v2"} == {
         "resnet_v1": 1,
         "xception": 1,
+        "mobilenet": 2,
     }
+    assert set(VARIANTS["mobilenet"]) == set(mobilenet_v2.INITIALIZERS)
     assert set(VARIANTS["resnet_v2"]) == set(resnet_v2.VARIANTS)
     assert {len(grid_of(shape)) for shape in shapes.values()} == {3}
 

@@ -20,8 +20,8 @@ from scipy.io import loadmat
 from segrepro.cli import main
 from segrepro.config.data import SampleData
 from segrepro.data.sample.annotations import (
+    CATEGORY_IDS,
     coarse_instances,
-    coco_category,
     palette_png_bytes,
     run_lengths,
     supercategory,
@@ -268,7 +268,7 @@ def test_coco_annotations_decode_to_the_drawn_objects(coco, drawn):
         assert len(annotations) == len(scene.names)
         for number, annotation in enumerate(annotations, start=1):
             drawn_mask, decoded = scene.instances == number, coco.annToMask(annotation).astype(bool)
-            assert annotation["category_id"] == coco_category(scene.names[number - 1])
+            assert annotation["category_id"] == CATEGORY_IDS[scene.names[number - 1]]
             if annotation["iscrowd"]:
                 np.testing.assert_array_equal(decoded, drawn_mask)
                 assert annotation["area"] == drawn_mask.sum()
@@ -287,7 +287,7 @@ def test_coco_has_every_special_case_even_in_eight_pictures(coco):
     assert any(not a["iscrowd"] and len(a["segmentation"]) > 1 for a in annotations)  # several parts
     by_picture = {i: coco.loadAnns(coco.getAnnIds(imgIds=i)) for i in coco.getImgIds()}
     assert [] in by_picture.values()
-    extras = {coco_category(name) for name in EXTRA_SHAPES}
+    extras = {CATEGORY_IDS[name] for name in EXTRA_SHAPES}
     assert any(found and {a["category_id"] for a in found} <= extras for found in by_picture.values())
     masks = [[coco.annToMask(a) for a in found if not a["iscrowd"]] for found in by_picture.values()]
     assert any(len(found) > 1 and (np.sum(found, 0) > 1).any() for found in masks)  # overlapping objects

@@ -28,9 +28,9 @@ def every_nth(items: Sequence[Item], which: str, what: str = "pictures") -> Sequ
     return items[number - 1 :: count]
 
 
-def block(items: Sequence[Item], which: str, what: str = "pictures") -> Sequence[Item]:
+def block(items: Sequence[Item], which: str) -> Sequence[Item]:
     """Return the share in one piece: of ``2/8``, the second eighth. Raises as `every_nth` does."""
-    number, count = _shard(which, len(items), what)
+    number, count = _shard(which, len(items), "pictures")
     return items[len(items) * (number - 1) // count : len(items) * number // count]
 
 

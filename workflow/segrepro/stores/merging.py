@@ -42,22 +42,28 @@ def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = No
     """
     if not parts:
         raise UserError("--parts: the list is empty; give the score stores to merge.")
-    headers, codes, places, order = {}, [], {}, {}
+    first, codes, places, order = {}, [], {}, {}
     for part in parts:
         with ScoreReader(part) as reader:
             header = {"system": reader.system, "label_space": reader.space.name}
-            headers[part] = header | {"kind": reader.kind, "resize": reader.resize}
+            header |= {"kind": reader.kind, "resize": reader.resize}
+            first = first or header
+            for name, value in header.items():
+                if value != first[name]:
+                    raise UserError(
+                        f"{part}: its {name} is '{value}', but '{first[name]}' in {parts[0]}; merge parts of one "
+                        "system."
+                    )
             codes.append(reader.code)
             for id in reader.ids:
                 if id in places:
                     raise UserError(f"{part}: picture '{id}' is in {places[id]} too; give each part once.")
                 places[id] = part
                 order[id] = (*reversed(reader.size(id)), id) if by_size else (id,)
-    _check_headers(headers)
     if expected is not None:
         remedy = "give all parts of this split"
         refuse_other_pictures(places, expected, found_in="the parts", wanted_in="the manifest", remedy=remedy)
-    with MergingWriter(out, **headers[parts[0]], code=joined(*codes)) as store:
+    with MergingWriter(out, **first, code=joined(*codes)) as store:
         try:
             for part, ids in itertools.groupby(sorted(places, key=order.__getitem__), places.__getitem__):
                 with ScoreReader(part) as reader:
@@ -65,13 +71,3 @@ def merge_stores(parts: list[Path], out: Path, *, expected: set[str] | None = No
                         store.copy(id, reader.dataset(id))
         except OSError as error:
             raise UserError(f"{part}: damaged or cannot be read ({error}); make this part again.") from error
-
-
-def _check_headers(headers: dict[Path, dict[str, str]]) -> None:
-    first, expected = next(iter(headers.items()))
-    for part, header in headers.items():
-        for name, value in header.items():
-            if value != expected[name]:
-                raise UserError(
-                    f"{part}: its {name} is '{value}', but '{expected[name]}' in {first}; merge parts of one system."
-                )

@@ -17,6 +17,10 @@ COCO_OVERLAP = np.ones((3, 3), np.uint8)  # polygons reach a pixel over the visi
 MIN_POLYGON_POINTS = 3
 SBD_COARSENESS = 1.9  # pixels that an SBD outline may cut off; more than VOC's void ring forgives
 
+# The official COCO category id of each VOC class and of each COCO category.
+CATEGORY_IDS = {name: i for i, name in COCO_CATEGORIES.items()} | dict(
+    zip(VOC_CLASSES, COCO_IDS_IN_VOC_ORDER, strict=True)
+)
 # The official supercategories: the first category id of each, in order.
 _SUPERCATEGORY_STARTS = {
     **{1: "person", 2: "vehicle", 10: "outdoor", 16: "animal", 27: "accessory", 34: "sports", 44: "kitchen"},
@@ -122,13 +126,6 @@ def _mat_bytes(variables: dict) -> bytes:
     return MAT_HEADER.ljust(MAT_HEADER_BYTES) + stream.getvalue()[MAT_HEADER_BYTES:]
 
 
-def coco_category(name: str) -> int:
-    """Return the official COCO category id of a VOC class or COCO category name."""
-    if name in VOC_CLASSES:
-        return COCO_IDS_IN_VOC_ORDER[VOC_CLASSES.index(name)]
-    return next(i for i, category in COCO_CATEGORIES.items() if category == name)
-
-
 def coco_instances(scenes: dict[str, Scene], split: str, first_id: int) -> bytes:
     """Return the JSON of ``instances_<split>2017.json`` for scenes by picture id.
 
@@ -144,7 +141,7 @@ def coco_instances(scenes: dict[str, Scene], split: str, first_id: int) -> bytes
         images.append(image | {"date_captured": "2017-09-01 00:00:00", "flickr_url": "", "id": int(picture_id)})
         for number, category in enumerate(scene.names, start=1):
             annotation = _coco_annotation(scene.instances == number, crowd=scene.crowds[number - 1])
-            annotation |= {"image_id": int(picture_id), "category_id": coco_category(category)}
+            annotation |= {"image_id": int(picture_id), "category_id": CATEGORY_IDS[category]}
             annotations.append(annotation | {"id": first_id + len(annotations)})
     document = {
         "info": {"description": "segrepro sample in the layout of COCO 2017", "version": "1.0", "year": 2017},

@@ -65,10 +65,10 @@ rule import_weights:
         f"{RESULTS}/logs/import/{{model}}.log",
     wildcard_constraints:
         model=one_of(PLAN.imported),
+    priority: 20  # a checkpoint of another network is refused before anything trains
     conda:
         NETWORK_ENVIRONMENT
     threads: 2
-    priority: 20  # a checkpoint of another network is refused before anything trains
     resources:
         gpu=PLAN.network_gpus,
         mem_mb=4000,

@@ -57,16 +57,8 @@ class LayerMaker:
         pixels 0, stride, 2 * stride, ... whatever the size. Without stride both are the same. MobileNetV2 alone
         has ``same`` there (``strided_padding``).
 
-        Args:
-            x: (batch, height, width, channels).
-            name: the layer's name.
-            filters: channels of the result.
-            kernel: side of the square kernel, odd.
-            stride: step, in features of ``x``.
-            rate: dilation, in features of ``x``.
-            bias: whether to add a bias, which starts at 0.
-            initializer: of the kernel; None: the maker's.
-            dtype: of the layer, where it is not the global policy's.
+        The side of the square ``kernel`` is odd; ``stride`` and ``rate`` are in features of ``x``; a bias starts at 0;
+        the kernel's ``initializer`` is the maker's unless given, ``dtype`` the global policy's.
         """
         options = {"use_bias": bias, "kernel_initializer": self._initializer(initializer, name), "dtype": dtype}
         return self._convolved(x, keras.layers.Conv2D, name, kernel, stride, rate, filters=filters, **options)
@@ -146,13 +138,8 @@ def strides_and_rates(
     Once the output stride is reached, a part that would halve the map keeps its extent, and all behind it are dilated
     twice as much. The dilated network thus computes, at every second position, what the strided one does.
 
-    Args:
-        nominal: stride of each part, 1 or 2, in order.
-        stride_so_far: of what comes before the first part, pixels.
-        output_stride: 8, 16 or 32, pixels.
-
-    Returns:
-        For each part its stride, and the dilation rates before and behind it.
+    Of each part, whose nominal stride is 1 or 2, come its stride and the dilation rates before and behind it.
+    ``stride_so_far`` is that of what comes before the first part.
     """
     rate = 1
     for stride in nominal:

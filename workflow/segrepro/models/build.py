@@ -110,11 +110,6 @@ def build_network(network: Network, num_classes: int, *, seed: int = 0) -> keras
 
     The same description and seed give the same initial weights, bit for bit. Variables and their order do not
     depend on output stride or rates: ``other.set_weights(model.get_weights())`` moves a trained model
-    to another output stride.
-
-    Args:
-        network: the description.
-        num_classes: classes, background included.
-        seed: of the initial weights.
+    to another output stride. Classes are counted with background.
     """
     return ARCHITECTURES[type(network)](network, num_classes, seed)

@@ -75,9 +75,7 @@ def deeplabv3_head(x: KerasTensor, make: LayerMaker, network: DeepLabV3, num_cla
 
     Features are dropped before the classifier (none in paper and report, 0.1 in the DeepLab release). The variant
     ``released`` has ASPP's branches in the order of the release, which on MobileNetV2 has none but the mean's and 1x1.
-
-    Returns:
-        Logits, float32 also under mixed precision, (batch, height, width, num_classes).
+    Logits are float32, also under mixed precision: (batch, height, width, num_classes).
     """
     options = {"bias": True, "initializer": "glorot", "dtype": "float32"}
     x = encoded(x, make, network, image_first=network.variant == "released")

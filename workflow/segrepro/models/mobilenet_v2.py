@@ -48,12 +48,7 @@ def mobilenet_v2(
 ) -> dict[str, KerasTensor]:
     """Build the network on normalised pictures, (batch, height, width, 3).
 
-    Args:
-        x: normalised pictures.
-        make: maker of the layers; its initializer gives way to the variant's, its padding to SAME.
-        width: factor of all channels.
-        variant: ``keras`` or ``released``.
-        output_stride: 8, 16 or 32, pixels.
+    ``width`` is a factor of all channels. The initializer of ``make`` gives way to the variant's, its padding to SAME.
 
     Returns:
         The output of every block by its layer name; ``low_level`` (stride 4); and ``features``: (batch,

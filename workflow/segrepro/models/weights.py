@@ -69,13 +69,9 @@ def load_backbone_weights(model: keras.Model, path: str | Path, backbone: str) -
     VGG16's classifier gives ``fc6`` and ``fc7`` too, where the file has it and they have its shapes (7 x 7 and 4096
     channels). Narrower ones stay as initialised, as do the batch norms that a network here puts into its VGG.
 
-    Args:
-        model: a network on one of `APPLICATIONS`.
-        path: ``.h5`` (as Keras publishes them, with or without classifier), ``.keras`` or ``.weights.h5``.
-        backbone: the name of the network's, a key of `APPLICATIONS` for a ``.weights.h5``.
-
-    Returns:
-        The variables of ``model`` that were set. All that the backbone has were, or none.
+    The file is an ``.h5`` (as Keras publishes them, with or without classifier), ``.keras`` or ``.weights.h5``; for the
+    last one the backbone is a key of `APPLICATIONS`. Of the variables of ``model`` those that were set are returned:
+    all that the backbone has were, or none.
 
     Raises:
         UserError: the file is absent or unreadable, is of another network, lacks variables of the backbone or

@@ -257,11 +257,7 @@ def marked(name: str, share: float) -> str:
 
 
 def marked_systems(systems: Sequence[str], split: str, leakage: Path | None) -> list[str]:
-    """Return systems' names as a figure of one split shows them, `marked` by the file of `segrepro audit`, if any.
-
-    Raises:
-        UserError: the marks cannot be read, or a system was not audited on this split.
-    """
+    """Return systems' names as a figure of one split shows them, `marked` by the file of `segrepro audit`, if any."""
     if leakage is None:
         return list(systems)
     marks = read_marks(leakage)

@@ -86,10 +86,7 @@ def running_mean(values: np.ndarray) -> np.ndarray:
 
 
 def draw_curves(histories: list[History]) -> Figure:
-    """Draw the curves of some trainings into one figure of three panels that share the steps.
-
-    Histories of many points are drawn as a running mean over a pale trace of the values themselves.
-    """
+    """Draw some trainings into three panels that share the steps; many points as a running mean over a pale trace."""
     with figure_style():
         names = len(histories) > 1
         figure = new_figure(PAGE_WIDTH_INCHES * 0.8, 4.2 + 0.16 * math.ceil(len(histories) / 3) * names)

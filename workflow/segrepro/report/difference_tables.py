@@ -29,10 +29,7 @@ def crf_table(args: argparse.Namespace) -> Table:
 
 
 def ablation_table(args: argparse.Namespace) -> Table:
-    """Build ``ablation``: for each question of the config, the baseline and what each other system adds to it.
-
-    A question's note stands in its baseline's rows, and below the printed table.
-    """
+    """Build ``ablation``: for each question of the config, its note, the baseline and what each system adds to it."""
     results, statistics = _by_split(args), read_statistics(args.statistics)
     questions = read_systems(args.systems).ablations
     asked = pd.DataFrame(

@@ -104,8 +104,8 @@ def draw_sheet(
     """Draw a sheet as wide as a page.
 
     Args:
-        rows: its cells, from top to bottom; the first of each row has the aspect of all.
-        columns: of the sheet; a row may have fewer cells.
+        rows: its cells; the first of each row has the aspect of all, and a row may have fewer than ``columns``.
+        columns: their number.
         titles: of the columns, each with its look; long ones are broken.
         legend: of the labels that are shown.
         head: inches above the titles, for the caller to draw into.

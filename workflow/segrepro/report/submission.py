@@ -44,8 +44,7 @@ def _answer(picture: str, *, store: Path) -> bytes:
 def pack(scores: Path, manifest: Path, out: Path, *, competition: int, threads: int) -> int:
     """Pack a store's labels of the pictures of a manifest into a tar.gz; return how many pictures these are.
 
-    Labels of another space are mapped to VOC's after the argmax. For the competition (5 or 6) see
-    `segrepro.report.competition`.
+    Labels of another space are mapped to VOC's after the argmax.
 
     Raises:
         UserError: store or manifest cannot be used, or they do not hold the same pictures.

@@ -46,7 +46,7 @@ def draw_trimaps(names: list[str], measured: list[Measured], widths: tuple[int, 
     """Draw the curves of some systems, seven to a row of two panels: mIoU in the band, and what share of mIoU that is.
 
     A system that is better everywhere is higher in the left panel; one that keeps more of its mIoU near boundaries, in
-    the right. The widths of the bands are in pixels.
+    the right.
     """
     rows = math.ceil(len(names) / LINES)
     panel = (PAGE_WIDTH_INCHES - LEFT - BETWEEN - RIGHT) / 2

@@ -55,16 +55,16 @@ class Written(NamedTuple):
 
 
 def pictures_of(config: Config, split: str) -> int:
-    """Return about how many pictures a dataset, or a part of one, has."""
+    """Return about how many pictures a dataset, or a part of one, has; 0 where nothing says it."""
     held = config.held.get(split)
     if held and held.pictures:
         return held.pictures
     dataset = config.dataset_of(split)
     counted = config.datasets[dataset].pictures if dataset in config.datasets else None
-    if counted is None and dataset in UNCOUNTED:
-        about, of = UNCOUNTED[dataset]
-        return min(about, pictures_of(config, of))
-    return counted or 0
+    if isinstance(counted, int):
+        return counted
+    about, of = UNCOUNTED.get(dataset, (0, dataset))
+    return min(about, pictures_of(config, of)) if about else 0
 
 
 def stored_stride(config: Config, system: System) -> int:
@@ -130,8 +130,8 @@ def written(plan: Plan, rule: str, wildcards: Mapping[str, str]) -> Written | No
         return None if linked else Written("archives and weights", archive_bytes(plan, file))
     if rule == "convert":
         key = next(key for key, folder in FOLDERS.items() if folder.path == wildcards["folder"])
-        pictures = getattr(config.archives, FOLDERS[key].archives[0])
-        return Written("converted pictures", CONVERTED[key] * archive_bytes(plan, pictures.file))
+        archive = getattr(config.archives, FOLDERS[key].archives[0])
+        return Written("converted pictures", CONVERTED.get(key, 1) * archive_bytes(plan, archive.file))
     if rule == "proposals":
         return Written("proposals", 2 * PROPOSALS_BYTES * pictures_of(config, wildcards["dataset"]))
     if rule in ("train", "import_weights"):

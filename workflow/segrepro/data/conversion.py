@@ -184,7 +184,7 @@ def agreement(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def refuse_disagreement(archive: Path, what: str, disagreeing: list[str], compared: int) -> None:
-    """Refuse an archive of which more than `MAX_DISAGREEING_SHARE` of the compared pictures disagree; say in what."""
+    """Refuse an archive of which more than `MAX_DISAGREEING_SHARE` of the compared pictures disagree in ``what``."""
     if len(disagreeing) > MAX_DISAGREEING_SHARE * compared:
         raise UserError(
             f"{archive}: {len(disagreeing)} of {compared} {what} (first: {min(disagreeing)}); the labels are "

@@ -54,7 +54,7 @@ def looks_like_web_page(first_bytes: bytes) -> bool:
 
 
 def look_up_sha256(checksums: Path, name: str) -> str:
-    """Return the sha256 of the file called ``name`` in a SHA256SUMS file (lines ``<sha256>  <name>``), or refuse it."""
+    """Return the sha256 of the file called ``name`` in a SHA256SUMS file (lines ``<sha256>  <name>``) that lists it."""
     try:
         lines = checksums.read_text(encoding="utf-8-sig").splitlines()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):

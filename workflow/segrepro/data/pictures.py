@@ -58,7 +58,7 @@ def _fault(error: Exception) -> str:
 def read_rgb(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
     """Read a picture as RGB: uint8 of shape (height, width, 3), not turned by EXIF (masks are not).
 
-    Of a file that is missing or damaged the message calls it ``name``, or its path where that is not given.
+    A file that is missing or damaged is refused by its ``name``, or by its path where none is given.
     """
     with opened_picture(source, name or str(source)) as picture:
         return np.array(picture.convert("RGB"))

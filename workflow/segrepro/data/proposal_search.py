@@ -78,7 +78,7 @@ def _digest(*contents: bytes) -> str:
 
 
 def _search(task: tuple[str, Path], *, method: ProposalMethod, folder: Path) -> tuple[Path, bool]:
-    """Return the file (.npy) of a picture's boxes in ``folder``, by the picture's content, and if it was there."""
+    """Return the file (.npy) of a picture's boxes, named by what they were found in, and whether it was there."""
     id, image = task
     beside = method.file_for(id)
     try:

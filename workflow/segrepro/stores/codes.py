@@ -26,7 +26,7 @@ def to_text(code: Written) -> str:
 
 
 def from_text(text: Any) -> Written:
-    """Read the code of a store from its attribute, or raise ValueError; `NOBODY_KNOWS` of none or an empty one."""
+    """Read a store's attribute: `NOBODY_KNOWS` where it is missing or empty, ValueError where it is something else."""
     if text is None:
         return NOBODY_KNOWS
     return tuple(_FORM.validate_json(text)) or NOBODY_KNOWS

@@ -42,7 +42,7 @@ def instances_beside(mask: Path) -> Path:
 
 
 def write_manifest(path: Path, examples: list[Example]) -> None:
-    """Write a manifest atomically: rows sorted, paths relative to its folder; refuse none and twice the same."""
+    """Write a manifest atomically, rows sorted, paths relative to its folder; none, or a picture twice, are refused."""
     path = Path(path)
     if not examples:
         raise UserError(f"{path}: the manifest would be empty; check the id lists it is built from.")

@@ -49,7 +49,7 @@ def check_same_pictures(
 
 
 def system_of(store: Path, space: str, examples: list[Example] = (), manifest: Path | None = None) -> str:
-    """Return the name of a store's system, after a look whether it can be shown.
+    """Return the name of a store's system, if it can be shown in this label space and with these pictures.
 
     Raises:
         UserError: the store cannot be read, its labels not be mapped to the label space, or its pictures are not those

@@ -113,9 +113,9 @@ def test_the_full_scale_takes_the_test_pictures_where_they_are_configured(tmp_pa
     }
     rules = planned(tmp_path, overlay=overlay)
     assert rules["convert"] == 5  # VOC and its test pictures, SBD, two of COCO
-    assert rules["fetch"] == 12
+    assert rules["fetch"] == 16
     assert rules["submission"] == 1
-    assert rules["predict"] == 29
+    assert rules["predict"] == 34
 
 
 def test_edge_boxes_take_a_forest_or_gradients_or_the_users_edge_maps(tmp_path):

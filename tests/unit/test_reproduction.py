@@ -10,7 +10,8 @@ from scipy import stats
 from segrepro.cli import main
 from segrepro.config import parse_config
 from segrepro.labels import VOC_CLASSES
-from segrepro.report.reproduction import SPREAD_TYPES, compare
+from segrepro.report.reproduction import SPREAD_TYPES, compare, read_spreads
+from segrepro.report.results import PAIR
 from segrepro.report.systems import systems_of
 
 SEEDS = [57.0, 58.0, 59.0, 60.0, 61.0]
@@ -52,6 +53,19 @@ def test_the_interval_of_seeds_holds_one_more_seed_95_times_of_100():
     results = results.assign(miou_low=results["miou"], miou_high=results["miou"], trained=True)
     rows = compare(results, known, seed_deviation=0.0)
     assert (rows["spread"] == "within").mean() == pytest.approx(0.95, abs=0.011)
+
+
+def test_the_spread_of_every_system_of_the_sample_is_known(merged_config):
+    """After a new config key whose default changes no number: `python benchmarks/spread.py` gives it the new hashes."""
+    spreads, config = read_spreads(), parse_config(merged_config("sample"))
+    expected = {
+        (system.name, split, system.settings)
+        for system in systems_of(config).systems
+        for split in config.systems[system.name].splits
+    }
+    assert set(spreads[[*PAIR, "settings"]].itertuples(index=False, name=None)) == expected
+    assert (spreads["seeds"] >= 4).all()
+    assert (spreads["deviation"] > 0).all()
 
 
 def test_other_settings_are_not_compared():

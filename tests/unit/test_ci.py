@@ -104,7 +104,7 @@ def test_no_stage_outlives_a_run_that_is_told_to_stop(start, tmp_path):
     stage = psutil.Process(int(hanging.read_text()))
     run.send_signal(signal.SIGTERM)
     output, _ = run.communicate(timeout=PATIENCE)
-    assert run.returncode == 143
+    assert run.returncode == 143, output
     assert "faults was interrupted" in output
     psutil.wait_procs([stage], timeout=PATIENCE)
     assert not stage.is_running()

@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import connection, forkserver
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -89,17 +89,17 @@ def map_in_processes(
 def _bounded_map(function: Callable[[Task], Result], tasks: Iterable[Task], processes: int) -> Iterator[Result]:
     remaining = iter(tasks)
     module = getattr(function, "func", function).__module__  # of the function in a partial
-    pool = ProcessPoolExecutor(processes, mp_context=_fork_server(module), initializer=_start_worker)
+    workers = _fork_server(module)
+    pool = ProcessPoolExecutor(processes, mp_context=workers, initializer=_start_worker)
     try:
         waiting = deque(pool.submit(function, task) for task in itertools.islice(remaining, processes * LOOK_AHEAD))
-        workers = list((pool._processes or {}).values())  # the pool forgets them when one has ended
         while waiting:
             result = waiting.popleft().result()
             for task in itertools.islice(remaining, 1):
                 waiting.append(pool.submit(function, task))
             yield result
     except BrokenProcessPool as error:
-        raise UserError(_end_of_worker(workers)) from error
+        raise UserError(_end_of_worker(workers.started)) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -120,8 +120,19 @@ def _end_of_worker(workers: list[multiprocessing.process.BaseProcess]) -> str:
     )
 
 
-def _fork_server(module: str) -> multiprocessing.context.BaseContext:
-    context = multiprocessing.get_context("forkserver")
+class _ForkServer(multiprocessing.context.ForkServerContext):
+    """Remembers its processes, which a pool forgets as soon as one of them has ended."""
+
+    def __init__(self) -> None:
+        self.started: list[multiprocessing.process.BaseProcess] = []
+
+    def Process(self, *args: Any, **options: Any) -> multiprocessing.process.BaseProcess:  # noqa: N802 - as its base
+        self.started.append(super().Process(*args, **options))
+        return self.started[-1]
+
+
+def _fork_server(module: str) -> _ForkServer:
+    context = _ForkServer()
     context.set_forkserver_preload([module])
     with variables(SINGLE_THREADED_BLAS), _short_temporary_folder():
         forkserver.ensure_running()

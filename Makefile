@@ -32,7 +32,8 @@ test-devices: $(VENV)/installed
 	$(BIN)/python -m pytest -m devices -rs $(call marked,devices)
 
 # Real pictures in the official archives' layouts, in the folder SEGREPRO_REAL_SUBSET; takes a quarter of an hour. With
-# SEGREPRO_VGG16, a file of VGG16's weights, report 1's networks too: an hour and a half more (docs/data.md).
+# SEGREPRO_VGG16, a file of VGG16's weights, report 1's networks too: an hour and a half more; with SEGREPRO_REAL_MORE and
+# SEGREPRO_REAL_WEIGHTS the small scale: four hours more (docs/data.md).
 # TRAININGS=short: minutes, as .ci/run does it; fewer steps and pictures, and without report 1.
 TRAININGS ?= full
 test-real: $(VENV)/installed
